@@ -1,0 +1,25 @@
+//! The data plane: a proxy that decides nothing by itself.
+//!
+//! It holds a snapshot of the configuration that the control plane streams to it, authenticates a request against
+//! it, picks an account, forwards, streams back, and leaves a record of the tokens used. [`pipeline`] is the life of
+//! a request, stage by stage; read it first.
+//!
+//! Who calls whom: [`node`] puts a process together. [`ingress`] takes connections and hands calls to [`pipeline`],
+//! which asks [`snapshot`] (what is configured), [`scheduler`] (which account), [`provider`] (how it is reached),
+//! [`live`] (what changes with every request) and [`usage`] (what was consumed). [`control`] is all talk with the
+//! control plane: it fills the snapshot, empties the spool, beats the heart and carries out commands.
+//!
+//! To add a provider: a file under `provider/`, and its row in `provider::for_account`. To add a stage: a file under
+//! `pipeline/` and a line in `pipeline.rs`, with a type that the next stage needs.
+
+pub mod control;
+pub mod ingress;
+pub mod live;
+pub mod metrics;
+pub mod node;
+pub mod pipeline;
+pub mod provider;
+pub mod scheduler;
+pub mod settings;
+pub mod snapshot;
+pub mod usage;

@@ -1,0 +1,156 @@
+//! What a node serves from: the resources of a revision, parsed once, immutable.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use shared::{
+    account::AccountType,
+    clock::Millis,
+    id::{AccountId, GroupId, KeyId, UserId},
+    model::ModelPattern,
+    secret::{KeyHash, Secret},
+    wire::Platform,
+};
+
+use crate::live::AccountState;
+
+/// All that is configured, as of one revision. Cloning clones pointers.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Enabled keys of enabled users; what is not here may not enter.
+    pub keys: HashMap<KeyHash, Arc<ApiKey>>,
+    /// All accounts, also disabled ones, ordered by (priority, id), so that reasons can be given for each.
+    pub accounts: Vec<Arc<Account>>,
+    /// By rising position; the first match wins.
+    pub routes: Vec<ModelRoute>,
+    /// Exact names, before any account's own mapping.
+    pub mappings: HashMap<String, String>,
+    /// Models with a price.
+    pub models: Vec<Model>,
+    pub limits: Limits,
+}
+
+/// A key that may be used.
+#[derive(Debug)]
+pub struct ApiKey {
+    pub id: KeyId,
+    pub user_id: UserId,
+    pub name: String,
+    pub expires_at: Option<Millis>,
+}
+
+/// An upstream account, and its live state.
+#[derive(Debug)]
+pub struct Account {
+    pub id: AccountId,
+    /// The configuration's version in which this account last changed.
+    pub version: u64,
+    pub name: String,
+    pub enabled: bool,
+    pub schedulable: bool,
+    /// `None`: a type that this build doesn't know.
+    pub kind: Option<AccountType>,
+    /// 1–100, smaller first.
+    pub priority: u8,
+    /// 1–1000.
+    pub weight: u16,
+    pub concurrency: Option<u32>,
+    pub expires_at: Option<Millis>,
+    pub invalid_reason: Option<String>,
+    /// The first match wins.
+    pub model_mapping: Vec<(ModelPattern, String)>,
+    /// Empty: all models of the platform.
+    pub allowed_models: Vec<ModelPattern>,
+    pub groups: Vec<GroupId>,
+    pub client_gone: ClientGone,
+    pub upstream: Upstream,
+    /// Survives snapshots: marks and requests in flight.
+    pub state: Arc<AccountState>,
+}
+
+/// What happens to the upstream when the client leaves in mid-stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientGone {
+    /// Read on, bounded, to learn the usage.
+    Drain,
+    /// Close the upstream; the usage seen so far counts, as an estimate.
+    Cancel,
+}
+
+#[derive(Debug)]
+pub struct Upstream {
+    /// Absolute, without a trailing slash: the account's own or its type's default. `None` where the type needs none.
+    pub base_url: Option<url::Url>,
+    pub credential: Credential,
+    pub options: Options,
+}
+
+#[derive(Debug)]
+pub enum Credential {
+    ApiKey(Secret),
+    AccessToken { token: Secret, expires_at: Option<Millis> },
+    Aws { access_key_id: Secret, secret_access_key: Secret, session_token: Option<Secret> },
+    /// The payload had none.
+    None,
+}
+
+/// Options by account type.
+#[derive(Debug)]
+pub enum Options {
+    None,
+    OpenAi { organization: Option<String>, project: Option<String>, chatgpt_account_id: Option<String> },
+    Bedrock { region: String },
+    Azure { api_version: String, deployments: Vec<(String, String)> },
+    Gemini { form: proto::v1::gemini_options::Form, project: Option<String>, location: Option<String> },
+    Droid { endpoint: proto::v1::droid_options::Endpoint },
+}
+
+/// Sends the models that match to a platform, and maybe to one account type.
+#[derive(Debug, Clone)]
+pub struct ModelRoute {
+    pub pattern: ModelPattern,
+    pub platform: Platform,
+    pub account_type: Option<AccountType>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    pub platform: Platform,
+    pub display_name: Option<String>,
+    pub context_window: Option<u64>,
+    pub max_output: Option<u64>,
+    pub released_at: Option<Millis>,
+}
+
+/// Time-outs and sizes in force: the operators' settings over the node's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From sending a request upstream to its response head.
+    pub first_byte: Duration,
+    /// Between two reads of a response body.
+    pub idle: Duration,
+    /// From a request's arrival to its first content, over all attempts.
+    pub deadline: Duration,
+    pub max_stream: Duration,
+    /// How long a response's head may wait for its first content.
+    pub commit_hold: Duration,
+    pub max_body: u64,
+    /// How long an upstream is read on after its client left.
+    pub drain: Duration,
+    pub cut_revoked_streams: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(120),
+            deadline: Duration::from_secs(180),
+            max_stream: Duration::from_secs(3600),
+            commit_hold: Duration::from_secs(1),
+            max_body: 32 * 1024 * 1024,
+            drain: Duration::from_secs(60),
+            cut_revoked_streams: false,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Ids: ULIDs, 16 bytes on the wire and in SQL, 26 characters of Crockford base 32 in JSON and on screen.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Millis;
+
+/// The text or the bytes are not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: 26 characters of Crockford base 32 are expected")]
+pub struct InvalidId;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// A new id of the time given, random in its last 80 bits.
+            #[must_use]
+            pub fn new(now: Millis) -> Self {
+                Self(generate(now))
+            }
+
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
+
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Ulid::from_bytes(bytes))
+            }
+
+            /// The time in the id, in milliseconds since 1970.
+            #[must_use]
+            pub const fn timestamp_ms(self) -> u64 {
+                self.0.timestamp_ms()
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = InvalidId;
+            fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
+                Ok(Self::from_bytes(bytes.try_into().map_err(|_| InvalidId)?))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Ulid::from_string(text).map(Self).map_err(|_| InvalidId)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// An upstream account.
+    AccountId,
+    /// A named set of accounts.
+    GroupId,
+    /// A person who may log in and own keys.
+    UserId,
+    /// An API key.
+    KeyId,
+    /// One request of a client, with all its attempts.
+    RequestId,
+    /// A node's spool of usage records.
+    SpoolId,
+    /// A rule that sends models to a platform.
+    RouteId,
+    /// A rule that renames a model.
+    MappingId,
+    /// A model with a price.
+    ModelId,
+    /// A login that can be refreshed and revoked.
+    SessionId,
+    /// A row of the audit log.
+    AuditId,
+    /// A command to a node.
+    CommandId,
+}
+
+fn generate(now: Millis) -> Ulid {
+    let mut random = [0_u8; 16];
+    // The kernel's source does not fail once it is seeded; a process that starts before that waits inside the call.
+    if getrandom::fill(&mut random).is_err() {
+        std::process::abort();
+    }
+    Ulid::from_parts(u64::try_from(now.0).unwrap_or(0), u128::from_le_bytes(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_bytes_round_trip() {
+        let id = AccountId::new(Millis(1_700_000_000_000));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(AccountId::try_from(&id.to_bytes()[..]), Ok(id));
+        assert_eq!(id.timestamp_ms(), 1_700_000_000_000);
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        assert_eq!(KeyId::try_from(&[0_u8; 15][..]), Err(InvalidId));
+        assert_eq!("01ARZ3NDEKTSV4RRFFQ69G5FA".parse::<KeyId>(), Err(InvalidId));
+    }
+}

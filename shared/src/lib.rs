@@ -1,0 +1,22 @@
+//! The words that both planes use: ids, wires, platforms, account types, models, money, usage, secrets, time.
+//!
+//! No network and no database here. The three things that touch the outside are at the end of the list: reading
+//! settings ([`settings`]), setting up logs ([`telemetry`]) and spawning tasks ([`tasks`]).
+//!
+//! To add an account type: a variant in [`account::AccountType`], its row in `AccountType::ALL`'s table, its
+//! credential in [`account::Credential`] if it needs a new form; the compiler names the rest.
+
+pub mod account;
+pub mod clock;
+pub mod digest;
+pub mod id;
+pub mod model;
+pub mod money;
+pub mod price;
+pub mod secret;
+pub mod usage;
+pub mod wire;
+
+pub mod settings;
+pub mod tasks;
+pub mod telemetry;
