@@ -1,6 +1,6 @@
 //! The contract between the planes, and for automation: `switchyard.v1` as generated from `switchyard/v1/*.proto`.
 //!
-//! Fields are added, never renumbered, retyped or reused: `descriptor.bin` holds the released contract and a test
+//! Fields are added, never renumbered, retyped or reused: `contract.txt` holds the released contract and a test
 //! refuses a change that an older peer could not read. After an addition, `cargo test -p proto` says how to renew it.
 
 mod redacted;
