@@ -15,8 +15,31 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("control-plane", &["proto", "shared", "admin-web"]),
     ("admin-web", &[]),
     ("emulator", &[]),
-    ("standalone", &["proto", "shared", "wire", "data-plane", "control-plane", "emulator", "admin-web"]),
-    ("tests", &["proto", "shared", "wire", "data-plane", "control-plane", "emulator", "admin-web", "standalone"]),
+    (
+        "standalone",
+        &[
+            "proto",
+            "shared",
+            "wire",
+            "data-plane",
+            "control-plane",
+            "emulator",
+            "admin-web",
+        ],
+    ),
+    (
+        "tests",
+        &[
+            "proto",
+            "shared",
+            "wire",
+            "data-plane",
+            "control-plane",
+            "emulator",
+            "admin-web",
+            "standalone",
+        ],
+    ),
     ("bench", &["emulator"]),
 ];
 
@@ -25,18 +48,44 @@ const NOT_IN_WIRE: [&str; 5] = ["tokio", "hyper", "axum", "reqwest", "http"];
 
 #[test]
 fn packages_use_only_what_they_may() {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
-    let ours: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap();
+    let ours: BTreeSet<_> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     let allowed: BTreeMap<_, _> = ARROWS.into_iter().collect();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let allowed = allowed.get(name).unwrap_or_else(|| panic!("say in ARROWS what {name} may use"));
-        for dependency in package.dependencies.iter().filter(|dependency| ours.contains(&dependency.name)) {
-            assert!(allowed.contains(&dependency.name.as_str()), "{name} must not use {}", dependency.name);
+        let allowed = allowed
+            .get(name)
+            .unwrap_or_else(|| panic!("say in ARROWS what {name} may use"));
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|dependency| ours.contains(&dependency.name))
+        {
+            assert!(
+                allowed.contains(&dependency.name.as_str()),
+                "{name} must not use {}",
+                dependency.name
+            );
         }
         if name == "wire" {
-            for dependency in package.dependencies.iter().filter(|it| it.kind != DependencyKind::Development) {
-                assert!(!NOT_IN_WIRE.contains(&dependency.name.as_str()), "wire must not use {}", dependency.name);
+            for dependency in package
+                .dependencies
+                .iter()
+                .filter(|it| it.kind != DependencyKind::Development)
+            {
+                assert!(
+                    !NOT_IN_WIRE.contains(&dependency.name.as_str()),
+                    "wire must not use {}",
+                    dependency.name
+                );
             }
         }
     }

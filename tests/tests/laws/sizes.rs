@@ -20,7 +20,11 @@ fn production() -> Vec<(String, String)> {
     files()
         .into_iter()
         .filter(|file| file.ends_with(".rs"))
-        .filter(|file| !file.contains("/tests/") || file.starts_with("tests/emulator/src") || file.starts_with("tests/bench/src"))
+        .filter(|file| {
+            !file.contains("/tests/")
+                || file.starts_with("tests/emulator/src")
+                || file.starts_with("tests/bench/src")
+        })
         .map(|file| {
             let text = fs::read_to_string(root().join(&file)).unwrap();
             (file, text)
@@ -31,17 +35,27 @@ fn production() -> Vec<(String, String)> {
 /// Fails with the offenders unless `sizes` keep both laws.
 fn hold(what: &str, mut sizes: Vec<(usize, String)>, p95: usize, max: usize) {
     sizes.sort();
-    assert!(sizes.len() > 20, "too few {what} found: is the test looking at the right place?");
+    assert!(
+        sizes.len() > 20,
+        "too few {what} found: is the test looking at the right place?"
+    );
     let over: Vec<_> = sizes.iter().filter(|(size, _)| *size > max).collect();
     assert!(over.is_empty(), "{what} of more than {max} lines: {over:#?}");
     let at_p95 = &sizes[sizes.len() * 95 / 100];
     let longest: Vec<_> = sizes.iter().rev().take(sizes.len() / 20 + 1).collect();
-    assert!(at_p95.0 <= p95, "the 95th percentile of {what} is {} lines, more than {p95}: {longest:#?}", at_p95.0);
+    assert!(
+        at_p95.0 <= p95,
+        "the 95th percentile of {what} is {} lines, more than {p95}: {longest:#?}",
+        at_p95.0
+    );
 }
 
 #[test]
 fn files_are_short() {
-    let sizes = production().into_iter().map(|(file, text)| (production_lines(&text), file)).collect();
+    let sizes = production()
+        .into_iter()
+        .map(|(file, text)| (production_lines(&text), file))
+        .collect();
     hold("files", sizes, FILE_P95, FILE_MAX);
 }
 
@@ -49,7 +63,9 @@ fn files_are_short() {
 fn production_lines(text: &str) -> usize {
     let lines: Vec<_> = text.lines().collect();
     let tests = lines.windows(2).position(|pair| {
-        pair[0].trim_start().starts_with("#[cfg(test)]") && pair[1].trim_start().starts_with("mod ") && pair[1].ends_with('{')
+        pair[0].trim_start().starts_with("#[cfg(test)]")
+            && pair[1].trim_start().starts_with("mod ")
+            && pair[1].ends_with('{')
     });
     tests.unwrap_or(lines.len())
 }
@@ -59,7 +75,11 @@ fn functions_are_short() {
     let mut sizes = Vec::new();
     for (file, text) in production() {
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        Functions { file: &file, sizes: &mut sizes }.visit_file(&parsed);
+        Functions {
+            file: &file,
+            sizes: &mut sizes,
+        }
+        .visit_file(&parsed);
     }
     hold("functions", sizes, FUNCTION_P95, FUNCTION_MAX);
 }
@@ -72,14 +92,17 @@ struct Functions<'a> {
 impl Functions<'_> {
     fn add(&mut self, name: &syn::Ident, signature: proc_macro2::Span, block: &Block) {
         let (first, last) = (signature.start().line, block.span().end().line);
-        self.sizes.push((last - first + 1, format!("{}:{first} {name}", self.file)));
+        self.sizes
+            .push((last - first + 1, format!("{}:{first} {name}", self.file)));
     }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute.parse_args::<syn::Ident>().is_ok_and(|condition| condition == "test")
+            && attribute
+                .parse_args::<syn::Ident>()
+                .is_ok_and(|condition| condition == "test")
     })
 }
 

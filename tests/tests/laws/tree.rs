@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// Paths of tracked and new files that git does not ignore, relative to the root.
@@ -15,8 +18,15 @@ pub(crate) fn files() -> Vec<String> {
         .output()
         .unwrap();
     assert!(listed.status.success(), "git ls-files failed");
-    let files: Vec<String> = String::from_utf8(listed.stdout).unwrap().lines().map(Into::into).collect();
-    files.into_iter().filter(|file| root().join(file).exists()).collect()
+    let files: Vec<String> = String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .map(Into::into)
+        .collect();
+    files
+        .into_iter()
+        .filter(|file| root().join(file).exists())
+        .collect()
 }
 
 #[test]
@@ -35,17 +45,29 @@ fn the_top_level_is_as_agreed() {
         "tests",
     ];
     // Tools look for their settings at the root; these can't stand elsewhere.
-    const TOOL_SETTINGS: [&str; 4] = ["LICENSE", "clippy.toml", "deny.toml", "rustfmt.toml"];
-    let top: BTreeSet<String> =
-        files().iter().filter_map(|file| file.split('/').next()).filter(|name| !name.starts_with('.')).map(Into::into).collect();
-    let strangers: Vec<_> =
-        top.iter().filter(|name| !AGREED.contains(&name.as_str()) && !TOOL_SETTINGS.contains(&name.as_str())).collect();
-    assert!(strangers.is_empty(), "nothing else belongs at the top level: {strangers:?}");
+    const TOOL_SETTINGS: [&str; 3] = ["clippy.toml", "deny.toml", "rustfmt.toml"];
+    let top: BTreeSet<String> = files()
+        .iter()
+        .filter_map(|file| file.split('/').next())
+        .filter(|name| !name.starts_with('.'))
+        .map(Into::into)
+        .collect();
+    let strangers: Vec<_> = top
+        .iter()
+        .filter(|name| !AGREED.contains(&name.as_str()) && !TOOL_SETTINGS.contains(&name.as_str()))
+        .collect();
+    assert!(
+        strangers.is_empty(),
+        "nothing else belongs at the top level: {strangers:?}"
+    );
 }
 
 #[test]
 fn a_module_with_children_is_a_file_beside_its_folder() {
-    let found: Vec<_> = files().into_iter().filter(|file| file.ends_with("/mod.rs")).collect();
+    let found: Vec<_> = files()
+        .into_iter()
+        .filter(|file| file.ends_with("/mod.rs"))
+        .collect();
     assert!(found.is_empty(), "foo.rs + foo/, not foo/mod.rs: {found:?}");
 }
 
