@@ -1,0 +1,79 @@
+//! What is configured, as the control plane last said it, for everyone who serves a request.
+//!
+//! [`hold`] keeps what was received, [`parse`] turns a payload into a [`domain`] type, [`compile`] makes the
+//! [`Snapshot`] that requests read, [`sealed_copy`] keeps all of it on this node's disk, and [`configuration`] is
+//! the one that calls them in that order. To publish a new kind of resource: its row in [`parse`], its line in
+//! [`compile`], and its type in [`domain`].
+
+pub mod domain;
+mod revision;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+pub use domain::{
+    Account, ApiKey, ClientGone, Credential, Limits, Model, ModelRoute, Options, Snapshot, Upstream,
+};
+pub use revision::Revision;
+
+/// The snapshot in force. Clones see the same one.
+#[derive(Debug, Clone)]
+pub struct SnapshotHandle(Arc<Current>);
+
+#[derive(Debug)]
+struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    revision: watch::Sender<Option<Revision>>,
+}
+
+impl SnapshotHandle {
+    /// Nothing is configured yet: the snapshot is empty and [`Self::has_config`] is false.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let snapshot = Snapshot {
+            limits,
+            ..Snapshot::default()
+        };
+        Self(Arc::new(Current {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            revision: watch::Sender::new(None),
+        }))
+    }
+
+    /// For a short look. Don't hold it across an await.
+    #[must_use]
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.0.snapshot.load()
+    }
+
+    #[must_use]
+    pub fn load_full(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// Whether any configuration was ever received; one without resources counts.
+    #[must_use]
+    pub fn has_config(&self) -> bool {
+        self.0.revision.borrow().is_some()
+    }
+
+    /// The revision in force.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        *self.0.revision.borrow()
+    }
+
+    /// Tells of every revision that comes into force.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Option<Revision>> {
+        self.0.revision.subscribe()
+    }
+
+    /// Puts a snapshot in force.
+    pub fn publish(&self, snapshot: Snapshot, revision: Revision) {
+        self.0.snapshot.store(Arc::new(snapshot));
+        self.0.revision.send_replace(Some(revision));
+    }
+}
