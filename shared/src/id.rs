@@ -50,6 +50,13 @@ macro_rules! ids {
             }
         }
 
+        impl TryFrom<Vec<u8>> for $name {
+            type Error = InvalidId;
+            fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidId> {
+                Self::try_from(bytes.as_slice())
+            }
+        }
+
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {

@@ -1,0 +1,7 @@
+//! What rows may hold: input is parsed here, once, into types that cannot be wrong.
+
+pub mod account;
+pub mod model_route;
+pub mod password;
+pub mod role;
+pub mod user;

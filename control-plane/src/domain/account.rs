@@ -1,0 +1,1 @@
+//! Accounts of the ten types, from JSON to what may be stored.

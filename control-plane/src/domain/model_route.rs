@@ -1,0 +1,1 @@
+//! Model routes and mappings.

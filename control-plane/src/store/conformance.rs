@@ -1,0 +1,1 @@
+//! The suite that every store function passes on both databases.

@@ -1,0 +1,303 @@
+//! The two databases, transactions on them, and the macros that write SQL once for both.
+
+use std::{str::FromStr as _, sync::Arc};
+
+use sqlx::{
+    Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
+    mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions},
+    sqlite::{
+        SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{StoreError, StoreOptions};
+
+/// A pool of connections. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) db: Db,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Db {
+    MySql(MySqlPool),
+    Sqlite {
+        pool: SqlitePool,
+        /// One writer at a time: waiting here is fair, waiting in SQLite is polling.
+        writer: Arc<Semaphore>,
+        busy_timeout: std::time::Duration,
+    },
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it is rolled back.
+#[derive(Debug)]
+pub enum Tx {
+    MySql(Transaction<'static, MySql>),
+    Sqlite {
+        transaction: Transaction<'static, Sqlite>,
+        /// Held by write transactions until they end.
+        writer: Option<OwnedSemaphorePermit>,
+    },
+}
+
+impl Store {
+    /// Opens `mysql://…` or `sqlite:PATH` (the file is made when it is missing). Makes one connection, to fail early.
+    ///
+    /// # Errors
+    /// `Url`, or `Unavailable` where the database does not answer.
+    pub async fn connect(url: &str, options: &StoreOptions) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return connect_sqlite(path.strip_prefix("//").unwrap_or(path), options).await;
+        }
+        if url.starts_with("mysql://") || url.starts_with("mariadb://") {
+            return connect_mysql(url, options).await;
+        }
+        Err(StoreError::Url)
+    }
+
+    /// A write transaction. On SQLite there is one at a time.
+    ///
+    /// # Errors
+    /// `Busy` or `Unavailable`.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        match &self.db {
+            Db::MySql(pool) => Ok(Tx::MySql(pool.begin().await?)),
+            Db::Sqlite { pool, writer, busy_timeout } => {
+                let permit = tokio::time::timeout(*busy_timeout, Arc::clone(writer).acquire_owned())
+                    .await
+                    .map_err(|_| StoreError::Busy(None))?
+                    .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolClosed))?;
+                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN IMMEDIATE").await?, writer: Some(permit) })
+            }
+        }
+    }
+
+    /// A read transaction that sees one committed state throughout.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        match &self.db {
+            Db::MySql(pool) => {
+                Ok(Tx::MySql(pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?))
+            }
+            Db::Sqlite { pool, .. } => {
+                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN DEFERRED").await?, writer: None })
+            }
+        }
+    }
+
+    /// Closes the connections, once their transactions end.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::MySql(pool) => pool.close().await,
+            Db::Sqlite { pool, .. } => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// # Errors
+    /// What the database says; nothing is written then.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::MySql(transaction) => Ok(transaction.commit().await?),
+            Self::Sqlite { transaction, writer } => {
+                let done = transaction.commit().await;
+                drop(writer);
+                Ok(done?)
+            }
+        }
+    }
+
+    /// Ends the transaction without a trace. Dropping it does the same a little later.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        match self {
+            Self::MySql(transaction) => Ok(transaction.rollback().await?),
+            Self::Sqlite { transaction, writer } => {
+                let done = transaction.rollback().await;
+                drop(writer);
+                Ok(done?)
+            }
+        }
+    }
+
+    /// The statement for this database, of a pair that can't be written as one.
+    #[must_use]
+    pub const fn sql(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
+        match self {
+            Self::MySql(_) => mysql,
+            Self::Sqlite { .. } => sqlite,
+        }
+    }
+
+    /// What makes a SELECT see and lock the latest committed rows, where a plain one would read the snapshot that
+    /// this transaction began with.
+    #[must_use]
+    pub const fn locking(&self) -> &'static str {
+        self.sql(" FOR UPDATE", "")
+    }
+}
+
+async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, StoreError> {
+    if path.is_empty() || path.contains(":memory:") {
+        return Err(StoreError::Url);
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit survives a power cut: nodes forget what was acknowledged.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(options.busy_timeout)
+        .foreign_keys(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(options.max_connections.max(2))
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(connect)
+        .await?;
+    let db = Db::Sqlite { pool, writer: Arc::new(Semaphore::new(1)), busy_timeout: options.busy_timeout };
+    Ok(Store { db })
+}
+
+async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, StoreError> {
+    // The cause may repeat the URL, which holds a password.
+    let connect = MySqlConnectOptions::from_str(url).map_err(|_| StoreError::Url)?;
+    let pool = MySqlPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .after_connect(|connection, _| Box::pin(prepare_mysql(connection)))
+        .connect_with(connect)
+        .await?;
+    Ok(Store { db: Db::MySql(pool) })
+}
+
+/// What the SQL here relies on, whatever the server's defaults are.
+async fn prepare_mysql(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    const UNKNOWN_VARIABLE: u16 = 1193;
+    connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')").await?;
+    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    // Newer MariaDBs fail a write to a row that changed since the snapshot; writes here check revisions instead.
+    match connection.execute("SET SESSION innodb_snapshot_isolation = OFF").await {
+        Err(sqlx::Error::Database(error))
+            if error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+                == Some(UNKNOWN_VARIABLE) =>
+        {
+            Ok(())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// True where the same transaction, tried again, may succeed.
+pub(super) fn is_busy(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+    // Lock wait time-out, deadlock; too many connections.
+    const MYSQL: [u16; 3] = [1205, 1213, 1040];
+    // SQLITE_BUSY and SQLITE_LOCKED with their extended codes.
+    const SQLITE: [i32; 2] = [5, 6];
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return MYSQL.contains(&error.number());
+    }
+    error.try_downcast_ref::<SqliteError>().is_some_and(|error| {
+        let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<i32>().ok());
+        code.is_some_and(|code| SQLITE.contains(&(code & 0xff)))
+    })
+}
+
+/// `(?, ?, …)` for `count` values, at least one.
+#[must_use]
+pub fn placeholders(count: usize) -> String {
+    let mut list = String::with_capacity(count * 3 + 1);
+    list.push_str("(?");
+    for _ in 1..count {
+        list.push_str(", ?");
+    }
+    list.push(')');
+    list
+}
+
+/// Runs the body once, with `connection` of whichever database the transaction is on.
+macro_rules! with_tx {
+    ($tx:expr, |$connection:ident| $body:expr) => {
+        match $tx {
+            $crate::store::Tx::MySql(transaction) => {
+                let $connection = &mut **transaction;
+                $body
+            }
+            $crate::store::Tx::Sqlite { transaction, .. } => {
+                let $connection = &mut **transaction;
+                $body
+            }
+        }
+    };
+}
+
+/// `execute!(tx, sql, binds…)`: the number of rows that matched.
+macro_rules! execute {
+    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::db::with_tx!($tx, |connection| sqlx::query($sql)
+            $(.bind($bind))*
+            .execute(connection)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err($crate::store::StoreError::from))
+    };
+}
+
+/// `fetch_all!(tx, Row, sql, binds…)`: all rows, as `Row` (a struct that derives `FromRow`, or a tuple).
+macro_rules! fetch_all {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::db::with_tx!($tx, |connection| sqlx::query_as::<_, $row>($sql)
+            $(.bind($bind))*
+            .fetch_all(connection)
+            .await
+            .map_err($crate::store::StoreError::from))
+    };
+}
+
+/// `fetch_optional!(tx, Row, sql, binds…)`: the first row, if there is one.
+macro_rules! fetch_optional {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::db::with_tx!($tx, |connection| sqlx::query_as::<_, $row>($sql)
+            $(.bind($bind))*
+            .fetch_optional(connection)
+            .await
+            .map_err($crate::store::StoreError::from))
+    };
+}
+
+/// `fetch_one!(tx, Row, sql, binds…)`: the first row; `NotFound` where there is none.
+macro_rules! fetch_one {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::db::with_tx!($tx, |connection| sqlx::query_as::<_, $row>($sql)
+            $(.bind($bind))*
+            .fetch_one(connection)
+            .await
+            .map_err($crate::store::StoreError::from))
+    };
+}
+
+/// `fetch_in!(tx, Row, "SELECT … WHERE id IN ", tail, values)`: the statement with one placeholder for each value, in
+/// pieces of bounded size; `values` is a slice of what can be bound. The order is not kept.
+macro_rules! fetch_in {
+    ($tx:expr, $row:ty, $head:expr, $tail:expr, $values:expr) => {{
+        let mut rows: Vec<$row> = Vec::new();
+        for piece in $values.chunks(200) {
+            let sql = format!("{}{}{}", $head, $crate::store::db::placeholders(piece.len()), $tail);
+            rows.extend($crate::store::db::with_tx!(&mut *$tx, |connection| {
+                let mut query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
+                for value in piece {
+                    query = query.bind(value.clone());
+                }
+                query.fetch_all(connection).await.map_err($crate::store::StoreError::from)
+            })?);
+        }
+        Ok::<Vec<$row>, $crate::store::StoreError>(rows)
+    }};
+}
+
+pub(crate) use {execute, fetch_all, fetch_in, fetch_one, fetch_optional, with_tx};

@@ -1,0 +1,1 @@
+//! Logins that can be refreshed and revoked.

@@ -1,0 +1,1 @@
+//! A store on a fresh database, for tests.

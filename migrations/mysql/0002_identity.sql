@@ -1,0 +1,1 @@
+-- People, sessions and API keys.
