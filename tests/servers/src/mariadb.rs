@@ -33,7 +33,12 @@ impl MariaDb {
         copy(&template(), &data);
         let port = free_port();
         let server = serve(folder.path(), &data, port);
-        Self { folder, port, server, databases: AtomicU32::new(0) }
+        Self {
+            folder,
+            port,
+            server,
+            databases: AtomicU32::new(0),
+        }
     }
 
     /// Makes an empty database and gives its URL.
@@ -58,12 +63,23 @@ impl MariaDb {
     /// The server refuses.
     pub fn sql(&self, statements: &str) -> String {
         let done = Command::new("mariadb")
-            .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--user=root", "--batch", "--skip-column-names"])
+            .args([
+                "--no-defaults",
+                "--protocol=tcp",
+                "--host=127.0.0.1",
+                "--user=root",
+                "--batch",
+                "--skip-column-names",
+            ])
             .arg(format!("--port={}", self.port))
             .arg(format!("--execute={statements}"))
             .output()
             .unwrap();
-        assert!(done.status.success(), "{statements}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "{statements}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -90,7 +106,11 @@ fn template() -> PathBuf {
         let unfinished = home.join("unfinished");
         _ = fs::remove_dir_all(&unfinished);
         let made = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
             .arg(format!("--datadir={}", unfinished.display()))
             .args(as_root())
             .output()
@@ -104,7 +124,9 @@ fn template() -> PathBuf {
 /// `…/target`, from the place of the running test's program.
 fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
-    let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+    let target = program
+        .ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| name == "target"));
     target.map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
@@ -121,8 +143,17 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
     let log = fs::File::create(folder.join("log")).unwrap();
     let mut server = Child::spawn(
         Command::new("mariadbd")
-            .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
-            .args(["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300"])
+            .args([
+                "--no-defaults",
+                "--bind-address=127.0.0.1",
+                "--skip-log-bin",
+                "--skip-name-resolve",
+            ])
+            .args([
+                "--innodb-buffer-pool-size=64M",
+                "--innodb-flush-log-at-trx-commit=2",
+                "--max-connections=300",
+            ])
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", folder.join("socket").display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
@@ -133,7 +164,11 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
             .stderr(log),
     );
     wait_until("MariaDB to answer", Duration::from_secs(60), || {
-        assert!(server.is_running(), "{}", fs::read_to_string(folder.join("log")).unwrap());
+        assert!(
+            server.is_running(),
+            "{}",
+            fs::read_to_string(folder.join("log")).unwrap()
+        );
         greets(port)
     });
     server
@@ -141,7 +176,9 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
 
 /// The server sends its greeting once it can take a login.
 fn greets(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
     _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
     stream.read(&mut [0]).is_ok_and(|read| read == 1)
 }
@@ -155,7 +192,9 @@ mod tests {
         let mut server = MariaDb::start();
         let url = server.database();
         let name = url.rsplit('/').next().unwrap();
-        server.sql(&format!("CREATE TABLE {name}.t (a INT); INSERT INTO {name}.t VALUES (7)"));
+        server.sql(&format!(
+            "CREATE TABLE {name}.t (a INT); INSERT INTO {name}.t VALUES (7)"
+        ));
         server.kill();
         server.restart();
         assert_eq!(server.sql(&format!("SELECT a FROM {name}.t")).trim(), "7");

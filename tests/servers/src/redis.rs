@@ -69,13 +69,24 @@ impl Redis {
 fn serve(folder: &TempDir, port: u16) -> Child {
     let server = Child::spawn(
         Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--port",
+                &port.to_string(),
+            ])
             .arg("--dir")
             .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null()),
     );
-    wait_until("Redis to answer", Duration::from_secs(20), || ask(port, "PING").is_ok_and(|answer| answer.contains("PONG")));
+    wait_until("Redis to answer", Duration::from_secs(20), || {
+        ask(port, "PING").is_ok_and(|answer| answer.contains("PONG"))
+    });
     server
 }
 
