@@ -1,1 +1,207 @@
+//! Accepts nodes' connections and serves them, each up to its maximum age.
+//!
+//! A connection ends some time around the maximum age (a tenth more or less, so that nodes don't come back all at
+//! once): it is told so (GOAWAY), its streams end a moment later, and the node opens a new one, maybe to another
+//! replica. At shutdown all connections are told the same at once.
 
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use rand::Rng as _;
+use shared::tasks::Tasks;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+};
+use tonic::service::Routes;
+use tower::{Service as _, ServiceExt as _};
+
+use super::{peer::Peer, tls::ReloadingTls};
+
+/// TLS handshakes at the same time.
+const HANDSHAKES: usize = 256;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without traffic is asked whether it is alive after this, and given up after that.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams of one connection; a node needs three.
+const STREAMS_PER_CONNECTION: u32 = 64;
+/// Bytes of the pipe between the planes of one process.
+const PIPE_BYTES: usize = 256 * 1024;
+/// Connections of the same process that wait to be accepted.
+const PIPE_BACKLOG: usize = 8;
+/// After a failed accept (no file descriptors, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where nodes come in.
+#[derive(Debug)]
+pub enum Listener {
+    /// `tls` absent: plaintext.
+    Tcp { listener: TcpListener, tls: Option<Arc<ReloadingTls>> },
+    /// From the same process.
+    InProcess(mpsc::Receiver<DuplexStream>),
+}
+
+/// Opens connections to an in-process listener. Clones lead to the same listener.
+#[derive(Debug, Clone)]
+pub struct InProcess(mpsc::Sender<DuplexStream>);
+
+impl InProcess {
+    /// # Errors
+    /// `ConnectionRefused`: the listener is gone.
+    pub async fn connect(&self) -> io::Result<DuplexStream> {
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        self.0.send(far).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(near)
+    }
+}
+
+impl Listener {
+    #[must_use]
+    pub fn in_process() -> (InProcess, Self) {
+        let (sender, receiver) = mpsc::channel(PIPE_BACKLOG);
+        (InProcess(sender), Self::InProcess(receiver))
+    }
+}
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Serving {
+    routes: Routes,
+    tasks: Tasks,
+    age: Duration,
+}
+
+/// Accepts until shutdown.
+pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, age: Duration) {
+    let serving = Serving { routes: routes.prepare(), tasks, age };
+    match listener {
+        Listener::Tcp { listener, tls } => serve_tcp(listener, tls, serving).await,
+        Listener::InProcess(pipes) => serve_pipes(pipes, serving).await,
+    }
+}
+
+async fn serve_pipes(mut pipes: mpsc::Receiver<DuplexStream>, serving: Serving) {
+    let stopping = serving.tasks.stopping();
+    while let Some(Some(pipe)) = stopping.run_until_cancelled(pipes.recv()).await {
+        let peer = Peer::new(None, None, jittered(serving.age));
+        serving.tasks.spawn(connection(pipe, peer, serving.clone()));
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, tls: Option<Arc<ReloadingTls>>, serving: Serving) {
+    let stopping = serving.tasks.stopping();
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a node's connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Without it small messages wait for the peer's acknowledgement; a socket that refuses is only slower.
+        _ = stream.set_nodelay(true);
+        match &tls {
+            None => {
+                let peer = Peer::new(Some(address), None, jittered(serving.age));
+                serving.tasks.spawn(connection(stream, peer, serving.clone()));
+            }
+            Some(tls) => {
+                let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+                let (acceptor, serving) = (tls.acceptor(), serving.clone());
+                serving.tasks.clone().spawn(async move {
+                    let shaken = handshake(acceptor, stream, address, serving.age).await;
+                    drop(permit);
+                    if let Some((stream, peer)) = shaken {
+                        connection(stream, peer, serving).await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn handshake(
+    acceptor: tokio_rustls::TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    age: Duration,
+) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Peer)> {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let peer = Peer::new(Some(address), certificate, jittered(age));
+            Some((stream, peer))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%address, %error, "a node's TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%address, "a node's TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// `age`, a tenth more or less.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(rand::rng().random_range(0.9..=1.1))
+}
+
+async fn connection<I>(io: I, peer: Peer, serving: Serving)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let executor = TaskExecutor(serving.tasks.clone());
+    let mut builder = auto::Builder::new(executor).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+    let (stopping, expires) = (serving.tasks.stopping(), peer.expires());
+    let routes = serving.routes.into_axum_router();
+    let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let mut routes = routes.clone();
+        async move { Ok::<_, Infallible>(routes.ready().await?.call(request).await?) }
+    });
+    let served = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        ended = served.as_mut() => return log_end(ended),
+        () = stopping.cancelled() => {}
+        () = tokio::time::sleep_until(expires) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    log_end(served.await);
+}
+
+fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a node's connection broke");
+    }
+}
+
+/// Lets hyper's tasks be joined at shutdown like all others.
+#[derive(Clone)]
+struct TaskExecutor(Tasks);
+
+impl<F> hyper::rt::Executor<F> for TaskExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
