@@ -1,0 +1,207 @@
+//! chat streams: chunks without event names; usage in a last chunk of its own, or in every chunk; `[DONE]`.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use shared::usage::Usage;
+
+use crate::chat::usage;
+use crate::error::upstream::UpstreamError;
+use crate::json;
+use crate::raw::watch::{FailureCause, Notes, Seen, Verdict};
+use crate::sse::Frame;
+
+const DONE: &[u8] = b"[DONE]";
+
+/// Keys that make a frame worth reading once content has begun.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DONE));
+
+#[derive(Debug, Default)]
+pub(crate) struct ChatReader {
+    hide_usage: bool,
+    usage: Option<Usage>,
+    /// The usage came with, or behind, the answer's last word.
+    usage_came_last: bool,
+}
+
+impl ChatReader {
+    pub(crate) fn new(hide_usage: bool) -> Self {
+        Self {
+            hide_usage,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    pub(crate) const fn usage_is_final(&self, seen: Seen) -> bool {
+        self.usage.is_some() && (self.usage_came_last || seen.end)
+    }
+
+    pub(crate) fn read(&mut self, frame: &Frame<'_>, notes: &mut Notes, closely: bool) -> Verdict {
+        if !closely && !self.matters(frame.part.bytes, notes.seen) {
+            return Verdict::Pass;
+        }
+        let fields = frame.fields();
+        notes.seen.ping |= fields.has_comment && fields.data.is_none();
+        if closely && fields.has_stray_line {
+            return malformed("a line is not a field of server-sent events");
+        }
+        let Some(data) = fields.data.as_deref() else {
+            return Verdict::Pass;
+        };
+        if data.trim_ascii() == DONE {
+            notes.seen.end = true;
+            return Verdict::Pass;
+        }
+        let chunk = std::str::from_utf8(data)
+            .ok()
+            .and_then(|data| Chunk::read(data).ok());
+        let Some(chunk) = chunk else {
+            return if closely {
+                malformed("the data is not a JSON object")
+            } else {
+                Verdict::Pass
+            };
+        };
+        if let Some(error) = chunk.error {
+            return Verdict::Failed(FailureCause::Reported(error));
+        }
+        let in_frame = fields.data_at.map(|place| place.start);
+        self.take(&chunk, data, in_frame, notes)
+    }
+
+    /// Whether a frame can hold anything of interest behind the first content.
+    fn matters(&self, frame: &[u8], seen: Seen) -> bool {
+        let finishes = || {
+            FINISH
+                .find(frame)
+                .is_some_and(|at| !is_null_field(&frame[at + 15..]))
+        };
+        USAGE
+            .find(frame)
+            .is_some_and(|at| self.hide_usage || !is_null_field(&frame[at + 7..]))
+            || (!seen.stopped && finishes())
+            || ERROR
+                .find(frame)
+                .is_some_and(|at| !is_null_field(&frame[at + 7..]))
+            || END.find(frame).is_some()
+    }
+
+    fn take(
+        &mut self,
+        chunk: &Chunk<'_>,
+        data: &[u8],
+        in_frame: Option<usize>,
+        notes: &mut Notes,
+    ) -> Verdict {
+        notes.seen.preamble = true;
+        notes.seen.content |= chunk.has_content;
+        notes.seen.stopped |= chunk.stops;
+        notes.serve_model(chunk.model.as_deref());
+        if let Some(usage) = chunk.usage {
+            self.usage = Some(usage);
+            self.usage_came_last = chunk.has_no_choices || notes.seen.stopped;
+        }
+        match (&chunk.usage_null, in_frame) {
+            _ if !self.hide_usage => Verdict::Pass,
+            _ if chunk.usage.is_some() && chunk.has_no_choices => Verdict::Drop,
+            (Some(field), Some(start)) => {
+                let field = with_comma(data, field.clone());
+                Verdict::Cut(start + field.start..start + field.end)
+            }
+            _ => Verdict::Pass,
+        }
+    }
+}
+
+const fn malformed(what: &'static str) -> Verdict {
+    Verdict::Failed(FailureCause::Malformed(what))
+}
+
+/// Behind a key: whether its value is null.
+fn is_null_field(rest: &[u8]) -> bool {
+    let value = rest
+        .trim_ascii_start()
+        .strip_prefix(b":")
+        .map(<[u8]>::trim_ascii_start);
+    value.is_some_and(|value| value.starts_with(b"null"))
+}
+
+/// A field's range with the comma that parts it from its neighbour: the one ahead, or for the first field the one
+/// behind.
+fn with_comma(data: &[u8], field: Range<usize>) -> Range<usize> {
+    let ahead = data.get(..field.start).unwrap_or_default().trim_ascii_end();
+    if ahead.ends_with(b",") {
+        return ahead.len() - 1..field.end;
+    }
+    let behind = data.get(field.end..).unwrap_or_default();
+    let blank = behind.len() - behind.trim_ascii_start().len();
+    let comma = usize::from(behind.get(blank) == Some(&b','));
+    field.start..field.end + (blank + 1) * comma
+}
+
+/// What matters of one chunk.
+#[derive(Default)]
+struct Chunk<'a> {
+    model: Option<std::borrow::Cow<'a, str>>,
+    has_no_choices: bool,
+    has_content: bool,
+    stops: bool,
+    usage: Option<Usage>,
+    /// Where a single field `usage` with the value null lies.
+    usage_null: Option<Range<usize>>,
+    error: Option<UpstreamError>,
+}
+
+impl<'a> Chunk<'a> {
+    fn read(data: &'a str) -> Result<Self, serde_json::Error> {
+        let mut chunk = Self::default();
+        let mut usages = 0;
+        json::object(data, |field| match &*field.name() {
+            "model" => chunk.model = json::string(field.value),
+            "choices" => chunk.read_choices(field.value),
+            "usage" => {
+                usages += 1;
+                chunk.usage = usage::read(field.value);
+                let is_null = field.value == "null" && usages == 1;
+                chunk.usage_null = is_null.then(|| field.range_in(data.as_bytes()));
+            }
+            "error" if field.value != "null" => chunk.error = Some(UpstreamError::read(field.value)),
+            _ => {}
+        })?;
+        Ok(chunk)
+    }
+
+    fn read_choices(&mut self, choices: &str) {
+        self.has_no_choices = choices.starts_with('[') && !json::is_filled(choices);
+        // Something else than an array of objects says nothing.
+        let _ = json::array(choices, |choice| {
+            let _ = json::object(choice, |field| match &*field.name() {
+                "delta" => self.has_content |= delta_has_content(field.value),
+                "finish_reason" => self.stops |= json::is_filled(field.value),
+                _ => {}
+            });
+        });
+        self.has_content |= self.stops;
+    }
+}
+
+/// Whether a delta carries a part of the answer: more than the role.
+fn delta_has_content(delta: &str) -> bool {
+    let mut has_content = false;
+    let _ = json::object(delta, |field| {
+        has_content |= match &*field.name() {
+            "content" | "tool_calls" | "refusal" | "function_call" | "reasoning" | "reasoning_content"
+            | "reasoning_details" | "audio" => json::is_filled(field.value),
+            _ => false,
+        };
+    });
+    has_content
+}

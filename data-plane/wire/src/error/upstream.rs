@@ -1,0 +1,101 @@
+//! What an upstream reported as an error, in a body or in a stream: all wires put an `error` object into JSON.
+
+use crate::json;
+
+/// Longest message, code or type that is kept, in bytes; the rest is cut off.
+pub const TEXT_MAX: usize = 2048;
+
+/// An error in the provider's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamError {
+    /// HTTP status that the error names or that its type stands for. Absent: neither is known.
+    pub status: Option<u16>,
+    /// The provider's `type` (Gemini: `status`), such as `overloaded_error`.
+    pub kind: Option<String>,
+    pub code: Option<String>,
+    /// Empty: none was given.
+    pub message: String,
+}
+
+impl UpstreamError {
+    /// From the value of an `error` field: an object, or a bare string.
+    pub(crate) fn read(value: &str) -> Self {
+        let mut error = Self::default();
+        let mut named = None;
+        if let Some(message) = json::string(value) {
+            error.message = cut(&message);
+            return error;
+        }
+        let read = json::object(value, |field| match &*field.name() {
+            "message" => {
+                error.message = json::string(field.value)
+                    .map(|text| cut(&text))
+                    .unwrap_or_default()
+            }
+            "type" => error.kind = word(field.value),
+            "status" => {
+                named = named.or(status(field.value));
+                error.kind = error.kind.take().or_else(|| word(field.value));
+            }
+            "status_code" => named = named.or(status(field.value)),
+            "code" => {
+                named = named.or(status(field.value));
+                error.code = word(field.value);
+            }
+            _ => {}
+        });
+        if read.is_err() {
+            return Self::default();
+        }
+        let by_word = |word: &Option<String>| word.as_deref().and_then(status_of);
+        error.status = named
+            .or_else(|| by_word(&error.code))
+            .or_else(|| by_word(&error.kind));
+        error
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.get(..text.floor_char_boundary(TEXT_MAX))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A string, or a number as text.
+fn word(value: &str) -> Option<String> {
+    match json::string(value) {
+        Some(text) => Some(cut(&text)),
+        None => json::count(value).map(|number| number.to_string()),
+    }
+}
+
+fn status(value: &str) -> Option<u16> {
+    let status = match json::string(value) {
+        Some(text) => text.parse().ok(),
+        None => json::count(value).and_then(|number| u16::try_from(number).ok()),
+    };
+    status.filter(|status| (400..600).contains(status))
+}
+
+/// The HTTP status that comes with a provider's error type or code.
+fn status_of(word: &str) -> Option<u16> {
+    Some(match word {
+        "invalid_request_error" | "INVALID_ARGUMENT" | "context_length_exceeded" | "content_filter" => 400,
+        "authentication_error" | "invalid_api_key" | "UNAUTHENTICATED" => 401,
+        "billing_error" => 402,
+        "permission_error" | "PERMISSION_DENIED" => 403,
+        "not_found_error" | "model_not_found" | "NOT_FOUND" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "insufficient_quota"
+        | "tokens"
+        | "requests"
+        | "RESOURCE_EXHAUSTED" => 429,
+        "api_error" | "server_error" | "internal_server_error" | "INTERNAL" => 500,
+        "service_unavailable_error" | "server_is_overloaded" | "slow_down" | "UNAVAILABLE" => 503,
+        "timeout_error" | "DEADLINE_EXCEEDED" => 504,
+        "overloaded_error" => 529,
+        _ => return None,
+    })
+}

@@ -1,0 +1,3 @@
+//! Google `generateContent`.
+
+pub(crate) mod error;

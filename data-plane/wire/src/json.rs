@@ -1,0 +1,120 @@
+//! Reading a JSON object's own fields in place: no tree, no copies, and the place of each value is known.
+//!
+//! What a field holds is checked to be JSON but not looked into. The check does not recurse, so depth costs a byte of
+//! heap per level and no stack: the size of the text bounds it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One field of an object, as it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    key: &'a str,
+    pub(crate) value: &'a str,
+}
+
+impl<'a> Field<'a> {
+    /// The key without quotes and escapes. Empty when its escapes make no text (a lone surrogate).
+    pub(crate) fn name(&self) -> Cow<'a, str> {
+        string(self.key).unwrap_or(Cow::Borrowed(""))
+    }
+
+    /// From the key's opening quote to the value's end, in `text`, which the field was read from.
+    pub(crate) fn range_in(&self, text: &[u8]) -> Range<usize> {
+        place_in(text, self.key).start..place_in(text, self.value).end
+    }
+}
+
+/// Calls `each` for every field of the object that `text` is, in order, duplicates too. Nothing but white space may
+/// stand around the object.
+pub(crate) fn object<'a>(text: &'a str, each: impl FnMut(Field<'a>)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(Fields(each))?;
+    deserializer.end()
+}
+
+/// Calls `each` for every item of the array that `text` is.
+pub(crate) fn array<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_seq(Items(each))?;
+    deserializer.end()
+}
+
+struct Fields<F>(F);
+
+impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Fields<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
+            (self.0)(Field {
+                key: key.get(),
+                value: value.get(),
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Items<F>(F);
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Items<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&'de RawValue>()? {
+            (self.0)(item.get());
+        }
+        Ok(())
+    }
+}
+
+/// Where `part`, which was cut out of `text`, lies in it.
+pub(crate) fn place_in(text: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    start..start.saturating_add(part.len())
+}
+
+/// The text of a JSON string; none for any other value.
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(value).ok().map(Cow::Owned)
+}
+
+/// A count: a whole number from 0, also when written as `12.0`; none for any other value.
+pub(crate) fn count(value: &str) -> Option<u64> {
+    if let Ok(count) = value.parse() {
+        return Some(count);
+    }
+    let number: f64 = value.parse().ok()?;
+    // Whole numbers up to 2^53 are exact in a double; `as` would saturate beyond.
+    (number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0).then_some(number as u64)
+}
+
+/// Whether a value holds anything: not null, and not an empty string, array or object.
+pub(crate) fn is_filled(value: &str) -> bool {
+    if value == "null" || value == "\"\"" {
+        return false;
+    }
+    let inner = match value.as_bytes() {
+        [b'{', inner @ .., b'}'] | [b'[', inner @ .., b']'] => inner,
+        _ => return true,
+    };
+    !inner.iter().all(u8::is_ascii_whitespace)
+}

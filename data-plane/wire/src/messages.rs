@@ -1,0 +1,5 @@
+//! Anthropic Messages.
+
+pub(crate) mod error;
+pub(crate) mod usage;
+pub(crate) mod watch;

@@ -1,0 +1,51 @@
+//! What an answer that is no stream says: usage, the model that served, or an error.
+
+use shared::usage::Usage;
+use shared::wire::Wire;
+
+use crate::error::upstream::UpstreamError;
+use crate::messages::usage::Counts;
+use crate::{chat, json};
+
+/// What was found in a body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BodyFacts {
+    /// Absent: not reported. Counting tokens reports none.
+    pub usage: Option<Usage>,
+    pub served_model: Option<String>,
+    /// The error that the body is about. Absent also where the provider answered with something else than JSON.
+    pub error: Option<UpstreamError>,
+}
+
+/// Reads a whole body, of a success or of an error. A body that can't be read has no facts.
+#[must_use]
+pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
+    let mut facts = BodyFacts::default();
+    let Ok(text) = std::str::from_utf8(body) else {
+        return facts;
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let read = json::object(text, |field| match &*field.name() {
+        "model" => facts.served_model = json::string(field.value).map(|model| model.into_owned()),
+        "usage" => facts.usage = usage(wire, field.value),
+        "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
+        _ => {}
+    });
+    if read.is_err() {
+        BodyFacts::default()
+    } else {
+        facts
+    }
+}
+
+fn usage(wire: Wire, usage: &str) -> Option<Usage> {
+    match wire {
+        Wire::Chat => chat::usage::read(usage),
+        Wire::Messages => {
+            let mut counts = Counts::default();
+            counts.restate(usage);
+            counts.usage()
+        }
+        Wire::Responses | Wire::Gemini => None,
+    }
+}

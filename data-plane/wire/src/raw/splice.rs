@@ -1,0 +1,74 @@
+//! Edits by byte range: all else stays as it was written.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+/// Edits of one body, in any order. They must lie inside the body and apart from each other; one that does not is
+/// left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Splices {
+    edits: SmallVec<[Edit; 4]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edit {
+    range: Range<usize>,
+    text: Cow<'static, str>,
+}
+
+impl Splices {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// Puts `text` in the place of the bytes in `range`; an empty range inserts.
+    pub fn replace(&mut self, range: Range<usize>, text: impl Into<Cow<'static, str>>) {
+        self.edits.push(Edit {
+            range,
+            text: text.into(),
+        });
+    }
+
+    /// As [`Splices::replace`], with `text` written as a JSON string.
+    pub fn replace_with_string(&mut self, range: Range<usize>, text: &str) {
+        self.replace(range, serde_json::Value::from(text).to_string());
+    }
+
+    /// The body with the edits made: the same `Bytes` when there are none.
+    #[must_use]
+    pub fn apply(&self, body: Bytes) -> Bytes {
+        let mut edits: SmallVec<[&Edit; 4]> = self.edits.iter().collect();
+        edits.sort_by_key(|edit| edit.range.start);
+        let mut end = 0;
+        edits.retain(|edit| {
+            let fits =
+                edit.range.start >= end && edit.range.start <= edit.range.end && edit.range.end <= body.len();
+            if fits {
+                end = edit.range.end;
+            }
+            fits
+        });
+        if edits.is_empty() {
+            return body;
+        }
+        let inserted: usize = edits.iter().map(|edit| edit.text.len()).sum();
+        let mut edited = BytesMut::with_capacity(body.len() + inserted);
+        let mut from = 0;
+        for edit in edits {
+            edited.extend_from_slice(body.get(from..edit.range.start).unwrap_or_default());
+            edited.extend_from_slice(edit.text.as_bytes());
+            from = edit.range.end;
+        }
+        edited.extend_from_slice(body.get(from..).unwrap_or_default());
+        edited.freeze()
+    }
+}

@@ -1,0 +1,322 @@
+//! A stream is watched as it passes: what came, what was used, how it ended.
+//!
+//! Bytes go out as they came in, frame by frame: an unfinished frame waits for its end (its reader could not use it
+//! either), so that the stream can be ended legally wherever it breaks. What is taken out is stated in
+//! [`StreamEdits`].
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use shared::usage::Usage;
+use shared::wire::Wire;
+use smallvec::SmallVec;
+
+use crate::chat::watch::ChatReader;
+use crate::error::upstream::UpstreamError;
+use crate::error::{WireError, stream_event};
+use crate::messages::watch::MessagesReader;
+use crate::sse::{FRAME_MAX, Frame, FrameSplitter, Part, Piece};
+
+/// Bytes for the client, in order.
+pub type Chunks = SmallVec<[Bytes; 4]>;
+
+/// What is changed in a passing stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamEdits {
+    /// chat: takes out what asking the upstream for usage adds: the chunk that has only usage, and `"usage":null` in
+    /// the others.
+    pub hide_usage: bool,
+}
+
+/// What has been seen of the stream so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The answer has begun, perhaps without content: messages: `message_start`; chat: any chunk.
+    pub preamble: bool,
+    /// A `ping` event, or a comment that keeps the connection alive.
+    pub ping: bool,
+    /// Something of the answer itself. From here on there is no switching to another account.
+    pub content: bool,
+    /// A reason was given for the answer's end: it is complete, even if the legal end does not follow.
+    pub stopped: bool,
+    /// The legal end: `message_stop`, `[DONE]`. It may come without content.
+    pub end: bool,
+    /// There is a [`StreamWatch::failure`].
+    pub failed: bool,
+}
+
+/// What went wrong in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFailure {
+    /// It came ahead of all content, so another account may be tried. The frame is then kept back: see
+    /// [`StreamWatch::release`].
+    pub before_content: bool,
+    pub cause: FailureCause,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureCause {
+    /// The upstream reported an error in the stream.
+    Reported(UpstreamError),
+    /// A frame that the wire does not know; what was wrong with it.
+    Malformed(&'static str),
+}
+
+/// What a reader makes of a frame.
+pub(crate) enum Verdict {
+    Pass,
+    /// Take the frame out.
+    Drop,
+    /// Take these bytes out of the frame.
+    Cut(Range<usize>),
+    Failed(FailureCause),
+}
+
+/// What readers write down.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) seen: Seen,
+    /// The first name that is not empty.
+    pub(crate) served_model: Option<String>,
+}
+
+impl Notes {
+    pub(crate) fn serve_model(&mut self, model: Option<&str>) {
+        if let Some(model) = model.filter(|model| !model.is_empty() && self.served_model.is_none()) {
+            self.served_model = Some(model.to_owned());
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Reader {
+    Chat(ChatReader),
+    Messages(MessagesReader),
+}
+
+impl Reader {
+    /// `closely`: the whole frame is checked; else only what may matter is read.
+    fn read(&mut self, frame: &Frame<'_>, notes: &mut Notes, closely: bool) -> Verdict {
+        match self {
+            Self::Chat(reader) => reader.read(frame, notes, closely),
+            Self::Messages(reader) => reader.read(frame, notes, closely),
+        }
+    }
+}
+
+/// Watches one stream. Feed it every chunk, then tell it the end.
+#[derive(Debug)]
+pub struct StreamWatch {
+    wire: Wire,
+    splitter: FrameSplitter,
+    reader: Reader,
+    notes: Notes,
+    failure: Option<StreamFailure>,
+    /// The failed frame and what came behind it in its chunk, until [`StreamWatch::release`].
+    kept: Option<(Bytes, Bytes)>,
+    /// The frame before this chunk was taken out.
+    dropped: bool,
+    /// The last bytes that went out do not end a frame.
+    inside_frame: bool,
+}
+
+impl StreamWatch {
+    /// None: streams of this wire can't be read yet.
+    #[must_use]
+    pub fn new(wire: Wire, edits: StreamEdits) -> Option<Self> {
+        Self::with_frame_max(wire, edits, FRAME_MAX)
+    }
+
+    /// As [`StreamWatch::new`], with another limit for a frame's bytes. Frames above it pass unread and unedited; ahead
+    /// of all content they are malformed.
+    #[must_use]
+    pub fn with_frame_max(wire: Wire, edits: StreamEdits, frame_max: usize) -> Option<Self> {
+        let reader = match wire {
+            Wire::Chat => Reader::Chat(ChatReader::new(edits.hide_usage)),
+            Wire::Messages => Reader::Messages(MessagesReader::default()),
+            Wire::Responses | Wire::Gemini => return None,
+        };
+        Some(Self {
+            wire,
+            splitter: FrameSplitter::new(frame_max),
+            reader,
+            notes: Notes::default(),
+            failure: None,
+            kept: None,
+            dropped: false,
+            inside_frame: false,
+        })
+    }
+
+    /// Takes a chunk; puts what may go to the client into `out`.
+    ///
+    /// On a failure before content, the failed frame and what follows stay behind: either drop this watch and try
+    /// another account, or go on with [`StreamWatch::release`] or the next chunk, and they go out.
+    pub fn feed(&mut self, chunk: Bytes, out: &mut Chunks) -> Seen {
+        self.release(out);
+        self.scan(chunk, out);
+        self.seen()
+    }
+
+    /// The upstream has ended in good order. A last frame that lacks only its blank line is taken as whole; anything
+    /// else that is left stays behind until [`StreamWatch::release`].
+    pub fn end(&mut self, out: &mut Chunks) -> Seen {
+        self.release(out);
+        let Some(frame) = self.splitter.rest() else {
+            return self.seen();
+        };
+        let bytes = frame.part.bytes;
+        let verdict = self.reader.read(&frame, &mut self.notes, true);
+        match verdict {
+            Verdict::Pass => out.push(Bytes::copy_from_slice(bytes)),
+            Verdict::Cut(range) => push_without(out, &Bytes::copy_from_slice(bytes), range),
+            Verdict::Drop => {}
+            Verdict::Failed(cause) => {
+                let kept = Bytes::copy_from_slice(bytes);
+                let before_content = !self.notes.seen.content;
+                self.kept = Some((kept, Bytes::new()));
+                self.splitter.clear();
+                if before_content || matches!(cause, FailureCause::Reported(_)) {
+                    self.fail(before_content, cause);
+                }
+                return self.seen();
+            }
+        }
+        self.splitter.clear();
+        self.inside_frame = true;
+        self.seen()
+    }
+
+    /// Lets out what a failure or the end kept behind.
+    pub fn release(&mut self, out: &mut Chunks) {
+        if let Some((frame, rest)) = self.kept.take() {
+            out.push(frame);
+            self.scan(rest, out);
+        }
+    }
+
+    /// Ends a stream that can't go on: what was kept behind is forgotten, and the error is said in the client's wire.
+    #[must_use]
+    pub fn close(&mut self, error: &WireError<'_>) -> Bytes {
+        self.kept = None;
+        self.splitter.clear();
+        let event = stream_event(self.wire, error);
+        if !self.inside_frame && !self.splitter.in_large_frame() {
+            return event;
+        }
+        [b"\n\n", event.as_ref()].concat().into()
+    }
+
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        self.notes.seen
+    }
+
+    /// The last usage that was reported.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.reader {
+            Reader::Chat(reader) => reader.usage(),
+            Reader::Messages(reader) => reader.usage(),
+        }
+    }
+
+    /// Whether [`StreamWatch::usage`] is the whole answer's: what came before may miss output.
+    #[must_use]
+    pub fn usage_is_final(&self) -> bool {
+        match &self.reader {
+            Reader::Chat(reader) => reader.usage_is_final(self.notes.seen),
+            Reader::Messages(reader) => reader.usage_is_final(),
+        }
+    }
+
+    /// The model that the upstream says it served.
+    #[must_use]
+    pub fn served_model(&self) -> Option<&str> {
+        self.notes.served_model.as_deref()
+    }
+
+    /// The first failure.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&StreamFailure> {
+        self.failure.as_ref()
+    }
+
+    fn scan(&mut self, chunk: Bytes, out: &mut Chunks) {
+        // Bytes of the chunk from `sent` to `at` may go, and go together.
+        let (mut sent, mut at) = (0, 0);
+        if self.splitter.takes_late_line_feed(&chunk) {
+            at = 1;
+            sent = usize::from(self.dropped);
+        }
+        loop {
+            let start = at;
+            let Some(piece) = self.splitter.next(&chunk, &mut at) else {
+                return push(out, &chunk, sent..start);
+            };
+            let before_content = !self.notes.seen.content;
+            let (part, verdict) = match piece {
+                Piece::Frame(frame) => (
+                    frame.part,
+                    self.reader.read(&frame, &mut self.notes, before_content),
+                ),
+                Piece::Large(part) => (part, large_frame(before_content)),
+            };
+            self.dropped = matches!(verdict, Verdict::Drop);
+            if matches!(verdict, Verdict::Pass) && !part.carried {
+                continue;
+            }
+            push(out, &chunk, sent..start);
+            sent = at;
+            let bytes = own(&chunk, part, start..at);
+            match verdict {
+                Verdict::Pass => out.push(bytes),
+                Verdict::Drop => {}
+                Verdict::Cut(range) => push_without(out, &bytes, range),
+                Verdict::Failed(cause) => {
+                    let kept = before_content && self.failure.is_none();
+                    self.fail(before_content, cause);
+                    if kept {
+                        self.kept = Some((bytes, chunk.slice(at..)));
+                        return;
+                    }
+                    out.push(bytes);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, before_content: bool, cause: FailureCause) {
+        self.notes.seen.failed = true;
+        self.failure.get_or_insert(StreamFailure {
+            before_content,
+            cause,
+        });
+    }
+}
+
+const fn large_frame(before_content: bool) -> Verdict {
+    if before_content {
+        return Verdict::Failed(FailureCause::Malformed("a frame is larger than the limit"));
+    }
+    Verdict::Pass
+}
+
+fn own(chunk: &Bytes, part: Part<'_>, range: Range<usize>) -> Bytes {
+    if part.carried {
+        Bytes::copy_from_slice(part.bytes)
+    } else {
+        chunk.slice(range)
+    }
+}
+
+fn push(out: &mut Chunks, chunk: &Bytes, range: Range<usize>) {
+    if !range.is_empty() {
+        out.push(chunk.slice(range));
+    }
+}
+
+fn push_without(out: &mut Chunks, bytes: &Bytes, range: Range<usize>) {
+    push(out, bytes, 0..range.start);
+    push(out, bytes, range.end..bytes.len());
+}

@@ -1,0 +1,36 @@
+//! Errors of the Responses wire: OpenAI's object as a body, an `error` event in a stream.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::chat;
+use crate::error::{WireError, render};
+
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    event: &'static str,
+    code: Option<&'a str>,
+    message: &'a str,
+    param: Option<&'a str>,
+    sequence_number: u64,
+    /// Makes SDKs raise instead of handing the event out like any other.
+    error: chat::error::Error<'a>,
+}
+
+pub(crate) fn body(error: &WireError<'_>) -> Bytes {
+    chat::error::body(error)
+}
+
+/// The data of the `error` event. The gateway does not count a passing stream's events, so the number is 0.
+pub(crate) fn event(error: &WireError<'_>) -> Bytes {
+    let inner = chat::error::Error::new(error);
+    render(&Event {
+        event: "error",
+        code: inner.code,
+        message: inner.message,
+        param: inner.param,
+        sequence_number: 0,
+        error: inner,
+    })
+}
