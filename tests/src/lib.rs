@@ -1,1 +1,28 @@
+//! Black-box tests: real programs, real HTTP, real databases; the providers are the emulator.
+//!
+//! [`Gateway`] is the actor: `Gateway::standalone()` or `Gateway::split(2)` start everything on free ports, and its
+//! methods read as what a person would do. The tests stand in `tests/`, a file for each promise.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test's actor has nobody to give an error to"
+)]
+
+mod admin;
+mod caller;
+mod certificates;
+mod gateway;
+mod process;
+mod python;
+mod split;
+
+pub use admin::{Admin, Answer};
+pub use caller::{Caller, Reply, chat_body, messages_body, read};
+pub use certificates::Certificates;
+pub use gateway::{ADMIN_PASSWORD, Gateway};
+pub use process::{Program, eventually, eventually_within, until};
+pub use python::{SdkGeneration, run_pytest};
+pub use split::{Control, Node, Split};

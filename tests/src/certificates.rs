@@ -1,0 +1,59 @@
+//! Certificates for the planes: one authority, and what it signs.
+
+use std::{fs, path::PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// An authority and its folder of PEM files.
+pub struct Certificates {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificates").field("folder", &self.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl Certificates {
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = TempDir::with_prefix("switchyard-certificates-").unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, issuer: Issuer::new(params, key) }
+    }
+
+    /// The authority's certificate.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.path("ca.pem")
+    }
+
+    /// Signs a certificate for `localhost` and 127.0.0.1 and gives the paths of it and of its key.
+    #[must_use]
+    pub fn issue(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let (certificate_file, key_file) = (format!("{name}.pem"), format!("{name}.key.pem"));
+        fs::write(self.folder.path().join(&certificate_file), certificate.pem()).unwrap();
+        fs::write(self.folder.path().join(&key_file), key.serialize_pem()).unwrap();
+        (self.path(&certificate_file), self.path(&key_file))
+    }
+
+    fn path(&self, file: &str) -> String {
+        let path: PathBuf = self.folder.path().join(file);
+        path.into_os_string().into_string().unwrap()
+    }
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
