@@ -5,7 +5,12 @@ use std::{ops::Deref, sync::Arc};
 use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
-    grpc::command_signal::CommandSignal, metrics::Metrics, secrets::Sealer, settings::Settings, snapshot::ChangeSignal,
+    grpc::command_signal::CommandSignal,
+    metrics::Metrics,
+    rest::tokens::{TokenError, Tokens},
+    secrets::{SealError, Sealer},
+    settings::{MasterKeyError, Settings},
+    snapshot::ChangeSignal,
     store::Store,
 };
 
@@ -18,6 +23,7 @@ pub struct Inner {
     pub settings: Settings,
     pub store: Store,
     pub sealer: Sealer,
+    pub tokens: Tokens,
     pub clock: Clock,
     pub tasks: Tasks,
     pub metrics: Metrics,
@@ -27,10 +33,35 @@ pub struct Inner {
     pub commands: CommandSignal,
 }
 
+/// The settings' keys can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    #[error(transparent)]
+    Sealer(#[from] SealError),
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+}
+
 impl App {
-    #[must_use]
-    pub fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    /// # Errors
+    /// See [`AppError`].
+    pub fn new(settings: Settings, store: Store, clock: Clock, tasks: Tasks) -> Result<Self, AppError> {
+        let keys = settings.keys.master_keys()?;
+        let sealer = Sealer::new(keys.iter().map(|key| &**key))?;
+        let tokens = Tokens::new(keys.iter().map(|key| &**key), settings.policy.access_token_lifetime)?;
+        Ok(Self(Arc::new(Inner {
+            settings,
+            store,
+            sealer,
+            tokens,
+            clock,
+            tasks,
+            metrics: Metrics::default(),
+            changes: ChangeSignal::default(),
+            commands: CommandSignal::default(),
+        })))
     }
 
     /// To be called after a commit that recorded a change: this replica publishes it at once. Other replicas find
