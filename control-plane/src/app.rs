@@ -5,6 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
+    domain::password::Passwords,
     grpc::command_signal::CommandSignal,
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
@@ -24,6 +25,7 @@ pub struct Inner {
     pub store: Store,
     pub sealer: Sealer,
     pub tokens: Tokens,
+    pub passwords: Passwords,
     pub clock: Clock,
     pub tasks: Tasks,
     pub metrics: Metrics,
@@ -56,6 +58,7 @@ impl App {
             store,
             sealer,
             tokens,
+            passwords: Passwords::new(tasks.clone()),
             clock,
             tasks,
             metrics: Metrics::default(),

@@ -1,7 +1,9 @@
 //! What rows may hold: input is parsed here, once, into types that cannot be wrong.
 
 pub mod account;
+pub mod bootstrap;
 pub mod model_route;
+pub mod name;
 pub mod password;
 pub mod role;
 pub mod user;

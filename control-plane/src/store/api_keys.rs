@@ -1,1 +1,231 @@
-//! API keys.
+//! API keys: what clients present to nodes. Only their hashes are kept.
+
+use proto::v1::ResourceKind;
+use shared::{
+    clock::Millis,
+    id::{KeyId, UserId},
+    secret::KeyHash,
+};
+
+use super::{
+    StoreError, Tx, changes,
+    db::{execute, fetch_all, fetch_in, fetch_one, fetch_optional},
+};
+
+/// One key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    pub id: KeyId,
+    pub user: UserId,
+    pub name: String,
+    pub hash: KeyHash,
+    /// The first 12 characters of the key.
+    pub prefix: String,
+    pub enabled: bool,
+    /// `None`: does not expire.
+    pub expires_at: Option<Millis>,
+    pub created_at: Millis,
+    pub updated_at: Millis,
+    /// Rises with each update; what the store was given is ignored there.
+    pub revision: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Vec<u8>,
+    user_id: Vec<u8>,
+    name: String,
+    hash: Vec<u8>,
+    prefix: String,
+    enabled: bool,
+    expires_at: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+    revision: i64,
+}
+
+impl TryFrom<Row> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let hash = row
+            .hash
+            .try_into()
+            .map_err(|_| StoreError::corrupt("a key's hash has not 32 bytes"))?;
+        Ok(Self {
+            id: KeyId::try_from(row.id.as_slice()).map_err(StoreError::corrupt)?,
+            user: UserId::try_from(row.user_id.as_slice()).map_err(StoreError::corrupt)?,
+            name: row.name,
+            hash: KeyHash(hash),
+            prefix: row.prefix,
+            enabled: row.enabled,
+            expires_at: row.expires_at.map(Millis),
+            created_at: Millis(row.created_at),
+            updated_at: Millis(row.updated_at),
+            revision: row.revision,
+        })
+    }
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, user_id, name, hash, prefix, enabled, expires_at, created_at, updated_at, revision ",
+            "FROM api_keys ",
+            $tail
+        )
+    };
+}
+
+/// Adds a key, in revision 1.
+///
+/// # Errors
+/// `Conflict` where there is such a key already.
+pub async fn insert(tx: &mut Tx, key: &ApiKey) -> Result<(), StoreError> {
+    changes::record(tx, ResourceKind::ApiKey, key.id.to_bytes(), false).await?;
+    execute!(
+        tx,
+        "INSERT INTO api_keys
+         (id, user_id, name, hash, prefix, enabled, expires_at, created_at, updated_at, revision)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        key.id.to_bytes().to_vec(),
+        key.user.to_bytes().to_vec(),
+        &key.name,
+        key.hash.0.to_vec(),
+        &key.prefix,
+        key.enabled,
+        key.expires_at.map(|at| at.0),
+        key.created_at.0,
+        key.updated_at.0,
+    )
+    .map_err(|error| error.about("the key"))?;
+    Ok(())
+}
+
+/// # Errors
+/// What the database says.
+pub async fn get(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let row = fetch_optional!(tx, Row, select!("WHERE id = ?"), id.to_bytes().to_vec())?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+/// [`get`] as committed last, for a transaction that decides by it.
+///
+/// # Errors
+/// What the database says.
+pub async fn get_latest(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let sql = tx.sql(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let row = fetch_optional!(tx, Row, sql, id.to_bytes().to_vec())?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+/// By rising id; those after `after` only, of one person or of all.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(
+    tx: &mut Tx,
+    user: Option<UserId>,
+    after: Option<KeyId>,
+    limit: i64,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
+    let rows = match user {
+        Some(user) => fetch_all!(
+            tx,
+            Row,
+            select!("WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?"),
+            user.to_bytes().to_vec(),
+            after,
+            limit
+        ),
+        None => fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, limit),
+    }?;
+    rows.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// For the snapshot.
+///
+/// # Errors
+/// What the database says.
+pub async fn all(tx: &mut Tx) -> Result<Vec<ApiKey>, StoreError> {
+    fetch_all!(tx, Row, select!("ORDER BY id"))?
+        .into_iter()
+        .map(ApiKey::try_from)
+        .collect()
+}
+
+/// For the snapshot; those that do not exist are left out, and the order is any.
+///
+/// # Errors
+/// What the database says.
+pub async fn by_ids(tx: &mut Tx, ids: &[KeyId]) -> Result<Vec<ApiKey>, StoreError> {
+    let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
+    let rows = fetch_in!(tx, Row, select!("WHERE id IN "), "", ids)?;
+    rows.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// How many keys the person has; as committed last, once the transaction holds the lock of [`changes::lock`].
+///
+/// # Errors
+/// What the database says.
+pub async fn count_of_user(tx: &mut Tx, user: UserId) -> Result<i64, StoreError> {
+    let sql = tx.sql(
+        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? FOR UPDATE",
+        "SELECT COUNT(*) FROM api_keys WHERE user_id = ?",
+    );
+    Ok(fetch_one!(tx, (i64,), sql, user.to_bytes().to_vec())?.0)
+}
+
+/// Writes name, enabled and expiry. Returns the new revision.
+///
+/// # Errors
+/// `NotFound`; `Stale` where the revision is no longer `expected`.
+pub async fn update(tx: &mut Tx, key: &ApiKey, expected: i64) -> Result<i64, StoreError> {
+    changes::record(tx, ResourceKind::ApiKey, key.id.to_bytes(), false).await?;
+    let matched = execute!(
+        tx,
+        "UPDATE api_keys SET name = ?, enabled = ?, expires_at = ?, updated_at = ?, revision = revision + 1
+         WHERE id = ? AND revision = ?",
+        &key.name,
+        key.enabled,
+        key.expires_at.map(|at| at.0),
+        key.updated_at.0,
+        key.id.to_bytes().to_vec(),
+        expected,
+    )?;
+    if matched == 1 {
+        return Ok(expected + 1);
+    }
+    match get_latest(tx, key.id).await? {
+        Some(_) => Err(StoreError::Stale),
+        None => Err(StoreError::NotFound),
+    }
+}
+
+/// # Errors
+/// `NotFound`.
+pub async fn delete(tx: &mut Tx, id: KeyId) -> Result<(), StoreError> {
+    changes::record(tx, ResourceKind::ApiKey, id.to_bytes(), true).await?;
+    match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.to_bytes().to_vec())? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes all keys of a person, each with its change, in a transaction that holds the lock of [`changes::lock`].
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    let sql = tx.sql(
+        "SELECT id FROM api_keys WHERE user_id = ? FOR UPDATE",
+        "SELECT id FROM api_keys WHERE user_id = ?",
+    );
+    let ids = fetch_all!(tx, (Vec<u8>,), sql, user.to_bytes().to_vec())?;
+    for (id,) in ids {
+        let id = KeyId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
+        delete(tx, id).await?;
+    }
+    Ok(())
+}

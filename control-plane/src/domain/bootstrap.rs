@@ -1,0 +1,114 @@
+//! The first admin, made when there is nobody yet.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use shared::{clock::Clock, id::UserId, money::Ppm, secret::Secret};
+use zeroize::Zeroizing;
+
+use super::{
+    password::{InvalidPassword, Password, PasswordError, Passwords},
+    role::Role,
+};
+use crate::store::{
+    Store, StoreError,
+    audit::{self, AuditEntry},
+    changes,
+    users::{self, User},
+};
+
+/// What the first admin is called.
+pub const FIRST_ADMIN: &str = "admin";
+
+/// What [`first_admin`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAdmin {
+    /// There are people already.
+    NotNeeded,
+    /// With the password that was given.
+    Created,
+    /// With a generated password, to be shown to the operator this once.
+    Generated(Secret),
+}
+
+/// Why there is no first admin.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    #[error("the first admin's password {0}")]
+    Password(#[from] InvalidPassword),
+    #[error(transparent)]
+    Hashing(#[from] PasswordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the user `admin` where there is nobody, with `password` or a generated one. Replicas that start at once make
+/// one together, and only the one that did gets the password to show.
+///
+/// # Errors
+/// See [`BootstrapError`].
+pub async fn first_admin(
+    store: &Store,
+    passwords: &Passwords,
+    clock: &Clock,
+    password: Option<&Secret>,
+) -> Result<FirstAdmin, BootstrapError> {
+    let mut tx = store.read().await?;
+    let anyone = !users::list(&mut tx, None, 1).await?.is_empty();
+    tx.commit().await?;
+    if anyone {
+        return Ok(FirstAdmin::NotNeeded);
+    }
+    let (secret, done) = match password {
+        Some(given) => (given.clone(), FirstAdmin::Created),
+        None => {
+            let generated = generate()?;
+            (generated.clone(), FirstAdmin::Generated(generated))
+        }
+    };
+    let hash = passwords.hash(&Password::try_from(secret)?).await?;
+    Ok(if insert(store, clock, hash).await? {
+        done
+    } else {
+        FirstAdmin::NotNeeded
+    })
+}
+
+async fn insert(store: &Store, clock: &Clock, password_hash: Secret) -> Result<bool, StoreError> {
+    let now = clock.now();
+    let mut tx = store.begin().await?;
+    changes::lock(&mut tx).await?;
+    if users::any(&mut tx).await? {
+        return Ok(false);
+    }
+    let id = UserId::new(now);
+    let user = User {
+        id,
+        name: FIRST_ADMIN.to_owned(),
+        password_hash,
+        role: Role::Admin,
+        enabled: true,
+        price_rate: Ppm::ONE,
+        language: None,
+        created_at: now,
+        updated_at: now,
+        revision: 1,
+    };
+    users::insert(&mut tx, &user).await?;
+    let entry = AuditEntry {
+        actor: None,
+        action: "user.create",
+        target_kind: "user",
+        target_id: Some(id.to_string()),
+        detail: serde_json::json!({ "name": FIRST_ADMIN, "role": "admin" }),
+        at: now,
+        address: None,
+    };
+    audit::write(&mut tx, &entry).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn generate() -> Result<Secret, StoreError> {
+    let mut random = Zeroizing::new([0_u8; 18]);
+    getrandom::fill(random.as_mut_slice()).map_err(|_| StoreError::Random)?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random.as_slice())))
+}

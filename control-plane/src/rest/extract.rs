@@ -1,0 +1,262 @@
+//! What handlers take: JSON bodies, query parameters and ids, each refused as a [`Problem`] that names the field.
+
+use std::{borrow::Cow, str::FromStr, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+};
+use http::{StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use super::error::Problem;
+
+/// The longest body of the REST API, in bytes.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a caller may take to send it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body of type `T`.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        OptionalJsonBody::from_request(request, state)
+            .await?
+            .0
+            .map(Self)
+            .ok_or_else(|| {
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_json",
+                    "a JSON body is expected, and there is none",
+                )
+            })
+    }
+}
+
+/// A JSON body of type `T`, or none at all.
+#[derive(Debug)]
+pub struct OptionalJsonBody<T>(pub Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(&request);
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        if !is_json {
+            let detail = "send the body with Content-Type: application/json";
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "json_expected",
+                detail,
+            ));
+        }
+        parse(&bytes).map(Some).map(Self)
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let kind = content_type.split(';').next().unwrap_or("").trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+    let read = read.map_err(|_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "the body took too long",
+        )
+    })?;
+    read.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body broke off")
+        }
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        problem_of(&path, error.inner())
+    })?;
+    deserializer.end().map_err(|error| problem_of("", &error))?;
+    Ok(value)
+}
+
+fn problem_of(path: &str, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        let detail = format!(
+            "the body is not JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        );
+        return Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail);
+    }
+    let message = error.to_string();
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(message, _)| message);
+    let path = if path == "." { "" } else { path };
+    let field = match misnamed_field(message) {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) if path.rsplit('.').next() != Some(name) => format!("{path}.{name}"),
+        _ => path.to_owned(),
+    };
+    Problem::invalid(field, without_the_value(message))
+}
+
+/// The field that serde's message is about, where the path ends one step before it.
+fn misnamed_field(message: &str) -> Option<&str> {
+    ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))
+        .and_then(|rest| rest.split('`').next())
+}
+
+/// Serde repeats the value it met; the value may be a secret in the wrong place.
+fn without_the_value(message: &str) -> String {
+    let repeats = ["invalid type: ", "invalid value: ", "unknown variant "]
+        .iter()
+        .any(|start| message.starts_with(start));
+    match message.rfind("expected ") {
+        Some(at) if repeats => message.get(at..).unwrap_or("not valid").to_owned(),
+        _ if repeats => "not valid".to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
+/// The query's parameters as `T`, without those of [`super::cursor::Page`]. `T` denies unknown fields.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut own = url::form_urlencoded::Serializer::new(String::new());
+        own.extend_pairs(query_pairs(parts).filter(|(name, _)| name != "limit" && name != "cursor"));
+        let own = own.finish();
+        let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(own.as_bytes()));
+        serde_path_to_error::deserialize(deserializer)
+            .map(Self)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let message = error.inner().to_string();
+                let field = misnamed_field(&message).map_or(path, ToOwned::to_owned);
+                Problem::invalid(field, without_the_value(&message))
+            })
+    }
+}
+
+pub(super) fn query_pairs(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
+}
+
+/// The id in the path. A text that is no id is 404: there is no such thing.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId<I>(pub I);
+
+impl<I: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathId<I> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = axum::extract::Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        text.0.parse().map(Self).map_err(|_| Problem::not_found())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only what is refused matters here")]
+    struct Thing {
+        name: String,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only what is refused matters here")]
+    struct Inner {
+        weights: Vec<u8>,
+    }
+
+    fn refused(body: &str) -> (u16, serde_json::Value) {
+        use axum::response::IntoResponse as _;
+        let problem = parse::<Thing>(body.as_bytes()).unwrap_err();
+        let status = problem.status().as_u16();
+        let bytes = futures_util::FutureExt::now_or_never(axum::body::to_bytes(
+            problem.into_response().into_body(),
+            4096,
+        ));
+        (status, serde_json::from_slice(&bytes.unwrap().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        for (body, field) in [
+            (r#"{}"#, "name"),
+            (r#"{"name":"a","admin":true}"#, "admin"),
+            (r#"{"name":1}"#, "name"),
+            (r#"{"name":"a","name":"b"}"#, "name"),
+            (r#"{"name":"a","inner":{"weights":[1,2,-3]}}"#, "inner.weights[2]"),
+            (r#"{"name":"a","inner":{"weights":[],"x":1}}"#, "inner.x"),
+            (r#"{"name":"a","inner":{}}"#, "inner.weights"),
+            (r#"[]"#, ""),
+        ] {
+            let (status, problem) = refused(body);
+            assert_eq!(
+                (status, problem["errors"][0]["field"].as_str()),
+                (422, Some(field)),
+                "{body}: {problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_value_at_fault_is_not_repeated() {
+        let (_, problem) = refused(r#"{"name":"a","inner":{"weights":["sk-secret, expected x"]}}"#);
+        assert!(!problem.to_string().contains("sk-secret"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_400() {
+        for body in [
+            "{",
+            r#"{"name":"a"} x"#,
+            "\u{feff}{}",
+            r#"{"name":"\ud800"}"#,
+            &"[".repeat(100_000),
+        ] {
+            let (status, problem) = refused(body);
+            assert!(status == 400 || status == 422, "{problem}");
+        }
+        assert_eq!(refused("{").0, 400);
+    }
+}
