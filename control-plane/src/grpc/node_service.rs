@@ -1,1 +1,163 @@
+//! Hears heartbeats, and carries commands down and results up.
 
+use std::time::Duration;
+
+use proto::v1::{
+    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, StatusWrite, node_service_server::NodeService,
+};
+use shared::{clock::Millis, id::AccountId, tasks::Tasks};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    commands::{self, Connected, STREAM_QUEUE},
+    peer::Peer,
+    snapshot_service::HELLO_TIMEOUT,
+};
+use crate::{
+    app::App,
+    store::{
+        StoreError, accounts,
+        audit::{self, AuditEntry},
+        nodes,
+    },
+};
+
+/// Status writes of one heartbeat that are taken; a node sends the others again.
+const STATUS_WRITES: usize = 1000;
+
+/// The service. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Nodes {
+    pub app: App,
+    /// Of the streams; they end before what they rely on.
+    pub tasks: Tasks,
+    pub connected: Connected,
+}
+
+/// Nodes heard of at this time or later count as live.
+#[must_use]
+pub fn live_since(app: &App) -> Millis {
+    let patience = i64::try_from(app.settings.planes.node_patience().as_millis()).unwrap_or(i64::MAX);
+    Millis(app.clock.now().0.saturating_sub(patience))
+}
+
+pub(super) fn unavailable(error: &StoreError) -> Status {
+    tracing::warn!(%error, "the database failed a node's call");
+    Status::unavailable("the control plane's database is out of reach; try again")
+}
+
+#[tonic::async_trait]
+impl NodeService for Nodes {
+    type CommandsStream = ReceiverStream<Result<Command, Status>>;
+
+    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
+        Peer::of(&request)?.node(&request.get_ref().node_id)?;
+        let heartbeat = request.into_inner();
+        for write in heartbeat.status_writes.iter().take(STATUS_WRITES) {
+            self.mark_invalid(&heartbeat.node_id, write).await.map_err(|error| unavailable(&error))?;
+        }
+        let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
+        self.app.metrics.nodes_live.set(i64::from(live_nodes));
+        let interval = self.app.settings.planes.heartbeat_interval;
+        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval) }))
+    }
+
+    async fn commands(
+        &self,
+        request: Request<Streaming<CommandResult>>,
+    ) -> Result<Response<Self::CommandsStream>, Status> {
+        let peer = Peer::of(&request)?;
+        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+        let (service, incoming) = (self.clone(), request.into_inner());
+        self.tasks.spawn(async move {
+            if let Err(status) = service.carry(incoming, &sender, peer).await {
+                // The node may be gone already.
+                _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Nodes {
+    /// Returns how many nodes are live.
+    async fn note(&self, heartbeat: &HeartbeatRequest) -> Result<u32, StoreError> {
+        let mut tx = self.app.store.begin().await?;
+        nodes::heard(&mut tx, heartbeat, self.app.clock.now()).await?;
+        let live = nodes::count_live(&mut tx, live_since(&self.app)).await?;
+        tx.commit().await?;
+        Ok(live.max(1))
+    }
+
+    /// Takes what a node confirmed by a test; an account that has changed since is left alone.
+    async fn mark_invalid(&self, node_id: &str, write: &StatusWrite) -> Result<(), StoreError> {
+        let Ok(id) = AccountId::try_from(write.account_id.as_slice()) else {
+            tracing::warn!(node = node_id, "a node reported an account without an id");
+            return Ok(());
+        };
+        let now = self.app.clock.now();
+        let mut tx = self.app.store.begin().await?;
+        if !accounts::mark_invalid(&mut tx, id, write.account_version, &write.reason, &write.detail, now).await? {
+            return tx.rollback().await;
+        }
+        let entry = AuditEntry {
+            actor: None,
+            action: "account.mark_invalid",
+            target_kind: "account",
+            target_id: Some(id.to_string()),
+            detail: serde_json::json!({ "node": node_id, "reason": write.reason }),
+            at: now,
+            address: None,
+        };
+        audit::write(&mut tx, &entry).await?;
+        tx.commit().await?;
+        tracing::warn!(node = node_id, account = %id, reason = write.reason, "a node found an account to be invalid");
+        self.app.changed();
+        Ok(())
+    }
+
+    async fn carry(
+        &self,
+        mut incoming: Streaming<CommandResult>,
+        sender: &mpsc::Sender<Result<Command, Status>>,
+        peer: Peer,
+    ) -> Result<(), Status> {
+        let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no node id came"))??;
+        let node_id = first.map(|first| first.node_id).unwrap_or_default();
+        peer.node(&node_id)?;
+        let serial = self.connected.enter(&node_id, sender.clone());
+        // What waited for this node goes out now.
+        self.app.commands.notify();
+        let ended = self.take_results(incoming, &node_id, &peer).await;
+        self.connected.leave(&node_id, serial);
+        ended
+    }
+
+    async fn take_results(
+        &self,
+        mut incoming: Streaming<CommandResult>,
+        node_id: &str,
+        peer: &Peer,
+    ) -> Result<(), Status> {
+        let stopping = self.tasks.stopping();
+        let mut end = std::pin::pin!(peer.streams_end());
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = &mut end => return Ok(()),
+                message = incoming.message() => {
+                    let Some(result) = message? else { return Ok(()) };
+                    let result = CommandResult { node_id: node_id.to_owned(), ..result };
+                    commands::answered(&self.app, &result).await.map_err(|error| unavailable(&error))?;
+                }
+            }
+        }
+    }
+}

@@ -4,12 +4,16 @@
 //! once): it is told so (GOAWAY), its streams end a moment later, and the node opens a new one, maybe to another
 //! replica. At shutdown all connections are told the same at once.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
+};
+use proto::v1::{
+    node_service_server::NodeServiceServer, snapshot_service_server::SnapshotServiceServer,
+    usage_service_server::UsageServiceServer,
 };
 use rand::Rng as _;
 use shared::tasks::Tasks;
@@ -19,9 +23,13 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 use tonic::service::Routes;
-use tower::{Service as _, ServiceExt as _};
+use tower::ServiceExt as _;
 
-use super::{peer::Peer, tls::ReloadingTls};
+use super::{
+    commands::Connected, node_service::Nodes, peer::Peer, snapshot_service::Snapshots, tls::ReloadingTls,
+    usage_service::UsageReports,
+};
+use crate::{app::App, snapshot::publisher::Publisher};
 
 /// TLS handshakes at the same time.
 const HANDSHAKES: usize = 256;
@@ -29,8 +37,14 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without traffic is asked whether it is alive after this, and given up after that.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that was told to end may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams of one connection; a node needs three.
 const STREAMS_PER_CONNECTION: u32 = 64;
+/// Bytes of one message of a watching node.
+const REQUEST_BYTES: usize = 64 * 1024;
+/// Bytes of one heartbeat, command result or batch of usage records.
+const REPORT_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the pipe between the planes of one process.
 const PIPE_BYTES: usize = 256 * 1024;
 /// Connections of the same process that wait to be accepted.
@@ -75,6 +89,22 @@ struct Serving {
     routes: Routes,
     tasks: Tasks,
     age: Duration,
+}
+
+/// The services of nodes, with the health service of gRPC beside them.
+pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tasks: &Tasks) -> Routes {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let (app, tasks) = (|| app.clone(), || tasks.clone());
+    let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
+    let nodes = Nodes { app: app(), tasks: tasks(), connected: connected.clone() };
+    let usage = UsageReports { app: app(), tasks: tasks() };
+    reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;
+    reporter.set_serving::<NodeServiceServer<Nodes>>().await;
+    reporter.set_serving::<UsageServiceServer<UsageReports>>().await;
+    Routes::new(health)
+        .add_service(SnapshotServiceServer::new(snapshots).max_decoding_message_size(REQUEST_BYTES))
+        .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(REPORT_BYTES))
+        .add_service(UsageServiceServer::new(usage).max_decoding_message_size(REPORT_BYTES))
 }
 
 /// Accepts until shutdown.
@@ -172,8 +202,8 @@ where
     let routes = serving.routes.into_axum_router();
     let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let mut routes = routes.clone();
-        async move { Ok::<_, Infallible>(routes.ready().await?.call(request).await?) }
+        // A router is always ready; what it answers is never an error.
+        routes.clone().oneshot(request)
     });
     let served = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
     let mut served = std::pin::pin!(served);
@@ -183,7 +213,10 @@ where
         () = tokio::time::sleep_until(expires) => {}
     }
     served.as_mut().graceful_shutdown();
-    log_end(served.await);
+    match tokio::time::timeout(CLOSE_TIMEOUT, served).await {
+        Ok(ended) => log_end(ended),
+        Err(_) => tracing::debug!("a node's connection did not end by itself"),
+    }
 }
 
 fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
