@@ -5,18 +5,28 @@
 //! the one that calls them in that order. To publish a new kind of resource: its row in [`parse`], its line in
 //! [`compile`], and its type in [`domain`].
 
+mod compile;
+pub mod configuration;
 pub mod domain;
+mod hold;
+mod parse;
+mod receive;
 mod revision;
+pub mod sealed_copy;
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+pub use configuration::{Configuration, ConfigurationParts, ConfigurationReport};
 pub use domain::{
     Account, ApiKey, ClientGone, Credential, Limits, Model, ModelRoute, Options, Snapshot, Upstream,
 };
+pub(crate) use hold::Outcome;
+pub(crate) use receive::{Chunks, Malformed, WholeUpdate};
 pub use revision::Revision;
+pub use sealed_copy::{InvalidSealKey, SealKey};
 
 /// The snapshot in force. Clones see the same one.
 #[derive(Debug, Clone)]

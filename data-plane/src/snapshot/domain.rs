@@ -87,8 +87,15 @@ pub struct Upstream {
 #[derive(Debug)]
 pub enum Credential {
     ApiKey(Secret),
-    AccessToken { token: Secret, expires_at: Option<Millis> },
-    Aws { access_key_id: Secret, secret_access_key: Secret, session_token: Option<Secret> },
+    AccessToken {
+        token: Secret,
+        expires_at: Option<Millis>,
+    },
+    Aws {
+        access_key_id: Secret,
+        secret_access_key: Secret,
+        session_token: Option<Secret>,
+    },
     /// The payload had none.
     None,
 }
@@ -97,11 +104,26 @@ pub enum Credential {
 #[derive(Debug)]
 pub enum Options {
     None,
-    OpenAi { organization: Option<String>, project: Option<String>, chatgpt_account_id: Option<String> },
-    Bedrock { region: String },
-    Azure { api_version: String, deployments: Vec<(String, String)> },
-    Gemini { form: proto::v1::gemini_options::Form, project: Option<String>, location: Option<String> },
-    Droid { endpoint: proto::v1::droid_options::Endpoint },
+    OpenAi {
+        organization: Option<String>,
+        project: Option<String>,
+        chatgpt_account_id: Option<String>,
+    },
+    Bedrock {
+        region: String,
+    },
+    Azure {
+        api_version: String,
+        deployments: Vec<(String, String)>,
+    },
+    Gemini {
+        form: proto::v1::gemini_options::Form,
+        project: Option<String>,
+        location: Option<String>,
+    },
+    Droid {
+        endpoint: proto::v1::droid_options::Endpoint,
+    },
 }
 
 /// Sends the models that match to a platform, and maybe to one account type.

@@ -1,0 +1,225 @@
+//! Receives updates, puts them in force, and keeps the copy on disk.
+
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use proto::v1::{Nack, RefusedRevision};
+use shared::{
+    clock::{Clock, Millis},
+    digest::Digest,
+    tasks::Tasks,
+};
+use tokio::sync::Notify;
+
+use super::{
+    Limits, Revision, Snapshot, SnapshotHandle,
+    compile::compile,
+    hold::{Held, Outcome},
+    receive::WholeUpdate,
+    sealed_copy::{CopyError, SealKey, SealedCopy},
+};
+use crate::live::Live;
+
+/// Changes that come together are written together; a kill takes at most this much of what the copy should know.
+const COPY_DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// The configuration of this node. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Configuration(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    held: Mutex<Held>,
+    status: Mutex<Status>,
+    handle: SnapshotHandle,
+    live: Arc<Live>,
+    limits: Limits,
+    copy: Option<SealedCopy>,
+    changed: Notify,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    refused: Option<RefusedRevision>,
+    applied_at: Option<Millis>,
+}
+
+/// What a node tells of its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigurationReport {
+    pub revision: Option<Revision>,
+    pub digest: Digest,
+    /// Met, and not followed.
+    pub refused: Option<RefusedRevision>,
+    pub refused_payloads: Vec<Nack>,
+}
+
+/// What a configuration is begun with.
+#[derive(Debug)]
+pub struct ConfigurationParts<'a> {
+    /// Where the copy is.
+    pub folder: &'a Path,
+    /// `None`: nothing is kept on disk.
+    pub seal_key: Option<SealKey>,
+    pub live: Arc<Live>,
+    /// What holds where the operators set nothing.
+    pub limits: Limits,
+    pub clock: Clock,
+}
+
+impl Configuration {
+    /// Begins with the copy on disk, if there is one that can be read. Blocks on the disk.
+    #[must_use]
+    pub fn restore(parts: ConfigurationParts<'_>) -> Self {
+        let copy = parts.seal_key.map(|key| SealedCopy::new(parts.folder, key));
+        let restored = copy.as_ref().and_then(|copy| restored(copy, &parts.live));
+        let this = Self(Arc::new(Inner {
+            held: Mutex::new(Held::default()),
+            status: Mutex::default(),
+            handle: SnapshotHandle::new(parts.limits.clone()),
+            live: parts.live,
+            limits: parts.limits,
+            copy,
+            changed: Notify::new(),
+            clock: parts.clock,
+        }));
+        if let Some(held) = restored {
+            tracing::info!(revision = ?held.revision(), "starting with the local copy of the configuration");
+            let mut current = this.0.held.lock();
+            *current = held;
+            this.publish(&current);
+        }
+        this
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> SnapshotHandle {
+        self.0.handle.clone()
+    }
+
+    /// When the revision in force was received or read from the copy.
+    #[must_use]
+    pub fn applied_at(&self) -> Option<Millis> {
+        self.0.status.lock().applied_at
+    }
+
+    /// Takes an update. Costs time by the size of the configuration: not for an async task.
+    pub(crate) fn receive(&self, update: WholeUpdate) -> Outcome {
+        let revision = update.revision;
+        let mut held = self.0.held.lock();
+        let outcome = held.apply(update, self.0.live.states());
+        match &outcome {
+            Outcome::Applied { refused } => {
+                self.publish(&held);
+                drop(held);
+                for nack in refused {
+                    tracing::error!(kind = ?nack.kind(), reason = nack.reason, "a resource's payload is refused; its last good one stays in use");
+                }
+                self.0.changed.notify_one();
+            }
+            Outcome::Refused(reason) => {
+                let reason = reason.as_str().to_owned();
+                let refused = RefusedRevision {
+                    revision: Some(revision.to_message()),
+                    reason,
+                };
+                let mut status = self.0.status.lock();
+                if status.refused.as_ref() != Some(&refused) {
+                    tracing::error!(%revision, reason = refused.reason, held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
+                }
+                status.refused = Some(refused);
+            }
+            Outcome::Resync(reason) => tracing::warn!(reason, "asking for the whole configuration"),
+        }
+        outcome
+    }
+
+    fn publish(&self, held: &Held) {
+        let Some(revision) = held.revision() else { return };
+        let snapshot = compile(held.resources(), &self.0.limits);
+        let ids = |snapshot: &Snapshot| {
+            snapshot
+                .accounts
+                .iter()
+                .map(|account| account.id)
+                .collect::<HashSet<_>>()
+        };
+        let (known, configured) = (ids(&self.0.handle.load_full()), ids(&snapshot));
+        *self.0.status.lock() = Status {
+            refused: None,
+            applied_at: Some(self.0.clock.now()),
+        };
+        self.0.handle.publish(snapshot, revision);
+        self.0.live.states().retain(|id| configured.contains(&id));
+        if !configured.is_subset(&known) {
+            self.0.live.read_again();
+        }
+        tracing::debug!(%revision, "a configuration is in force");
+    }
+
+    /// What is held, to resume from.
+    pub(crate) fn known(&self) -> Option<(Revision, Digest)> {
+        let held = self.0.held.lock();
+        Some((held.revision()?, held.digest()))
+    }
+
+    #[must_use]
+    pub fn report(&self) -> ConfigurationReport {
+        let held = self.0.held.lock();
+        ConfigurationReport {
+            revision: held.revision(),
+            digest: held.digest(),
+            refused: self.0.status.lock().refused.clone(),
+            refused_payloads: held.refused(),
+        }
+    }
+
+    /// Writes the copy after each change, until the end.
+    pub(crate) async fn keep_copy(self, tasks: Tasks) {
+        if self.0.copy.is_none() {
+            return;
+        }
+        let stopping = tasks.stopping();
+        loop {
+            tokio::select! {
+                () = self.0.changed.notified() => tokio::time::sleep(COPY_DEBOUNCE).await,
+                () = stopping.cancelled() => return,
+            }
+            self.write_copy(&tasks).await;
+        }
+    }
+
+    /// Writes the copy now.
+    pub(crate) async fn write_copy(&self, tasks: &Tasks) {
+        let this = self.clone();
+        let written = tasks.spawn_blocking(move || {
+            let Some(copy) = &this.0.copy else { return };
+            let Some(kept) = this.0.held.lock().keep() else { return };
+            if let Err(error) = copy.write(kept) {
+                tracing::error!(%error, path = %copy.path().display(), "the local copy of the configuration can't be written");
+            }
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "writing the local copy of the configuration failed");
+        }
+    }
+}
+
+fn restored(copy: &SealedCopy, live: &Live) -> Option<Held> {
+    let unusable = match copy.read() {
+        Ok(None) => return None,
+        Ok(Some(kept)) => match Held::restore(kept, live.states()) {
+            Some(held) => return Some(held),
+            None => "its digest is not that of its content".to_owned(),
+        },
+        Err(CopyError::Io(error)) => {
+            tracing::error!(path = %copy.path().display(), %error, "the local copy of the configuration can't be read");
+            return None;
+        }
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(path = %copy.path().display(), reason = unusable, "the local copy of the configuration is thrown away");
+    copy.discard();
+    None
+}
