@@ -1,9 +1,43 @@
-//! Where records are until the ledger has them.
+//! Where records are until the ledger has them: append-only files under `<data dir>/spool/<spool id>/`.
+//!
+//! A process begins a spool of its own and finds those that earlier ones left. [`Journal`] is the end that requests
+//! write to: one `write(2)` a record, so that it survives a kill; a sync of the file every few milliseconds, so that a
+//! power cut takes little. Each spool, own or found, has an [`Outbox`]: the end that the reporter reads from. What was
+//! never synced is not reported, so a sequence never means two records.
 
-use std::{io, path::Path, time::Duration};
+mod frame;
+mod reader;
+mod recovery;
+mod segment;
+mod upkeep;
+mod writer;
 
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
 use proto::v1::{CloseRecord, OpenRecord};
-use shared::{clock::Clock, tasks::Tasks};
+use shared::{
+    clock::Clock,
+    id::{RequestId, SpoolId},
+    tasks::Tasks,
+};
+use tokio::sync::{Notify, watch};
+
+pub(crate) use reader::{BatchSize, Reader};
+use recovery::Recovered;
+use writer::Writer;
+
+const FOLDER: &str = "spool";
+const LOCK_FILE: &str = "lock";
 
 /// Why a record is not on disk.
 #[derive(Debug, thiserror::Error)]
@@ -11,17 +45,30 @@ pub enum SpoolError {
     #[error("no room on the disk for usage records")]
     Full,
     #[error("usage records can't be written: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("a usage record of {0} bytes is too large")]
     TooLarge(usize),
+    #[error("another process works in {}", .0.display())]
+    Locked(PathBuf),
+}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct SpoolSettings {
     /// A power cut takes at most the records of this long.
     pub sync_every: Duration,
-    /// A new file is begun when the current one is larger.
+    /// A new file is begun when the current one would be larger.
     pub segment_bytes: u64,
+    /// While the disk takes no records, it is tried again after this long.
+    pub probe_every: Duration,
 }
 
 impl Default for SpoolSettings {
@@ -29,55 +76,342 @@ impl Default for SpoolSettings {
         Self {
             sync_every: Duration::from_millis(10),
             segment_bytes: 8 * 1024 * 1024,
+            probe_every: Duration::from_secs(1),
         }
     }
 }
 
-/// This process's spool. Clones write to the same one.
+/// The spools of this process. Clones are the same ones.
 #[derive(Debug, Clone)]
-pub struct Journal;
+pub struct Journal(Arc<Spools>);
+
+#[derive(Debug)]
+struct Spools {
+    own: Arc<Own>,
+    found: Vec<Arc<Found>>,
+    /// Held for as long as this exists.
+    _lock: File,
+}
+
+/// The spool that this process writes.
+#[derive(Debug)]
+struct Own {
+    spool: SpoolId,
+    node_id: String,
+    folder: PathBuf,
+    settings: SpoolSettings,
+    writer: Mutex<Writer>,
+    written: AtomicU64,
+    durable: watch::Sender<u64>,
+    acknowledged: watch::Sender<u64>,
+    healthy: AtomicBool,
+    dirty: Notify,
+    failed: Notify,
+}
+
+/// A spool that was found.
+#[derive(Debug)]
+struct Found {
+    recovered: Recovered,
+    acknowledged: watch::Sender<u64>,
+}
 
 impl Journal {
-    /// Begins a new spool under `data_dir`.
+    /// Takes the data folder for this process, finds the spools in it, and begins a new one. Blocks on the disk.
     ///
     /// # Errors
-    /// The folder or the first file can't be made.
+    /// Another process has the folder, or it can't be read or written. A full disk is no error: see [`Self::healthy`].
     pub fn create(
-        _data_dir: &Path,
-        _node_id: &str,
-        _settings: SpoolSettings,
-        _clock: &Clock,
-        _tasks: &Tasks,
+        data_dir: &Path,
+        node_id: &str,
+        settings: SpoolSettings,
+        clock: &Clock,
+        tasks: &Tasks,
     ) -> Result<Self, SpoolError> {
-        Ok(Self)
+        let (lock, found) = take_folder(data_dir)?;
+        let spool = SpoolId::new(clock.now());
+        let folder = data_dir.join(FOLDER).join(spool.to_string());
+        let own = Arc::new(Own {
+            spool,
+            node_id: node_id.to_owned(),
+            writer: Mutex::new(Writer::new(folder.clone(), spool, settings.segment_bytes)),
+            folder,
+            settings,
+            written: AtomicU64::new(0),
+            durable: watch::Sender::new(0),
+            acknowledged: watch::Sender::new(0),
+            healthy: AtomicBool::new(true),
+            dirty: Notify::new(),
+            failed: Notify::new(),
+        });
+        match own.prepare() {
+            Err(SpoolError::Full) => own.fail(&SpoolError::Full),
+            prepared => prepared?,
+        }
+        tasks.spawn(upkeep::sync_when_dirty(Arc::clone(&own), tasks.clone()));
+        tasks.spawn(upkeep::probe_when_failed(Arc::clone(&own), tasks.clone()));
+        Ok(Self(Arc::new(Spools {
+            own,
+            found,
+            _lock: lock,
+        })))
     }
 
     /// Writes that a request begins. Once this returns `Ok` the record survives a kill of the process.
     ///
     /// # Errors
     /// The record is not on disk, and the request must not be forwarded.
-    pub fn open(&self, _record: &OpenRecord) -> Result<(), SpoolError> {
-        Ok(())
+    pub fn open(&self, record: &OpenRecord) -> Result<(), SpoolError> {
+        let own = &self.0.own;
+        if !own.healthy.load(Ordering::Acquire) {
+            return Err(SpoolError::Full);
+        }
+        let request = RequestId::try_from(record.request_id.as_slice()).ok();
+        own.write(|writer| writer.open(record, request))
     }
 
-    /// Writes how a request ended. On an error the record is kept in memory and written once there is room:
-    /// don't call again.
+    /// Writes how a request ended. Where the disk does not take the record, it is kept in memory and written once
+    /// there is room: don't call again.
     ///
     /// # Errors
     /// The record is not on disk yet.
-    pub fn close(&self, _record: &CloseRecord) -> Result<(), SpoolError> {
-        Ok(())
+    pub fn close(&self, record: &CloseRecord) -> Result<(), SpoolError> {
+        let request = record
+            .open
+            .as_ref()
+            .and_then(|open| RequestId::try_from(open.request_id.as_slice()).ok());
+        self.0.own.write(|writer| writer.close(record, request))
     }
 
-    /// Records that the ledger does not have yet.
+    /// Records that the ledger does not have yet, of all spools.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        0
+        let Spools { own, found, .. } = &*self.0;
+        let waiting = u64::try_from(own.writer.lock().waiting()).unwrap_or(u64::MAX);
+        let found: u64 = found.iter().map(|found| found.depth()).sum();
+        let own = own
+            .written
+            .load(Ordering::Acquire)
+            .saturating_sub(*own.acknowledged.borrow());
+        own.saturating_add(waiting).saturating_add(found)
     }
 
     /// False while the disk takes no records: nothing may be forwarded.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        true
+        self.0.own.healthy.load(Ordering::Acquire)
+    }
+
+    /// Makes everything written durable now. Blocks on the disk.
+    pub(crate) fn sync(&self) {
+        self.0.own.sync();
+    }
+
+    /// Resolves once the ledger has all that was written before the call.
+    pub(crate) async fn delivered(&self) {
+        for outbox in self.outboxes() {
+            outbox.delivered().await;
+        }
+    }
+
+    /// What is to be reported: found spools, oldest first, then the own one.
+    pub(crate) fn outboxes(&self) -> Vec<Outbox> {
+        let found = self.0.found.iter().cloned().map(Outbox::Found);
+        found.chain([Outbox::Own(Arc::clone(&self.0.own))]).collect()
     }
 }
+
+/// Finds the spools of `data_dir` without beginning one: for draining.
+pub(crate) fn found_outboxes(data_dir: &Path) -> Result<(File, Vec<Outbox>), SpoolError> {
+    let (lock, found) = take_folder(data_dir)?;
+    Ok((lock, found.into_iter().map(Outbox::Found).collect()))
+}
+
+fn take_folder(data_dir: &Path) -> Result<(File, Vec<Arc<Found>>), SpoolError> {
+    fs::create_dir_all(data_dir.join(FOLDER))?;
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(data_dir.join(LOCK_FILE))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(SpoolError::Locked(data_dir.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    let found = recovery::all(&data_dir.join(FOLDER))?;
+    let found = found.into_iter().map(|recovered| {
+        Arc::new(Found {
+            recovered,
+            acknowledged: watch::Sender::new(0),
+        })
+    });
+    Ok((lock, found.collect()))
+}
+
+impl Own {
+    fn prepare(&self) -> Result<(), SpoolError> {
+        segment::prepare(&self.folder, &self.node_id).map_err(SpoolError::from)
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Writer) -> Result<(), SpoolError>) -> Result<(), SpoolError> {
+        let mut writer = self.writer.lock();
+        let written = write(&mut writer);
+        self.written.store(writer.last(), Ordering::Release);
+        drop(writer);
+        match &written {
+            Ok(()) => self.dirty.notify_one(),
+            Err(SpoolError::TooLarge(_)) => {}
+            Err(error) => self.fail(error),
+        }
+        written
+    }
+
+    fn fail(&self, error: &SpoolError) {
+        if self.healthy.swap(false, Ordering::AcqRel) {
+            tracing::error!(%error, folder = %self.folder.display(), "no new requests are taken until usage records can be written again");
+        }
+        self.failed.notify_one();
+    }
+
+    /// Makes what is written durable. Blocks on the disk.
+    fn sync(&self) {
+        let unsynced = self.writer.lock().take_unsynced();
+        let synced = unsynced
+            .files
+            .iter()
+            .try_for_each(|file| file.sync_data())
+            .and_then(|()| {
+                if unsynced.folder {
+                    segment::sync_folder(&self.folder)
+                } else {
+                    Ok(())
+                }
+            });
+        match synced {
+            Ok(()) => _ = self.durable.send_replace(unsynced.last),
+            Err(error) => {
+                self.writer.lock().put_back(unsynced);
+                self.fail(&SpoolError::from(error));
+            }
+        }
+    }
+
+    fn acknowledge(&self, sequence: u64) {
+        let released = self.writer.lock().release(sequence);
+        remove_files(&released);
+        self.acknowledged.send_replace(sequence);
+    }
+}
+
+impl Found {
+    fn depth(&self) -> u64 {
+        self.recovered.end().saturating_sub(*self.acknowledged.borrow())
+    }
+
+    fn acknowledge(&self, sequence: u64) {
+        if sequence >= self.recovered.end()
+            && let Err(error) = fs::remove_dir_all(&self.recovered.folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, folder = %self.recovered.folder.display(), "a delivered spool can't be removed");
+        }
+        self.acknowledged.send_replace(sequence);
+    }
+}
+
+fn remove_files(paths: &[PathBuf]) {
+    for path in paths {
+        if let Err(error) = fs::remove_file(path) {
+            tracing::error!(%error, path = %path.display(), "delivered usage records can't be removed");
+        }
+    }
+}
+
+/// A spool as the reporter sees it. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) enum Outbox {
+    Own(Arc<Own>),
+    Found(Arc<Found>),
+}
+
+impl Outbox {
+    pub(crate) fn spool(&self) -> SpoolId {
+        match self {
+            Self::Own(own) => own.spool,
+            Self::Found(found) => found.recovered.spool,
+        }
+    }
+
+    /// The name that the spool was begun under.
+    pub(crate) fn node_id(&self) -> &str {
+        match self {
+            Self::Own(own) => &own.node_id,
+            Self::Found(found) => &found.recovered.node_id,
+        }
+    }
+
+    /// Sequence of the last record that may be reported; rises. `None`: it rises no more.
+    pub(crate) fn durable(&self) -> (u64, Option<watch::Receiver<u64>>) {
+        match self {
+            Self::Own(own) => (*own.durable.borrow(), Some(own.durable.subscribe())),
+            Self::Found(found) => (found.recovered.end(), None),
+        }
+    }
+
+    pub(crate) fn reader(&self, after: u64) -> Reader {
+        match self {
+            Self::Own(own) => Reader::new(own.folder.clone(), own.spool, after, u64::MAX, Vec::new()),
+            Self::Found(found) => {
+                let Recovered {
+                    folder,
+                    spool,
+                    files_end,
+                    cut_off,
+                    ..
+                } = &found.recovered;
+                Reader::new(folder.clone(), *spool, after, *files_end, cut_off.clone())
+            }
+        }
+    }
+
+    /// The ledger has all up to and with `sequence`. Removes files that are no longer needed; blocks on the disk.
+    pub(crate) fn acknowledge(&self, sequence: u64) {
+        match self {
+            Self::Own(own) => own.acknowledge(sequence),
+            Self::Found(found) => found.acknowledge(sequence),
+        }
+    }
+
+    fn acknowledged(&self) -> &watch::Sender<u64> {
+        match self {
+            Self::Own(own) => &own.acknowledged,
+            Self::Found(found) => &found.acknowledged,
+        }
+    }
+
+    /// Whether nothing is left to report, and nothing will come.
+    pub(crate) fn finished(&self) -> bool {
+        match self {
+            Self::Own(_) => false,
+            Self::Found(found) => found.depth() == 0,
+        }
+    }
+
+    /// Resolves once the ledger has all that is in it now.
+    pub(crate) async fn delivered(&self) {
+        let end = match self {
+            Self::Own(own) => own.written.load(Ordering::Acquire),
+            Self::Found(found) => found.recovered.end(),
+        };
+        // The sender is in `self`: it can't be gone.
+        _ = self
+            .acknowledged()
+            .subscribe()
+            .wait_for(|acknowledged| *acknowledged >= end)
+            .await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proto::v1::{Outcome, Record, record};
+use shared::clock::Millis;
+
+use super::*;
+
+const SIZE: BatchSize = BatchSize {
+    records: 3,
+    bytes: 64 * 1024,
+};
+
+fn open_record(number: u64) -> OpenRecord {
+    OpenRecord {
+        request_id: id(number),
+        model_requested: format!("model-{number}"),
+        ..OpenRecord::default()
+    }
+}
+
+fn close_record(number: u64) -> CloseRecord {
+    CloseRecord {
+        open: Some(open_record(number)),
+        outcome: Outcome::Completed.into(),
+        ..CloseRecord::default()
+    }
+}
+
+fn id(number: u64) -> Vec<u8> {
+    u128::from(number).to_be_bytes().to_vec()
+}
+
+fn journal(folder: &Path, segment_bytes: u64, tasks: &Tasks) -> Journal {
+    let settings = SpoolSettings {
+        segment_bytes,
+        ..SpoolSettings::default()
+    };
+    Journal::create(folder, "node-a", settings, &Clock::manual(Millis(1)), tasks).unwrap()
+}
+
+fn read(outbox: &Outbox, after: u64) -> Vec<Record> {
+    let (to, _) = outbox.durable();
+    let mut reader = outbox.reader(after);
+    let mut records = Vec::new();
+    loop {
+        let batch = reader.batch(to, SIZE).unwrap();
+        if batch.is_empty() {
+            return records;
+        }
+        records.extend(batch);
+    }
+}
+
+/// Positive: the request opened; negative: the request closed; 0: lost.
+fn shape(records: &[Record]) -> Vec<i64> {
+    let number = |open: &OpenRecord| {
+        i64::try_from(u128::from_be_bytes(
+            open.request_id.as_slice().try_into().unwrap(),
+        ))
+        .unwrap()
+    };
+    records
+        .iter()
+        .map(|record| match &record.record {
+            Some(record::Record::Open(open)) => number(open),
+            Some(record::Record::Close(close)) => -number(close.open.as_ref().unwrap()),
+            None => 0,
+        })
+        .collect()
+}
+
+fn sequences(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.sequence).collect()
+}
+
+/// The only spool folder.
+fn spool_folder(data_dir: &Path) -> PathBuf {
+    let mut folders: Vec<_> = fs::read_dir(data_dir.join(FOLDER))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    folders.remove(0)
+}
+
+fn segments(data_dir: &Path) -> usize {
+    segment::list(&spool_folder(data_dir)).unwrap().len()
+}
+
+async fn until(mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn records_come_back_in_order_from_any_place_and_across_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let journal = journal(folder.path(), 200, &tasks);
+    for number in 1..=10 {
+        journal.open(&open_record(number)).unwrap();
+        journal.close(&close_record(number)).unwrap();
+    }
+    assert_eq!(journal.depth(), 20);
+    let outbox = journal.outboxes().pop().unwrap();
+    until(|| outbox.durable().0 == 20).await;
+    assert!(segments(folder.path()) > 3);
+    let all = read(&outbox, 0);
+    assert_eq!(
+        shape(&all),
+        (1..=10).flat_map(|number| [number, -number]).collect::<Vec<_>>()
+    );
+    for after in 0..=20 {
+        assert_eq!(
+            sequences(&read(&outbox, after)),
+            (after + 1..=20).collect::<Vec<_>>()
+        );
+    }
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn files_go_once_the_ledger_has_them_but_not_while_a_request_in_them_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let journal = journal(folder.path(), 100, &tasks);
+    journal.open(&open_record(99)).unwrap();
+    for number in 1..=10 {
+        journal.open(&open_record(number)).unwrap();
+        journal.close(&close_record(number)).unwrap();
+    }
+    let (outbox, before) = (journal.outboxes().pop().unwrap(), segments(folder.path()));
+    outbox.acknowledge(21);
+    assert_eq!((segments(folder.path()), journal.depth()), (before, 0));
+    journal.close(&close_record(99)).unwrap();
+    outbox.acknowledge(22);
+    assert_eq!(segments(folder.path()), 1, "the one that is written to stays");
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let first = journal(folder.path(), 200, &tasks);
+    for number in 1..=5 {
+        first.open(&open_record(number)).unwrap();
+    }
+    first.close(&close_record(2)).unwrap();
+    assert!(matches!(
+        Journal::create(
+            folder.path(),
+            "node-b",
+            SpoolSettings::default(),
+            &Clock::System,
+            &tasks
+        ),
+        Err(SpoolError::Locked(_))
+    ));
+    tasks.shutdown(Duration::from_secs(5)).await;
+    drop(first);
+
+    for _ in 0..2 {
+        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
+        let outbox = &outboxes[0];
+        assert_eq!(outbox.node_id(), "node-a");
+        let records = read(outbox, 0);
+        assert_eq!(
+            shape(&records),
+            [1, 2, 3, 4, 5, -2, -1, -3, -4, -5],
+            "the same each time"
+        );
+        assert_eq!(sequences(&records), (1..=10).collect::<Vec<_>>());
+        let Some(record::Record::Close(last)) = &records[9].record else {
+            panic!("{records:?}")
+        };
+        assert_eq!((last.outcome(), last.estimated), (Outcome::CutOff, true));
+    }
+    let tasks = Tasks::new();
+    let second = journal(folder.path(), 200, &tasks);
+    assert_eq!(second.depth(), 10);
+    let outbox = second.outboxes().remove(0);
+    outbox.acknowledge(9);
+    assert_eq!((second.depth(), outbox.finished()), (1, false));
+    outbox.acknowledge(10);
+    assert_eq!((second.depth(), outbox.finished()), (0, true));
+    spool_folder(folder.path());
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let settings = SpoolSettings {
+        segment_bytes: 1,
+        probe_every: Duration::from_millis(5),
+        ..SpoolSettings::default()
+    };
+    let journal = Journal::create(
+        folder.path(),
+        "node-a",
+        settings,
+        &Clock::manual(Millis(1)),
+        &tasks,
+    )
+    .unwrap();
+    journal.open(&open_record(1)).unwrap();
+    journal.open(&open_record(2)).unwrap();
+
+    let (place, away) = (spool_folder(folder.path()), folder.path().join("away"));
+    fs::rename(&place, &away).unwrap();
+    // Nothing can be made in a file's name.
+    fs::write(&place, b"").unwrap();
+    assert!(journal.close(&close_record(1)).is_err());
+    assert!(!journal.healthy());
+    assert!(journal.open(&open_record(3)).is_err());
+    assert!(journal.close(&close_record(2)).is_err());
+    assert_eq!(journal.depth(), 4, "what waits in memory counts");
+
+    fs::remove_file(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    until(|| journal.healthy()).await;
+    journal.open(&open_record(4)).unwrap();
+    let outbox = journal.outboxes().pop().unwrap();
+    until(|| outbox.durable().0 == 5).await;
+    assert_eq!(shape(&read(&outbox, 0)), [1, 2, -1, -2, 4]);
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
+/// The files of a spool with `pairs` requests, each opened and closed.
+fn spool_of(data_dir: &Path, pairs: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tasks = Tasks::new();
+        let journal = journal(data_dir, 300, &tasks);
+        for number in 1..=pairs {
+            journal.open(&open_record(number)).unwrap();
+            journal.close(&close_record(number)).unwrap();
+        }
+        tasks.shutdown(Duration::from_secs(5)).await;
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A kill or a power cut at any byte of the last file, with anything in the place of what was not yet written.
+    #[test]
+    fn a_torn_tail_loses_no_record_before_it(
+        pairs in 1..8_u64, cut: prop::sample::Index, garbage in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        spool_of(folder.path(), pairs);
+        let spool = spool_folder(folder.path());
+        let last = *segment::list(&spool).unwrap().last().unwrap();
+        let path = segment::path(&spool, last);
+        let whole = fs::read(&path).unwrap();
+        let cut = cut.index(whole.len() + 1);
+        let mut torn = whole[..cut].to_vec();
+        torn.extend(&garbage);
+        fs::write(&path, &torn).unwrap();
+
+        let spool_id = spool.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let mut intact = last - 1;
+        let mut rest = &whole[..cut];
+        while let frame::Next::Frame { size, .. } = frame::next(rest, spool_id) {
+            rest = &rest[size..];
+            intact += 1;
+        }
+        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
+        let records = read(&outboxes[0], 0);
+        let mut expected: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();
+        expected.truncate(usize::try_from(intact).unwrap());
+        if intact % 2 == 1 {
+            expected.push(-expected.last().unwrap());
+        }
+        prop_assert_eq!(shape(&records), expected);
+    }
+
+    #[test]
+    fn damage_anywhere_takes_only_what_it_hits(
+        pairs in 1..8_u64, file: prop::sample::Index, at: prop::sample::Index, flip in 1..=255_u8,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        spool_of(folder.path(), pairs);
+        let spool = spool_folder(folder.path());
+        let firsts = segment::list(&spool).unwrap();
+        let path = segment::path(&spool, *file.get(&firsts));
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        fs::write(&path, &bytes).unwrap();
+
+        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
+        let records = read(&outboxes[0], 0);
+        let found = shape(&records);
+        let all: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();
+        let missing = all.iter().filter(|number| !found.contains(number)).count();
+        prop_assert!(missing <= 1, "{:?}", found);
+        prop_assert_eq!(sequences(&records), (1..=u64::try_from(records.len()).unwrap()).collect::<Vec<_>>());
+    }
+}
