@@ -37,6 +37,13 @@ impl Live {
         }
     }
 
+    /// Has the marks of accounts that are new on this node read from the shared state.
+    pub fn read_again(&self) {
+        match self {
+            Self::Memory(_) => {}
+        }
+    }
+
     #[must_use]
     pub const fn states(&self) -> &AccountStates {
         match self {
