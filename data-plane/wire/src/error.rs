@@ -129,3 +129,156 @@ fn frame(event: Option<&str>, data: &[u8]) -> Bytes {
 pub(crate) fn render(error: &impl Serialize) -> Bytes {
     serde_json::to_vec(error).unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn error(kind: ErrorKind, code: Option<&'static str>) -> WireError<'static> {
+        WireError {
+            status: kind.status(),
+            kind,
+            message: "say \"what\"\nto do",
+            code,
+            request_id: "01J",
+        }
+    }
+
+    fn parsed(body: &[u8]) -> Value {
+        serde_json::from_slice(body).unwrap()
+    }
+
+    /// The words of one wire for every kind.
+    fn words(wire: Wire, read: impl Fn(&Value) -> String) -> Vec<String> {
+        let line = |kind: ErrorKind| {
+            let found = read(&parsed(&body(wire, &error(kind, None))));
+            format!("{} {found}", kind.status())
+        };
+        ErrorKind::ALL.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_messages_error_is_shaped_as_anthropics() {
+        let found = parsed(&body(Wire::Messages, &error(ErrorKind::Overloaded, None)));
+        let inner = json!({"type": "overloaded_error", "message": "say \"what\"\nto do"});
+        assert_eq!(
+            found,
+            json!({"type": "error", "error": inner, "request_id": "01J"})
+        );
+        let coded = parsed(&body(
+            Wire::Messages,
+            &error(ErrorKind::Billing, Some("budget_spent")),
+        ));
+        assert_eq!(coded["error"]["code"], "budget_spent");
+    }
+
+    #[test]
+    fn messages_has_a_type_for_each_kind() {
+        let found = words(Wire::Messages, |body| {
+            body["error"]["type"].as_str().unwrap().to_owned()
+        });
+        let expected = [
+            "400 invalid_request_error",
+            "401 authentication_error",
+            "402 billing_error",
+            "403 permission_error",
+            "404 not_found_error",
+            "413 request_too_large",
+            "429 rate_limit_error",
+            "500 api_error",
+            "503 api_error",
+            "504 timeout_error",
+            "529 overloaded_error",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_chat_error_is_shaped_as_openais() {
+        for wire in [Wire::Chat, Wire::Responses] {
+            let found = parsed(&body(wire, &error(ErrorKind::NotFound, Some("model_not_found"))));
+            let inner = json!({
+                "message": "say \"what\"\nto do",
+                "type": "invalid_request_error",
+                "param": null,
+                "code": "model_not_found",
+            });
+            assert_eq!(found, json!({ "error": inner }));
+        }
+    }
+
+    #[test]
+    fn chat_has_a_type_and_a_code_for_each_kind() {
+        let found = words(Wire::Chat, |body| {
+            let code = body["error"]["code"].as_str().unwrap_or("-");
+            format!("{} {code}", body["error"]["type"].as_str().unwrap())
+        });
+        let expected = [
+            "400 invalid_request_error -",
+            "401 invalid_request_error invalid_api_key",
+            "402 insufficient_quota insufficient_quota",
+            "403 invalid_request_error permission_denied",
+            "404 invalid_request_error -",
+            "413 invalid_request_error request_too_large",
+            "429 rate_limit_error rate_limit_exceeded",
+            "500 server_error -",
+            "503 service_unavailable_error -",
+            "504 server_error timeout",
+            "529 service_unavailable_error server_is_overloaded",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_gemini_error_is_shaped_as_googles() {
+        let found = parsed(&body(Wire::Gemini, &error(ErrorKind::RateLimited, Some("slow"))));
+        let expected = json!({ "error": {
+            "code": 429,
+            "message": "say \"what\"\nto do",
+            "status": "RESOURCE_EXHAUSTED",
+            "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "slow", "domain": "switchyard"},
+                {"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "01J"},
+            ],
+        }});
+        assert_eq!(found, expected);
+        let found = words(Wire::Gemini, |body| {
+            body["error"]["status"].as_str().unwrap().to_owned()
+        });
+        assert!(
+            found.contains(&"401 UNAUTHENTICATED".to_owned())
+                && found.contains(&"529 UNAVAILABLE".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_broken_stream_ends_with_one_frame_in_the_wires_own_form() {
+        let error = error(ErrorKind::Timeout, None);
+        for wire in Wire::ALL {
+            let event = stream_event(wire, &error);
+            let text = std::str::from_utf8(&event).unwrap();
+            let text = text.strip_suffix("\n\n").expect("a frame ends with a blank line");
+            let data = match wire {
+                Wire::Chat | Wire::Gemini => text.strip_prefix("data: "),
+                Wire::Responses | Wire::Messages => text.strip_prefix("event: error\ndata: "),
+            };
+            let data = data.expect("the frame starts as the wire's do");
+            assert!(!data.contains('\n'), "{wire}: the data is one line");
+            let data = parsed(data.as_bytes());
+            assert_eq!(data["error"]["message"], error.message, "{wire}");
+            let kind = matches!(wire, Wire::Responses | Wire::Messages).then_some("error");
+            assert_eq!(data["type"].as_str(), kind, "{wire}");
+        }
+    }
+
+    #[test]
+    fn a_kind_and_its_status_stand_for_each_other() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::of_status(kind.status()), kind);
+        }
+        assert_eq!(ErrorKind::of_status(422), ErrorKind::InvalidRequest);
+        assert_eq!(ErrorKind::of_status(502), ErrorKind::Api);
+    }
+}

@@ -103,8 +103,9 @@ pub(crate) fn count(value: &str) -> Option<u64> {
         return Some(count);
     }
     let number: f64 = value.parse().ok()?;
-    // Whole numbers up to 2^53 are exact in a double; `as` would saturate beyond.
-    (number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0).then_some(number as u64)
+    // Up to 2^53 whole numbers are exact in a double.
+    let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+    is_whole.then_some(number as u64)
 }
 
 /// Whether a value holds anything: not null, and not an empty string, array or object.

@@ -288,3 +288,115 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The frames' bytes; what is too large is marked.
+    fn frames(max: usize, chunks: &[&str]) -> Vec<String> {
+        let mut splitter = FrameSplitter::new(max);
+        let mut frames = Vec::new();
+        for chunk in chunks {
+            let mut at = usize::from(splitter.takes_late_line_feed(chunk.as_bytes()));
+            while let Some(piece) = splitter.next(chunk.as_bytes(), &mut at) {
+                frames.push(match piece {
+                    Piece::Frame(frame) => String::from_utf8_lossy(frame.part.bytes).into_owned(),
+                    Piece::Large(part) => format!("large {}", String::from_utf8_lossy(part.bytes)),
+                });
+            }
+        }
+        frames
+    }
+
+    fn only_frame(chunk: &str, read: impl Fn(&Frame<'_>)) {
+        let mut splitter = FrameSplitter::default();
+        match splitter.next(chunk.as_bytes(), &mut 0) {
+            Some(Piece::Frame(frame)) => read(&frame),
+            other => panic!("not a frame: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_blank_line_ends_a_frame_whatever_ends_the_lines() {
+        assert_eq!(
+            frames(99, &["data: 1\n\ndata: 2\n\n"]),
+            ["data: 1\n\n", "data: 2\n\n"]
+        );
+        assert_eq!(
+            frames(99, &["data: 1\r\n\r\ndata: 2\r\n\r\n"]),
+            ["data: 1\r\n\r\n", "data: 2\r\n\r\n"]
+        );
+        assert_eq!(
+            frames(99, &["data: 1\r\rdata: 2\r\r"]),
+            ["data: 1\r\r", "data: 2\r\r"]
+        );
+        assert_eq!(
+            frames(99, &["data: 1\r\n\rdata: 2\n\r\n"]),
+            ["data: 1\r\n\r", "data: 2\n\r\n"]
+        );
+    }
+
+    #[test]
+    fn a_line_feed_that_comes_late_belongs_to_the_frame_before() {
+        assert_eq!(
+            frames(99, &["data: 1\r\n\r", "\ndata: 2\n\n"]),
+            ["data: 1\r\n\r", "data: 2\n\n"]
+        );
+        assert_eq!(
+            frames(99, &["data: 1\r", "\n\r\n", "data: 2\r", "\r"]),
+            ["data: 1\r\n\r\n", "data: 2\r\r"]
+        );
+    }
+
+    #[test]
+    fn an_unfinished_frame_waits_for_its_end() {
+        let mut splitter = FrameSplitter::default();
+        assert!(splitter.next(b"data: 1\nda", &mut 0).is_none());
+        assert_eq!(
+            splitter.rest().map(|frame| frame.part.bytes),
+            Some(b"data: 1\nda".as_slice())
+        );
+        splitter.clear();
+        assert!(splitter.rest().is_none());
+    }
+
+    #[test]
+    fn a_frame_above_the_limit_passes_in_parts_and_the_next_is_whole_again() {
+        let passed = frames(12, &["data: 0123456789\n", "data: more\n\ndata: 2\n\n"]);
+        assert_eq!(
+            passed,
+            ["large data: 0123456789\n", "large data: more\n\n", "data: 2\n\n"]
+        );
+    }
+
+    #[test]
+    fn fields_are_read_as_the_standard_says() {
+        only_frame(
+            "\u{feff}event:a\nevent: b\r\ndata\ndata:  x\ndata:y\n: note\nid: 1\n\n",
+            |frame| {
+                let fields = frame.fields();
+                assert_eq!(fields.event, Some(b"b".as_slice()));
+                assert_eq!(fields.data.as_deref(), Some(b"\n x\ny".as_slice()));
+                assert_eq!(fields.data_at, None);
+                assert!(fields.has_comment && !fields.has_stray_line);
+                assert_eq!(frame.leading_event(), Some(b"a".as_slice()));
+            },
+        );
+    }
+
+    #[test]
+    fn data_of_one_line_is_known_by_its_place() {
+        only_frame("\u{feff}data: {}\r\n\r\n", |frame| {
+            let fields = frame.fields();
+            assert_eq!(fields.data_at, Some(9..11));
+            assert_eq!(&frame.part.bytes[9..11], b"{}");
+            assert_eq!(fields.data, Some(Cow::Borrowed(b"{}".as_slice())));
+        });
+    }
+
+    #[test]
+    fn a_line_of_no_known_name_is_astray() {
+        only_frame("<html>\n\n", |frame| assert!(frame.fields().has_stray_line));
+    }
+}

@@ -1,5 +1,6 @@
 //! chat streams: chunks without event names; usage in a last chunk of its own, or in every chunk; `[DONE]`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -49,7 +50,9 @@ impl ChatReader {
             return Verdict::Pass;
         }
         let fields = frame.fields();
-        notes.seen.ping |= fields.has_comment && fields.data.is_none();
+        if fields.has_comment && fields.data.is_none() {
+            notes.ping();
+        }
         if closely && fields.has_stray_line {
             return malformed("a line is not a field of server-sent events");
         }
@@ -150,7 +153,7 @@ fn with_comma(data: &[u8], field: Range<usize>) -> Range<usize> {
 /// What matters of one chunk.
 #[derive(Default)]
 struct Chunk<'a> {
-    model: Option<std::borrow::Cow<'a, str>>,
+    model: Option<Cow<'a, str>>,
     has_no_choices: bool,
     has_content: bool,
     stops: bool,
@@ -199,7 +202,7 @@ fn delta_has_content(delta: &str) -> bool {
     let _ = json::object(delta, |field| {
         has_content |= match &*field.name() {
             "content" | "tool_calls" | "refusal" | "function_call" | "reasoning" | "reasoning_content"
-            | "reasoning_details" | "audio" => json::is_filled(field.value),
+            | "reasoning_details" | "thinking" | "audio" | "images" => json::is_filled(field.value),
             _ => false,
         };
     });

@@ -99,3 +99,45 @@ fn status_of(word: &str) -> Option<u16> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_is_named_counts_before_one_that_is_meant() {
+        assert_eq!(
+            UpstreamError::read(r#"{"code":503,"type":"rate_limit_error"}"#).status,
+            Some(503)
+        );
+        assert_eq!(UpstreamError::read(r#"{"code":"529"}"#).status, Some(529));
+        assert_eq!(
+            UpstreamError::read(r#"{"code":"slow_down","type":"server_error"}"#).status,
+            Some(503)
+        );
+        assert_eq!(UpstreamError::read(r#"{"code":42,"type":"odd"}"#).status, None);
+    }
+
+    #[test]
+    fn a_gemini_error_is_read_by_its_status_word() {
+        let error = UpstreamError::read(r#"{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}"#);
+        assert_eq!(
+            (error.status, error.kind.as_deref()),
+            (Some(429), Some("RESOURCE_EXHAUSTED"))
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let message = "é".repeat(TEXT_MAX);
+        let error = UpstreamError::read(&format!(r#"{{"message":"x{message}"}}"#));
+        assert_eq!(error.message.len(), TEXT_MAX - 1);
+    }
+
+    #[test]
+    fn what_is_no_error_object_is_an_error_without_words() {
+        for value in ["true", "7", "[]", "{"] {
+            assert_eq!(UpstreamError::read(value), UpstreamError::default());
+        }
+    }
+}

@@ -36,9 +36,12 @@ impl Counts {
         self.cache_read = now.cache_read.or(self.cache_read);
         self.output = now.output.or(self.output);
         if now.cache_write_5m.is_some() || now.cache_write_1h.is_some() {
-            // A split without a total is a total too.
-            self.cache_write = now.cache_write;
-            self.cache_write_5m = now.cache_write_5m;
+            // A split without a total is a total too; where they differ, the larger is believed.
+            let split = now
+                .cache_write_5m
+                .unwrap_or(0)
+                .saturating_add(now.cache_write_1h.unwrap_or(0));
+            self.cache_write = Some(now.cache_write.unwrap_or(0).max(split));
             self.cache_write_1h = now.cache_write_1h;
         } else {
             self.cache_write = now.cache_write.or(self.cache_write);
@@ -56,11 +59,12 @@ impl Counts {
 
     /// None: nothing was reported.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let written = self.cache_write.or(self.cache_write_5m).or(self.cache_write_1h);
-        self.input.or(self.output).or(self.cache_read).or(written)?;
-        let split = (self.cache_write_5m.unwrap_or(0), self.cache_write_1h.unwrap_or(0));
-        let total = self.cache_write.unwrap_or(split.0.saturating_add(split.1));
-        let cache_write_1h = split.1.min(total);
+        self.input
+            .or(self.output)
+            .or(self.cache_read)
+            .or(self.cache_write)?;
+        let total = self.cache_write.unwrap_or(0);
+        let cache_write_1h = self.cache_write_1h.unwrap_or(0).min(total);
         Some(Usage {
             input: self.input.unwrap_or(0),
             cache_read: self.cache_read.unwrap_or(0),
@@ -70,5 +74,90 @@ impl Counts {
             output: self.output.unwrap_or(0),
             reasoning: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(usages: &[&str]) -> Option<Usage> {
+        let mut counts = Counts::default();
+        for usage in usages {
+            counts.restate(usage);
+        }
+        counts.usage()
+    }
+
+    #[test]
+    fn the_last_value_of_each_count_holds_and_nothing_is_added() {
+        let usage = counted(&[
+            r#"{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":1}"#,
+            r#"{"output_tokens":7}"#,
+            r#"{"input_tokens":12,"cache_read_input_tokens":null,"output_tokens":9}"#,
+        ]);
+        assert_eq!(
+            usage,
+            Some(Usage {
+                input: 12,
+                cache_read: 5,
+                output: 9,
+                ..Usage::default()
+            })
+        );
+    }
+
+    #[test]
+    fn writes_of_unstated_life_are_of_the_shorter() {
+        let usage = counted(&[r#"{"cache_creation_input_tokens":100}"#]);
+        assert_eq!(
+            usage,
+            Some(Usage {
+                cache_write_5m: 100,
+                ..Usage::default()
+            })
+        );
+    }
+
+    #[test]
+    fn a_total_that_is_restated_alone_keeps_the_long_lived_part() {
+        let split = r#"{"cache_creation":{"ephemeral_5m_input_tokens":60,"ephemeral_1h_input_tokens":40}}"#;
+        let usage = |total: u64| {
+            let total = format!(r#"{{"cache_creation_input_tokens":{total}}}"#);
+            counted(&[split, &total]).map(|usage| (usage.cache_write_5m, usage.cache_write_1h))
+        };
+        assert_eq!(usage(100), Some((60, 40)));
+        assert_eq!(usage(150), Some((110, 40)));
+        assert_eq!(usage(30), Some((0, 30)));
+        assert_eq!(usage(0), Some((0, 0)));
+    }
+
+    #[test]
+    fn a_split_counts_where_the_total_misses_it() {
+        let both = r#"{"cache_creation_input_tokens":0,"cache_creation":{"ephemeral_1h_input_tokens":40}}"#;
+        assert_eq!(
+            counted(&[both]),
+            Some(Usage {
+                cache_write_1h: 40,
+                ..Usage::default()
+            })
+        );
+    }
+
+    #[test]
+    fn odd_values_are_no_counts() {
+        assert_eq!(
+            counted(&[r#"{"input_tokens":"7","output_tokens":-1}"#, "null", "[]"]),
+            None
+        );
+        assert_eq!(
+            counted(&[r#"{"input_tokens":7.0}"#]),
+            Some(Usage {
+                input: 7,
+                ..Usage::default()
+            })
+        );
+        let huge = r#"{"cache_creation":{"ephemeral_5m_input_tokens":18446744073709551615,"ephemeral_1h_input_tokens":9}}"#;
+        assert_eq!(counted(&[huge]).map(|usage| usage.context()), Some(u64::MAX));
     }
 }

@@ -1,7 +1,9 @@
 //! messages streams: named events; usage in `message_start` and, as totals, in `message_delta`.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use shared::usage::Usage;
 
 use crate::error::upstream::UpstreamError;
@@ -31,7 +33,9 @@ impl MessagesReader {
             return Verdict::Pass;
         }
         let fields = frame.fields();
-        notes.seen.ping |= fields.has_comment && fields.data.is_none();
+        if fields.has_comment && fields.data.is_none() {
+            notes.ping();
+        }
         if closely && fields.has_stray_line {
             return malformed("a line is not a field of server-sent events");
         }
@@ -54,19 +58,18 @@ impl MessagesReader {
     }
 
     fn take(&mut self, event: &Event<'_>, notes: &mut Notes) -> Verdict {
-        let seen = &mut notes.seen;
         match event.kind.as_deref() {
             Some("message_start") => {
-                seen.preamble = true;
+                notes.seen.preamble = true;
                 self.start(event.message.unwrap_or_default(), notes);
             }
-            Some("ping") => seen.ping = true,
-            Some("content_block_start" | "content_block_delta") => seen.content = true,
+            Some("ping") => notes.ping(),
+            Some("content_block_start" | "content_block_delta") => notes.seen.content = true,
             Some("message_delta") => {
-                seen.stopped |= event.delta.is_some_and(has_stop_reason);
+                notes.seen.stopped |= event.delta.is_some_and(has_stop_reason);
                 self.output_is_total |= event.usage.is_some_and(|usage| self.counts.restate(usage));
             }
-            Some("message_stop") => seen.end = true,
+            Some("message_stop") => notes.seen.end = true,
             Some("error") | None => {
                 let error = event.error.map(UpstreamError::read).unwrap_or_default();
                 return Verdict::Failed(FailureCause::Reported(error));
@@ -89,12 +92,24 @@ impl MessagesReader {
     }
 }
 
+/// What makes a frame that does not start with its name worth reading.
+static WORDS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
+    [
+        &b"\"usage\""[..],
+        b"\"error\"",
+        b"\"message_delta\"",
+        b"\"message_stop\"",
+    ]
+    .map(Finder::new)
+});
+
 /// Whether a frame can hold anything of interest behind the first content.
 fn matters(frame: &Frame<'_>) -> bool {
-    !matches!(
-        frame.leading_event(),
-        Some(b"content_block_delta" | b"content_block_start" | b"content_block_stop" | b"ping")
-    )
+    match frame.leading_event() {
+        Some(b"content_block_delta" | b"content_block_start" | b"content_block_stop" | b"ping") => false,
+        Some(b"message_delta" | b"message_stop" | b"message_start" | b"error") => true,
+        _ => WORDS.iter().any(|word| word.find(frame.part.bytes).is_some()),
+    }
 }
 
 const fn malformed(what: &'static str) -> Verdict {

@@ -5,6 +5,7 @@ use shared::wire::Wire;
 
 use crate::error::upstream::UpstreamError;
 use crate::messages::usage::Counts;
+use crate::raw::served;
 use crate::{chat, json};
 
 /// What was found in a body.
@@ -25,17 +26,21 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
         return facts;
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Servers in front of a provider answer with a bare message.
+    let mut said: Option<&str> = None;
     let read = json::object(text, |field| match &*field.name() {
-        "model" => facts.served_model = json::string(field.value).map(|model| model.into_owned()),
+        "model" => facts.served_model = json::string(field.value).and_then(|model| served(&model)),
         "usage" => facts.usage = usage(wire, field.value),
         "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
+        "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
+        "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
         _ => {}
     });
     if read.is_err() {
-        BodyFacts::default()
-    } else {
-        facts
+        return BodyFacts::default();
     }
+    facts.error = facts.error.or_else(|| said.map(UpstreamError::read));
+    facts
 }
 
 fn usage(wire: Wire, usage: &str) -> Option<Usage> {

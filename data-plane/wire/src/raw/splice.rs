@@ -72,3 +72,52 @@ impl Splices {
         edited.freeze()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(body: &'static str, edits: &[(Range<usize>, &'static str)]) -> String {
+        let mut splices = Splices::new();
+        for (range, text) in edits {
+            splices.replace(range.clone(), *text);
+        }
+        String::from_utf8(splices.apply(Bytes::from_static(body.as_bytes())).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn edits_are_made_at_their_places_in_any_order() {
+        assert_eq!(
+            edited("0123456789", &[(8..10, ""), (0..0, "a"), (3..5, "bcd")]),
+            "a012bcd567"
+        );
+    }
+
+    #[test]
+    fn insertions_at_one_place_stand_in_the_order_of_their_making() {
+        assert_eq!(edited("{}", &[(1..1, "a"), (1..1, "b")]), "{ab}");
+    }
+
+    #[test]
+    fn edits_that_overlap_or_lie_outside_are_left_out() {
+        #[expect(clippy::reversed_empty_ranges, reason = "the edit is wrong on purpose")]
+        let backwards = 3..2;
+        assert_eq!(
+            edited(
+                "01234",
+                &[(1..3, "x"), (2..4, "y"), (4..9, "z"), (backwards, "w")]
+            ),
+            "0x34"
+        );
+    }
+
+    #[test]
+    fn text_is_written_as_a_json_string() {
+        let mut splices = Splices::new();
+        splices.replace_with_string(0..1, "a\"b\\c\n\u{1}é");
+        assert_eq!(
+            splices.apply(Bytes::from_static(b"x")),
+            r#""a\"b\\c\n\u0001é""#.as_bytes()
+        );
+    }
+}

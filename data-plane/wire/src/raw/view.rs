@@ -323,3 +323,164 @@ fn user_id(found: &Found<'_>) -> Result<Option<String>, BodyError> {
         .and_then(json::string)
         .map(Cow::into_owned))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(body: impl AsRef<[u8]>) -> String {
+        chat(body.as_ref())
+            .expect_err("the body must be refused")
+            .to_string()
+    }
+
+    #[test]
+    fn a_chat_request_is_read() {
+        let view = chat(
+            br#"{"messages":[{"role":"user","content":"{\"model\":\"no\"}"}],"model":"ccr,gpt-4o","stream":true,"n":2,
+                "stream_options":{"include_usage":true},"max_tokens":null,"max_completion_tokens":4096.0,
+                "metadata":{"user_id":"{\"session_id\":\"\u0041\"}"},"prompt_cache_key":"k"}"#,
+        )
+        .unwrap();
+        assert_eq!(view.model, "ccr,gpt-4o");
+        assert!(view.stream && view.wants_usage);
+        assert_eq!(
+            (view.n, view.max_tokens, view.max_completion_tokens),
+            (Some(2), None, Some(4096))
+        );
+        assert_eq!(view.user_id.as_deref(), Some(r#"{"session_id":"A"}"#));
+        assert_eq!(view.prompt_cache_key.as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn a_messages_request_is_read() {
+        let view = messages(
+            br#"{"model":"claude-opus-4-1","max_tokens":32000,"stream":false,"metadata":{"user_id":"u"}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (view.model.as_str(), view.stream, view.max_tokens),
+            ("claude-opus-4-1", false, Some(32000))
+        );
+        assert_eq!(view.user_id.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn only_the_fields_of_the_endpoint_are_read() {
+        assert!(embeddings(br#"{"model":"m","stream":7,"n":-1,"n":"x"}"#).is_ok());
+        assert!(count_tokens(br#"{"model":"m","max_tokens":[],"stream":7}"#).is_ok());
+        assert!(messages(br#"{"model":"m","n":"x","stream_options":7}"#).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_says_what_to_send() {
+        assert_eq!(problem(""), "the request body is empty; send a JSON object");
+        assert_eq!(problem(" \r\n"), "the request body is empty; send a JSON object");
+        assert_eq!(problem("[]"), "the request body is an array; send a JSON object");
+        assert_eq!(problem("-1"), "the request body is a number; send a JSON object");
+        assert_eq!(
+            problem(b"{\"model\":\"\xff\"}"),
+            "the request body is not UTF-8 from byte 10 on; send JSON encoded as UTF-8"
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_says_where() {
+        let broken = problem(r#"{"model":"m" "stream":true}"#);
+        assert!(
+            broken.contains("not valid JSON") && broken.contains("line 1 column 14"),
+            "{broken}"
+        );
+        for body in [
+            "{",
+            "{]",
+            "<",
+            r#"{"model":"m"}}"#,
+            r#"{"model":"m",}"#,
+            r#"{"model":"m","x":[1,]}"#,
+            r#"{"x":01}"#,
+        ] {
+            assert!(problem(body).contains("not valid JSON"), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        assert_eq!(problem("{}"), "`model` is missing; name the model to be used");
+        for body in [
+            r#"{"model":null}"#,
+            r#"{"model":7}"#,
+            r#"{"model":" "}"#,
+            r#"{"model":"\ud800"}"#,
+        ] {
+            assert_eq!(
+                problem(body),
+                "`model` must be a model's name: a string of 1 to 512 bytes",
+                "{body}"
+            );
+        }
+        assert!(
+            problem(format!(r#"{{"model":"{}"}}"#, "m".repeat(MODEL_MAX + 1))).starts_with("`model` must be")
+        );
+        assert_eq!(
+            problem(r#"{"model":"m","stream":"yes"}"#),
+            "`stream` must be true or false"
+        );
+        for value in ["-1", "1.5", "\"9\"", "1e400", "[]"] {
+            let body = format!(r#"{{"model":"m","max_tokens":{value}}}"#);
+            assert_eq!(problem(body), "`max_tokens` must be a whole number, not negative");
+        }
+        assert_eq!(chat(b"{}").unwrap_err().field(), Some("model"));
+    }
+
+    #[test]
+    fn fields_that_decide_may_stand_only_once() {
+        for (body, field) in [
+            (r#"{"model":"a","model":"a"}"#, "model"),
+            (r#"{"model":"a","mod\u0065l":"b"}"#, "model"),
+            (r#"{"model":"a","stream":true,"stream":null}"#, "stream"),
+            (
+                r#"{"model":"a","metadata":{"user_id":"a","user_id":"b"}}"#,
+                "metadata.user_id",
+            ),
+            (
+                r#"{"model":"a","stream_options":{"include_usage":true,"include_usage":false}}"#,
+                "stream_options.include_usage",
+            ),
+        ] {
+            assert_eq!(
+                problem(body),
+                format!("`{field}` appears more than once; send it once")
+            );
+        }
+        assert!(chat(br#"{"model":"a","x":1,"x":2,"\ud800":3}"#).is_ok());
+    }
+
+    #[test]
+    fn what_stands_in_the_metadata_and_is_no_user_id_is_left_to_the_provider() {
+        for metadata in ["null", "7", "{}", r#"{"user_id":7}"#, r#"["user_id"]"#] {
+            let body = format!(r#"{{"model":"m","metadata":{metadata},"prompt_cache_key":7}}"#);
+            let view = chat(body.as_bytes()).unwrap();
+            assert_eq!((view.user_id, view.prompt_cache_key), (None, None));
+        }
+    }
+
+    #[test]
+    fn stream_options_that_are_no_object_are_left_to_the_provider() {
+        let view = chat(br#"{"model":"m","stream":true,"stream_options":"yes"}"#).unwrap();
+        let mut splices = Splices::new();
+        view.ask_for_usage(&mut splices);
+        assert!(splices.is_empty() && !view.wants_usage);
+    }
+
+    #[test]
+    fn depth_is_bounded_by_size_alone_and_costs_no_stack() {
+        let depth = 1_000_000;
+        let body = format!(
+            r#"{{"model":"m","x":{}{}}}"#,
+            "[".repeat(depth),
+            "]".repeat(depth)
+        );
+        assert!(chat(body.as_bytes()).is_ok());
+    }
+}

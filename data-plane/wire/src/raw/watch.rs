@@ -15,6 +15,7 @@ use crate::chat::watch::ChatReader;
 use crate::error::upstream::UpstreamError;
 use crate::error::{WireError, stream_event};
 use crate::messages::watch::MessagesReader;
+use crate::raw::served;
 use crate::sse::{FRAME_MAX, Frame, FrameSplitter, Part, Piece};
 
 /// Bytes for the client, in order.
@@ -33,7 +34,7 @@ pub struct StreamEdits {
 pub struct Seen {
     /// The answer has begun, perhaps without content: messages: `message_start`; chat: any chunk.
     pub preamble: bool,
-    /// A `ping` event, or a comment that keeps the connection alive.
+    /// A `ping` event, or a comment that keeps the connection alive, ahead of all content.
     pub ping: bool,
     /// Something of the answer itself. From here on there is no switching to another account.
     pub content: bool,
@@ -81,9 +82,13 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    pub(crate) const fn ping(&mut self) {
+        self.seen.ping |= !self.seen.content;
+    }
+
     pub(crate) fn serve_model(&mut self, model: Option<&str>) {
-        if let Some(model) = model.filter(|model| !model.is_empty() && self.served_model.is_none()) {
-            self.served_model = Some(model.to_owned());
+        if self.served_model.is_none() {
+            self.served_model = model.and_then(served);
         }
     }
 }
@@ -252,7 +257,7 @@ impl StreamWatch {
         loop {
             let start = at;
             let Some(piece) = self.splitter.next(&chunk, &mut at) else {
-                return push(out, &chunk, sent..start);
+                return push_last(out, chunk, sent..start);
             };
             let before_content = !self.notes.seen.content;
             let (part, verdict) = match piece {
@@ -313,6 +318,15 @@ fn own(chunk: &Bytes, part: Part<'_>, range: Range<usize>) -> Bytes {
 fn push(out: &mut Chunks, chunk: &Bytes, range: Range<usize>) {
     if !range.is_empty() {
         out.push(chunk.slice(range));
+    }
+}
+
+/// As [`push`], without a new handle when all of the chunk goes.
+fn push_last(out: &mut Chunks, chunk: Bytes, range: Range<usize>) {
+    if range.len() == chunk.len() && !chunk.is_empty() {
+        out.push(chunk);
+    } else {
+        push(out, &chunk, range);
     }
 }
 

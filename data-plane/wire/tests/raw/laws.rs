@@ -1,0 +1,210 @@
+//! What holds for every stream, however it is cut and whatever is in it.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::sample::select;
+use shared::wire::Wire;
+use wire::error::{ErrorKind, WireError};
+use wire::raw::watch::{Chunks, StreamEdits, StreamWatch};
+use wire::sse::{FrameSplitter, Piece};
+
+use crate::golden::{Case, cases};
+use crate::streams::{HIDDEN, PLAIN, cut_at, run, watch};
+
+fn any_case() -> impl Strategy<Value = Case> {
+    select(cases())
+}
+
+fn any_edits() -> impl Strategy<Value = StreamEdits> {
+    select(vec![PLAIN, HIDDEN])
+}
+
+fn any_line_end() -> impl Strategy<Value = &'static str> {
+    select(vec!["\n", "\r\n", "\r"])
+}
+
+fn with_line_end(stream: &[u8], line_end: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(stream).into_owned();
+    text.replace("\r\n", "\n").replace('\n', line_end).into_bytes()
+}
+
+/// What streams are made of, to be thrown together.
+fn fragment() -> impl Strategy<Value = Vec<u8>> {
+    let words = vec![
+        "data: ",
+        "data:",
+        "event: ",
+        "event: error",
+        "event: message_delta",
+        ": x",
+        "id: 1",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\r\n\r\n",
+        "{",
+        "}",
+        "[DONE]",
+        "\"usage\":null",
+        "\"usage\"",
+        ":",
+        ",",
+        "\"error\":{}",
+        "\"choices\":[]",
+        "\u{feff}",
+        "{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}",
+        "garbage",
+        "{\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"usage\":null}",
+        "{\"type\":\"content_block_start\"}",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
+        "data: {\"usage\":null}\n\n",
+    ];
+    prop_oneof![
+        4 => select(words).prop_map(|word| word.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ]
+}
+
+/// Fragments in any order, or any bytes.
+fn soup() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(fragment(), 0..40).prop_map(|parts| parts.concat())
+}
+
+/// A recorded stream in which bytes were lost, changed, added or repeated.
+fn mutated() -> impl Strategy<Value = (Wire, Vec<u8>)> {
+    let change = (any::<prop::sample::Index>(), 0usize..24, fragment());
+    (any_case(), prop::collection::vec(change, 1..5)).prop_map(|(case, changes)| {
+        let mut stream = case.stream;
+        for (place, lost, added) in changes {
+            let from = place.index(stream.len() + 1);
+            let to = (from + lost).min(stream.len());
+            stream.splice(from..to, added);
+        }
+        (case.wire, stream)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn cutting_a_recorded_stream_anywhere_changes_nothing(
+        case in any_case(),
+        edits in any_edits(),
+        line_end in any_line_end(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let stream = with_line_end(&case.stream, line_end);
+        let whole = run(watch(case.wire, edits), [stream.as_slice()]);
+        let cut = run(watch(case.wire, edits), cut_at(&stream, &places));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn a_mutated_stream_passes_unchanged_however_it_is_cut(
+        (wire, stream) in mutated(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let whole = run(watch(wire, PLAIN), [stream.as_slice()]);
+        prop_assert_eq!(&whole.output, &stream);
+        let cut = run(watch(wire, PLAIN), cut_at(&stream, &places));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn a_mutated_stream_is_edited_alike_however_it_is_cut(
+        (wire, stream) in mutated(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let whole = run(watch(wire, HIDDEN), [stream.as_slice()]);
+        let cut = run(watch(wire, HIDDEN), cut_at(&stream, &places));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn any_bytes_pass_unchanged_however_they_are_cut(
+        stream in soup(),
+        wire in select(vec![Wire::Chat, Wire::Messages]),
+        edits in any_edits(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let whole = run(watch(wire, edits), [stream.as_slice()]);
+        if edits == PLAIN || wire == Wire::Messages {
+            prop_assert_eq!(&whole.output, &stream);
+        }
+        let cut = run(watch(wire, edits), cut_at(&stream, &places));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn frames_above_the_limit_pass_unread_however_they_are_cut(
+        stream in soup(),
+        wire in select(vec![Wire::Chat, Wire::Messages]),
+        frame_max in 1usize..80,
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let narrow = || StreamWatch::with_frame_max(wire, PLAIN, frame_max).unwrap();
+        let whole = run(narrow(), [stream.as_slice()]);
+        prop_assert_eq!(&whole.output, &stream);
+        let cut = run(narrow(), cut_at(&stream, &places));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn frames_put_together_are_the_stream(stream in soup(), places in prop::collection::vec(any::<usize>(), 0..9)) {
+        let mut splitter = FrameSplitter::default();
+        let mut joined = Vec::new();
+        for chunk in cut_at(&stream, &places) {
+            let mut at = usize::from(splitter.takes_late_line_feed(chunk));
+            joined.extend_from_slice(&chunk[..at]);
+            while let Some(piece) = splitter.next(chunk, &mut at) {
+                match piece {
+                    Piece::Frame(frame) => joined.extend_from_slice(frame.part.bytes),
+                    Piece::Large(part) => joined.extend_from_slice(part.bytes),
+                }
+            }
+        }
+        joined.extend(splitter.rest().into_iter().flat_map(|frame| frame.part.bytes.to_vec()));
+        prop_assert_eq!(joined, stream);
+    }
+
+    #[test]
+    fn a_stream_broken_anywhere_ends_with_a_whole_error_frame(
+        case in any_case(),
+        edits in any_edits(),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let broken = &case.stream[..place.index(case.stream.len() + 1)];
+        let mut watch = watch(case.wire, edits);
+        let mut out = Chunks::new();
+        watch.feed(Bytes::copy_from_slice(broken), &mut out);
+        let error = WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "the upstream broke off",
+            code: None,
+            request_id: "r",
+        };
+        let passed = out.concat();
+        prop_assert!(broken.starts_with(&passed) || edits == HIDDEN);
+        prop_assert!(passed.is_empty() || passed.ends_with(b"\n\n"));
+        let ending = watch.close(&error);
+        prop_assert_eq!(ending, wire::error::stream_event(case.wire, &error));
+    }
+}
+
+#[test]
+fn every_place_of_every_recorded_stream_can_be_a_cut() {
+    for case in cases() {
+        let edits = if case.wire == Wire::Chat { HIDDEN } else { PLAIN };
+        let stream = with_line_end(&case.stream, "\r\n");
+        let whole = run(watch(case.wire, edits), [stream.as_slice()]);
+        let bytewise = run(watch(case.wire, edits), stream.chunks(1));
+        assert_eq!(whole, bytewise, "{} byte by byte", case.name);
+        for place in 0..stream.len() {
+            let cut = run(watch(case.wire, edits), cut_at(&stream, &[place]));
+            assert_eq!(whole, cut, "{} cut at {place}", case.name);
+        }
+    }
+}
