@@ -1,0 +1,167 @@
+//! How a provider speaks: one file per provider, one per endpoint under it.
+//!
+//! To add a provider: a file here that implements [`Provider`], its endpoints beside it (each a function of the shape
+//! [`Answer`]), and rows in [`crate::route`]. What is said and counted is common to all and lives in [`crate::turn`].
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+
+use crate::{
+    script::{Behaviour, ErrorText},
+    template::Draft,
+};
+
+pub(crate) mod anthropic;
+pub(crate) mod openai;
+
+/// What is the same for all endpoints of a provider.
+pub(crate) trait Provider: Sync {
+    /// The credential that the request presents, in the forms that this provider takes.
+    fn credential(&self, parts: &Parts) -> Result<String, Failure>;
+
+    /// The answer to a credential that the provider does not know.
+    fn unknown_credential(&self, key: &str) -> Failure;
+
+    /// Checks what every call must carry besides its credential.
+    fn check_head(&self, parts: &Parts) -> Result<(), Failure>;
+
+    /// The answer to a path that the provider does not have.
+    fn no_such_path(&self, parts: &Parts) -> Failure;
+
+    /// The provider's own words for a status.
+    fn failure(&self, status: u16) -> Failure;
+
+    /// An error as a whole body. `request_id` is where the provider says it in the body.
+    fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8>;
+
+    /// An error as an event of a stream that has begun.
+    fn error_event(&self, failure: &Failure, request_id: &str) -> Vec<u8>;
+
+    /// An event of the usual form whose JSON breaks off.
+    fn malformed_event(&self) -> Vec<u8>;
+
+    /// Names the request.
+    fn request_id_header(&self) -> HeaderName;
+
+    /// The headers that say how much is left. `retry_after` is in seconds, for a refusal for rate.
+    fn limits(&self, status: u16, retry_after: Option<u64>, headers: &mut HeaderMap);
+}
+
+/// An endpoint: reads a call, gives what to say.
+pub(crate) type Answer = fn(&Call<'_>) -> Result<Draft, Failure>;
+
+/// A request as an endpoint sees it: authenticated, its body read.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub parts: &'a Parts,
+    pub body: &'a [u8],
+    pub behaviour: &'a Behaviour,
+    pub profile: &'a Profile,
+    /// What stands for `{…}` in the route.
+    pub name: Option<&'a str>,
+}
+
+/// What a provider knows about a credential.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// False: 401.
+    pub known: bool,
+    /// The models this credential may use. Absent: every name with one of the provider's prefixes that does not contain
+    /// `unknown`.
+    pub models: Option<Vec<String>>,
+    /// Refuse fields at the top of the body that the provider does not have.
+    pub strict: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            known: true,
+            models: None,
+            strict: false,
+        }
+    }
+}
+
+impl Profile {
+    pub(crate) fn has_model(&self, model: &str, prefixes: &[&str]) -> bool {
+        match &self.models {
+            Some(models) => models.iter().any(|known| known == model),
+            None => !model.contains("unknown") && prefixes.iter().any(|prefix| model.starts_with(prefix)),
+        }
+    }
+}
+
+/// A refusal, before it is put into a provider's form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub status: u16,
+    /// The error's `type`.
+    pub kind: Cow<'static, str>,
+    pub code: Option<Cow<'static, str>>,
+    pub param: Option<String>,
+    pub message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: kind.into(),
+            code: None,
+            param: None,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn reworded(mut self, text: Option<&ErrorText>) -> Self {
+        let Some(text) = text else { return self };
+        if let Some(kind) = &text.kind {
+            self.kind = kind.clone().into();
+        }
+        if let Some(code) = &text.code {
+            self.code = Some(code.clone().into());
+        }
+        if let Some(message) = &text.message {
+            self.message.clone_from(message);
+        }
+        self
+    }
+}
+
+/// The key in `Authorization: Bearer …`, if that is what the header holds.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+/// Sets a header whose value is ASCII by construction; anything else is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A value of the query, still percent-encoded.
+pub(crate) fn query<'q>(parts: &'q Parts, name: &str) -> Option<&'q str> {
+    parts
+        .uri
+        .query()?
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+        .map(|(_, v)| v)
+}

@@ -1,0 +1,119 @@
+//! POST /v1/messages
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    provider::{
+        Call, Failure,
+        anthropic::{message_stream, request},
+    },
+    template::{Draft, ID},
+    turn::{Stop, Turn, Usage},
+};
+
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    pub model: &'a str,
+    pub id: String,
+    pub r#type: &'static str,
+    pub role: &'static str,
+    pub content: Vec<Block>,
+    pub stop_reason: Option<&'static str>,
+    pub stop_sequence: Option<&'static str>,
+    pub usage: UsagePart,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Block {
+    Text { text: String },
+    Thinking { thinking: String, signature: String },
+    ToolUse { id: String, name: String, input: Value },
+}
+
+#[derive(Serialize)]
+pub(super) struct UsagePart {
+    pub input_tokens: u64,
+    pub cache_creation_input_tokens: u64,
+    pub cache_read_input_tokens: u64,
+    pub cache_creation: CacheCreation,
+    pub output_tokens: u64,
+    pub service_tier: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct CacheCreation {
+    pub ephemeral_5m_input_tokens: u64,
+    pub ephemeral_1h_input_tokens: u64,
+}
+
+impl UsagePart {
+    pub(super) fn new(usage: &Usage, output: u64) -> Self {
+        Self {
+            input_tokens: usage.input,
+            cache_creation_input_tokens: usage.cache_write_5m + usage.cache_write_1h,
+            cache_read_input_tokens: usage.cache_read,
+            cache_creation: CacheCreation {
+                ephemeral_5m_input_tokens: usage.cache_write_5m,
+                ephemeral_1h_input_tokens: usage.cache_write_1h,
+            },
+            output_tokens: output,
+            service_tier: "standard",
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn empty(model: &'a str, usage: UsagePart) -> Self {
+        Self {
+            model,
+            id: format!("msg_{ID}"),
+            r#type: "message",
+            role: "assistant",
+            content: Vec::new(),
+            stop_reason: None,
+            stop_sequence: None,
+            usage,
+        }
+    }
+}
+
+pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
+    let checked = request::check(call, false)?;
+    let turn = Turn::new(&checked.prompt, call.behaviour);
+    if checked.stream {
+        return Ok(Draft::Stream(message_stream::frames(&checked.model, &turn)));
+    }
+    let mut message = Message::empty(&checked.model, UsagePart::new(&turn.usage, turn.usage.output));
+    if !turn.thinking.is_empty() {
+        let thinking = turn.thinking.concat();
+        let signature = request::signature(&thinking);
+        message.content.push(Block::Thinking { thinking, signature });
+    }
+    if !turn.pieces.is_empty() {
+        message.content.push(Block::Text { text: turn.text() });
+    }
+    for (index, tool) in turn.calls.iter().enumerate() {
+        let input = tool.arguments.clone();
+        message.content.push(Block::ToolUse {
+            id: tool_id(index),
+            name: tool.name.clone(),
+            input,
+        });
+    }
+    message.stop_reason = Some(stop_reason(turn.stop));
+    Ok(Draft::Json(serde_json::to_vec(&message).unwrap_or_default()))
+}
+
+pub(super) fn tool_id(index: usize) -> String {
+    format!("toolu_{ID}_{index}")
+}
+
+pub(super) const fn stop_reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::End => "end_turn",
+        Stop::Length => "max_tokens",
+        Stop::ToolUse => "tool_use",
+    }
+}

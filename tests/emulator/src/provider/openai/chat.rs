@@ -1,0 +1,162 @@
+//! POST /v1/chat/completions
+
+use serde::Serialize;
+
+use crate::{
+    clock::CREATED_SECONDS,
+    provider::{
+        Call, Failure,
+        openai::{chat_request, chat_stream},
+    },
+    template::{Draft, ID},
+    turn::{Stop, Turn, Usage},
+};
+
+pub(super) const FINGERPRINT: &str = "fp_emulator";
+pub(super) const SERVICE_TIER: &str = "default";
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: String,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: Vec<Choice<'a>>,
+    usage: UsagePart,
+    service_tier: &'static str,
+    system_fingerprint: &'static str,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u64,
+    message: Message<'a>,
+    logprobs: Option<()>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    refusal: Option<()>,
+    annotations: [(); 0],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCallPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToolCallPart<'a> {
+    id: String,
+    r#type: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: String,
+}
+
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct UsagePart {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    audio_tokens: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    accepted_prediction_tokens: u64,
+    rejected_prediction_tokens: u64,
+}
+
+impl UsagePart {
+    /// This wire counts cached input inside the prompt, and knows no cache writes: they are plain input to it.
+    pub(super) fn new(usage: &Usage) -> Self {
+        let prompt = usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h;
+        Self {
+            prompt_tokens: prompt,
+            completion_tokens: usage.output,
+            total_tokens: prompt + usage.output,
+            prompt_tokens_details: PromptDetails {
+                cached_tokens: usage.cache_read,
+                audio_tokens: 0,
+            },
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens: usage.reasoning,
+                audio_tokens: 0,
+                accepted_prediction_tokens: 0,
+                rejected_prediction_tokens: 0,
+            },
+        }
+    }
+}
+
+pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
+    let checked = chat_request::check(call)?;
+    let turn = Turn::new(&checked.prompt, call.behaviour);
+    if checked.stream {
+        return Ok(Draft::Stream(chat_stream::frames(&checked, &turn)));
+    }
+    let text = turn.text();
+    let choices = (0..checked.prompt.n)
+        .map(|index| Choice {
+            index,
+            message: message(index, &text, &turn),
+            logprobs: None,
+            finish_reason: finish_reason(turn.stop),
+        })
+        .collect();
+    let completion = Completion {
+        id: format!("chatcmpl-{ID}"),
+        object: "chat.completion",
+        created: CREATED_SECONDS,
+        model: &checked.model,
+        choices,
+        usage: UsagePart::new(&turn.usage),
+        service_tier: SERVICE_TIER,
+        system_fingerprint: FINGERPRINT,
+    };
+    Ok(Draft::Json(serde_json::to_vec(&completion).unwrap_or_default()))
+}
+
+fn message<'a>(choice: u64, text: &'a str, turn: &'a Turn) -> Message<'a> {
+    let calls = turn.calls.iter().enumerate().map(|(index, call)| ToolCallPart {
+        id: call_id(choice, index),
+        r#type: "function",
+        function: Function {
+            name: &call.name,
+            arguments: call.arguments.to_string(),
+        },
+    });
+    Message {
+        role: "assistant",
+        content: turn.calls.is_empty().then_some(text),
+        refusal: None,
+        annotations: [],
+        tool_calls: calls.collect(),
+    }
+}
+
+pub(super) fn call_id(choice: u64, index: usize) -> String {
+    format!("call_{ID}_{choice}_{index}")
+}
+
+pub(super) const fn finish_reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::End => "stop",
+        Stop::Length => "length",
+        Stop::ToolUse => "tool_calls",
+    }
+}

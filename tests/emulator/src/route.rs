@@ -1,0 +1,106 @@
+//! Which endpoint answers which request: a table of contents.
+
+use http::{HeaderMap, Method};
+
+use crate::provider::{
+    Answer, Provider,
+    anthropic::{self, ANTHROPIC},
+    openai::{self, OPENAI},
+};
+
+/// A provider's endpoints. They are found at the root, and under `base` for upstreams whose address has a path.
+struct Table {
+    base: &'static str,
+    provider: &'static dyn Provider,
+    rows: &'static [(Method, &'static str, Answer)],
+}
+
+/// `{}` at the end of a path stands for a name.
+static ANTHROPIC_TABLE: Table = Table {
+    base: "/anthropic",
+    provider: &ANTHROPIC,
+    rows: &[
+        (Method::POST, "/v1/messages", anthropic::messages::answer),
+        (
+            Method::POST,
+            "/v1/messages/count_tokens",
+            anthropic::count_tokens::answer,
+        ),
+        (Method::GET, "/v1/models", anthropic::models::list),
+        (Method::GET, "/v1/models/{}", anthropic::models::one),
+    ],
+};
+
+static OPENAI_TABLE: Table = Table {
+    base: "/openai",
+    provider: &OPENAI,
+    rows: &[
+        (Method::POST, "/v1/chat/completions", openai::chat::answer),
+        (Method::POST, "/v1/embeddings", openai::embeddings::answer),
+        (Method::GET, "/v1/models", openai::models::list),
+        (Method::GET, "/v1/models/{}", openai::models::one),
+    ],
+};
+
+/// At the root, the first table with a fitting row answers.
+static TABLES: [&Table; 2] = [&OPENAI_TABLE, &ANTHROPIC_TABLE];
+
+/// Where a request goes.
+pub(crate) struct Route<'p> {
+    pub answer: Answer,
+    pub name: Option<&'p str>,
+    /// Scripts apply to what creates something, so that listing models disturbs no queue.
+    pub scripted: bool,
+}
+
+/// The provider that answers, in whose words an unknown path is refused too, and the route if there is one.
+pub(crate) fn find<'p>(
+    method: &Method,
+    path: &'p str,
+    headers: &HeaderMap,
+) -> (&'static dyn Provider, Option<Route<'p>>) {
+    for table in TABLES {
+        if let Some(rest) = path.strip_prefix(table.base) {
+            return (table.provider, table.route(method, rest));
+        }
+    }
+    // Both providers have /v1/models at their roots; the one that the caller speaks to answers.
+    let speaks_anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
+    if speaks_anthropic && let Some(route) = ANTHROPIC_TABLE.route(method, path) {
+        return (&ANTHROPIC, Some(route));
+    }
+    for table in TABLES {
+        if let Some(route) = table.route(method, path) {
+            return (table.provider, Some(route));
+        }
+    }
+    if speaks_anthropic {
+        (&ANTHROPIC, None)
+    } else {
+        (&OPENAI, None)
+    }
+}
+
+impl Table {
+    fn route<'p>(&self, method: &Method, path: &'p str) -> Option<Route<'p>> {
+        self.rows.iter().find_map(|(wanted, pattern, answer)| {
+            let name = matched(pattern, path).filter(|_| wanted == method)?;
+            Some(Route {
+                answer: *answer,
+                name,
+                scripted: *method == Method::POST,
+            })
+        })
+    }
+}
+
+/// The name that `{}` stands for, if the path fits.
+fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    match pattern.strip_suffix("{}") {
+        None => (pattern == path).then_some(None),
+        Some(start) => {
+            let name = path.strip_prefix(start)?;
+            (!name.is_empty() && !name.contains('/')).then_some(Some(name))
+        }
+    }
+}

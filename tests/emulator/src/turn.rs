@@ -1,0 +1,393 @@
+//! What the emulated model says and what it counts, the same for every wire.
+//!
+//! Everything follows from the request alone, so that a test can say beforehand what a ledger must hold:
+//!
+//! * **Text** is the last user message (or tool result), echoed; a script may say otherwise. It is cut at `max_tokens`.
+//! * **Tools** are called when the choice demands one (the named one, else the first), or, left to the model, when the
+//!   last user message contains a tool's name. Arguments fill the required properties of the schema.
+//! * **Thinking**, when asked for, is one fixed sentence.
+//! * **Tokens**: a token is four bytes of text, rounded up per part. Input is all text of the prompt, plus
+//!   [`TOKENS_PER_MESSAGE`] and [`TOKENS_PER_TOOL`]. What stands at or before a cache mark counts as written to the
+//!   cache. Output is text, thinking, and names and arguments of tool calls.
+
+use serde_json::{Map, Value, json};
+
+use crate::script::{Behaviour, UsageScript};
+
+pub const TOKENS_PER_MESSAGE: u64 = 3;
+pub const TOKENS_PER_TOOL: u64 = 20;
+/// What thinking costs where its text is not shown.
+pub const HIDDEN_REASONING_TOKENS: u64 = 32;
+/// Said as thinking, in two pieces.
+const THOUGHT: [&str; 2] = ["The request is clear; ", "the answer repeats it."];
+/// Said when there is nothing to echo.
+const GREETING: &str = "Hello from the emulator.";
+const DEFAULT_CHUNKS: usize = 4;
+const SCHEMA_DEPTH: usize = 8;
+
+/// A request, as far as the answer depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Prompt {
+    pub bytes: PromptBytes,
+    pub messages: u64,
+    pub tools: Vec<Tool>,
+    pub choice: Choice,
+    pub parallel: bool,
+    pub last_user: String,
+    /// The last message is a tool's result, so that it is time to talk.
+    pub after_tool: bool,
+    pub max_tokens: Option<u64>,
+    pub thinking: Thinking,
+    /// Answers to the same prompt.
+    pub n: u64,
+}
+
+/// Bytes of text, by how the prompt cache sees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PromptBytes {
+    pub plain: usize,
+    pub cached_5m: usize,
+    pub cached_1h: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tool {
+    pub name: String,
+    pub schema: Value,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Choice {
+    #[default]
+    Auto,
+    None,
+    Any,
+    Named(String),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    #[default]
+    None,
+    Shown,
+    Hidden,
+}
+
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub thinking: Vec<String>,
+    pub pieces: Vec<String>,
+    pub calls: Vec<ToolCall>,
+    pub stop: Stop,
+    pub usage: Usage,
+}
+
+#[derive(Debug)]
+pub(crate) struct ToolCall {
+    pub name: String,
+    pub arguments: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    End,
+    Length,
+    ToolUse,
+}
+
+/// Canonical counts: `input` is without the cache, `output` is everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub input: u64,
+    pub cache_read: u64,
+    pub cache_write_5m: u64,
+    pub cache_write_1h: u64,
+    pub output: u64,
+    pub reasoning: u64,
+}
+
+impl Turn {
+    pub(crate) fn new(prompt: &Prompt, behaviour: &Behaviour) -> Self {
+        let calls = calls(prompt);
+        let thinking: Vec<String> = match prompt.thinking {
+            Thinking::Shown => THOUGHT.map(str::to_owned).to_vec(),
+            Thinking::None | Thinking::Hidden => Vec::new(),
+        };
+        let (pieces, cut) = if calls.is_empty() {
+            text(prompt, behaviour)
+        } else {
+            (Vec::new(), false)
+        };
+        let stop = match (calls.is_empty(), cut) {
+            (false, _) => Stop::ToolUse,
+            (true, true) => Stop::Length,
+            (true, false) => Stop::End,
+        };
+        let usage = Usage::new(prompt, &thinking, &pieces, &calls, &behaviour.usage);
+        Self {
+            thinking,
+            pieces,
+            calls,
+            stop,
+            usage,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.pieces.concat()
+    }
+}
+
+impl Prompt {
+    pub(crate) fn input_tokens(&self) -> u64 {
+        tokens(self.bytes.plain)
+            + self.messages * TOKENS_PER_MESSAGE
+            + self.tools.len() as u64 * TOKENS_PER_TOOL
+    }
+}
+
+impl Usage {
+    fn new(
+        prompt: &Prompt,
+        thinking: &[String],
+        pieces: &[String],
+        calls: &[ToolCall],
+        script: &UsageScript,
+    ) -> Self {
+        let length = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        let reasoning = match prompt.thinking {
+            Thinking::None => 0,
+            Thinking::Shown => tokens(length(thinking)),
+            Thinking::Hidden => HIDDEN_REASONING_TOKENS,
+        };
+        let called: u64 = calls
+            .iter()
+            .map(|call| tokens(call.name.len() + call.arguments.to_string().len()))
+            .sum();
+        let output = (tokens(length(pieces)) + called + reasoning) * prompt.n.max(1);
+        Self {
+            input: script.input.unwrap_or_else(|| prompt.input_tokens()),
+            cache_read: script.cache_read.unwrap_or(0),
+            cache_write_5m: script
+                .cache_write_5m
+                .unwrap_or_else(|| tokens(prompt.bytes.cached_5m)),
+            cache_write_1h: script
+                .cache_write_1h
+                .unwrap_or_else(|| tokens(prompt.bytes.cached_1h)),
+            output: script.output.unwrap_or(output),
+            reasoning: script.reasoning.unwrap_or(reasoning * prompt.n.max(1)),
+        }
+    }
+}
+
+/// Four bytes are a token.
+pub(crate) fn tokens(bytes: usize) -> u64 {
+    bytes.div_ceil(4) as u64
+}
+
+fn calls(prompt: &Prompt) -> Vec<ToolCall> {
+    let called: Vec<&Tool> = match &prompt.choice {
+        Choice::None => Vec::new(),
+        Choice::Any => prompt.tools.first().into_iter().collect(),
+        Choice::Named(name) => prompt
+            .tools
+            .iter()
+            .filter(|tool| tool.name == *name)
+            .take(1)
+            .collect(),
+        Choice::Auto if prompt.after_tool => Vec::new(),
+        Choice::Auto => {
+            let most = if prompt.parallel { usize::MAX } else { 1 };
+            let meant = |tool: &&Tool| !tool.name.is_empty() && prompt.last_user.contains(&tool.name);
+            prompt.tools.iter().filter(meant).take(most).collect()
+        }
+    };
+    called
+        .into_iter()
+        .map(|tool| ToolCall {
+            name: tool.name.clone(),
+            arguments: object(&tool.schema, SCHEMA_DEPTH),
+        })
+        .collect()
+}
+
+/// An object with each required property of the schema.
+fn object(schema: &Value, depth: usize) -> Value {
+    let mut filled = Map::new();
+    let required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    for name in required.iter().filter_map(Value::as_str) {
+        let property = schema
+            .get("properties")
+            .and_then(|all| all.get(name))
+            .unwrap_or(&Value::Null);
+        filled.insert(name.to_owned(), sample(name, property, depth));
+    }
+    Value::Object(filled)
+}
+
+fn sample(name: &str, schema: &Value, depth: usize) -> Value {
+    if let Some(first) = schema.get("enum").and_then(|values| values.get(0)) {
+        return first.clone();
+    }
+    let kind = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.first().and_then(Value::as_str),
+        Some(kind) => kind.as_str(),
+        None => None,
+    };
+    match kind {
+        _ if depth == 0 => Value::Null,
+        Some("integer" | "number") => json!(1),
+        Some("boolean") => json!(true),
+        Some("null") => Value::Null,
+        Some("array") => match schema.get("items") {
+            Some(items) => json!([sample(name, items, depth - 1)]),
+            None => json!([]),
+        },
+        Some("object") => object(schema, depth - 1),
+        _ => json!(name),
+    }
+}
+
+/// The pieces of the text, and whether `max_tokens` cut it.
+fn text(prompt: &Prompt, behaviour: &Behaviour) -> (Vec<String>, bool) {
+    let said = match behaviour.text.as_deref() {
+        Some(text) => text,
+        None if prompt.last_user.is_empty() => GREETING,
+        None => &prompt.last_user,
+    };
+    if said.is_empty() {
+        return (Vec::new(), false);
+    }
+    let pieces = cut_up(said, behaviour.chunks, behaviour.chunk_chars);
+    let room = prompt.max_tokens.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(4)
+    });
+    cut_off(pieces, room)
+}
+
+fn cut_up(said: &str, chunks: Option<u32>, chunk_chars: Option<u32>) -> Vec<String> {
+    let wanted = chunks.map_or(DEFAULT_CHUNKS, |chunks| chunks.max(1) as usize);
+    let length = said.chars().count();
+    let total = match chunk_chars {
+        Some(chars) => wanted * chars.max(1) as usize,
+        // An explicit count is kept, if need be by saying it again.
+        None if chunks.is_some() => length.max(wanted),
+        None => length,
+    };
+    let mut chars = said.chars().cycle();
+    let pieces = wanted.min(total);
+    (0..pieces)
+        .map(|piece| {
+            let size = (piece + 1) * total / pieces - piece * total / pieces;
+            chars.by_ref().take(size).collect()
+        })
+        .collect()
+}
+
+fn cut_off(pieces: Vec<String>, mut room: usize) -> (Vec<String>, bool) {
+    let mut kept = Vec::with_capacity(pieces.len());
+    for mut piece in pieces {
+        if piece.len() <= room {
+            room -= piece.len();
+            kept.push(piece);
+            continue;
+        }
+        piece.truncate(piece.floor_char_boundary(room));
+        if !piece.is_empty() {
+            kept.push(piece);
+        }
+        return (kept, true);
+    }
+    (kept, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prompt(last_user: &str) -> Prompt {
+        Prompt {
+            last_user: last_user.to_owned(),
+            parallel: true,
+            ..Prompt::default()
+        }
+    }
+
+    #[test]
+    fn the_last_user_message_is_echoed() {
+        let turn = Turn::new(&prompt("How are you?"), &Behaviour::default());
+        assert_eq!(turn.text(), "How are you?");
+        assert_eq!(turn.pieces.len(), 4);
+        assert_eq!(turn.usage.output, 3);
+    }
+
+    #[test]
+    fn a_scripted_count_and_size_of_pieces_is_kept() {
+        let turn = Turn::new(&prompt("ab"), &Behaviour::chunked(5).with_chunk_chars(3));
+        assert_eq!(turn.pieces, ["aba", "bab", "aba", "bab", "aba"]);
+        let short = Turn::new(&prompt("ab"), &Behaviour::chunked(5));
+        assert_eq!(short.pieces, ["a", "b", "a", "b", "a"]);
+    }
+
+    #[test]
+    fn max_tokens_cuts_the_text() {
+        let short = Prompt {
+            max_tokens: Some(1),
+            ..prompt("a long question")
+        };
+        let turn = Turn::new(&short, &Behaviour::default());
+        assert_eq!(
+            (turn.text().as_str(), turn.stop, turn.usage.output),
+            ("a lo", Stop::Length, 1)
+        );
+    }
+
+    #[test]
+    fn a_tool_is_called_when_its_name_is_said() {
+        let schema = json!({"type":"object","required":["city","days"],
+            "properties":{"city":{"type":"string"},"days":{"type":"integer"},"unit":{"type":"string"}}});
+        let tool = Tool {
+            name: "get_weather".into(),
+            schema,
+        };
+        let asked = Prompt {
+            tools: vec![tool],
+            ..prompt("Please call get_weather for Oslo")
+        };
+        let turn = Turn::new(&asked, &Behaviour::default());
+        assert_eq!(turn.stop, Stop::ToolUse);
+        assert_eq!(
+            turn.calls.first().unwrap().arguments,
+            json!({"city":"city","days":1})
+        );
+        let answered = Prompt {
+            after_tool: true,
+            ..asked
+        };
+        assert_eq!(Turn::new(&answered, &Behaviour::default()).stop, Stop::End);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_never_empty_and_never_exceed_the_limit(
+            said in "\\PC{0,60}", chunks in proptest::option::of(1_u32..30), chars in proptest::option::of(1_u32..9),
+            most in proptest::option::of(0_u64..20),
+        ) {
+            let asked = Prompt { max_tokens: most, ..prompt(&said) };
+            let behaviour = Behaviour { chunks, chunk_chars: chars, ..Behaviour::default() };
+            let turn = Turn::new(&asked, &behaviour);
+            prop_assert!(turn.pieces.iter().all(|piece| !piece.is_empty()));
+            if let Some(most) = most {
+                prop_assert!(turn.usage.output <= most);
+            } else if let Some(chunks) = chunks {
+                prop_assert_eq!(turn.pieces.len(), chunks as usize);
+            }
+        }
+    }
+}
