@@ -1,7 +1,19 @@
-use utoipa_axum::router::OpenApiRouter;
+//! GET /api/admin/accounts/types: what each account type needs.
 
-use crate::app::App;
+use axum::Json;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::App,
+    domain::account::{AccountTypes, descriptors},
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// The ten account types, each with the fields of its form.
+#[utoipa::path(get, path = "/api/admin/accounts/types", tag = "accounts", responses((status = OK, body = AccountTypes)))]
+async fn list() -> Json<AccountTypes> {
+    Json(descriptors())
 }

@@ -1,7 +1,149 @@
-use utoipa_axum::router::OpenApiRouter;
+//! Model mappings: another name for a model, for all accounts.
 
-use crate::app::App;
+use axum::{Json, extract::State};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use shared::id::MappingId;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    auth_layer::Caller,
+    cursor::{Page, PageParams},
+    error::ApiResult,
+    etag::{IfMatch, Tagged},
+    extract::{JsonBody, PathId},
+};
+use crate::{
+    app::App,
+    domain::model_route::MappingInput,
+    store::{
+        StoreError, Tx,
+        audit::{self, AuditEntry},
+        mappings::{self as store, MappingRow},
+    },
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct MappingView {
+    #[schema(value_type = String)]
+    id: MappingId,
+    from: String,
+    to: String,
+    enabled: bool,
+    description: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct MappingList {
+    model_mappings: Vec<MappingView>,
+    /// Null: this is the last page.
+    next_cursor: Option<String>,
+}
+
+/// Mappings, the oldest first.
+#[utoipa::path(get, path = "/api/admin/model-mappings", tag = "model mappings", params(PageParams), responses((status = OK, body = MappingList)))]
+async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<MappingList>> {
+    let after = page.after::<16>()?.map(MappingId::from_bytes);
+    let mut tx = app.store.read().await?;
+    let mut rows = store::list(&mut tx, after, page.fetch()).await?;
+    tx.commit().await?;
+    let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
+    Ok(Json(MappingList { model_mappings: rows.into_iter().map(MappingView::from).collect(), next_cursor }))
+}
+
+/// A new mapping.
+#[utoipa::path(post, path = "/api/admin/model-mappings", tag = "model mappings", request_body = MappingInput, responses((status = CREATED, body = MappingView)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(input): JsonBody<MappingInput>,
+) -> ApiResult<(StatusCode, Tagged<MappingView>)> {
+    let now = app.clock.now();
+    let row = input.create(MappingId::new(now), now)?;
+    let mut tx = app.store.begin().await?;
+    store::insert(&mut tx, &row).await?;
+    log(&mut tx, &app, &caller, "model_mapping.create", &row).await?;
+    tx.commit().await?;
+    app.changed();
+    Ok((StatusCode::CREATED, tagged(row)))
+}
+
+/// One mapping.
+#[utoipa::path(get, path = "/api/admin/model-mappings/{id}", tag = "model mappings", params(("id" = String, Path)), responses((status = OK, body = MappingView)))]
+async fn get(State(app): State<App>, PathId(id): PathId<MappingId>) -> ApiResult<Tagged<MappingView>> {
+    let mut tx = app.store.read().await?;
+    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
+    tx.commit().await?;
+    Ok(tagged(row))
+}
+
+/// Changes a mapping: absent fields keep their values.
+#[utoipa::path(put, path = "/api/admin/model-mappings/{id}", tag = "model mappings", params(("id" = String, Path), ("If-Match" = String, Header)), request_body = MappingInput, responses((status = OK, body = MappingView)))]
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<MappingId>,
+    IfMatch(revision): IfMatch,
+    JsonBody(input): JsonBody<MappingInput>,
+) -> ApiResult<Tagged<MappingView>> {
+    let mut tx = app.store.begin().await?;
+    let present = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
+    let mut row = input.update(&present, app.clock.now())?;
+    row.revision = store::update(&mut tx, &row, revision).await?;
+    log(&mut tx, &app, &caller, "model_mapping.update", &row).await?;
+    tx.commit().await?;
+    app.changed();
+    Ok(tagged(row))
+}
+
+/// Deletes a mapping.
+#[utoipa::path(delete, path = "/api/admin/model-mappings/{id}", tag = "model mappings", params(("id" = String, Path)), responses((status = NO_CONTENT)))]
+async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<MappingId>) -> ApiResult<StatusCode> {
+    let mut tx = app.store.begin().await?;
+    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
+    store::delete(&mut tx, id).await?;
+    log(&mut tx, &app, &caller, "model_mapping.delete", &row).await?;
+    tx.commit().await?;
+    app.changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &MappingRow) -> ApiResult<()> {
+    let detail = json!({"from": row.from_model, "to": row.to_model, "enabled": row.enabled});
+    let entry = AuditEntry {
+        actor: Some(caller.user),
+        action,
+        target_kind: "model_mapping",
+        target_id: Some(row.id.to_string()),
+        detail,
+        at: app.clock.now(),
+        address: caller.address,
+    };
+    Ok(audit::write(tx, &entry).await?)
+}
+
+fn tagged(row: MappingRow) -> Tagged<MappingView> {
+    Tagged { revision: row.revision, body: row.into() }
+}
+
+impl From<MappingRow> for MappingView {
+    fn from(row: MappingRow) -> Self {
+        Self {
+            id: row.id,
+            from: row.from_model,
+            to: row.to_model,
+            enabled: row.enabled,
+            description: row.description,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
 }

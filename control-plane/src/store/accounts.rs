@@ -1,5 +1,7 @@
 //! Upstream accounts, with the groups they are in.
 
+use std::collections::BTreeSet;
+
 use proto::v1::ResourceKind;
 use shared::{
     clock::Millis,
@@ -137,7 +139,7 @@ pub async fn list(
     tx: &mut Tx,
     filter: &AccountFilter,
     after: Option<AccountId>,
-    limit: i64,
+    limit: u32,
 ) -> Result<Vec<AccountRow>, StoreError> {
     let after = after.map(|id| id.to_bytes().to_vec());
     let group = filter.group.map(|id| id.to_bytes().to_vec());
@@ -163,7 +165,7 @@ pub async fn list(
         search.as_deref(),
         search.as_deref(),
         search.as_deref(),
-        limit,
+        i64::from(limit),
     )?;
     with_groups(tx, &mut rows).await?;
     Ok(rows)
@@ -268,7 +270,6 @@ pub async fn update(tx: &mut Tx, row: &AccountRow, expected_revision: i64) -> Re
     if matched == 0 {
         return Err(missing_or_stale(tx, row.id).await);
     }
-    execute!(tx, "DELETE FROM account_group_members WHERE account_id = ?", row.id.to_bytes().to_vec())?;
     join(tx, row.id, &row.group_ids).await?;
     Ok(expected_revision + 1)
 }
@@ -277,7 +278,7 @@ pub async fn update(tx: &mut Tx, row: &AccountRow, expected_revision: i64) -> Re
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: AccountId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::Account, id.to_bytes(), true).await?;
-    execute!(tx, "DELETE FROM account_group_members WHERE account_id = ?", id.to_bytes().to_vec())?;
+    join(tx, id, &[]).await?;
     match execute!(tx, "DELETE FROM accounts WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
@@ -407,18 +408,21 @@ async fn with_groups(tx: &mut Tx, rows: &mut [AccountRow]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The lock of the change log is held, so a group that is there stays.
+/// Makes these the account's groups. The lock of the change log is held, so a group that is there stays.
 async fn join(tx: &mut Tx, account: AccountId, group_ids: &[GroupId]) -> Result<(), StoreError> {
     if !groups::all_exist(tx, group_ids).await? {
         return Err(StoreError::Missing { what: "a group of group_ids" });
     }
-    for group in group_ids {
-        execute!(
-            tx,
-            "INSERT INTO account_group_members (group_id, account_id) VALUES (?, ?)",
-            group.to_bytes().to_vec(),
-            account.to_bytes().to_vec(),
-        )?;
+    let sql = tx.sql(
+        "SELECT group_id FROM account_group_members WHERE account_id = ? FOR UPDATE",
+        "SELECT group_id FROM account_group_members WHERE account_id = ?",
+    );
+    let rows = fetch_all!(tx, (Vec<u8>,), sql, account.to_bytes().to_vec())?;
+    let before = rows.into_iter().map(|(id,)| GroupId::try_from(id));
+    let before: BTreeSet<_> = before.collect::<Result<_, _>>().map_err(StoreError::corrupt)?;
+    let after: BTreeSet<_> = group_ids.iter().copied().collect();
+    for group in before.symmetric_difference(&after) {
+        groups::set_member(tx, *group, account, after.contains(group)).await?;
     }
     Ok(())
 }

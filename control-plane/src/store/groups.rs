@@ -58,7 +58,7 @@ pub async fn by_ids(tx: &mut Tx, ids: &[GroupId]) -> Result<Vec<GroupRow>, Store
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: i64) -> Result<Vec<GroupRow>, StoreError> {
+pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: u32) -> Result<Vec<GroupRow>, StoreError> {
     let after = after.map(|id| id.to_bytes().to_vec());
     fetch_all!(
         tx,
@@ -66,7 +66,7 @@ pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: i64) -> Result<Vec
         select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
         after.clone(),
         after.clone(),
-        limit
+        i64::from(limit)
     )
 }
 
@@ -76,6 +76,20 @@ pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: i64) -> Result<Vec
 /// What the database says.
 pub async fn members(tx: &mut Tx, id: GroupId) -> Result<Vec<AccountId>, StoreError> {
     members_by(tx, "SELECT account_id FROM account_group_members WHERE group_id = ? ORDER BY account_id", id).await
+}
+
+/// Who is in these groups, in no order.
+///
+/// # Errors
+/// What the database says.
+pub async fn members_of(tx: &mut Tx, ids: &[GroupId]) -> Result<Vec<(GroupId, AccountId)>, StoreError> {
+    const HEAD: &str = "SELECT group_id, account_id FROM account_group_members WHERE group_id IN ";
+    let keys: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
+    let rows = fetch_in!(tx, (Vec<u8>, Vec<u8>), HEAD, "", keys)?;
+    let pair = |(group, account)| {
+        Ok((GroupId::try_from(group)?, AccountId::try_from(account)?))
+    };
+    rows.into_iter().map(pair).collect::<Result<_, shared::id::InvalidId>>().map_err(StoreError::corrupt)
 }
 
 /// Returns the version of the change.
@@ -122,7 +136,8 @@ pub async fn update(tx: &mut Tx, row: &GroupRow, expected_revision: i64) -> Resu
     Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
-/// Makes the group consist of these accounts; each account that enters or leaves changes with it.
+/// Makes the group consist of these accounts; each account that enters or leaves changes with it. The group's revision
+/// rises with each: read it afterwards.
 ///
 /// # Errors
 /// `Missing` where an account does not exist.
@@ -130,23 +145,9 @@ pub async fn set_members(tx: &mut Tx, id: GroupId, accounts: &[AccountId], at: M
     changes::lock(tx).await?;
     let before: BTreeSet<_> = latest_members(tx, id).await?.into_iter().collect();
     let after: BTreeSet<_> = accounts.iter().copied().collect();
-    for account in before.difference(&after) {
+    for account in before.symmetric_difference(&after) {
         touch(tx, *account, at).await?;
-        execute!(
-            tx,
-            "DELETE FROM account_group_members WHERE group_id = ? AND account_id = ?",
-            id.to_bytes().to_vec(),
-            account.to_bytes().to_vec(),
-        )?;
-    }
-    for account in after.difference(&before) {
-        touch(tx, *account, at).await?;
-        execute!(
-            tx,
-            "INSERT INTO account_group_members (group_id, account_id) VALUES (?, ?)",
-            id.to_bytes().to_vec(),
-            account.to_bytes().to_vec(),
-        )?;
+        set_member(tx, id, *account, after.contains(account)).await?;
     }
     Ok(())
 }
@@ -162,6 +163,19 @@ pub async fn delete(tx: &mut Tx, id: GroupId, at: Millis) -> Result<(), StoreErr
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }
+}
+
+/// Puts an account into a group or takes it out, where the account's own change is recorded already. The group's
+/// members are part of what its ETag stands for.
+pub(super) async fn set_member(tx: &mut Tx, id: GroupId, account: AccountId, inside: bool) -> Result<(), StoreError> {
+    let sql = if inside {
+        "INSERT INTO account_group_members (group_id, account_id) VALUES (?, ?)"
+    } else {
+        "DELETE FROM account_group_members WHERE group_id = ? AND account_id = ?"
+    };
+    execute!(tx, sql, id.to_bytes().to_vec(), account.to_bytes().to_vec())?;
+    execute!(tx, "UPDATE account_groups SET revision = revision + 1 WHERE id = ?", id.to_bytes().to_vec())?;
+    Ok(())
 }
 
 /// As committed last, where the lock of the change log is held.

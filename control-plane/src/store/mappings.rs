@@ -58,7 +58,7 @@ pub async fn by_ids(tx: &mut Tx, ids: &[MappingId]) -> Result<Vec<MappingRow>, S
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<MappingId>, limit: i64) -> Result<Vec<MappingRow>, StoreError> {
+pub async fn list(tx: &mut Tx, after: Option<MappingId>, limit: u32) -> Result<Vec<MappingRow>, StoreError> {
     let after = after.map(|id| id.to_bytes().to_vec());
     fetch_all!(
         tx,
@@ -66,7 +66,7 @@ pub async fn list(tx: &mut Tx, after: Option<MappingId>, limit: i64) -> Result<V
         select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
         after.clone(),
         after.clone(),
-        limit
+        i64::from(limit)
     )
 }
 

@@ -79,7 +79,7 @@ pub async fn by_ids(tx: &mut Tx, ids: &[ModelId]) -> Result<Vec<ModelRow>, Store
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<ModelId>, limit: i64) -> Result<Vec<ModelRow>, StoreError> {
+pub async fn list(tx: &mut Tx, after: Option<ModelId>, limit: u32) -> Result<Vec<ModelRow>, StoreError> {
     let after = after.map(|id| id.to_bytes().to_vec());
     fetch_all!(
         tx,
@@ -87,7 +87,7 @@ pub async fn list(tx: &mut Tx, after: Option<ModelId>, limit: i64) -> Result<Vec
         select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
         after.clone(),
         after.clone(),
-        limit
+        i64::from(limit)
     )
 }
 

@@ -64,7 +64,7 @@ pub async fn by_ids(tx: &mut Tx, ids: &[RouteId]) -> Result<Vec<RouteRow>, Store
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<RouteId>, limit: i64) -> Result<Vec<RouteRow>, StoreError> {
+pub async fn list(tx: &mut Tx, after: Option<RouteId>, limit: u32) -> Result<Vec<RouteRow>, StoreError> {
     let after = after.map(|id| id.to_bytes().to_vec());
     fetch_all!(
         tx,
@@ -72,7 +72,7 @@ pub async fn list(tx: &mut Tx, after: Option<RouteId>, limit: i64) -> Result<Vec
         select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
         after.clone(),
         after.clone(),
-        limit
+        i64::from(limit)
     )
 }
 
