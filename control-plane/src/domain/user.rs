@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use shared::money::Ppm;
 
+use super::patch::Patch;
+
 const MAX_NAME: usize = 64;
 const MAX_LANGUAGE: usize = 16;
 /// 1,000 times the price.
@@ -63,6 +65,16 @@ pub struct Language(String);
 pub struct InvalidLanguage;
 
 impl Language {
+    /// What is stored after a change.
+    #[must_use]
+    pub fn patched(present: Option<String>, change: Patch<Self>) -> Option<String> {
+        match change {
+            Patch::Keep => present,
+            Patch::Clear => None,
+            Patch::Set(language) => Some(language.0),
+        }
+    }
+
     #[must_use]
     pub fn into_string(self) -> String {
         self.0

@@ -12,7 +12,10 @@ use axum::{
 };
 use http::{HeaderMap, Method, header, request::Parts};
 use ipnet::IpNet;
-use shared::id::{SessionId, UserId};
+use shared::{
+    clock::Millis,
+    id::{SessionId, UserId},
+};
 
 use super::{
     Access,
@@ -22,7 +25,7 @@ use super::{
 use crate::{
     app::App,
     domain::role::Role,
-    store::{sessions, users},
+    store::{audit::AuditEntry, sessions, users},
 };
 
 /// The person behind a request, as the layer found them.
@@ -32,6 +35,29 @@ pub struct Caller {
     pub role: Role,
     pub session: SessionId,
     pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// What the audit log keeps of something that this caller does now. `detail` holds no secret.
+    #[must_use]
+    pub fn audit<'a>(
+        &self,
+        action: &'a str,
+        target_kind: &'a str,
+        target_id: impl ToString,
+        detail: serde_json::Value,
+        at: Millis,
+    ) -> AuditEntry<'a> {
+        AuditEntry {
+            actor: Some(self.user),
+            action,
+            target_kind,
+            target_id: Some(target_id.to_string()),
+            detail,
+            at,
+            address: self.address,
+        }
+    }
 }
 
 /// Where a request came from. Absent: the server was not told.

@@ -37,8 +37,8 @@ pub struct PageParams {
 impl Page {
     /// How many rows to ask the store for: one more than are shown.
     #[must_use]
-    pub fn fetch(&self) -> i64 {
-        i64::from(self.limit) + 1
+    pub fn fetch(&self) -> u32 {
+        self.limit + 1
     }
 
     /// The key that the page begins after, as the list before gave it to [`Self::cut`].

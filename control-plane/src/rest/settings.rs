@@ -1,7 +1,295 @@
-use utoipa_axum::router::OpenApiRouter;
+//! /api/admin/settings: what operators set for the whole installation.
 
-use crate::app::App;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    auth_layer::Caller,
+    error::{ApiResult, FieldError, Problem},
+    etag::{IfMatch, Tagged},
+    extract::JsonBody,
+};
+use crate::{
+    app::App,
+    domain::patch::Patch,
+    store::{
+        audit,
+        settings::{self, Settings},
+    },
+};
+
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+const MAX_URL: usize = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(get, put))
+}
+
+/// All settings. Null leaves a choice to each node, whose `--help` states it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Settings)]
+struct SettingsBody {
+    /// People may make themselves a user.
+    registration_enabled: bool,
+    /// Where clients reach the data plane; shown in snippets.
+    public_api_url: Option<String>,
+    /// The longest wait for the first byte of an upstream.
+    first_byte_timeout_ms: Option<u64>,
+    /// The longest silence within a stream.
+    idle_timeout_ms: Option<u64>,
+    /// The longest wait for the first content, over all attempts.
+    deadline_ms: Option<u64>,
+    max_stream_ms: Option<u64>,
+    /// How long the head of an answer is held back for its first content.
+    commit_hold_ms: Option<u64>,
+    max_body_bytes: Option<u64>,
+    /// How long a stream is read on for its usage after the client has left.
+    drain_timeout_ms: Option<u64>,
+    /// Streams that run with a revoked key or account are cut.
+    cut_revoked_streams: Option<bool>,
+}
+
+impl From<Settings> for SettingsBody {
+    fn from(settings: Settings) -> Self {
+        Self {
+            registration_enabled: settings.registration_enabled,
+            public_api_url: settings.public_api_url,
+            first_byte_timeout_ms: settings.first_byte_timeout_ms,
+            idle_timeout_ms: settings.idle_timeout_ms,
+            deadline_ms: settings.deadline_ms,
+            max_stream_ms: settings.max_stream_ms,
+            commit_hold_ms: settings.commit_hold_ms,
+            max_body_bytes: settings.max_body_bytes,
+            drain_timeout_ms: settings.drain_timeout_ms,
+            cut_revoked_streams: settings.cut_revoked_streams,
+        }
+    }
+}
+
+/// What is left out stays as it is; null goes back to the default.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SettingsChange {
+    registration_enabled: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    public_api_url: Patch<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    first_byte_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    idle_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    deadline_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_stream_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    commit_hold_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_body_bytes: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    drain_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    cut_revoked_streams: Patch<bool>,
+}
+
+impl SettingsChange {
+    /// Writes what is given over `settings`. Returns the names of the fields that differ, and what is wrong with them.
+    fn apply(self, settings: &mut Settings) -> (Vec<&'static str>, Vec<FieldError>) {
+        let (mut changed, mut errors) = (Vec::new(), Vec::new());
+        let before = settings.clone();
+        if let Some(enabled) = self.registration_enabled {
+            settings.registration_enabled = enabled;
+        }
+        if settings.registration_enabled != before.registration_enabled {
+            changed.push("registration_enabled");
+        }
+        match self.public_api_url {
+            Patch::Keep => {}
+            Patch::Clear => settings.public_api_url = None,
+            Patch::Set(url) => match public_url(&url) {
+                Ok(url) => settings.public_api_url = Some(url),
+                Err(message) => errors.push(FieldError {
+                    field: "public_api_url".into(),
+                    message: message.into(),
+                }),
+            },
+        }
+        if settings.public_api_url != before.public_api_url {
+            changed.push("public_api_url");
+        }
+        for (field, given, place, least, most) in [
+            (
+                "first_byte_timeout_ms",
+                self.first_byte_timeout_ms,
+                &mut settings.first_byte_timeout_ms,
+                100,
+                DAY_MS,
+            ),
+            (
+                "idle_timeout_ms",
+                self.idle_timeout_ms,
+                &mut settings.idle_timeout_ms,
+                100,
+                DAY_MS,
+            ),
+            (
+                "deadline_ms",
+                self.deadline_ms,
+                &mut settings.deadline_ms,
+                100,
+                DAY_MS,
+            ),
+            (
+                "max_stream_ms",
+                self.max_stream_ms,
+                &mut settings.max_stream_ms,
+                1_000,
+                DAY_MS,
+            ),
+            (
+                "commit_hold_ms",
+                self.commit_hold_ms,
+                &mut settings.commit_hold_ms,
+                0,
+                MINUTE_MS,
+            ),
+            (
+                "max_body_bytes",
+                self.max_body_bytes,
+                &mut settings.max_body_bytes,
+                1 << 10,
+                1 << 30,
+            ),
+            (
+                "drain_timeout_ms",
+                self.drain_timeout_ms,
+                &mut settings.drain_timeout_ms,
+                0,
+                10 * MINUTE_MS,
+            ),
+        ] {
+            let value = given.over_optional(*place);
+            if value.is_some_and(|value| value < least || value > most) {
+                let message = format!("must be from {least} to {most}");
+                errors.push(FieldError {
+                    field: field.into(),
+                    message,
+                });
+            } else if *place != value {
+                *place = value;
+                changed.push(field);
+            }
+        }
+        settings.cut_revoked_streams = self
+            .cut_revoked_streams
+            .over_optional(settings.cut_revoked_streams);
+        if settings.cut_revoked_streams != before.cut_revoked_streams {
+            changed.push("cut_revoked_streams");
+        }
+        (changed, errors)
+    }
+}
+
+/// `http` or `https`, a host, maybe a path; without a slash at its end.
+fn public_url(text: &str) -> Result<String, &'static str> {
+    const FORM: &str = "must be a URL such as https://api.example.com, without user, query or fragment";
+    let url = Url::parse(text).map_err(|_| FORM)?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let url = url.as_str().trim_end_matches('/');
+    if plain && url.len() <= MAX_URL {
+        Ok(url.to_owned())
+    } else {
+        Err(FORM)
+    }
+}
+
+/// The settings.
+#[utoipa::path(get, path = "/api/admin/settings", tag = "settings", responses((status = OK, body = SettingsBody)))]
+async fn get(State(app): State<App>) -> ApiResult<Tagged<SettingsBody>> {
+    let mut tx = app.store.read().await?;
+    let (settings, revision) = settings::load(&mut tx).await?;
+    tx.commit().await?;
+    Ok(Tagged {
+        revision,
+        body: settings.into(),
+    })
+}
+
+/// Changes settings. Nodes follow at once.
+#[utoipa::path(put, path = "/api/admin/settings", tag = "settings", params(("If-Match" = String, Header)), request_body = SettingsChange, responses(
+    (status = OK, body = SettingsBody),
+    (status = PRECONDITION_FAILED, description = "`stale_revision`"),
+))]
+async fn put(
+    State(app): State<App>,
+    caller: Caller,
+    if_match: IfMatch,
+    JsonBody(change): JsonBody<SettingsChange>,
+) -> ApiResult<Tagged<SettingsBody>> {
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await?;
+    let (mut settings, revision) = settings::load(&mut tx).await?;
+    if_match.holds_for(revision)?;
+    let (changed, errors) = change.apply(&mut settings);
+    if !errors.is_empty() {
+        return Err(Problem::invalid_fields(errors));
+    }
+    let revision = settings::save(&mut tx, &settings, if_match.0, now).await?;
+    let detail = serde_json::json!({ "fields": changed });
+    audit::write(
+        &mut tx,
+        &caller.audit("settings.update", "settings", "settings", detail, now),
+    )
+    .await?;
+    tx.commit().await?;
+    app.changed();
+    Ok(Tagged {
+        revision,
+        body: settings.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls_are_plain() {
+        assert_eq!(
+            public_url("https://api.example.com/"),
+            Ok("https://api.example.com".to_owned())
+        );
+        assert_eq!(
+            public_url("http://127.0.0.1:8080/llm/"),
+            Ok("http://127.0.0.1:8080/llm".to_owned())
+        );
+        for bad in [
+            "",
+            "api.example.com",
+            "javascript:alert(1)",
+            "https://u:p@example.com",
+            "https://e.com/?a",
+            "https://e.com/#a",
+            "ftp://e.com",
+        ] {
+            assert!(public_url(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -127,7 +127,7 @@ pub async fn list(
     tx: &mut Tx,
     user: Option<UserId>,
     after: Option<KeyId>,
-    limit: i64,
+    limit: u32,
 ) -> Result<Vec<ApiKey>, StoreError> {
     let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
     let rows = match user {
@@ -137,9 +137,15 @@ pub async fn list(
             select!("WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?"),
             user.to_bytes().to_vec(),
             after,
-            limit
+            i64::from(limit)
         ),
-        None => fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, limit),
+        None => fetch_all!(
+            tx,
+            Row,
+            select!("WHERE id > ? ORDER BY id LIMIT ?"),
+            after,
+            i64::from(limit)
+        ),
     }?;
     rows.into_iter().map(ApiKey::try_from).collect()
 }

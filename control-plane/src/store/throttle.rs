@@ -60,23 +60,37 @@ impl Counter {
     }
 }
 
-/// Who tries what: `purpose` keeps the counters of logins, registrations and so on apart.
+/// What is tried; each is counted apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Login,
+    /// Counted by address alone, whatever the name is.
+    Registration,
+    /// The current password, by someone who is signed in. Counted by name alone.
+    PasswordChange,
+}
+
+/// Who tries what.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    pub purpose: &'static str,
+    pub purpose: Purpose,
     pub name: &'a str,
     /// `None` where the server does not know: all such attempts share one address.
     pub address: Option<IpAddr>,
 }
 
 /// What came of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// Counted as failed until [`succeeded`]; check the password.
-    Admitted,
+    /// Counted as failed until the receipt is handed to [`succeeded`]; check the password.
+    Admitted(Receipt),
     /// Not counted; do not look at the password.
     Wait(Duration),
 }
+
+/// Where an attempt was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt(Vec<(Counter, Vec<u8>)>);
 
 struct State {
     failures: i64,
@@ -87,13 +101,15 @@ struct State {
 impl Attempt<'_> {
     fn id(&self, counter: Counter) -> Vec<u8> {
         let address = self.address.map_or_else(|| "unknown".to_owned(), network);
-        let mut hash = Sha256::new();
-        let parts: [&str; 2] = match counter {
-            Counter::NameFromAddress => [self.name, &address],
-            Counter::Address => ["", &address],
-            Counter::Name => [self.name, ""],
+        let (purpose, name, address) = match (self.purpose, counter) {
+            (Purpose::Login, Counter::NameFromAddress) => ("login", self.name, address.as_str()),
+            (Purpose::Login, Counter::Address) => ("login", "", address.as_str()),
+            (Purpose::Login, Counter::Name) => ("login", self.name, ""),
+            (Purpose::Registration, _) => ("registration", "", address.as_str()),
+            (Purpose::PasswordChange, _) => ("password_change", self.name, ""),
         };
-        for part in [self.purpose, parts[0], parts[1]] {
+        let mut hash = Sha256::new();
+        for part in [purpose, name, address] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -102,9 +118,13 @@ impl Attempt<'_> {
 
     /// In one order for everyone, so that transactions do not wait for each other in a circle.
     fn counters(&self) -> Vec<(Counter, Vec<u8>)> {
-        let mut counters: Vec<_> = Counter::ALL
-            .into_iter()
-            .map(|counter| (counter, self.id(counter)))
+        let counters = match self.purpose {
+            Purpose::Login => &Counter::ALL[..],
+            Purpose::Registration | Purpose::PasswordChange => &[Counter::NameFromAddress],
+        };
+        let mut counters: Vec<_> = counters
+            .iter()
+            .map(|counter| (*counter, self.id(*counter)))
             .collect();
         counters.sort_by(|one, other| one.1.cmp(&other.1));
         counters
@@ -143,6 +163,9 @@ pub async fn admit(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<Ad
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         return Ok(Admission::Wait(wait));
     }
+    // What blocks others is left as it is: who passes by does not lift it.
+    states.retain(|(_, _, state)| state.blocked_until <= now);
+    let mut receipt = Vec::new();
     for (counter, id, state) in states {
         let failures = state.failures.saturating_add(1);
         let blocked_until = now.plus(counter.wait_after(failures));
@@ -152,10 +175,11 @@ pub async fn admit(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<Ad
             failures,
             now.0,
             blocked_until.0,
-            id,
+            id.clone(),
         )?;
+        receipt.push((counter, id));
     }
-    Ok(Admission::Admitted)
+    Ok(Admission::Admitted(Receipt(receipt)))
 }
 
 /// The row, made where it is missing and locked until the transaction ends.
@@ -187,27 +211,43 @@ async fn lock(tx: &mut Tx, id: &[u8], now: Millis) -> Result<State, StoreError> 
 }
 
 /// Takes back what [`admit`] counted: the password was right. The name from this address begins anew and is known;
-/// the other two lose one failure only, else a guesser with an own account could clear them.
+/// the other two lose this one failure only, else a guesser with an own account could clear them.
 ///
 /// # Errors
 /// What the database says.
-pub async fn succeeded(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<(), StoreError> {
-    for (counter, id) in attempt.counters() {
-        if counter == Counter::NameFromAddress {
+pub async fn succeeded(tx: &mut Tx, receipt: &Receipt, now: Millis) -> Result<(), StoreError> {
+    for (counter, id) in &receipt.0 {
+        if *counter == Counter::NameFromAddress {
             execute!(
                 tx,
                 "UPDATE login_throttle SET failures = 0, blocked_until = 0, succeeded_at = ? WHERE id = ?",
                 now.0,
-                id,
+                id.clone(),
             )?;
         } else {
-            execute!(
-                tx,
-                "UPDATE login_throttle SET failures = failures - 1, blocked_until = 0 WHERE id = ? AND failures > 0",
-                id,
-            )?;
+            take_back(tx, id).await?;
         }
     }
+    Ok(())
+}
+
+/// Takes back what [`admit`] counted: the password was not looked at.
+///
+/// # Errors
+/// What the database says.
+pub async fn withdrawn(tx: &mut Tx, receipt: &Receipt) -> Result<(), StoreError> {
+    for (_, id) in &receipt.0 {
+        take_back(tx, id).await?;
+    }
+    Ok(())
+}
+
+async fn take_back(tx: &mut Tx, id: &[u8]) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        "UPDATE login_throttle SET failures = failures - 1, blocked_until = 0 WHERE id = ? AND failures > 0",
+        id.to_vec(),
+    )?;
     Ok(())
 }
 
@@ -257,19 +297,16 @@ mod tests {
             }
             .id(counter)
         };
-        let pair = |name, address| id("login", name, address, Counter::NameFromAddress);
+        let pair = |name, address| id(Purpose::Login, name, address, Counter::NameFromAddress);
+        let registration = |name, address| id(Purpose::Registration, name, address, Counter::NameFromAddress);
         assert_ne!(pair("ann", "192.0.2.1"), pair("ann", "192.0.2.2"));
         assert_ne!(pair("ann", "192.0.2.1"), pair("Ann", "192.0.2.1"));
-        assert_ne!(
-            pair("ann", "192.0.2.1"),
-            id("register", "ann", "192.0.2.1", Counter::NameFromAddress)
-        );
+        assert_ne!(pair("", "192.0.2.1"), registration("", "192.0.2.1"));
+        assert_eq!(registration("ann", "192.0.2.1"), registration("bob", "192.0.2.1"));
         assert_eq!(pair("ann", "2001:db8::1"), pair("ann", "2001:db8::ffff"));
         assert_ne!(pair("ann", "2001:db8::1"), pair("ann", "2001:db8:0:1::1"));
         assert_eq!(pair("ann", "::ffff:192.0.2.1"), pair("ann", "192.0.2.1"));
-        assert_eq!(
-            id("login", "", "192.0.2.1", Counter::Address),
-            id("login", "bob", "192.0.2.1", Counter::Address)
-        );
+        let address = |name| id(Purpose::Login, name, "192.0.2.1", Counter::Address);
+        assert_eq!(address("ann"), address("bob"));
     }
 }

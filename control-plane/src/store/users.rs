@@ -128,9 +128,15 @@ pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<User>, StoreError
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
+pub async fn list(tx: &mut Tx, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
     let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    let rows = fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, limit)?;
+    let rows = fetch_all!(
+        tx,
+        Row,
+        select!("WHERE id > ? ORDER BY id LIMIT ?"),
+        after,
+        i64::from(limit)
+    )?;
     rows.into_iter().map(User::try_from).collect()
 }
 
