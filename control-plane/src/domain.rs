@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod bootstrap;
+pub mod fault;
 pub mod model_route;
 pub mod name;
 pub mod password;
+pub mod patch;
 pub mod role;
 pub mod user;
