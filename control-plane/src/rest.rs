@@ -135,6 +135,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/admin/models", VIEWER),
     // nodes
     route(Method::GET, "/api/admin/nodes", VIEWER),
+    route(Method::DELETE, "/api/admin/nodes/{node_id}", OPERATOR),
     // usage
     route(Method::GET, "/api/usage/summary", USER),
     route(Method::GET, "/api/usage/daily", USER),

@@ -27,9 +27,6 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_POLL: Duration = Duration::from_millis(100);
 /// Commands on their way down one stream.
 pub(super) const STREAM_QUEUE: usize = 16;
-/// How long an expired command stays in the mailbox.
-const KEEP_EXPIRED: Duration = Duration::from_secs(60);
-const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
 
 /// What one node said to a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,23 +158,16 @@ async fn await_answers(app: &App, ids: &[CommandId]) -> Result<Vec<(CommandId, C
     }
 }
 
-/// Sends what waits for the nodes connected here, until shutdown; also cleans the mailbox up.
+/// Sends what waits for the nodes connected here, until shutdown.
 pub async fn dispatch(app: App, connected: Connected) {
     let stopping = app.tasks.stopping();
     let mut signal = app.commands.subscribe();
-    let mut cleaned_at = Instant::now();
     loop {
         signal.mark_unchanged();
         if !connected.is_empty()
             && let Err(error) = dispatch_once(&app, &connected).await
         {
             tracing::warn!(%error, "commands to nodes can't be read");
-        }
-        if cleaned_at.elapsed() >= CLEAN_UP_EVERY {
-            cleaned_at = Instant::now();
-            if let Err(error) = clean_up(&app).await {
-                tracing::warn!(%error, "expired commands can't be deleted");
-            }
         }
         let next_look = Instant::now() + app.settings.planes.command_poll;
         if stopping.run_until_cancelled(timeout_at(next_look, signal.changed())).await.is_none() {
@@ -203,14 +193,6 @@ async fn dispatch_once(app: &App, connected: &Connected) -> Result<(), StoreErro
         }
     }
     Ok(())
-}
-
-async fn clean_up(app: &App) -> Result<(), StoreError> {
-    let now = app.clock.now().0;
-    let kept = i64::try_from(KEEP_EXPIRED.as_millis()).unwrap_or(i64::MAX);
-    let mut tx = app.store.begin().await?;
-    commands::delete_expired(&mut tx, shared::clock::Millis(now.saturating_sub(kept))).await?;
-    tx.commit().await
 }
 
 /// Stores what a node answered.

@@ -226,8 +226,8 @@ fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 /// Lets hyper's tasks be joined at shutdown like all others.
-#[derive(Clone)]
-struct TaskExecutor(Tasks);
+#[derive(Debug, Clone)]
+pub struct TaskExecutor(pub Tasks);
 
 impl<F> hyper::rt::Executor<F> for TaskExecutor
 where

@@ -6,7 +6,13 @@
 //! could be made, or the resource is left out where there was none; it is logged and counted, nothing else waits for
 //! it, and nodes that move to another replica are healed by the digest.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 use proto::v1::{Resource, ResourceKind};
@@ -37,6 +43,8 @@ struct Inner {
     chunk_bytes: usize,
     /// Rows that can't be encoded now, and why.
     unencodable: RwLock<BTreeMap<Key, String>>,
+    /// The last look at the database failed.
+    failing: AtomicBool,
 }
 
 impl Publisher {
@@ -48,6 +56,7 @@ impl Publisher {
             heads: watch::Sender::new(None),
             chunk_bytes,
             unencodable: RwLock::default(),
+            failing: AtomicBool::new(false),
         }))
     }
 
@@ -74,6 +83,12 @@ impl Publisher {
     #[must_use]
     pub fn unencodable(&self) -> Vec<(Key, String)> {
         self.0.unencodable.read().iter().map(|(key, reason)| (*key, reason.clone())).collect()
+    }
+
+    /// The last look at the database failed; what is published may be old.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Relaxed)
     }
 
     /// Looks at the database once. True: there is something new.
@@ -158,20 +173,17 @@ fn ulid_text(change: &Change) -> String {
 /// Looks whenever there was a commit here, and every so often for those of other replicas, until shutdown.
 pub async fn run(app: App, publisher: Publisher) {
     let stopping = app.tasks.stopping();
-    let mut failing = false;
     loop {
-        match publisher.refresh(&app).await {
-            Ok(_) if failing => {
-                failing = false;
-                tracing::info!("the change log can be read again");
-            }
+        let looked = publisher.refresh(&app).await;
+        let failed_before = publisher.0.failing.swap(looked.is_err(), Ordering::Relaxed);
+        match looked {
+            Ok(_) if failed_before => tracing::info!("the change log can be read again"),
             Ok(_) => {}
             Err(error) => {
                 app.metrics.snapshot_failures.inc();
-                if !failing {
+                if !failed_before {
                     tracing::error!(%error, "the change log can't be read; what is published stays");
                 }
-                failing = true;
             }
         }
         let signal = tokio::time::timeout(app.settings.planes.change_poll, app.changes.notified());
