@@ -117,7 +117,7 @@ impl FrameSplitter {
         if carried || !ended {
             self.carry.extend_from_slice(taken);
         }
-        let size = if carried { self.carry.len() } else { taken.len() };
+        let size = counted(if carried { &self.carry } else { taken }, ended);
         if size <= self.max && !ended {
             return None;
         }
@@ -199,6 +199,11 @@ impl FrameSplitter {
             line_is_empty = true;
         }
     }
+}
+
+/// A frame's size for the limit: without the LF of a last CRLF, which may as well come late.
+fn counted(bytes: &[u8], ended: bool) -> usize {
+    bytes.len() - usize::from(ended && bytes.ends_with(b"\r\n"))
 }
 
 fn start_of(bytes: &[u8], first: bool) -> usize {

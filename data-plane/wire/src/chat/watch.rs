@@ -56,12 +56,14 @@ impl ChatReader {
         if closely && fields.has_stray_line {
             return malformed("a line is not a field of server-sent events");
         }
-        let Some(data) = fields.data.as_deref() else {
-            return Verdict::Pass;
-        };
-        if data.trim_ascii() == DONE {
-            notes.seen.end = true;
-            return Verdict::Pass;
+        let data = fields.data.as_deref().unwrap_or_default();
+        match data.trim_ascii() {
+            b"" => return Verdict::Pass,
+            DONE => {
+                notes.seen.end = true;
+                return Verdict::Pass;
+            }
+            _ => {}
         }
         let chunk = std::str::from_utf8(data)
             .ok()
@@ -82,18 +84,10 @@ impl ChatReader {
 
     /// Whether a frame can hold anything of interest behind the first content.
     fn matters(&self, frame: &[u8], seen: Seen) -> bool {
-        let finishes = || {
-            FINISH
-                .find(frame)
-                .is_some_and(|at| !is_null_field(&frame[at + 15..]))
-        };
-        USAGE
-            .find(frame)
-            .is_some_and(|at| self.hide_usage || !is_null_field(&frame[at + 7..]))
-            || (!seen.stopped && finishes())
-            || ERROR
-                .find(frame)
-                .is_some_and(|at| !is_null_field(&frame[at + 7..]))
+        (self.hide_usage && USAGE.find(frame).is_some())
+            || has_value(frame, &USAGE)
+            || (!seen.stopped && has_value(frame, &FINISH))
+            || has_value(frame, &ERROR)
             || END.find(frame).is_some()
     }
 
@@ -128,13 +122,17 @@ const fn malformed(what: &'static str) -> Verdict {
     Verdict::Failed(FailureCause::Malformed(what))
 }
 
-/// Behind a key: whether its value is null.
-fn is_null_field(rest: &[u8]) -> bool {
-    let value = rest
-        .trim_ascii_start()
-        .strip_prefix(b":")
-        .map(<[u8]>::trim_ascii_start);
-    value.is_some_and(|value| value.starts_with(b"null"))
+/// Whether a key stands in the frame with another value than null. Text of the answer can't be mistaken for a key: its
+/// quotes are escaped.
+fn has_value(frame: &[u8], key: &Finder<'_>) -> bool {
+    key.find_iter(frame).any(|at| {
+        let rest = frame
+            .get(at + key.needle().len()..)
+            .unwrap_or_default()
+            .trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| !value.starts_with(b"null"))
+    })
 }
 
 /// A field's range with the comma that parts it from its neighbour: the one ahead, or for the first field the one
@@ -207,4 +205,64 @@ fn delta_has_content(delta: &str) -> bool {
         };
     });
     has_content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data without its `usage` of null, if it is cut out.
+    fn without_null_usage(data: &str) -> Option<String> {
+        let field = Chunk::read(data).unwrap().usage_null?;
+        let range = with_comma(data.as_bytes(), field);
+        Some(format!("{}{}", &data[..range.start], &data[range.end..]))
+    }
+
+    #[test]
+    fn a_null_usage_goes_with_one_comma_wherever_it_stands() {
+        for (data, expected) in [
+            (r#"{"a":1,"usage":null}"#, r#"{"a":1}"#),
+            (r#"{"usage":null,"a":1}"#, r#"{"a":1}"#),
+            (r#"{"a":1,"usage":null,"b":2}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"usage":null}"#, "{}"),
+            ("{ \"usage\" : null }", "{  }"),
+            ("{ \"usage\" : null , \"a\" : 1 }", "{  \"a\" : 1 }"),
+            ("{\"a\" : 1 , \"usage\" : null }", "{\"a\" : 1  }"),
+        ] {
+            assert_eq!(without_null_usage(data).as_deref(), Some(expected), "{data}");
+        }
+    }
+
+    #[test]
+    fn a_usage_that_is_doubled_or_not_null_or_not_the_chunks_own_stays() {
+        for data in [
+            r#"{"usage":null,"usage":null}"#,
+            r#"{"usage":null,"usage":{}}"#,
+            r#"{"usage":{}}"#,
+            r#"{"delta":{"usage":null}}"#,
+        ] {
+            assert_eq!(without_null_usage(data), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_more_than_the_role_is_content() {
+        for delta in [
+            r#"{"role":"assistant"}"#,
+            r#"{"content":"","tool_calls":[],"refusal":null}"#,
+            "null",
+            "7",
+        ] {
+            assert!(!delta_has_content(delta), "{delta}");
+        }
+        for delta in [
+            r#"{"content":" "}"#,
+            r#"{"tool_calls":[{"index":0}]}"#,
+            r#"{"refusal":"no"}"#,
+            r#"{"function_call":{"arguments":""}}"#,
+            r#"{"reasoning":"a"}"#,
+        ] {
+            assert!(delta_has_content(delta), "{delta}");
+        }
+    }
 }

@@ -39,11 +39,9 @@ impl MessagesReader {
         if closely && fields.has_stray_line {
             return malformed("a line is not a field of server-sent events");
         }
-        let Some(data) = fields.data.as_deref() else {
-            return Verdict::Pass;
-        };
-        // Not of this wire, but routers in front of other models close with it.
-        if data.trim_ascii() == b"[DONE]" {
+        let data = fields.data.as_deref().unwrap_or_default();
+        // `[DONE]` is not of this wire, but routers in front of other models close with it.
+        if matches!(data.trim_ascii(), b"" | b"[DONE]") {
             return Verdict::Pass;
         }
         let event = std::str::from_utf8(data)

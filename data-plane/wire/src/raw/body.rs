@@ -33,7 +33,6 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
         "usage" => facts.usage = usage(wire, field.value),
         "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
         "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
-        "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
         _ => {}
     });
     if read.is_err() {

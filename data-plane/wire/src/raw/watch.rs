@@ -334,3 +334,149 @@ fn push_without(out: &mut Chunks, bytes: &Bytes, range: Range<usize>) {
     push(out, bytes, 0..range.start);
     push(out, bytes, range.end..bytes.len());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const CONTENT: &str =
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n";
+    const ERROR: &str =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+    const PING: &str = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
+    fn messages() -> StreamWatch {
+        StreamWatch::new(Wire::Messages, StreamEdits::default()).unwrap()
+    }
+
+    /// What goes out when these bytes come in as one chunk.
+    fn feed(watch: &mut StreamWatch, chunk: &str) -> String {
+        let mut out = Chunks::new();
+        watch.feed(Bytes::copy_from_slice(chunk.as_bytes()), &mut out);
+        String::from_utf8(out.concat()).unwrap()
+    }
+
+    fn status(watch: &StreamWatch) -> Option<(bool, Option<u16>)> {
+        match watch.failure()? {
+            StreamFailure {
+                before_content,
+                cause: FailureCause::Reported(error),
+            } => Some((*before_content, error.status)),
+            StreamFailure { before_content, .. } => Some((*before_content, None)),
+        }
+    }
+
+    fn broken_off() -> WireError<'static> {
+        WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "m",
+            code: None,
+            request_id: "r",
+        }
+    }
+
+    #[test]
+    fn an_error_ahead_of_content_stays_behind_until_released() {
+        let mut watch = messages();
+        assert_eq!(feed(&mut watch, &format!("{PING}{ERROR}{PING}")), PING);
+        assert_eq!(status(&watch), Some((true, Some(529))));
+        let mut out = Chunks::new();
+        watch.release(&mut out);
+        assert_eq!(out.concat(), format!("{ERROR}{PING}").as_bytes());
+    }
+
+    #[test]
+    fn an_error_behind_content_passes_at_once() {
+        let mut watch = messages();
+        let stream = format!("{CONTENT}{ERROR}{ERROR}{PING}");
+        assert_eq!(feed(&mut watch, &stream), stream);
+        assert_eq!(status(&watch), Some((false, Some(529))));
+    }
+
+    #[test]
+    fn going_on_after_a_failure_lets_out_what_stayed_behind() {
+        let mut watch = messages();
+        assert_eq!(feed(&mut watch, ERROR), "");
+        assert_eq!(feed(&mut watch, CONTENT), format!("{ERROR}{CONTENT}"));
+        assert!(watch.seen().content);
+        assert_eq!(status(&watch), Some((true, Some(529))));
+    }
+
+    #[test]
+    fn frames_pass_as_soon_as_they_are_whole() {
+        let mut watch = messages();
+        let (head, tail) = CONTENT.split_at(CONTENT.len() - 1);
+        assert_eq!(feed(&mut watch, head), "");
+        assert_eq!(feed(&mut watch, tail), CONTENT);
+    }
+
+    #[test]
+    fn a_frame_within_one_chunk_is_not_copied() {
+        let mut watch = messages();
+        let mut out = Chunks::new();
+        let chunk = Bytes::copy_from_slice(format!("{CONTENT}{PING}event: pi").as_bytes());
+        watch.feed(chunk.clone(), &mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].as_ptr(), chunk.as_ptr());
+        assert_eq!(out[0].len(), CONTENT.len() + PING.len());
+    }
+
+    #[test]
+    fn closing_forgets_the_unfinished_frame_and_what_was_kept() {
+        for begin in ["event: content_block_del", ERROR] {
+            let mut watch = messages();
+            assert_eq!(feed(&mut watch, begin), "");
+            assert_eq!(
+                watch.close(&broken_off()),
+                stream_event(Wire::Messages, &broken_off())
+            );
+            let mut out = Chunks::new();
+            watch.end(&mut out);
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn closing_parts_the_error_from_a_frame_that_went_out_unfinished() {
+        let parted = [b"\n\n", stream_event(Wire::Messages, &broken_off()).as_ref()].concat();
+
+        let mut large = StreamWatch::with_frame_max(Wire::Messages, StreamEdits::default(), 80).unwrap();
+        let long = format!("data: {}", "x".repeat(99));
+        assert_eq!(
+            feed(&mut large, &format!("{CONTENT}{long}")),
+            format!("{CONTENT}{long}")
+        );
+        assert_eq!(large.close(&broken_off()), parted);
+
+        let mut unended = messages();
+        let mut out = Chunks::new();
+        assert_eq!(feed(&mut unended, CONTENT.trim_end()), "");
+        assert!(unended.end(&mut out).content);
+        assert_eq!(out.concat(), CONTENT.trim_end().as_bytes());
+        assert_eq!(unended.close(&broken_off()), parted);
+    }
+
+    #[test]
+    fn usage_is_final_only_once_the_whole_output_is_stated() {
+        let mut watch = messages();
+        let delta = |usage: &str| {
+            format!("event: message_delta\ndata: {{\"type\":\"message_delta\",\"delta\":{{}}{usage}}}\n\n")
+        };
+        feed(&mut watch, CONTENT);
+        feed(&mut watch, &delta(""));
+        assert!(!watch.usage_is_final());
+        feed(&mut watch, &delta(",\"usage\":{\"output_tokens\":3}"));
+        assert!(watch.usage_is_final());
+
+        let mut watch = StreamWatch::new(Wire::Chat, StreamEdits::default()).unwrap();
+        let chunk = |choice: &str| {
+            format!("data: {{\"choices\":[{choice}],\"usage\":{{\"completion_tokens\":1}}}}\n\n")
+        };
+        feed(&mut watch, &chunk("{\"delta\":{\"content\":\"a\"}}"));
+        assert!(watch.usage().is_some() && !watch.usage_is_final());
+        feed(&mut watch, &chunk("{\"delta\":{},\"finish_reason\":\"stop\"}"));
+        assert!(watch.usage_is_final());
+    }
+}

@@ -135,10 +135,9 @@ proptest! {
         // All bytes ahead of the token and behind it are as they were.
         let token = if name == model { request.model.clone() } else { json!(name).to_string() };
         let edited = std::str::from_utf8(&edited).unwrap();
-        let found = request.body.match_indices(&request.model).any(|(at, _)| {
-            let behind = &request.body[at + request.model.len()..];
-            edited == format!("{}{token}{behind}", &request.body[..at])
-        });
+        let places = request.body.char_indices().map(|(at, _)| request.body.split_at(at));
+        let found = places.filter_map(|(ahead, rest)| Some((ahead, rest.strip_prefix(&request.model)?)))
+            .any(|(ahead, behind)| edited == format!("{ahead}{token}{behind}"));
         prop_assert!(found, "{} became {}", request.body, edited);
     }
 
