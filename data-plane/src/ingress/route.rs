@@ -1,0 +1,200 @@
+//! Which path is what: the data plane's table of contents.
+
+use http::{HeaderMap, Method, Uri};
+use shared::{
+    account::AccountType,
+    wire::{Platform, Wire},
+};
+
+use crate::{pipeline::refusal::RouteError, provider::Operation, scheduler::Pin};
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    Call {
+        operation: Operation,
+        pin: Option<Pin>,
+    },
+    Models {
+        pin: Option<Pin>,
+    },
+    Model {
+        pin: Option<Pin>,
+        name: &'a str,
+    },
+    /// A path of a wire that this build does not serve.
+    NotServed(&'static str),
+    /// What clients look at to see that somebody is there.
+    Root,
+    Health,
+    Ready,
+    Metrics,
+}
+
+pub(super) fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, RouteError> {
+    let (pin, rest) = pinned(path);
+    let call = |operation| Ok((Route::Call { operation, pin }, "POST"));
+    let found = match rest {
+        "/v1/chat/completions" => call(Operation::Chat),
+        "/v1/embeddings" => call(Operation::Embeddings),
+        "/v1/messages" | "/api/v1/messages" => call(Operation::Messages),
+        "/v1/messages/count_tokens" | "/api/v1/messages/count_tokens" => call(Operation::CountTokens),
+        "/v1/models" | "/v1beta/models" => Ok((Route::Models { pin }, "GET, HEAD")),
+        "/v1/responses" => Ok((Route::NotServed("the Responses API"), "POST")),
+        "/" | "" => Ok((Route::Root, "HEAD, GET")),
+        "/healthz" if pin.is_none() => Ok((Route::Health, "GET, HEAD")),
+        "/readyz" if pin.is_none() => Ok((Route::Ready, "GET, HEAD")),
+        "/metrics" if pin.is_none() => Ok((Route::Metrics, "GET, HEAD")),
+        _ => model(rest, pin),
+    };
+    let (route, allowed) = found?;
+    if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+        Ok(route)
+    } else {
+        Err(RouteError::MethodNotAllowed(allowed))
+    }
+}
+
+/// `/v1/models/{name}`, or Google's `/v1beta/models/{name}:{verb}`.
+fn model<'a>(path: &'a str, pin: Option<Pin>) -> Result<(Route<'a>, &'static str), RouteError> {
+    const VERBS: [&str; 4] = [
+        ":generateContent",
+        ":streamGenerateContent",
+        ":countTokens",
+        ":embedContent",
+    ];
+    let name = path
+        .strip_prefix("/v1/models/")
+        .or_else(|| path.strip_prefix("/v1beta/models/"));
+    match name {
+        Some(name) if VERBS.iter().any(|verb| name.ends_with(verb)) => {
+            Ok((Route::NotServed("the Gemini API"), "POST"))
+        }
+        Some(name) if !name.is_empty() => Ok((Route::Model { pin, name }, "GET, HEAD")),
+        _ => Err(RouteError::NotFound),
+    }
+}
+
+/// Takes the prefix off that names a platform or an account type.
+fn pinned(path: &str) -> (Option<Pin>, &str) {
+    const PREFIXES: [(&str, Pin); 5] = [
+        ("/claude", Pin::Platform(Platform::Claude)),
+        ("/openai", Pin::Platform(Platform::OpenAi)),
+        ("/gemini", Pin::Platform(Platform::Gemini)),
+        ("/azure", Pin::Type(AccountType::AzureOpenai)),
+        ("/droid", Pin::Type(AccountType::Droid)),
+    ];
+    for (prefix, pin) in PREFIXES {
+        match path.strip_prefix(prefix) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => return (Some(pin), rest),
+            _ => {}
+        }
+    }
+    (None, path)
+}
+
+/// In which wire a client that asks for this expects an error, or a list.
+pub(super) fn wire_of(uri: &Uri, headers: &HeaderMap) -> Wire {
+    let path = uri.path();
+    let google_key = || {
+        uri.query()
+            .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")))
+    };
+    if path.contains("/messages") {
+        Wire::Messages
+    } else if path.contains("/chat/") || path.ends_with("/embeddings") {
+        Wire::Chat
+    } else if path.ends_with("/responses") {
+        Wire::Responses
+    } else if path.contains("/v1beta/")
+        || path.contains(":generateContent")
+        || path.contains(":streamGenerateContent")
+    {
+        Wire::Gemini
+    } else if headers.contains_key("x-goog-api-key") || google_key() {
+        Wire::Gemini
+    } else if headers.contains_key("anthropic-version") {
+        Wire::Messages
+    } else {
+        Wire::Chat
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAUDE: Option<Pin> = Some(Pin::Platform(Platform::Claude));
+
+    #[test]
+    fn the_paths_that_clients_know() {
+        let call = |operation, pin| Ok(Route::Call { operation, pin });
+        let post = |path| route(&Method::POST, path);
+        assert_eq!(post("/v1/chat/completions"), call(Operation::Chat, None));
+        assert_eq!(post("/v1/embeddings"), call(Operation::Embeddings, None));
+        assert_eq!(post("/v1/messages"), call(Operation::Messages, None));
+        assert_eq!(post("/api/v1/messages"), call(Operation::Messages, None));
+        assert_eq!(
+            post("/api/v1/messages/count_tokens"),
+            call(Operation::CountTokens, None)
+        );
+        assert_eq!(post("/claude/v1/messages"), call(Operation::Messages, CLAUDE));
+        let azure = Some(Pin::Type(AccountType::AzureOpenai));
+        assert_eq!(post("/azure/v1/chat/completions"), call(Operation::Chat, azure));
+        assert_eq!(post("/v1/responses"), Ok(Route::NotServed("the Responses API")));
+        assert_eq!(
+            post("/v1beta/models/gemini-3:streamGenerateContent"),
+            Ok(Route::NotServed("the Gemini API"))
+        );
+        let get = |path| route(&Method::GET, path);
+        assert_eq!(get("/v1/models"), Ok(Route::Models { pin: None }));
+        assert_eq!(
+            get("/claude/v1/models/a/b"),
+            Ok(Route::Model {
+                pin: CLAUDE,
+                name: "a/b"
+            })
+        );
+        assert_eq!(get("/healthz"), Ok(Route::Health));
+        assert_eq!(route(&Method::HEAD, "/"), Ok(Route::Root));
+        assert_eq!(route(&Method::HEAD, "/claude"), Ok(Route::Root));
+    }
+
+    #[test]
+    fn what_is_not_there_and_what_is_asked_wrongly() {
+        assert_eq!(route(&Method::POST, "/v1/nothing"), Err(RouteError::NotFound));
+        assert_eq!(
+            route(&Method::POST, "/claudette/v1/messages"),
+            Err(RouteError::NotFound)
+        );
+        assert_eq!(route(&Method::GET, "/v1/models/"), Err(RouteError::NotFound));
+        assert_eq!(
+            route(&Method::GET, "/v1/messages"),
+            Err(RouteError::MethodNotAllowed("POST"))
+        );
+        assert_eq!(route(&Method::GET, "/claude/healthz"), Err(RouteError::NotFound));
+    }
+
+    #[test]
+    fn the_wire_of_an_error_is_the_clients() {
+        let headers = |name: Option<&'static str>| -> HeaderMap {
+            name.map(|name| {
+                (
+                    http::HeaderName::from_static(name),
+                    http::HeaderValue::from_static("x"),
+                )
+            })
+            .into_iter()
+            .collect()
+        };
+        let wire = |path: &'static str, header| wire_of(&Uri::from_static(path), &headers(header));
+        assert_eq!(wire("/v1/messages/unknown", None), Wire::Messages);
+        assert_eq!(wire("/v1/models", None), Wire::Chat);
+        assert_eq!(wire("/v1/models", Some("anthropic-version")), Wire::Messages);
+        assert_eq!(wire("/v1/models", Some("x-goog-api-key")), Wire::Gemini);
+        assert_eq!(wire("/v1beta/models", None), Wire::Gemini);
+        assert_eq!(wire("/v1/models?key=sk-1", None), Wire::Gemini);
+        assert_eq!(wire("/nowhere", None), Wire::Chat);
+        assert_eq!(wire("/openai/v1/responses", None), Wire::Responses);
+    }
+}

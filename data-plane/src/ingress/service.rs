@@ -1,0 +1,138 @@
+//! One request: what it is about, and who answers it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use shared::{id::RequestId, wire::Wire};
+use tokio::time::Instant;
+
+use super::{
+    models,
+    proxy::{Phase, Proxy},
+    route::{Route, route, wire_of},
+};
+use crate::{
+    metrics::Ending,
+    pipeline::{self, Call, authenticate::authenticate, body::ResponseBody, refusal::Refusal},
+    provider::Operation,
+    scheduler::Pin,
+};
+
+/// What a client still sends after it was refused is read for so long, so that it gets to see the answer.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) async fn serve_request(
+    proxy: Arc<Proxy>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let (parts, body) = request.into_parts();
+    Ok(match route(&parts.method, parts.uri.path()) {
+        Ok(Route::Call { operation, pin }) => call(&proxy, operation, pin, parts, body).await,
+        Ok(Route::Models { pin }) => answer(&proxy, &parts, |wire| {
+            let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
+            Ok(models::list(&caller.snapshot, wire, pin, proxy.clock.now()))
+        }),
+        Ok(Route::Model { pin, name }) => answer(&proxy, &parts, |wire| {
+            let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
+            models::get(&caller.snapshot, wire, pin, name, proxy.clock.now())
+        }),
+        Ok(Route::NotServed(what)) => answer(&proxy, &parts, |_| Err(Refusal::NotServed(what))),
+        Err(error) => answer(&proxy, &parts, |_| Err(error.into())),
+        Ok(Route::Root) => Response::new(ResponseBody::empty()),
+        Ok(Route::Health) => text(StatusCode::OK, "text/plain", "ok\n".into()),
+        Ok(Route::Ready) if proxy.ready() => text(StatusCode::OK, "text/plain", "ready\n".into()),
+        Ok(Route::Ready) => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "text/plain",
+            unready(&proxy).into(),
+        ),
+        Ok(Route::Metrics) => {
+            const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            text(StatusCode::OK, OPEN_METRICS, proxy.metrics.text().into())
+        }
+    })
+}
+
+/// Through the pipeline.
+async fn call(
+    proxy: &Arc<Proxy>,
+    operation: Operation,
+    pin: Option<Pin>,
+    parts: request::Parts,
+    mut body: Incoming,
+) -> Response<ResponseBody> {
+    let started_at = proxy.clock.now();
+    let id = RequestId::new(started_at);
+    let request::Parts { uri, headers, .. } = parts;
+    let call = Call {
+        id,
+        operation,
+        pin,
+        uri,
+        headers,
+        arrived: Instant::now(),
+        started_at,
+    };
+    match pipeline::run(proxy, call, &mut body).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            refused(proxy, operation.wire(), id, &refusal);
+            if !body.is_end_stream() {
+                proxy.tasks.spawn(discard(body));
+            }
+            refusal.response(operation.wire(), id)
+        }
+    }
+}
+
+fn refused(proxy: &Proxy, wire: Wire, id: RequestId, refusal: &Refusal) {
+    if !refusal.after_forward() {
+        proxy.metrics.ended(wire, Ending::Rejected);
+    }
+    tracing::debug!(request = %id, %refusal, "a request was refused");
+}
+
+async fn discard(mut body: Incoming) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Late is as good as read: the connection is closed then.
+    _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
+}
+
+/// Answers at once, in the wire that the client seems to speak.
+fn answer(
+    proxy: &Proxy,
+    parts: &request::Parts,
+    answer: impl FnOnce(Wire) -> Result<Bytes, Refusal>,
+) -> Response<ResponseBody> {
+    let wire = wire_of(&parts.uri, &parts.headers);
+    match answer(wire) {
+        Ok(json) => text(StatusCode::OK, "application/json", json),
+        Err(refusal) => {
+            let id = RequestId::new(proxy.clock.now());
+            refused(proxy, wire, id, &refusal);
+            refusal.response(wire, id)
+        }
+    }
+}
+
+fn unready(proxy: &Proxy) -> &'static str {
+    if proxy.lifecycle.phase() != Phase::Serving {
+        "shutting down\n"
+    } else if proxy.snapshot.has_config() {
+        "usage records can't be written\n"
+    } else {
+        "no configuration yet\n"
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,76 @@
+//! The life of a request, stage by stage; each stage returns what the next one needs, so the order can't be mixed up.
+//!
+//! | stage | takes → gives |
+//! |---|---|
+//! | [`authenticate`] | the call's headers → [`authenticate::Caller`] |
+//! | [`receive`], [`filter`] | caller and body → [`filter::Admitted`] |
+//! | [`quota`] | admitted → [`quota::Reservation`] |
+//! | [`schedule`] | reservation → an account, one after the other |
+//! | [`adapt`] | account → the request as its upstream wants it |
+//! | [`forward`] | → the first account's answer that may be given to the client |
+//! | [`stream`] | answer → the client's body |
+//! | [`meter`] | what was used → the ledger |
+//!
+//! The last five take turns: [`forward`] goes from account to account until one answers, [`exchange`] holds what is
+//! under way, so that whoever drops it (the client, mostly) leaves it to be metered, and [`refusal`] is the one
+//! place where errors become answers.
+
+pub mod adapt;
+pub mod authenticate;
+pub mod body;
+mod coalesce;
+mod drain;
+pub mod exchange;
+pub mod filter;
+pub mod forward;
+pub mod meter;
+pub mod quota;
+pub mod receive;
+pub mod refusal;
+pub mod schedule;
+pub mod stream;
+mod watchdog;
+
+pub(crate) use drain::MAX_DRAINS;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, Uri};
+use hyper::body::Incoming;
+use shared::{clock::Millis, id::RequestId};
+use tokio::time::Instant;
+
+use crate::{ingress::Proxy, provider::Operation, scheduler::Pin};
+use body::ResponseBody;
+use refusal::Refusal;
+use watchdog::Watchdog;
+
+/// A request of a client, read up to its body.
+#[derive(Debug)]
+pub struct Call {
+    pub id: RequestId,
+    pub operation: Operation,
+    pub pin: Option<Pin>,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub arrived: Instant,
+    pub started_at: Millis,
+}
+
+/// Carries a call through all stages.
+///
+/// # Errors
+/// See [`Refusal`].
+pub async fn run(
+    proxy: &Arc<Proxy>,
+    call: Call,
+    body: &mut Incoming,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let caller = authenticate::authenticate(proxy, &call.headers, &call.uri)?;
+    let mut watchdog = Watchdog::default();
+    let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut watchdog).await?;
+    let admitted = filter::filter(call, caller, body)?;
+    let reservation = quota::reserve(admitted);
+    let answer = forward::forward(proxy, reservation, watchdog).await?;
+    Ok(stream::stream(answer))
+}

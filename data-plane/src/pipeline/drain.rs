@@ -1,0 +1,82 @@
+//! The client is gone and the upstream is not: it is read on, bounded in time and number, to learn the usage; or
+//! closed, where the account says so.
+
+use std::{future::poll_fn, sync::Arc};
+
+use proto::v1::Outcome;
+use wire::raw::watch::Chunks;
+
+use super::{
+    exchange::{Flight, Next, Reading},
+    forward,
+};
+use crate::{provider::failure::Reason, snapshot::ClientGone};
+
+/// Upstreams that are read on at the same time; beyond, they are closed.
+pub(crate) const MAX_DRAINS: usize = 1024;
+
+/// Takes over from a client that left. Does nothing by itself: the task does.
+pub(super) fn hand_off(flight: Box<Flight>) {
+    let tasks = flight.proxy.tasks.clone();
+    tasks.spawn(drain(flight));
+}
+
+async fn drain(mut flight: Box<Flight>) {
+    let Some(leg) = &flight.leg else {
+        return flight.finish(Outcome::ClientGone, None);
+    };
+    if let Reading::Stream(watch) = &leg.reading
+        && watch.seen().end
+    {
+        // Clients may hang up at the legal end, without waiting for the connection's.
+        return flight.finish(Outcome::Completed, None);
+    }
+    let drains = Arc::clone(&flight.proxy.drains);
+    match (leg.account.client_gone, drains.try_acquire()) {
+        (ClientGone::Cancel, _) => flight.meter.condition("cancelled"),
+        (ClientGone::Drain, Err(_)) => flight.meter.condition("drain_refused"),
+        (ClientGone::Drain, Ok(_permit)) => {
+            let limit = flight.limits().drain;
+            let read = tokio::time::timeout(limit, read_to_end(&mut flight)).await;
+            let condition = if matches!(read, Ok(Ok(()))) {
+                "drained"
+            } else {
+                "drain_cut"
+            };
+            flight.meter.condition(condition);
+        }
+    }
+    flight.finish(Outcome::ClientGone, None);
+}
+
+async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
+    let waiting = flight.leg.as_ref().is_some_and(|leg| leg.status == 0);
+    if waiting {
+        let head = poll_fn(|cx| flight.poll_head(cx)).await?;
+        forward::choose_reading(flight, &head, None);
+    }
+    let mut unsent = Chunks::new();
+    loop {
+        let next = poll_fn(|cx| flight.poll_next(cx)).await;
+        let Some(leg) = &mut flight.leg else { return Ok(()) };
+        match (next, &mut leg.reading) {
+            (Next::Chunk(chunk), Reading::Stream(watch)) => {
+                watch.feed(chunk, &mut unsent);
+                unsent.clear();
+            }
+            (Next::Chunk(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
+                collected.push(chunk);
+            }
+            (Next::Chunk(_) | Next::HoldOver, _) => {}
+            (Next::Failed(reason), _) => return Err(reason),
+            (Next::End, Reading::Stream(watch)) => {
+                watch.end(&mut unsent);
+                return Ok(());
+            }
+            (Next::End, _) => {
+                forward::read_whole(flight);
+                return Ok(());
+            }
+        }
+    }
+}

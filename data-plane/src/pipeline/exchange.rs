@@ -1,0 +1,381 @@
+//! What is under way for a request, from the first forward to its end.
+//!
+//! An [`Exchange`] is held by whoever waits for the upstream: the forward stage, then the client's body. If its holder
+//! is dropped half-way, because the client is gone, it hands itself to a task ([`super::drain`]), so that what was
+//! consumed is metered all the same.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, response};
+use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::ResponseFuture;
+use proto::v1::Outcome;
+use shared::usage::Usage;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+use wire::raw::{body::BodyFacts, watch::StreamWatch};
+
+use super::{drain, filter::Admitted, meter::Meter, refusal::Refusal, watchdog::Watchdog};
+use crate::{
+    ingress::Proxy,
+    live::InFlight,
+    provider::{failure::Reason, upstream::reason_of},
+    scheduler::Picked,
+    snapshot::{Account, Limits, Snapshot},
+};
+
+/// A request under way. Dropped before [`Exchange::finish`], it is handed to a task.
+#[derive(Debug)]
+pub struct Exchange(Option<Box<Flight>>);
+
+impl Exchange {
+    /// Writes the open record.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(super) fn open(proxy: &Arc<Proxy>, admitted: &Admitted, watchdog: Watchdog) -> Result<Self, Refusal> {
+        let snapshot = Arc::clone(&admitted.caller.snapshot);
+        let last = Instant::now() + snapshot.limits.deadline;
+        Ok(Self(Some(Box::new(Flight {
+            meter: Meter::open(proxy, admitted)?,
+            proxy: Arc::clone(proxy),
+            snapshot,
+            watchdog,
+            last,
+            hold: None,
+            sent_status: 0,
+            leg: None,
+        }))))
+    }
+
+    /// `None` once it is finished.
+    pub(super) const fn flight(&mut self) -> Option<&mut Flight> {
+        match &mut self.0 {
+            Some(flight) => Some(flight),
+            None => None,
+        }
+    }
+
+    /// Ends the attempt under way and the request with it, and writes the close record.
+    pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        if let Some(flight) = self.0.take() {
+            flight.finish(outcome, reason);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(flight) = self.0.take() {
+            drain::hand_off(flight);
+        }
+    }
+}
+
+/// What came next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Chunk(Bytes),
+    End,
+    Failed(Reason),
+    /// The answer's head has been held back for long enough.
+    HoldOver,
+}
+
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) meter: Meter,
+    watchdog: Watchdog,
+    /// Ahead of the first content the deadline, then the end that streams have.
+    last: Instant,
+    /// Until when the answer's head may be held back.
+    hold: Option<Instant>,
+    /// What the client was told; 0 for nothing so far.
+    pub(super) sent_status: u16,
+    pub(super) leg: Option<Leg>,
+}
+
+/// The attempt under way.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) account: Arc<Account>,
+    /// Of the upstream's answer; 0 until there is one.
+    pub(super) status: u16,
+    pub(super) reading: Reading,
+    upstream: Upstream,
+    _slot: InFlight,
+}
+
+enum Upstream {
+    Head(ResponseFuture),
+    Body(Incoming),
+    None,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Head(_) => "Head",
+            Self::Body(_) => "Body",
+            Self::None => "None",
+        })
+    }
+}
+
+/// How the answer is read on its way.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Passed on unread.
+    Opaque,
+    Stream(StreamWatch),
+    Whole(Collected),
+}
+
+/// An answer that is no stream, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    chunks: SmallVec<[Bytes; 4]>,
+    length: usize,
+    pub(super) facts: Option<BodyFacts>,
+}
+
+impl Collected {
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        self.chunks.push(chunk);
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// All of it; without a copy if it came in one chunk.
+    pub(super) fn take(&mut self) -> Bytes {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        if chunks.len() <= 1 {
+            return chunks.pop().unwrap_or_default();
+        }
+        let mut all = BytesMut::with_capacity(self.length);
+        for chunk in &chunks {
+            all.extend_from_slice(chunk);
+        }
+        all.freeze()
+    }
+}
+
+impl Flight {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.snapshot.limits
+    }
+
+    /// Begins an attempt; its request comes with [`Self::send`].
+    pub(super) fn begin(&mut self, picked: Picked<'_>) {
+        self.meter
+            .begin_attempt(picked.account, picked.model, &self.proxy.clock);
+        self.leg = Some(Leg {
+            account: Arc::clone(picked.account),
+            status: 0,
+            reading: Reading::Opaque,
+            upstream: Upstream::None,
+            _slot: picked.slot,
+        });
+    }
+
+    pub(super) fn send(&mut self, request: Request<Full<Bytes>>) {
+        self.watchdog
+            .set(self.last.min(Instant::now() + self.snapshot.limits.first_byte));
+        if let Some(leg) = &mut self.leg {
+            leg.upstream = self
+                .proxy
+                .upstream
+                .send(request)
+                .map_or(Upstream::None, Upstream::Head);
+        }
+    }
+
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Reason>> {
+        let Some(leg) = &mut self.leg else {
+            return Poll::Ready(Err(Reason::Cut));
+        };
+        let Upstream::Head(head) = &mut leg.upstream else {
+            return Poll::Ready(Err(Reason::Stopped));
+        };
+        match Pin::new(head).poll(cx) {
+            Poll::Ready(Ok(answer)) => {
+                let (parts, body) = answer.into_parts();
+                leg.status = parts.status.as_u16();
+                leg.upstream = Upstream::Body(body);
+                self.read_on();
+                Poll::Ready(Ok(parts))
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(account = %leg.account.name, error = %chain(&error), "no answer from the upstream");
+                Poll::Ready(Err(reason_of(&error)))
+            }
+            Poll::Pending if self.proxy.closing() => Poll::Ready(Err(Reason::Stopped)),
+            Poll::Pending => self
+                .watchdog
+                .poll_elapsed(cx)
+                .map(|()| Err(self.late(Reason::FirstByteTimeout))),
+        }
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Some(Leg {
+            upstream: Upstream::Body(body),
+            account,
+            ..
+        }) = &mut self.leg
+        else {
+            return Poll::Ready(Next::End);
+        };
+        loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers are of no use to model APIs' clients.
+                    let Ok(chunk) = frame.into_data() else { continue };
+                    self.read_on();
+                    return Poll::Ready(Next::Chunk(chunk));
+                }
+                Poll::Ready(None) => return Poll::Ready(Next::End),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(account = %account.name, error = %chain(&error), "the upstream's answer broke off");
+                    return Poll::Ready(Next::Failed(Reason::Cut));
+                }
+                Poll::Pending if self.proxy.closing() => return Poll::Ready(Next::Failed(Reason::Stopped)),
+                Poll::Pending => return self.watchdog.poll_elapsed(cx).map(|()| self.waited()),
+            }
+        }
+    }
+
+    /// Waits, as far as the deadline allows. False: it does not, or the node stops.
+    pub(super) fn begin_pause(&mut self, until: Instant) -> bool {
+        self.watchdog.set(until);
+        until < self.last
+    }
+
+    pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.proxy.closing() {
+            Poll::Ready(())
+        } else {
+            self.watchdog.poll_elapsed(cx)
+        }
+    }
+
+    /// What is read may be held back for so long: then comes [`Next::HoldOver`], once.
+    pub(super) fn hold(&mut self, duration: Duration) {
+        self.hold = Some(Instant::now() + duration);
+        self.read_on();
+    }
+
+    pub(super) const fn release_hold(&mut self) {
+        self.hold = None;
+    }
+
+    /// The answer is given to the client.
+    pub(super) fn commit(&mut self) {
+        self.hold = None;
+        self.sent_status = self.leg.as_ref().map_or(0, |leg| leg.status);
+    }
+
+    /// Content came: from here on the deadline is no matter.
+    pub(super) fn content(&mut self) {
+        if !self.meter.had_content() {
+            self.meter.content();
+            self.last = Instant::now() + self.snapshot.limits.max_stream;
+        }
+    }
+
+    /// Moves the deadline for the next read.
+    fn read_on(&mut self) {
+        let idle = Instant::now() + self.snapshot.limits.idle;
+        let next = self.last.min(idle);
+        self.watchdog.set(self.hold.map_or(next, |hold| hold.min(next)));
+    }
+
+    /// What it means that the watchdog's deadline has passed.
+    fn waited(&mut self) -> Next {
+        if self.hold.is_some_and(|hold| hold <= Instant::now()) {
+            self.hold = None;
+            self.read_on();
+            return Next::HoldOver;
+        }
+        Next::Failed(self.late(Reason::Stall))
+    }
+
+    fn late(&self, reason: Reason) -> Reason {
+        match Instant::now() < self.last {
+            true => reason,
+            false if self.meter.had_content() => Reason::MaxStream,
+            false => Reason::Deadline,
+        }
+    }
+
+    /// Ends the attempt under way: its slot is free, its connection goes back to the pool or is closed.
+    pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        let Some(leg) = self.leg.take() else { return };
+        let (usage, served, complete) = leg.reading.used();
+        self.meter.end_attempt(outcome, leg.status, reason, usage, served);
+        let consumed = matches!(
+            outcome,
+            Outcome::Completed | Outcome::ClientGone | Outcome::CutOff
+        ) || self.meter.had_content();
+        if consumed && !complete {
+            self.meter.estimate();
+        }
+        if consumed && usage.is_none() {
+            self.meter.condition("no_usage_reported");
+        }
+    }
+
+    /// Ends the attempt under way and the request with it.
+    pub(super) fn finish(mut self: Box<Self>, outcome: Outcome, reason: Option<Reason>) {
+        self.end_attempt(outcome, reason);
+        if let Some(reason) = reason.filter(|_| outcome == Outcome::UpstreamError) {
+            self.proxy.metrics.attempt_failed(reason);
+        }
+        let Self {
+            meter,
+            proxy,
+            sent_status,
+            ..
+        } = *self;
+        meter.close(&proxy, outcome, sent_status);
+    }
+}
+
+impl Reading {
+    /// The usage, the model served, and whether that usage is all there was.
+    fn used(&self) -> (Option<Usage>, Option<&str>, bool) {
+        match self {
+            Self::Opaque => (None, None, false),
+            Self::Stream(watch) => (watch.usage(), watch.served_model(), watch.usage_is_final()),
+            Self::Whole(collected) => match &collected.facts {
+                Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
+                None => (None, None, false),
+            },
+        }
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}

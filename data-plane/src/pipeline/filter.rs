@@ -1,0 +1,52 @@
+//! Stage 2: may this caller ask this? So far: the body is what the wire says it is.
+
+use bytes::Bytes;
+use wire::raw::view::{self, RequestView};
+
+use super::{Call, authenticate::Caller, refusal::Refusal};
+use crate::{
+    provider::Operation,
+    scheduler::{Wanted, route},
+};
+
+/// A request that may go on.
+#[derive(Debug)]
+pub struct Admitted {
+    pub call: Call,
+    pub caller: Caller,
+    pub view: RequestView,
+    /// As the client sent it.
+    pub body: Bytes,
+}
+
+/// # Errors
+/// The body can't be read.
+pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted, Refusal> {
+    let view = match call.operation {
+        Operation::Chat => view::chat(&body),
+        Operation::Embeddings => view::embeddings(&body),
+        Operation::Messages => view::messages(&body),
+        Operation::CountTokens => view::count_tokens(&body),
+    }?;
+    Ok(Admitted {
+        call,
+        caller,
+        view,
+        body,
+    })
+}
+
+impl Admitted {
+    /// What the request needs of an account.
+    ///
+    /// # Errors
+    /// The model's name leads nowhere.
+    pub fn wanted(&self) -> Result<Wanted<'_>, Refusal> {
+        let routed = route(&self.caller.snapshot, self.call.pin, &self.view.model)?;
+        Ok(Wanted {
+            target: routed.target,
+            operation: self.call.operation,
+            model: routed.model,
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! Stage 6: from account to account until one gives an answer that may go to the client.
+//!
+//! An answer may go once there is content, a ping, or nothing more to wait for. Until then a failure means the next
+//! account, at once; the same account again, after a delay, only where no other is eligible.
+
+mod open;
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use http::response;
+use proto::v1::Outcome;
+use rand::Rng as _;
+use shared::{id::RequestId, wire::Wire};
+use tokio::time::Instant;
+
+use super::{
+    adapt::{self, Prepared},
+    exchange::Exchange,
+    filter::Admitted,
+    quota::Reservation,
+    refusal::{Refusal, UpstreamFailed},
+    schedule,
+    stream::StreamBody,
+    watchdog::Watchdog,
+};
+use crate::{
+    ingress::Proxy,
+    live::Mark,
+    provider::{
+        self,
+        failure::{Class, Reason},
+    },
+    scheduler::{Picked, Tried, Wanted},
+    snapshot::{Account, Snapshot},
+};
+
+pub(super) use open::{MAX_WHOLE, Opened, choose_reading, read_whole};
+
+/// Rounds over accounts that failed for the moment, once no other account is eligible.
+const MAX_RETRIES: u32 = 3;
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const RETRY_BACKOFF: u32 = 2;
+
+/// An answer on its way to the client.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) id: RequestId,
+    pub(super) wire: Wire,
+    pub(super) parts: response::Parts,
+    pub(super) body: AnswerBody,
+}
+
+#[derive(Debug)]
+pub(super) enum AnswerBody {
+    Whole(bytes::Bytes),
+    Stream(Box<StreamBody>),
+}
+
+/// Why an attempt gave no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) class: Class,
+    /// For classes that leave the account alone for a while.
+    pub(super) limited_for: Option<Duration>,
+    /// The provider's words, for the log.
+    pub(super) detail: String,
+}
+
+impl Failure {
+    pub(super) const fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            class: reason.class(),
+            limited_for: None,
+            detail: String::new(),
+        }
+    }
+}
+
+/// What was tried so far.
+#[derive(Debug, Default)]
+struct Tries {
+    tried: Tried,
+    /// Those of them that may be tried again.
+    transient: Tried,
+    rounds: u32,
+    last: Option<UpstreamFailed>,
+}
+
+/// # Errors
+/// No account is eligible, or none gave an answer.
+pub(super) async fn forward(
+    proxy: &Arc<Proxy>,
+    reservation: Reservation,
+    watchdog: Watchdog,
+) -> Result<Answer, Refusal> {
+    let mut admitted = reservation.admitted;
+    let prepared = Prepared::of(&mut admitted);
+    let (wanted, snapshot) = (admitted.wanted()?, &*admitted.caller.snapshot);
+    let now = proxy.clock.now();
+    let Some(mut picked) = schedule::next(snapshot, &wanted, &[], now) else {
+        return Err(schedule::no_account(
+            proxy,
+            snapshot,
+            &wanted,
+            &admitted.view.model,
+            now,
+        ));
+    };
+    let mut exchange = Exchange::open(proxy, &admitted, watchdog)?;
+    let mut tries = Tries::default();
+    loop {
+        let account = Arc::clone(picked.account);
+        let failure = match attempt(&mut exchange, &admitted, &prepared, picked).await {
+            Ok(opened) => return Ok(answer(exchange, opened, &admitted).await),
+            Err(failure) => failure,
+        };
+        learn(proxy, &mut exchange, &account, &failure, admitted.call.id).await;
+        tries.note(&account, &failure);
+        match next(proxy, &mut exchange, snapshot, &wanted, &mut tries).await {
+            Some(another) => picked = another,
+            None => return Err(give_up(exchange, &tries, admitted.call.operation.wire())),
+        }
+    }
+}
+
+/// One try at one account.
+async fn attempt(
+    exchange: &mut Exchange,
+    admitted: &Admitted,
+    prepared: &Prepared,
+    picked: Picked<'_>,
+) -> Result<Opened, Failure> {
+    let Some(flight) = exchange.flight() else {
+        return Err(Failure::of(Reason::Stopped));
+    };
+    let (account, model) = (picked.account, picked.model);
+    flight.begin(picked);
+    let unaddressable = Failure::of(Reason::Unaddressable);
+    let Some(provider) = provider::for_account(account) else {
+        return Err(unaddressable);
+    };
+    match prepared.request(admitted, provider, account, model) {
+        Ok(request) => flight.send(request),
+        Err(error) => {
+            return Err(Failure {
+                detail: error.to_string(),
+                ..unaddressable
+            });
+        }
+    }
+    open::open(
+        flight,
+        provider,
+        admitted.call.operation.wire(),
+        adapt::edits(admitted),
+    )
+    .await
+}
+
+/// The attempt's end is written down, and what it says about the account becomes known to others.
+async fn learn(
+    proxy: &Proxy,
+    exchange: &mut Exchange,
+    account: &Arc<Account>,
+    failure: &Failure,
+    request: RequestId,
+) {
+    let reason = failure.reason.code();
+    tracing::info!(
+        %request, account = %account.name, account_id = %account.id, %reason, detail = %failure.detail,
+        "an attempt failed"
+    );
+    proxy.metrics.attempt_failed(failure.reason);
+    if let Some(flight) = exchange.flight() {
+        flight.end_attempt(Outcome::UpstreamError, Some(failure.reason));
+    }
+    match failure.class {
+        Class::Limited(kind) => {
+            let lasts = failure
+                .limited_for
+                .unwrap_or(provider::failure::DEFAULT_OVERLOADED);
+            let until = proxy.clock.now().plus(lasts);
+            let mark = Mark {
+                kind,
+                until,
+                reason: reason.into_owned(),
+                model_family: None,
+            };
+            proxy.live.mark(account.id, mark).await;
+        }
+        Class::Credential => proxy.tester.confirm(account),
+        Class::Transient | Class::Refused => {}
+    }
+}
+
+impl Tries {
+    fn note(&mut self, account: &Account, failure: &Failure) {
+        self.tried.push(account.id);
+        if failure.class == Class::Transient {
+            self.transient.push(account.id);
+        }
+        let attempts = self.last.map_or(0, |last| last.attempts) + 1;
+        let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
+        self.last = Some(UpstreamFailed {
+            reason,
+            class,
+            attempts,
+            retry_after,
+        });
+    }
+
+    /// No time is left, whoever would be next.
+    fn over(&self) -> bool {
+        self.last
+            .is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
+    }
+
+    /// How long to wait before those that failed for the moment are tried again; `None`: not any more.
+    fn delay(&mut self) -> Option<Duration> {
+        if self.transient.is_empty() || self.rounds >= MAX_RETRIES {
+            return None;
+        }
+        let delay = RETRY_DELAY * RETRY_BACKOFF.pow(self.rounds);
+        self.rounds += 1;
+        let transient = std::mem::take(&mut self.transient);
+        self.tried.retain(|id| !transient.contains(id));
+        Some(delay.mul_f64(rand::rng().random_range(0.75..1.25)))
+    }
+}
+
+/// The account to try next.
+async fn next<'a>(
+    proxy: &Proxy,
+    exchange: &mut Exchange,
+    snapshot: &'a Snapshot,
+    wanted: &Wanted<'a>,
+    tries: &mut Tries,
+) -> Option<Picked<'a>> {
+    if tries.over() {
+        return None;
+    }
+    let picked = schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now());
+    if picked.is_some() {
+        return picked;
+    }
+    let delay = tries.delay()?;
+    let flight = exchange.flight()?;
+    if !flight.begin_pause(Instant::now() + delay) {
+        return None;
+    }
+    poll_fn(|cx| flight.poll_pause(cx)).await;
+    schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now())
+}
+
+fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
+    let failed = tries.last.unwrap_or(UpstreamFailed {
+        reason: Reason::Stopped,
+        class: Class::Transient,
+        attempts: 0,
+        retry_after: None,
+    });
+    let refusal = Refusal::UpstreamFailed(failed);
+    let outcome = if failed.reason == Reason::Stopped {
+        Outcome::CutOff
+    } else {
+        Outcome::UpstreamError
+    };
+    if let Some(flight) = exchange.flight() {
+        flight.sent_status = refusal.classify(wire).1;
+    }
+    exchange.finish(outcome, None);
+    refusal
+}
+
+async fn answer(mut exchange: Exchange, opened: Opened, admitted: &Admitted) -> Answer {
+    let (id, wire) = (admitted.call.id, admitted.call.operation.wire());
+    if let Some(flight) = exchange.flight() {
+        flight.commit();
+    }
+    let (parts, body) = match opened {
+        Opened::Whole { parts, body, outcome } => {
+            exchange.finish(outcome, None);
+            (parts, AnswerBody::Whole(body))
+        }
+        Opened::Stream { parts, chunks } => {
+            let mut stream = Box::new(StreamBody::new(exchange, chunks, id));
+            stream.gather().await;
+            (parts, AnswerBody::Stream(stream))
+        }
+    };
+    Answer {
+        id,
+        wire,
+        parts,
+        body,
+    }
+}

@@ -1,0 +1,192 @@
+//! Stage 8: what a request used goes into the journal. The open record is on disk before the first forward, the close
+//! record once the request is over, whatever happened to it.
+
+use std::time::Duration;
+
+use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome};
+use shared::{clock::Clock, usage::Usage, wire::Wire};
+use tokio::time::Instant;
+
+use super::{filter::Admitted, refusal::Refusal};
+use crate::{
+    ingress::Proxy,
+    metrics::{Ending, Running},
+    provider::failure::Reason,
+    snapshot::Account,
+    usage::Journal,
+};
+
+/// A request's record as it grows.
+#[derive(Debug)]
+pub(super) struct Meter {
+    record: CloseRecord,
+    /// Of operations that consume no tokens nothing is written.
+    metered: bool,
+    wire: Wire,
+    arrived: Instant,
+    attempt_began: Instant,
+    first_content: Option<Duration>,
+    _in_flight: Running,
+}
+
+impl Meter {
+    /// Writes the open record.
+    ///
+    /// # Errors
+    /// It is not on disk: the request must not be forwarded.
+    pub(super) fn open(proxy: &Proxy, admitted: &Admitted) -> Result<Self, Refusal> {
+        let (call, key) = (&admitted.call, &admitted.caller.key);
+        let wire = call.operation.wire();
+        let open = OpenRecord {
+            request_id: call.id.to_bytes().to_vec(),
+            key_id: key.id.to_bytes().to_vec(),
+            user_id: key.user_id.to_bytes().to_vec(),
+            wire: contract_wire(wire).into(),
+            model_requested: admitted.view.model.clone(),
+            started_at_ms: call.started_at.0,
+            stream: admitted.view.stream,
+        };
+        let metered = call.operation.metered();
+        if metered {
+            write_open(&proxy.journal, &open)?;
+        }
+        Ok(Self {
+            record: CloseRecord {
+                open: Some(open),
+                ..CloseRecord::default()
+            },
+            metered,
+            wire,
+            arrived: call.arrived,
+            attempt_began: call.arrived,
+            first_content: None,
+            _in_flight: proxy.metrics.request(),
+        })
+    }
+
+    pub(super) fn begin_attempt(&mut self, account: &Account, model: &str, clock: &Clock) {
+        self.attempt_began = Instant::now();
+        self.record.attempts.push(Attempt {
+            account_id: account.id.to_bytes().to_vec(),
+            model_mapped: model.to_owned(),
+            started_at_ms: clock.now().0,
+            ..Attempt::default()
+        });
+    }
+
+    /// Ends the attempt that was begun last.
+    pub(super) fn end_attempt(
+        &mut self,
+        outcome: Outcome,
+        status: u16,
+        reason: Option<Reason>,
+        usage: Option<Usage>,
+        served: Option<&str>,
+    ) {
+        let Some(attempt) = self.record.attempts.last_mut() else {
+            return;
+        };
+        attempt.set_outcome(outcome);
+        attempt.http_status = u32::from(status);
+        attempt.reason = reason
+            .map(|reason| reason.code().into_owned())
+            .unwrap_or_default();
+        attempt.usage = usage.map(contract_usage);
+        attempt.model_served = served.unwrap_or_default().to_owned();
+        attempt.total_ms = milliseconds(self.attempt_began.elapsed());
+    }
+
+    pub(super) const fn wire(&self) -> Wire {
+        self.wire
+    }
+
+    /// Content came. Only the first time counts.
+    pub(super) fn content(&mut self) {
+        if self.first_content.is_none() {
+            self.first_content = Some(self.arrived.elapsed());
+        }
+    }
+
+    pub(super) const fn had_content(&self) -> bool {
+        self.first_content.is_some()
+    }
+
+    pub(super) fn condition(&mut self, name: &str) {
+        self.record.conditions.push(name.to_owned());
+    }
+
+    /// Something was consumed, and it is not known how much.
+    pub(super) const fn estimate(&mut self) {
+        self.record.estimated = true;
+    }
+
+    /// Writes the close record. `status`: what the client got; 0 for nothing.
+    pub(super) fn close(mut self, proxy: &Proxy, outcome: Outcome, status: u16) {
+        let total = self.arrived.elapsed();
+        proxy.metrics.ended(self.wire, ending(outcome));
+        proxy.metrics.took(self.first_content, total);
+        if !self.metered {
+            return;
+        }
+        let record = &mut self.record;
+        record.set_outcome(outcome);
+        record.status = u32::from(status);
+        record.first_token_ms = self.first_content.map(milliseconds);
+        record.total_ms = milliseconds(total);
+        if let Err(error) = proxy.journal.close(record) {
+            tracing::error!(%error, "a request's close record is not on disk yet");
+        }
+    }
+}
+
+fn write_open(journal: &Journal, open: &OpenRecord) -> Result<(), Refusal> {
+    if !journal.healthy() {
+        return Err(Refusal::NoRoomForRecords);
+    }
+    journal.open(open).map_err(|error| {
+        tracing::error!(%error, "a request's open record can't be written");
+        Refusal::NoRoomForRecords
+    })
+}
+
+const fn ending(outcome: Outcome) -> Ending {
+    match outcome {
+        Outcome::Completed => Ending::Completed,
+        Outcome::UpstreamError | Outcome::Unspecified => Ending::UpstreamError,
+        Outcome::ClientGone => Ending::ClientGone,
+        Outcome::CutOff => Ending::CutOff,
+        Outcome::Refused => Ending::Refused,
+    }
+}
+
+const fn contract_wire(wire: Wire) -> proto::v1::Wire {
+    match wire {
+        Wire::Chat => proto::v1::Wire::Chat,
+        Wire::Responses => proto::v1::Wire::Responses,
+        Wire::Messages => proto::v1::Wire::Messages,
+        Wire::Gemini => proto::v1::Wire::Gemini,
+    }
+}
+
+const fn contract_usage(usage: Usage) -> proto::v1::Usage {
+    let Usage {
+        input,
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+        output,
+        reasoning,
+    } = usage;
+    proto::v1::Usage {
+        input,
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+        output,
+        reasoning,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,204 @@
+//! The one place where errors become answers: error × client's wire → status, headers, body.
+
+use std::time::Duration;
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+};
+use shared::{id::RequestId, wire::Wire};
+use wire::{
+    error::{ErrorKind, WireError, body},
+    raw::view::BodyError,
+};
+
+use super::body::ResponseBody;
+use crate::{
+    live::MarkKind,
+    pipeline::stream::set_request_id,
+    provider::failure::{Class, Reason},
+    scheduler::{Explanation, Unroutable},
+};
+
+/// Why the gateway itself does not give a client what it asked for. The text of an error is for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("no API key was sent; send it as `Authorization: Bearer …` or `x-api-key: …`")]
+    NoKey,
+    #[error("this API key is not valid; check that it is complete and not disabled")]
+    UnknownKey,
+    #[error("this API key has expired; ask for a new one")]
+    ExpiredKey,
+    #[error("the gateway has no configuration yet; try again shortly")]
+    NotConfigured,
+    #[error("the gateway is shutting down; send the request again")]
+    Stopping,
+    #[error("the gateway can't write usage records and takes no requests; its operators have to make room")]
+    NoRoomForRecords,
+    #[error("the request body is larger than {limit} bytes; send a smaller one")]
+    BodyTooLarge { limit: u64 },
+    #[error("the request body did not arrive in time; send it faster")]
+    BodyTimeout,
+    #[error("the request body broke off")]
+    BodyLost,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Unroutable(#[from] Unroutable),
+    #[error("{}", no_account(.0))]
+    NoAccount(Explanation),
+    #[error("{}", failed(.0))]
+    UpstreamFailed(UpstreamFailed),
+    #[error("this gateway does not serve {0} yet")]
+    NotServed(&'static str),
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+/// The path leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    #[error("there is nothing at this path; check the base URL")]
+    NotFound,
+    #[error("this path takes {0} only")]
+    MethodNotAllowed(&'static str),
+}
+
+/// No account gave an answer that could be passed on; what the last one's trouble was.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamFailed {
+    pub reason: Reason,
+    pub class: Class,
+    pub attempts: usize,
+    pub retry_after: Option<Duration>,
+}
+
+fn no_account(explanation: &Explanation) -> String {
+    let counts = explanation.for_client();
+    if counts.is_empty() {
+        "no account is set up for this model's platform".to_owned()
+    } else {
+        format!("no account can serve this request now ({counts})")
+    }
+}
+
+fn failed(failed: &UpstreamFailed) -> String {
+    let (reason, attempts) = (failed.reason.code(), failed.attempts);
+    let tries = if attempts == 1 { "attempt" } else { "attempts" };
+    format!("no upstream account gave an answer ({attempts} {tries}, the last one ended with {reason})")
+}
+
+impl Refusal {
+    /// Whether the request reached an upstream, and so was counted there.
+    #[must_use]
+    pub const fn after_forward(&self) -> bool {
+        matches!(self, Self::UpstreamFailed(_))
+    }
+
+    /// What SDKs tell apart, the status, and a stable word for programs.
+    #[must_use]
+    pub fn classify(&self, wire: Wire) -> (ErrorKind, u16, Option<&'static str>) {
+        let plain = |kind: ErrorKind, code| (kind, kind.status(), Some(code));
+        match self {
+            Self::NoKey => (ErrorKind::Authentication, 401, Some("missing_api_key")),
+            Self::UnknownKey => (ErrorKind::Authentication, 401, Some("invalid_api_key")),
+            Self::ExpiredKey => (ErrorKind::Authentication, 401, Some("expired_api_key")),
+            Self::NotConfigured => plain(ErrorKind::Unavailable, "not_configured"),
+            Self::Stopping => plain(ErrorKind::Unavailable, "shutting_down"),
+            Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
+            Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),
+            Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
+            Self::BodyLost => plain(ErrorKind::InvalidRequest, "body_incomplete"),
+            Self::Body(_) => plain(ErrorKind::InvalidRequest, "invalid_body"),
+            Self::Unroutable(Unroutable::UnknownModel) => plain(ErrorKind::NotFound, "model_not_found"),
+            Self::Unroutable(_) => plain(ErrorKind::InvalidRequest, "account_type_pinned"),
+            Self::NoAccount(explanation) => no_account_kind(explanation, wire),
+            Self::UpstreamFailed(failed) => upstream_kind(failed, wire),
+            Self::NotServed(_) => (ErrorKind::InvalidRequest, 501, Some("not_served")),
+            Self::Route(RouteError::NotFound) => plain(ErrorKind::NotFound, "unknown_path"),
+            Self::Route(_) => (ErrorKind::InvalidRequest, 405, Some("method_not_allowed")),
+        }
+    }
+
+    /// The answer in the client's wire.
+    #[must_use]
+    pub fn response(&self, wire: Wire, id: RequestId) -> Response<ResponseBody> {
+        let (kind, status, code) = self.classify(wire);
+        let (id, message) = (id.to_string(), self.to_string());
+        let error = WireError {
+            status,
+            kind,
+            message: &message,
+            code,
+            request_id: &id,
+        };
+        let mut response = Response::new(ResponseBody::full(body(wire, &error)));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        set_request_id(headers, wire, id);
+        if let Some(after) = self.retry_after() {
+            // Rounded up, so that the client does not come too early.
+            headers.insert(
+                RETRY_AFTER,
+                HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64),
+            );
+        }
+        if let Self::Route(RouteError::MethodNotAllowed(allowed)) = self {
+            headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotConfigured | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::NoRoomForRecords => Some(Duration::from_secs(30)),
+            Self::NoAccount(explanation) if explanation.passing() => {
+                Some(explanation.frees_in().unwrap_or(Duration::from_secs(1)))
+            }
+            Self::UpstreamFailed(failed) => failed.retry_after,
+            _ => None,
+        }
+    }
+}
+
+fn no_account_kind(explanation: &Explanation, wire: Wire) -> (ErrorKind, u16, Option<&'static str>) {
+    let code = Some("no_account");
+    if explanation.limited() {
+        (ErrorKind::RateLimited, 429, code)
+    } else if explanation.passing() {
+        overloaded(wire, code)
+    } else if explanation.model_unknown() {
+        (ErrorKind::NotFound, 404, Some("model_not_found"))
+    } else if explanation.unsupported() {
+        (ErrorKind::InvalidRequest, 501, Some("unsupported_by_node"))
+    } else {
+        (ErrorKind::Unavailable, 503, code)
+    }
+}
+
+fn upstream_kind(failed: &UpstreamFailed, wire: Wire) -> (ErrorKind, u16, Option<&'static str>) {
+    let code = Some("upstream_failed");
+    match (failed.class, failed.reason) {
+        (Class::Limited(MarkKind::RateLimited), _) => (ErrorKind::RateLimited, 429, code),
+        (Class::Limited(MarkKind::Overloaded), _) => overloaded(wire, code),
+        (_, Reason::Stopped) => (ErrorKind::Unavailable, 503, code),
+        (
+            _,
+            Reason::ConnectTimeout
+            | Reason::FirstByteTimeout
+            | Reason::Deadline
+            | Reason::Stall
+            | Reason::Status(408 | 504),
+        ) => (ErrorKind::Timeout, 504, code),
+        // Not 401 or 403, whatever the upstream said: it is not the client's key that is wrong.
+        _ => (ErrorKind::Api, 502, code),
+    }
+}
+
+/// 529 is a word of the Messages wire only.
+fn overloaded(wire: Wire, code: Option<&'static str>) -> (ErrorKind, u16, Option<&'static str>) {
+    let status = if wire == Wire::Messages { 529 } else { 503 };
+    (ErrorKind::Overloaded, status, code)
+}

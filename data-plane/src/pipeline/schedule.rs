@@ -1,0 +1,34 @@
+//! Stage 4: the next account to try.
+
+use shared::{clock::Millis, id::AccountId};
+
+use super::refusal::Refusal;
+use crate::{
+    ingress::Proxy,
+    scheduler::{Picked, Wanted, explain, pick},
+    snapshot::Snapshot,
+};
+
+/// The next account and a slot of it; `None` where no account is eligible that was not tried.
+pub(super) fn next<'a>(
+    snapshot: &'a Snapshot,
+    wanted: &Wanted<'a>,
+    tried: &[AccountId],
+    now: Millis,
+) -> Option<Picked<'a>> {
+    pick(&snapshot.accounts, wanted, tried, now, &mut rand::rng())
+}
+
+/// Why there is none: in full in the log, in short for the client.
+pub(super) fn no_account(
+    proxy: &Proxy,
+    snapshot: &Snapshot,
+    wanted: &Wanted<'_>,
+    asked: &str,
+    now: Millis,
+) -> Refusal {
+    let explanation = explain(&snapshot.accounts, wanted, &[], now);
+    proxy.metrics.pick_failed();
+    tracing::warn!(model = asked, excluded = %explanation, "no account is eligible");
+    Refusal::NoAccount(explanation)
+}

@@ -1,0 +1,235 @@
+//! Stage 7: the answer goes to the client, and is read as it passes. Whatever happens, the client's stream ends in a
+//! way that its wire knows.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH};
+use proto::v1::Outcome;
+use shared::{id::RequestId, wire::Wire};
+use wire::{
+    error::{ErrorKind, WireError},
+    raw::watch::{Chunks, StreamWatch},
+};
+
+use super::{
+    body::ResponseBody,
+    coalesce::{Coalescer, Source},
+    exchange::{Exchange, Next, Reading},
+    forward::{Answer, AnswerBody},
+};
+use crate::{metrics::Running, provider::failure::Reason, provider::strip_response_headers};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where the upstream's own `x-request-id` goes.
+const X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+
+/// An answer that has no legal way to end early broke off: the connection is closed, so that the client sees it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the upstream's answer broke off")]
+pub struct Broken;
+
+pub(super) fn stream(answer: Answer) -> Response<ResponseBody> {
+    let Answer {
+        id,
+        wire,
+        mut parts,
+        body,
+    } = answer;
+    strip_response_headers(&mut parts.headers);
+    set_request_id(&mut parts.headers, wire, id.to_string());
+    let body = match body {
+        AnswerBody::Whole(body) => ResponseBody::full(body),
+        AnswerBody::Stream(body) => {
+            // Frames may be taken out on the way.
+            parts.headers.remove(CONTENT_LENGTH);
+            ResponseBody::Stream(body)
+        }
+    };
+    Response::from_parts(parts, body)
+}
+
+/// Every answer carries the gateway's id of the request, which is also the ledger's. An upstream's own is kept.
+pub(super) fn set_request_id(headers: &mut HeaderMap, wire: Wire, id: String) {
+    let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(id)) else {
+        return;
+    };
+    if wire == Wire::Messages {
+        headers.entry(REQUEST_ID).or_insert_with(|| id.clone());
+    }
+    if let Some(upstream) = headers.insert(X_REQUEST_ID, id) {
+        headers.insert(X_UPSTREAM_REQUEST_ID, upstream);
+    }
+}
+
+/// The client's body while its upstream speaks.
+#[derive(Debug)]
+pub struct StreamBody {
+    coalescer: Coalescer,
+    passing: Passing,
+    /// Gathered before the head was given away, so that both leave in one write.
+    first: Option<Bytes>,
+    _running: Option<Running>,
+}
+
+impl StreamBody {
+    pub(super) fn new(mut exchange: Exchange, chunks: Chunks, id: RequestId) -> Self {
+        let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
+        let passing = Passing {
+            exchange,
+            id,
+            broken: false,
+        };
+        Self {
+            coalescer: Coalescer::with(chunks),
+            passing,
+            first: None,
+            _running: running,
+        }
+    }
+
+    /// Takes what belongs to the burst that the first content came in.
+    pub(super) async fn gather(&mut self) {
+        if !self.coalescer.is_waiting() {
+            return;
+        }
+        self.first = poll_fn(|cx| self.coalescer.poll_merged(&mut self.passing, cx)).await;
+    }
+
+    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match self.coalescer.poll_merged(&mut self.passing, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(bytes)) => Poll::Ready(Some(Ok(bytes))),
+            Poll::Ready(None) if std::mem::take(&mut self.passing.broken) => Poll::Ready(Some(Err(Broken))),
+            Poll::Ready(None) => Poll::Ready(None),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.first.is_none() && self.coalescer.is_over() && !self.passing.broken
+    }
+}
+
+/// The upstream's frames, watched.
+#[derive(Debug)]
+struct Passing {
+    exchange: Exchange,
+    id: RequestId,
+    /// It broke off, and there was no way to say so.
+    broken: bool,
+}
+
+impl Source for Passing {
+    fn poll_more(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<bool> {
+        let Some(flight) = self.exchange.flight() else {
+            return Poll::Ready(false);
+        };
+        match flight.poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Next::Chunk(chunk)) => {
+                self.pass(chunk, out);
+                return Poll::Ready(true);
+            }
+            Poll::Ready(Next::HoldOver) => return Poll::Ready(true),
+            Poll::Ready(Next::End) => self.upstream_ended(out),
+            Poll::Ready(Next::Failed(reason)) => self.end_early(reason, out),
+        }
+        Poll::Ready(false)
+    }
+}
+
+impl Passing {
+    fn watch(&mut self) -> Option<&mut StreamWatch> {
+        match &mut self.exchange.flight()?.leg.as_mut()?.reading {
+            Reading::Stream(watch) => Some(watch),
+            Reading::Opaque | Reading::Whole(_) => None,
+        }
+    }
+
+    fn pass(&mut self, chunk: Bytes, out: &mut Chunks) {
+        let Some(watch) = self.watch() else {
+            return out.push(chunk);
+        };
+        let seen = watch.feed(chunk, out);
+        if seen.failed {
+            // Too late for another account: the client gets the upstream's own words.
+            watch.release(out);
+        }
+        if seen.content
+            && let Some(flight) = self.exchange.flight()
+        {
+            flight.content();
+        }
+    }
+
+    fn upstream_ended(&mut self, out: &mut Chunks) {
+        let Some(watch) = self.watch() else {
+            return self.exchange.finish(Outcome::Completed, None);
+        };
+        let seen = watch.end(out);
+        watch.release(out);
+        if watch.failure().is_some() {
+            self.exchange
+                .finish(Outcome::UpstreamError, Some(Reason::StreamError));
+        } else if seen.end || seen.stopped {
+            self.exchange.finish(Outcome::Completed, None);
+        } else {
+            self.end_early(Reason::Cut, out);
+        }
+    }
+
+    /// The stream can't go on: the client is told so in its own wire.
+    fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
+        let (id, outcome) = (self.id.to_string(), early(reason));
+        match self.watch() {
+            // Only the connection's end is missing.
+            Some(watch) if watch.seen().end => return self.exchange.finish(Outcome::Completed, None),
+            Some(watch) => out.push(watch.close(&ending(reason, &id))),
+            None => self.broken = true,
+        }
+        tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
+        self.exchange.finish(outcome, Some(reason));
+    }
+}
+
+const fn early(reason: Reason) -> Outcome {
+    match reason {
+        Reason::Stopped | Reason::MaxStream | Reason::Revoked => Outcome::CutOff,
+        _ => Outcome::UpstreamError,
+    }
+}
+
+fn ending(reason: Reason, request_id: &str) -> WireError<'_> {
+    let (kind, message) = match reason {
+        Reason::Stopped => (
+            ErrorKind::Unavailable,
+            "the gateway is shutting down; send the request again",
+        ),
+        Reason::MaxStream => (
+            ErrorKind::Timeout,
+            "the stream ran for longer than the gateway allows",
+        ),
+        Reason::Stall | Reason::Deadline => (
+            ErrorKind::Timeout,
+            "the upstream fell silent; send the request again",
+        ),
+        _ => (
+            ErrorKind::Api,
+            "the upstream's answer broke off; send the request again",
+        ),
+    };
+    WireError {
+        status: kind.status(),
+        kind,
+        message,
+        code: Some("stream_interrupted"),
+        request_id,
+    }
+}

@@ -1,0 +1,180 @@
+//! What an upstream's refusal or silence means, and what follows from it.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::HeaderMap;
+use shared::clock::Millis;
+
+use super::{Provider, reset};
+use crate::live::MarkKind;
+
+/// An account is left alone this long where a 429 doesn't say how long.
+pub const DEFAULT_RATE_LIMITED: Duration = Duration::from_secs(60);
+/// The same for 503 and 529.
+pub const DEFAULT_OVERLOADED: Duration = Duration::from_secs(30);
+
+/// What went wrong with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The account's settings make no request.
+    Unaddressable,
+    PrivateAddress,
+    Connect,
+    ConnectTimeout,
+    FirstByteTimeout,
+    /// No content in time, over all attempts.
+    Deadline,
+    /// Nothing came for too long.
+    Stall,
+    /// The connection broke, or the answer ended early.
+    Cut,
+    Malformed,
+    /// The upstream reported an error inside its stream.
+    StreamError,
+    /// The stream ran for longer than streams may.
+    MaxStream,
+    /// The node was stopped.
+    Stopped,
+    /// The key or the account was revoked.
+    Revoked,
+    Status(u16),
+}
+
+impl Reason {
+    /// The short code that records and logs carry.
+    #[must_use]
+    pub fn code(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unaddressable => "unaddressable",
+            Self::PrivateAddress => "private_address",
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::Deadline => "deadline",
+            Self::Stall => "stall",
+            Self::Cut => "cut",
+            Self::Malformed => "malformed",
+            Self::StreamError => "stream_error",
+            Self::MaxStream => "max_stream",
+            Self::Stopped => "stopped",
+            Self::Revoked => "revoked",
+            Self::Status(status) => return Cow::Owned(format!("status_{status}")),
+        })
+    }
+}
+
+impl Reason {
+    /// What follows from it, where no answer says more.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            // The same again would end the same way, and the account needs no pause but a person.
+            Self::Unaddressable | Self::PrivateAddress => Class::Refused,
+            Self::Status(status) => class_of(status),
+            _ => Class::Transient,
+        }
+    }
+}
+
+/// What follows from an answer that is no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Worth another account; and, where there is none, the same one again after a while.
+    Transient,
+    /// Worth another account; this one is left alone for a while.
+    Limited(MarkKind),
+    /// Worth another account; whether this one's credential works must be found out.
+    Credential,
+    /// About the request itself: no other account would answer otherwise.
+    Refused,
+}
+
+/// The class of an HTTP status that is not 2xx, or of the status that an error in a stream stands for.
+#[must_use]
+pub const fn class_of(status: u16) -> Class {
+    match status {
+        401..=403 => Class::Credential,
+        408 => Class::Transient,
+        429 => Class::Limited(MarkKind::RateLimited),
+        503 | 529 => Class::Limited(MarkKind::Overloaded),
+        400..=499 => Class::Refused,
+        // Also what no model API should answer: redirects, and the codes that CDNs make up.
+        _ => Class::Transient,
+    }
+}
+
+/// How long the account is left alone: what the upstream says, bounded, else the default of the kind.
+#[must_use]
+pub fn limited_for(kind: MarkKind, provider: &dyn Provider, headers: &HeaderMap, now: Millis) -> Duration {
+    let (said, default) = match kind {
+        MarkKind::RateLimited => (
+            reset::retry_after(headers, now).or_else(|| provider.limited_for(headers, now)),
+            DEFAULT_RATE_LIMITED,
+        ),
+        // Rate limit headers come with every answer and say nothing about the overload.
+        MarkKind::Overloaded => (reset::retry_after(headers, now), DEFAULT_OVERLOADED),
+    };
+    said.unwrap_or(default)
+        .clamp(Duration::from_millis(100), reset::MAX_LIMITED)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::provider::for_type;
+
+    #[test]
+    fn the_table() {
+        for status in [408, 500, 502, 504, 520, 524, 301] {
+            assert_eq!(class_of(status), Class::Transient, "{status}");
+        }
+        for status in [401, 402, 403] {
+            assert_eq!(class_of(status), Class::Credential, "{status}");
+        }
+        for status in [400, 404, 405, 409, 413, 415, 422] {
+            assert_eq!(class_of(status), Class::Refused, "{status}");
+        }
+        assert_eq!(class_of(429), Class::Limited(MarkKind::RateLimited));
+        assert_eq!(class_of(503), Class::Limited(MarkKind::Overloaded));
+        assert_eq!(class_of(529), Class::Limited(MarkKind::Overloaded));
+    }
+
+    #[test]
+    fn the_upstream_says_how_long_and_the_default_fills_in() {
+        let provider = for_type(shared::account::AccountType::Openai).unwrap();
+        let mut headers = HeaderMap::new();
+        let now = Millis(0);
+        assert_eq!(
+            limited_for(MarkKind::RateLimited, provider, &headers, now),
+            DEFAULT_RATE_LIMITED
+        );
+        assert_eq!(
+            limited_for(MarkKind::Overloaded, provider, &headers, now),
+            DEFAULT_OVERLOADED
+        );
+        headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
+        headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("5s"));
+        assert_eq!(
+            limited_for(MarkKind::RateLimited, provider, &headers, now),
+            Duration::from_secs(5)
+        );
+        assert_eq!(
+            limited_for(MarkKind::Overloaded, provider, &headers, now),
+            DEFAULT_OVERLOADED
+        );
+        headers.insert("retry-after", HeaderValue::from_static("2"));
+        assert_eq!(
+            limited_for(MarkKind::RateLimited, provider, &headers, now),
+            Duration::from_secs(2)
+        );
+        assert_eq!(
+            limited_for(MarkKind::Overloaded, provider, &headers, now),
+            Duration::from_secs(2)
+        );
+        headers.insert("retry-after", HeaderValue::from_static("0"));
+        let shortest = limited_for(MarkKind::RateLimited, provider, &headers, now);
+        assert!(shortest > Duration::ZERO, "an end that is past would be no mark");
+    }
+}

@@ -1,0 +1,138 @@
+//! Which headers go on, in both directions. Everything not named here does.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        USER_AGENT, VIA,
+    },
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// They speak of one connection only.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    PROXY_CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// The client's credentials, what the gateway sets anew, and what would tell the upstream of the client's network.
+const NOT_SENT: [HeaderName; 15] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("api-key"),
+    COOKIE,
+    HOST,
+    CONTENT_LENGTH,
+    EXPECT,
+    ACCEPT_ENCODING,
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Cookies belong to the account's session; `alt-svc` would lead clients past the gateway.
+const NOT_GIVEN_BACK: [HeaderName; 2] = [SET_COOKIE, ALT_SVC];
+
+const OURSELVES: HeaderValue = HeaderValue::from_static("1.1 switchyard");
+const OUR_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("switchyard/", env!("CARGO_PKG_VERSION")));
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// Leaves in a client's headers what goes upstream, and adds the gateway's own: `via`, a `user-agent` where the client
+/// sent none, and `accept-encoding: identity`, since streams must be readable.
+pub fn strip_request_headers(headers: &mut HeaderMap) {
+    remove_named_by_connection(headers);
+    for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
+        headers.remove(name);
+    }
+    headers.append(VIA, OURSELVES);
+    headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
+    headers.insert(ACCEPT_ENCODING, IDENTITY);
+}
+
+/// Leaves in an upstream's headers what goes to the client.
+pub fn strip_response_headers(headers: &mut HeaderMap) {
+    remove_named_by_connection(headers);
+    for name in HOP_BY_HOP.iter().chain(&NOT_GIVEN_BACK) {
+        headers.remove(name);
+    }
+}
+
+fn remove_named_by_connection(headers: &mut HeaderMap) {
+    // Almost always one value that names no further header.
+    let Some(values) = headers.get(CONNECTION) else {
+        return;
+    };
+    if values.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+        || values.as_bytes().eq_ignore_ascii_case(b"close")
+    {
+        return;
+    }
+    let values: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for value in values {
+        for name in value.to_str().unwrap_or_default().split(',') {
+            headers.remove(name.trim());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_and_hop_by_hop_headers_stay_here_and_the_rest_goes_on() {
+        let mut headers = HeaderMap::new();
+        for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
+            headers.insert(name, HeaderValue::from_static("secret"));
+        }
+        headers.insert(
+            CONNECTION,
+            HeaderValue::from_static("keep-alive, x-only-this-hop"),
+        );
+        headers.insert("x-only-this-hop", HeaderValue::from_static("secret"));
+        headers.insert("anthropic-beta", HeaderValue::from_static("one"));
+        headers.append("anthropic-beta", HeaderValue::from_static("two"));
+        strip_request_headers(&mut headers);
+        assert!(headers.values().all(|value| value != "secret"), "{headers:?}");
+        assert_eq!(headers.get_all("anthropic-beta").iter().count(), 2);
+        assert_eq!(headers[USER_AGENT], OUR_USER_AGENT);
+        assert_eq!(headers[VIA], "1.1 switchyard");
+        assert_eq!(headers[ACCEPT_ENCODING], "identity");
+    }
+
+    #[test]
+    fn a_client_that_says_who_it_is_is_not_renamed() {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static("claude-cli/2.0.0"));
+        strip_request_headers(&mut headers);
+        assert_eq!(headers[USER_AGENT], "claude-cli/2.0.0");
+    }
+
+    #[test]
+    fn cookies_and_alternatives_do_not_come_back() {
+        let mut headers = HeaderMap::new();
+        headers.insert(SET_COOKIE, HeaderValue::from_static("secret"));
+        headers.insert(ALT_SVC, HeaderValue::from_static("secret"));
+        headers.insert(
+            "anthropic-ratelimit-requests-remaining",
+            HeaderValue::from_static("7"),
+        );
+        strip_response_headers(&mut headers);
+        assert_eq!(headers.len(), 1);
+    }
+}

@@ -1,0 +1,238 @@
+//! Finds out whether an account works, by the smallest request that its upstream answers.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use papaya::HashMap;
+use proto::v1::{StatusWrite, TestAccountResult};
+use shared::{
+    clock::{Clock, Millis},
+    id::AccountId,
+    tasks::Tasks,
+    wire::Platform,
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Operation, UpstreamClient, failure::Reason, for_account, strip_request_headers, upstream::reason_of, url,
+};
+use crate::{
+    control::StatusWrites,
+    scheduler,
+    snapshot::{Account, SnapshotHandle},
+};
+
+/// A test takes no longer.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a test that a failing request asked for, the next one waits at least this long.
+const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
+/// Of the provider's own words, this much is kept.
+const DETAIL_MAX: usize = 512;
+
+/// Tests accounts. Clones share what they know.
+#[derive(Debug, Clone)]
+pub struct Tester(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    upstream: Arc<UpstreamClient>,
+    snapshot: SnapshotHandle,
+    status_writes: StatusWrites,
+    clock: Clock,
+    tasks: Tasks,
+    /// The account's version that was last tested because requests failed, and when.
+    confirmed: HashMap<AccountId, (u64, Millis)>,
+}
+
+impl Tester {
+    #[must_use]
+    pub fn new(
+        upstream: Arc<UpstreamClient>,
+        snapshot: SnapshotHandle,
+        status_writes: StatusWrites,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> Self {
+        let confirmed = HashMap::new();
+        Self(Arc::new(Inner {
+            upstream,
+            snapshot,
+            status_writes,
+            clock,
+            tasks,
+            confirmed,
+        }))
+    }
+
+    /// Sends one smallest request. `model` absent: the account's first allowed model, else one of its platform.
+    pub async fn test(&self, account: &Arc<Account>, model: Option<&str>) -> TestAccountResult {
+        let started = Instant::now();
+        let model = model
+            .map(ToOwned::to_owned)
+            .or_else(|| self.model_for(account))
+            .unwrap_or_default();
+        let failed = |reason: &str| TestAccountResult {
+            reason: reason.to_owned(),
+            ..TestAccountResult::default()
+        };
+        let mut result = match self.request(account, &model) {
+            Err(reason) => failed(reason),
+            Ok(request) => match timeout(TEST_TIMEOUT, self.exchange(request)).await {
+                Ok(Ok((status, words))) => judge(status, words),
+                Ok(Err(reason)) => failed(&reason.code()),
+                Err(_elapsed) => failed(&Reason::FirstByteTimeout.code()),
+            },
+        };
+        result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        result.model = model;
+        result
+    }
+
+    /// A request was answered 401, 402 or 403: tests the account in a task of its own and, if that is so, asks to
+    /// have it written for good. At most one test of an account at a time, and none soon after the last.
+    pub fn confirm(&self, account: &Arc<Account>) {
+        let now = self.0.clock.now();
+        let confirmed = self.0.confirmed.pin();
+        let due = confirmed.compute(account.id, |known| match known {
+            Some((_, (version, at))) if *version == account.version && now.since(*at) < CONFIRM_PAUSE => {
+                papaya::Operation::Abort(())
+            }
+            _ => papaya::Operation::Insert((account.version, now)),
+        });
+        if matches!(due, papaya::Compute::Aborted(())) {
+            return;
+        }
+        let (tester, account) = (self.clone(), Arc::clone(account));
+        self.0
+            .tasks
+            .spawn(async move { tester.confirm_now(&account).await });
+    }
+
+    async fn confirm_now(&self, account: &Arc<Account>) {
+        let result = self.test(account, None).await;
+        let reason = match result.http_status {
+            401 => "unauthorized",
+            402 => "billing",
+            403 => "forbidden",
+            _ => return,
+        };
+        tracing::warn!(account = %account.name, id = %account.id, reason, "the account's credential does not work");
+        self.0.status_writes.push(StatusWrite {
+            account_id: account.id.to_bytes().to_vec(),
+            account_version: account.version,
+            reason: reason.to_owned(),
+            detail: result.detail,
+        });
+    }
+
+    fn model_for(&self, account: &Account) -> Option<String> {
+        let exact = account
+            .allowed_models
+            .iter()
+            .map(|pattern| pattern.as_str())
+            .find(|name| !name.contains('*'));
+        if let Some(name) = exact {
+            return Some(name.to_owned());
+        }
+        let platform = account.kind?.platform();
+        let snapshot = self.0.snapshot.load();
+        let offered = snapshot
+            .models
+            .iter()
+            .filter(|model| model.platform == platform && is_chat(&model.name));
+        offered
+            .filter_map(|model| scheduler::mapped(account, &model.name))
+            .next()
+            .map(ToOwned::to_owned)
+    }
+
+    fn request(&self, account: &Account, model: &str) -> Result<Request<Full<Bytes>>, &'static str> {
+        if model.is_empty() {
+            return Err("no_model");
+        }
+        let provider = for_account(account).ok_or("unsupported_by_node")?;
+        let operation = operation_for(account).ok_or("unsupported_by_node")?;
+        let path = provider.path(operation).ok_or("unsupported_by_node")?;
+        let mut request = Request::new(Full::new(smallest_body(operation, model)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url(account, path, None).map_err(|_| "unaddressable")?;
+        let mut headers = HeaderMap::new();
+        strip_request_headers(&mut headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        provider
+            .sign(account, &mut headers)
+            .map_err(|_| "unaddressable")?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Status and provider's words.
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, String), Reason> {
+        let sending = self.0.upstream.send(request).ok_or(Reason::Stopped)?;
+        let answer = sending.await.map_err(|error| reason_of(&error))?;
+        let status = answer.status().as_u16();
+        Ok((status, words(answer.into_body()).await))
+    }
+}
+
+fn judge(status: u16, words: String) -> TestAccountResult {
+    let ok = (200..300).contains(&status);
+    TestAccountResult {
+        ok,
+        http_status: u32::from(status),
+        reason: if ok {
+            String::new()
+        } else {
+            Reason::Status(status).code().into_owned()
+        },
+        detail: if ok { String::new() } else { words },
+        ..TestAccountResult::default()
+    }
+}
+
+fn operation_for(account: &Account) -> Option<Operation> {
+    match account.kind?.platform() {
+        Platform::Claude => Some(Operation::Messages),
+        Platform::OpenAi => Some(Operation::Chat),
+        Platform::Gemini | Platform::Other => None,
+    }
+}
+
+fn is_chat(model: &str) -> bool {
+    !model.contains("embedding")
+}
+
+fn smallest_body(operation: Operation, model: &str) -> Bytes {
+    let messages = serde_json::json!([{ "role": "user", "content": "." }]);
+    let body = match operation {
+        Operation::Messages => serde_json::json!({ "model": model, "max_tokens": 1, "messages": messages }),
+        _ => serde_json::json!({ "model": model, "max_completion_tokens": 16, "messages": messages }),
+    };
+    Bytes::from(body.to_string())
+}
+
+/// The error's message where there is one, else the body's beginning.
+async fn words(mut body: Incoming) -> String {
+    let mut read = BytesMut::new();
+    while read.len() < 16 * 1024 {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    read.extend_from_slice(data);
+                }
+            }
+            Some(Err(_)) | None => break,
+        }
+    }
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(&read).ok();
+    let message = parsed
+        .as_ref()
+        .and_then(|body| body.pointer("/error/message")?.as_str());
+    let text = message.map_or_else(|| String::from_utf8_lossy(&read).into_owned(), ToOwned::to_owned);
+    let mut text = text;
+    text.truncate(text.floor_char_boundary(DETAIL_MAX));
+    text
+}

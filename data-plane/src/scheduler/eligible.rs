@@ -1,0 +1,116 @@
+//! The one predicate: may this account serve this request now?
+
+use shared::clock::Millis;
+
+use super::Target;
+use crate::{
+    live::MarkKind,
+    provider::{self, Operation},
+    snapshot::Account,
+};
+
+/// What a request needs of an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub target: Target,
+    pub operation: Operation,
+    /// After the mapping that holds for all accounts.
+    pub model: &'a str,
+}
+
+/// Why an account does not serve a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exclusion {
+    OtherPlatform,
+    OtherType,
+    /// The account is of a type, or asked for something, that this build has no provider for.
+    UnsupportedByNode,
+    Disabled,
+    Unschedulable,
+    Expired,
+    Invalid,
+    ModelNotAllowed,
+    RateLimited,
+    Overloaded,
+    /// All its slots are in use.
+    Full,
+    /// It failed this very request already.
+    Tried,
+}
+
+impl Exclusion {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherPlatform => "other_platform",
+            Self::OtherType => "other_type",
+            Self::UnsupportedByNode => "unsupported_by_node",
+            Self::Disabled => "disabled",
+            Self::Unschedulable => "unschedulable",
+            Self::Expired => "expired",
+            Self::Invalid => "invalid",
+            Self::ModelNotAllowed => "model_not_allowed",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Full => "full",
+            Self::Tried => "tried",
+        }
+    }
+}
+
+/// The name to send upstream, or why the account may not serve.
+///
+/// # Errors
+/// The first reason found.
+pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> Result<&'a str, Exclusion> {
+    let Some(kind) = account.kind else {
+        return Err(Exclusion::UnsupportedByNode);
+    };
+    if kind.platform() != wanted.target.platform {
+        return Err(Exclusion::OtherPlatform);
+    }
+    if wanted.target.account_type.is_some_and(|asked| asked != kind) {
+        return Err(Exclusion::OtherType);
+    }
+    if !provider::serves(account, wanted.operation) {
+        return Err(Exclusion::UnsupportedByNode);
+    }
+    usable(account, now)?;
+    let model = mapped(account, wanted.model).ok_or(Exclusion::ModelNotAllowed)?;
+    match account.state.marked(model, now) {
+        Some(MarkKind::RateLimited) => return Err(Exclusion::RateLimited),
+        Some(MarkKind::Overloaded) => return Err(Exclusion::Overloaded),
+        None => {}
+    }
+    if account
+        .concurrency
+        .is_some_and(|slots| account.state.in_flight() >= slots)
+    {
+        return Err(Exclusion::Full);
+    }
+    Ok(model)
+}
+
+/// What people decided about the account, and its validity.
+fn usable(account: &Account, now: Millis) -> Result<(), Exclusion> {
+    if !account.enabled {
+        Err(Exclusion::Disabled)
+    } else if !account.schedulable {
+        Err(Exclusion::Unschedulable)
+    } else if account.expires_at.is_some_and(|expiry| expiry <= now) {
+        Err(Exclusion::Expired)
+    } else if account.invalid_reason.is_some() {
+        Err(Exclusion::Invalid)
+    } else {
+        Ok(())
+    }
+}
+
+/// The account's own name for `model`; `None` where its allow-list does not have that.
+#[must_use]
+pub fn mapped<'a>(account: &'a Account, model: &'a str) -> Option<&'a str> {
+    let rule = account.model_mapping.iter().find(|(from, _)| from.matches(model));
+    let name = rule.map_or(model, |(_, to)| to.as_str());
+    let allowed = &account.allowed_models;
+    (allowed.is_empty() || allowed.iter().any(|pattern| pattern.matches(name))).then_some(name)
+}
