@@ -156,5 +156,13 @@ CREATE TABLE IF NOT EXISTS rollup_latency (
     bucket BIGINT NOT NULL,
     requests BIGINT NOT NULL,
     PRIMARY KEY (model, metric, quarter_start, bucket),
-    KEY rollup_latency_by_time (metric, quarter_start)
+    KEY rollup_latency_by_time (quarter_start)
+) ENGINE=InnoDB;
+
+-- The version of the price file that was brought in last.
+CREATE TABLE IF NOT EXISTS price_file (
+    id BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    seeded_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
 ) ENGINE=InnoDB;

@@ -154,4 +154,12 @@ CREATE TABLE IF NOT EXISTS rollup_latency (
     requests INTEGER NOT NULL,
     PRIMARY KEY (model, metric, quarter_start, bucket)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_latency_by_time ON rollup_latency (metric, quarter_start);
+CREATE INDEX IF NOT EXISTS rollup_latency_by_time ON rollup_latency (quarter_start);
+
+-- The version of the price file that was brought in last.
+CREATE TABLE IF NOT EXISTS price_file (
+    id INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    seeded_at INTEGER NOT NULL,
+    PRIMARY KEY (id)
+);

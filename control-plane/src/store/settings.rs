@@ -26,6 +26,8 @@ pub struct Settings {
     pub drain_timeout_ms: Option<u64>,
     /// Streams that run with a revoked key or account are cut.
     pub cut_revoked_streams: Option<bool>,
+    /// How many days requests stay in the ledger. `None`: 400.
+    pub ledger_retention_days: Option<u32>,
 }
 
 /// The settings, and their revision: 0 where they were never changed.
