@@ -1,0 +1,320 @@
+//! Takes a spool's records into the ledger, each exactly once.
+//!
+//! The row of (node, spool) in `spool_cursors` says how far the spool is taken. A transaction locks it, takes the
+//! records that follow without a gap, and moves it on; so what is sent again, on whatever stream and to whatever
+//! replica, finds the cursor past it. A batch that begins beyond the next sequence is not taken: what is missing may
+//! be under way on another stream. A node that has lost a record for good sends its sequence without content, which is
+//! kept as rejected.
+//!
+//! A request counts once even where two spools close it: only the transaction that turns its row from open to closed,
+//! or makes it closed, adds to the roll-ups.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use prost::Message as _;
+use proto::v1 as contract;
+use shared::{
+    clock::{Clock, Millis},
+    id::{RequestId, SpoolId, UserId},
+    money::Ppm,
+};
+
+use super::{
+    cost::PriceList,
+    entry::{self, ClosedEntry},
+    metrics::{RejectedLabels, metrics},
+    record::{self, Closed, Entry, Opened, Rejection},
+};
+use crate::store::{
+    Store, StoreError, Tx,
+    ledger::{self as rows, RejectedRow},
+    models,
+    rollups::{self, Additions},
+};
+
+/// Records that one transaction takes.
+pub const MAX_BATCH: usize = 500;
+/// Bytes of a rejected record that are kept.
+const MAX_REJECTED_BYTES: usize = 64 * 1024;
+/// Bytes of a node's name that are kept.
+const MAX_NODE_BYTES: usize = 128;
+/// How often a transaction is tried while others are in the way.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Models without a price are warned of this often at most.
+const WARN_EVERY_MS: i64 = 60_000;
+
+/// Takes what is new of `records` and answers what of the spool has been taken for good: all records up to and with
+/// that sequence. Where it is below the last record's, a record in between has not arrived.
+///
+/// # Errors
+/// `Busy` or `Unavailable`, with the part taken before it in place: sending the same again is right. A record that
+/// can't be understood is no error.
+pub async fn ingest(
+    store: &Store,
+    clock: &Clock,
+    node_id: &str,
+    spool: SpoolId,
+    mut records: Vec<contract::Record>,
+) -> Result<u64, StoreError> {
+    if records.is_empty() {
+        return acknowledged(store, node_id, spool).await;
+    }
+    let node = node_name(node_id);
+    records.sort_by_key(|record| record.sequence);
+    let mut reached = 0;
+    for batch in records.chunks(MAX_BATCH) {
+        reached = take_patiently(store, clock, node, spool, batch).await?;
+        if batch.last().is_some_and(|last| reached < last.sequence) {
+            break;
+        }
+    }
+    Ok(reached)
+}
+
+/// What of the spool has been taken for good; 0 for a spool never heard of.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn acknowledged(store: &Store, node_id: &str, spool: SpoolId) -> Result<u64, StoreError> {
+    let mut tx = store.read().await?;
+    rows::acknowledged(&mut tx, node_name(node_id), spool).await
+}
+
+fn node_name(node_id: &str) -> &str {
+    let end = (0..=node_id.len().min(MAX_NODE_BYTES)).rev().find(|end| node_id.is_char_boundary(*end));
+    &node_id[..end.unwrap_or(0)]
+}
+
+async fn take_patiently(
+    store: &Store,
+    clock: &Clock,
+    node: &str,
+    spool: SpoolId,
+    records: &[contract::Record],
+) -> Result<u64, StoreError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match take(store, clock.now(), node, spool, records).await {
+            Err(StoreError::Busy(_)) => {
+                metrics().retried.inc();
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            done => return done,
+        }
+    }
+    take(store, clock.now(), node, spool, records).await
+}
+
+/// One transaction: all of what is new, or nothing.
+async fn take(
+    store: &Store,
+    now: Millis,
+    node: &str,
+    spool: SpoolId,
+    records: &[contract::Record],
+) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let cursor = rows::lock_cursor(&mut tx, node, spool, now).await?;
+    let batch = Batch::new(records, cursor, now);
+    batch.note_gap(node, spool, cursor);
+    if batch.reached == cursor {
+        tx.rollback().await?;
+        metrics().repeated.inc_by(batch.repeated);
+        return Ok(cursor);
+    }
+    let written = write(&mut tx, &batch, node).await?;
+    for rejected in &batch.rejected {
+        rows::reject(&mut tx, node, spool, rejected, now).await?;
+    }
+    rollups::add(&mut tx, &written.additions).await?;
+    rows::advance_cursor(&mut tx, node, spool, batch.reached, now).await?;
+    tx.commit().await?;
+    batch.tell(node, spool);
+    written.tell(now);
+    Ok(batch.reached)
+}
+
+/// What is new in a list of records, by request.
+#[derive(Debug, Default)]
+struct Batch {
+    requests: BTreeMap<RequestId, Pending>,
+    rejected: Vec<RejectedRow>,
+    /// The last sequence taken.
+    reached: u64,
+    /// Records that had been taken before.
+    repeated: u64,
+    /// Records taken.
+    fresh: u64,
+    /// Further close records of one request.
+    closed_twice: u64,
+    /// The sequence after which some are missing.
+    gap: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    open: Option<Opened>,
+    close: Option<Box<Closed>>,
+}
+
+impl Batch {
+    /// `records` by rising sequence.
+    fn new(records: &[contract::Record], cursor: u64, now: Millis) -> Self {
+        let mut batch = Self { reached: cursor, ..Self::default() };
+        for record in records {
+            if record.sequence <= batch.reached {
+                batch.repeated += 1;
+            } else if record.sequence == batch.reached + 1 {
+                batch.reached = record.sequence;
+                batch.fresh += 1;
+                batch.take(record, now);
+            } else {
+                batch.gap = Some(batch.reached);
+                break;
+            }
+        }
+        batch
+    }
+
+    fn take(&mut self, record: &contract::Record, now: Millis) {
+        match record::parse(record, now) {
+            Ok(parsed) => {
+                if let Some(reason) = parsed.left_out {
+                    self.reject(record, reason);
+                }
+                self.enter(parsed.entry);
+            }
+            Err(reason) => self.reject(record, reason),
+        }
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        let pending = self.requests.entry(entry.request_id()).or_default();
+        match entry {
+            Entry::Open(open) => {
+                pending.open.get_or_insert(open);
+            }
+            Entry::Close(_) if pending.close.is_some() => self.closed_twice += 1,
+            Entry::Close(close) => pending.close = Some(close),
+        }
+    }
+
+    fn reject(&mut self, record: &contract::Record, reason: Rejection) {
+        let mut payload = record.encode_to_vec();
+        payload.truncate(MAX_REJECTED_BYTES);
+        self.rejected.push(RejectedRow { sequence: record.sequence, reason: reason.as_str(), payload });
+    }
+
+    fn users(&self) -> Vec<UserId> {
+        let closes = self.requests.values().filter_map(|pending| pending.close.as_ref());
+        closes.map(|close| close.open.user_id).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn note_gap(&self, node: &str, spool: SpoolId, cursor: u64) {
+        if let Some(after) = self.gap {
+            metrics().gaps.inc();
+            tracing::warn!(node, %spool, cursor, after, "usage records are missing from a batch; it is taken up to there");
+        }
+    }
+
+    /// After the commit.
+    fn tell(&self, node: &str, spool: SpoolId) {
+        let metrics = metrics();
+        metrics.records.inc_by(self.fresh);
+        metrics.repeated.inc_by(self.repeated);
+        metrics.closed_twice.inc_by(self.closed_twice);
+        for rejected in &self.rejected {
+            metrics.rejected.get_or_create(&RejectedLabels { reason: rejected.reason }).inc();
+            let RejectedRow { sequence, reason, .. } = rejected;
+            tracing::warn!(node, %spool, sequence, reason, "a usage record is not understood in full; it is kept in ledger_rejected");
+        }
+    }
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+struct Written {
+    additions: Additions,
+    closed_twice: u64,
+    unpriced: Vec<String>,
+}
+
+async fn write(tx: &mut Tx, batch: &Batch, node: &str) -> Result<Written, StoreError> {
+    let prices = price_list(tx).await?;
+    let rates = rows::price_rates(tx, &batch.users()).await?;
+    let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
+    let there = rows::open_rows(tx, &ids).await?;
+    let mut written = Written::default();
+    for (id, pending) in &batch.requests {
+        let row_is_open = there.get(id).copied();
+        match (&pending.close, &pending.open) {
+            (Some(close), _) => {
+                let rate = rates.get(&close.open.user_id).copied().unwrap_or(Ppm::ONE);
+                let entry = entry::closed(close, node, &prices, rate)?;
+                written.close(tx, entry, row_is_open).await?;
+            }
+            (None, Some(open)) if row_is_open.is_none() => {
+                // Where another spool has made the row meanwhile, that one stands.
+                rows::insert(tx, &entry::open_row(open, node, &prices)?).await?;
+            }
+            (None, _) => {}
+        }
+    }
+    Ok(written)
+}
+
+impl Written {
+    /// `row_is_open`: as the snapshot has it, `None` for no row. What another spool did since is found by the writes.
+    async fn close(&mut self, tx: &mut Tx, entry: ClosedEntry, row_is_open: Option<bool>) -> Result<(), StoreError> {
+        let counts = match row_is_open {
+            Some(false) => false,
+            Some(true) => rows::close(tx, &entry.row).await?,
+            None => rows::insert(tx, &entry.row).await? || rows::close(tx, &entry.row).await?,
+        };
+        if counts {
+            entry.add_to(&mut self.additions);
+            self.unpriced.extend(entry.unpriced);
+        } else {
+            self.closed_twice += 1;
+        }
+        Ok(())
+    }
+
+    /// After the commit.
+    fn tell(&self, now: Millis) {
+        metrics().closed_twice.inc_by(self.closed_twice);
+        if self.unpriced.is_empty() {
+            return;
+        }
+        metrics().unpriced.inc_by(u64::try_from(self.unpriced.len()).unwrap_or(u64::MAX));
+        if warn_is_due(now) {
+            let models: BTreeSet<&str> = self.unpriced.iter().map(String::as_str).take(10).collect();
+            tracing::warn!(?models, "models without a price were used; their cost counts as 0");
+        }
+    }
+}
+
+fn warn_is_due(now: Millis) -> bool {
+    static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
+    let last = LAST.load(Ordering::Relaxed);
+    now.0.saturating_sub(last) >= WARN_EVERY_MS
+        && LAST.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+/// All prices, as this transaction sees them.
+async fn price_list(tx: &mut Tx) -> Result<PriceList, StoreError> {
+    let names: HashMap<_, _> = models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();
+    let mut prices = PriceList::default();
+    for row in models::all_prices(tx).await? {
+        if let Some(name) = names.get(&row.model_id) {
+            prices.add(name.clone(), row.effective_from, row.price);
+        }
+    }
+    Ok(prices)
+}

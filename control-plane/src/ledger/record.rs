@@ -1,0 +1,466 @@
+//! A node's record, made sense of: from the contract's message to a type that holds only what the ledger can keep.
+//!
+//! A record must never stop the spool behind it. What is merely odd is taken with a named condition; what names no
+//! request, or no key and user to count it for, is rejected with a reason and kept apart as it came.
+
+use std::str::FromStr;
+
+use proto::v1 as contract;
+use serde::{Deserialize, Serialize};
+use shared::{
+    clock::Millis,
+    id::{AccountId, KeyId, RequestId, UserId},
+    usage::Usage,
+    wire::Wire,
+};
+
+/// Bytes of a model's name that are kept.
+pub const MAX_NAME_BYTES: usize = 200;
+/// Bytes of a reason or a condition that are kept.
+const MAX_CODE_BYTES: usize = 64;
+/// Conditions of one request that are kept.
+const MAX_CONDITIONS: usize = 32;
+/// Attempts of one request that are kept: more than any retry policy makes.
+const MAX_ATTEMPTS: usize = 256;
+/// More tokens of a kind than any model reads or writes in one attempt; keeps every sum far inside 63 bits.
+const MAX_TOKENS: u64 = u32::MAX as u64;
+/// Longer than any stream may last.
+const MAX_DURATION_MS: u64 = u32::MAX as u64;
+/// How far a node's clock may be ahead.
+const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
+
+/// Why a record, or a part of it, could not be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// Neither open nor close: the node lost what was here, or is newer.
+    NoContent,
+    /// A close record without the request that it closes.
+    NoRequest,
+    RequestId,
+    KeyId,
+    UserId,
+    /// Taken, save for token counts that can't be.
+    Usage,
+    /// Taken, save for attempts beyond the bound.
+    Attempts,
+}
+
+impl Rejection {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoContent => "no_content",
+            Self::NoRequest => "no_request",
+            Self::RequestId => "bad_request_id",
+            Self::KeyId => "bad_key_id",
+            Self::UserId => "bad_user_id",
+            Self::Usage => "absurd_usage",
+            Self::Attempts => "too_many_attempts",
+        }
+    }
+}
+
+/// How a request or an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not over, as far as is known.
+    Open,
+    /// The client got the whole answer.
+    Completed,
+    /// No account gave an answer, or the answer broke off upstream.
+    UpstreamError,
+    /// The client left first.
+    ClientGone,
+    /// The node was stopped or killed in between.
+    CutOff,
+    /// The provider answered 4xx that no switch could help.
+    Refused,
+    /// A newer node's word that this build doesn't know.
+    Unknown,
+}
+
+/// The text names no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an outcome")]
+pub struct UnknownOutcome;
+
+impl Outcome {
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Completed,
+        Self::UpstreamError,
+        Self::ClientGone,
+        Self::CutOff,
+        Self::Refused,
+        Self::Unknown,
+    ];
+
+    /// As in JSON and SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Completed => "completed",
+            Self::UpstreamError => "upstream_error",
+            Self::ClientGone => "client_gone",
+            Self::CutOff => "cut_off",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Counts among the errors of the statistics: all ends but the two that are nobody's fault.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        !matches!(self, Self::Open | Self::Completed | Self::ClientGone)
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+    fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(UnknownOutcome)
+    }
+}
+
+impl From<contract::Outcome> for Outcome {
+    fn from(outcome: contract::Outcome) -> Self {
+        match outcome {
+            contract::Outcome::Completed => Self::Completed,
+            contract::Outcome::UpstreamError => Self::UpstreamError,
+            contract::Outcome::ClientGone => Self::ClientGone,
+            contract::Outcome::CutOff => Self::CutOff,
+            contract::Outcome::Refused => Self::Refused,
+            contract::Outcome::Unspecified => Self::Unknown,
+        }
+    }
+}
+
+/// A request as it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub request_id: RequestId,
+    pub key_id: KeyId,
+    pub user_id: UserId,
+    /// `None`: a newer node's.
+    pub wire: Option<Wire>,
+    pub model_requested: String,
+    pub started_at: Millis,
+    pub stream: bool,
+    pub conditions: Vec<String>,
+}
+
+/// A request that is over. The conditions of both records are in `open`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub open: Opened,
+    pub outcome: Outcome,
+    pub status: u16,
+    pub attempts: Vec<Attempt>,
+    pub first_token_ms: Option<u64>,
+    pub total_ms: u64,
+    pub estimated: bool,
+}
+
+/// One try at one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// `None`: the node's record names none that is an id.
+    pub account_id: Option<AccountId>,
+    pub outcome: Outcome,
+    pub http_status: u16,
+    pub reason: String,
+    pub usage: Option<Usage>,
+    pub model_mapped: String,
+    pub model_served: String,
+    pub started_at: Millis,
+    pub total_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Open(Opened),
+    Close(Box<Closed>),
+}
+
+/// An entry, and what of the record had to be left out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    pub entry: Entry,
+    pub left_out: Option<Rejection>,
+}
+
+impl Entry {
+    #[must_use]
+    pub const fn request_id(&self) -> RequestId {
+        match self {
+            Self::Open(open) => open.request_id,
+            Self::Close(close) => close.open.request_id,
+        }
+    }
+}
+
+/// Makes sense of a record. `now` is what a start from an impossible time is replaced by.
+///
+/// # Errors
+/// Why nothing of the record can be kept in the ledger.
+pub fn parse(record: &contract::Record, now: Millis) -> Result<Parsed, Rejection> {
+    match record.record.as_ref().ok_or(Rejection::NoContent)? {
+        contract::record::Record::Open(open) => {
+            Ok(Parsed { entry: Entry::Open(opened(open, now)?), left_out: None })
+        }
+        contract::record::Record::Close(close) => closed(close, now),
+    }
+}
+
+fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection> {
+    let request_id = RequestId::try_from(open.request_id.as_slice()).map_err(|_| Rejection::RequestId)?;
+    let mut conditions = Conditions::default();
+    let wire = wire_of(open.wire());
+    if wire.is_none() {
+        conditions.add("unknown_wire");
+    }
+    let possible = open.started_at_ms > 0 && open.started_at_ms <= now.0.saturating_add(MAX_AHEAD_MS);
+    if !possible {
+        conditions.add("clock_skew");
+    }
+    Ok(Opened {
+        request_id,
+        key_id: KeyId::try_from(open.key_id.as_slice()).map_err(|_| Rejection::KeyId)?,
+        user_id: UserId::try_from(open.user_id.as_slice()).map_err(|_| Rejection::UserId)?,
+        wire,
+        model_requested: cut(&open.model_requested, MAX_NAME_BYTES),
+        started_at: if possible { Millis(open.started_at_ms) } else { now },
+        stream: open.stream,
+        conditions: conditions.0,
+    })
+}
+
+fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejection> {
+    let mut open = opened(close.open.as_ref().ok_or(Rejection::NoRequest)?, now)?;
+    let mut conditions = Conditions(std::mem::take(&mut open.conditions));
+    for condition in close.conditions.iter().take(MAX_CONDITIONS) {
+        conditions.add(condition);
+    }
+    let outcome = Outcome::from(close.outcome());
+    if outcome == Outcome::Unknown {
+        conditions.add("unknown_outcome");
+    }
+    let mut left_out = None;
+    let mut attempts = Vec::with_capacity(close.attempts.len().min(MAX_ATTEMPTS));
+    // The last attempts are those that were paid for.
+    for from in close.attempts.iter().skip(close.attempts.len().saturating_sub(MAX_ATTEMPTS)) {
+        let attempt = attempt(from, open.started_at, &mut conditions);
+        if attempt.usage.is_none() && from.usage.is_some() {
+            left_out = Some(Rejection::Usage);
+        }
+        attempts.push(attempt);
+    }
+    if close.attempts.len() > MAX_ATTEMPTS {
+        conditions.add(Rejection::Attempts.as_str());
+        left_out = left_out.or(Some(Rejection::Attempts));
+    }
+    open.conditions = conditions.0;
+    let closed = Closed {
+        open,
+        outcome,
+        status: status(close.status),
+        attempts,
+        first_token_ms: close.first_token_ms.map(duration),
+        total_ms: duration(close.total_ms),
+        estimated: close.estimated,
+    };
+    Ok(Parsed { entry: Entry::Close(Box::new(closed)), left_out })
+}
+
+fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Conditions) -> Attempt {
+    let account_id = AccountId::try_from(from.account_id.as_slice()).ok();
+    if account_id.is_none() {
+        conditions.add("bad_account_id");
+    }
+    let usage = from.usage.as_ref().map(usage).and_then(|usage| {
+        let fits = fits(&usage);
+        if !fits {
+            conditions.add(Rejection::Usage.as_str());
+        }
+        fits.then_some(usage)
+    });
+    let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { request_start };
+    Attempt {
+        account_id,
+        outcome: Outcome::from(from.outcome()),
+        http_status: status(from.http_status),
+        reason: cut(&from.reason, MAX_CODE_BYTES),
+        usage,
+        model_mapped: cut(&from.model_mapped, MAX_NAME_BYTES),
+        model_served: cut(&from.model_served, MAX_NAME_BYTES),
+        started_at,
+        total_ms: duration(from.total_ms),
+    }
+}
+
+const fn wire_of(wire: contract::Wire) -> Option<Wire> {
+    match wire {
+        contract::Wire::Chat => Some(Wire::Chat),
+        contract::Wire::Responses => Some(Wire::Responses),
+        contract::Wire::Messages => Some(Wire::Messages),
+        contract::Wire::Gemini => Some(Wire::Gemini),
+        contract::Wire::Unspecified => None,
+    }
+}
+
+const fn usage(from: &contract::Usage) -> Usage {
+    Usage {
+        input: from.input,
+        cache_read: from.cache_read,
+        cache_write_5m: from.cache_write_5m,
+        cache_write_1h: from.cache_write_1h,
+        output: from.output,
+        reasoning: from.reasoning,
+    }
+}
+
+fn fits(usage: &Usage) -> bool {
+    let kinds =
+        [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, usage.output, usage.reasoning];
+    kinds.into_iter().all(|tokens| tokens <= MAX_TOKENS)
+}
+
+fn status(status: u32) -> u16 {
+    u16::try_from(status).unwrap_or(0)
+}
+
+const fn duration(milliseconds: u64) -> u64 {
+    if milliseconds > MAX_DURATION_MS { MAX_DURATION_MS } else { milliseconds }
+}
+
+/// The text's start, cut between characters.
+fn cut(text: &str, max_bytes: usize) -> String {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Named conditions, each once, bounded.
+#[derive(Debug, Default)]
+pub(super) struct Conditions(pub(super) Vec<String>);
+
+impl Conditions {
+    pub(super) fn add(&mut self, condition: &str) {
+        let condition = cut(condition, MAX_CODE_BYTES);
+        if self.0.len() < 2 * MAX_CONDITIONS && !condition.is_empty() && !self.0.contains(&condition) {
+            self.0.push(condition);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Millis = Millis(1_790_000_000_000);
+
+    fn open() -> contract::OpenRecord {
+        contract::OpenRecord {
+            request_id: RequestId::new(NOW).to_bytes().to_vec(),
+            key_id: KeyId::new(NOW).to_bytes().to_vec(),
+            user_id: UserId::new(NOW).to_bytes().to_vec(),
+            wire: contract::Wire::Messages.into(),
+            model_requested: "claude-sonnet-5".into(),
+            started_at_ms: NOW.0,
+            stream: true,
+        }
+    }
+
+    fn record(record: contract::record::Record) -> contract::Record {
+        contract::Record { sequence: 1, record: Some(record) }
+    }
+
+    fn parse_close(close: contract::CloseRecord) -> (Closed, Option<Rejection>) {
+        let parsed = parse(&record(contract::record::Record::Close(close)), NOW).unwrap();
+        match parsed.entry {
+            Entry::Close(closed) => (*closed, parsed.left_out),
+            Entry::Open(_) => panic!("a close record became an open one"),
+        }
+    }
+
+    #[test]
+    fn what_names_no_request_is_rejected() {
+        let reason = |record: contract::Record| parse(&record, NOW).unwrap_err();
+        assert_eq!(reason(contract::Record { sequence: 1, record: None }), Rejection::NoContent);
+        let close = contract::CloseRecord::default();
+        assert_eq!(reason(record(contract::record::Record::Close(close))), Rejection::NoRequest);
+        for (spoil, expected) in [
+            (contract::OpenRecord { request_id: vec![1; 15], ..open() }, Rejection::RequestId),
+            (contract::OpenRecord { key_id: vec![], ..open() }, Rejection::KeyId),
+            (contract::OpenRecord { user_id: vec![1; 17], ..open() }, Rejection::UserId),
+        ] {
+            assert_eq!(reason(record(contract::record::Record::Open(spoil))), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_newer_node_says_is_taken_with_a_condition() {
+        let newer = contract::CloseRecord {
+            open: Some(contract::OpenRecord { wire: 99, ..open() }),
+            outcome: 42,
+            ..contract::CloseRecord::default()
+        };
+        let (closed, left_out) = parse_close(newer);
+        assert_eq!((closed.outcome, closed.open.wire, left_out), (Outcome::Unknown, None, None));
+        assert_eq!(closed.open.conditions, ["unknown_wire", "unknown_outcome"]);
+    }
+
+    #[test]
+    fn absurd_usage_is_left_out_and_the_request_still_counts() {
+        let absurd = contract::Usage { output: u64::MAX, ..contract::Usage::default() };
+        let attempt = contract::Attempt { usage: Some(absurd), ..contract::Attempt::default() };
+        let close =
+            contract::CloseRecord { open: Some(open()), attempts: vec![attempt], ..contract::CloseRecord::default() };
+        let (closed, left_out) = parse_close(close);
+        assert_eq!((closed.attempts[0].usage, left_out), (None, Some(Rejection::Usage)));
+        assert!(closed.open.conditions.contains(&"absurd_usage".to_owned()));
+        assert!(closed.open.conditions.contains(&"bad_account_id".to_owned()));
+    }
+
+    #[test]
+    fn a_start_from_another_age_is_now() {
+        for started_at_ms in [0, -5, i64::MAX, NOW.0 + MAX_AHEAD_MS + 1] {
+            let odd = contract::OpenRecord { started_at_ms, ..open() };
+            let parsed = parse(&record(contract::record::Record::Open(odd)), NOW).unwrap();
+            let Entry::Open(opened) = parsed.entry else { panic!("an open record became a close one") };
+            assert_eq!((opened.started_at, opened.conditions), (NOW, vec!["clock_skew".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn json_and_sql_name_outcomes_alike() {
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.as_str().parse(), Ok(outcome));
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_and_list_is_bounded(name in ".{0,300}", reason in ".{0,100}", count in 0_usize..300, conditions in proptest::collection::vec(".{0,80}", 0..60)) {
+            let attempt = contract::Attempt { reason, model_mapped: name.clone(), model_served: name.clone(), ..contract::Attempt::default() };
+            let close = contract::CloseRecord {
+                open: Some(contract::OpenRecord { model_requested: name, ..open() }),
+                attempts: vec![attempt; count],
+                conditions,
+                ..contract::CloseRecord::default()
+            };
+            let (closed, _) = parse_close(close);
+            prop_assert!(closed.open.model_requested.len() <= MAX_NAME_BYTES);
+            prop_assert!(closed.attempts.len() <= MAX_ATTEMPTS);
+            prop_assert!(closed.open.conditions.len() <= 2 * MAX_CONDITIONS);
+            prop_assert!(closed.attempts.iter().all(|attempt| attempt.reason.len() <= MAX_CODE_BYTES && attempt.model_mapped.len() <= MAX_NAME_BYTES));
+        }
+    }
+}

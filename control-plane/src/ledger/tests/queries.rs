@@ -1,0 +1,147 @@
+//! Lists page over their indexes, sums come from roll-ups and agree with the rows.
+
+use std::time::Duration;
+
+use shared::{
+    clock::Millis,
+    id::{KeyId, RequestId},
+    money::Ppm,
+};
+
+use super::world::{Client, MODEL, START, Spool, World};
+use crate::store::{
+    rollups::{Counts, Metric, bucket_of},
+    usage_queries::{self, RecordFilter, Scope},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn requests(world: &World, client: &Client, times: impl Iterator<Item = Duration>) {
+    let spool = Spool::new();
+    let mut records = Vec::new();
+    for at in times {
+        let open = client.opens(at);
+        records.push(spool.open(&open));
+        records.push(spool.close(&client.completes(&open, 100, 10)));
+    }
+    world.take(&spool, records).await;
+}
+
+pub(super) async fn pages_follow_each_other_to_the_end(world: &World) {
+    let client = world.client(Ppm::ONE).await;
+    requests(world, &client, (0..25).map(|n| MINUTE * n)).await;
+    let mut filter = RecordFilter { key_id: Some(client.key), ..RecordFilter::default() };
+    let mut seen = Vec::new();
+    loop {
+        let mut tx = world.store.read().await.unwrap();
+        let rows = usage_queries::records(&mut tx, &filter, 10).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        filter.before = Some(RequestId::try_from(last.request_id.as_slice()).unwrap());
+        seen.extend(rows.into_iter().map(|row| row.started_at));
+    }
+    let newest_first: Vec<i64> = (0..25).rev().map(|n| START.plus(MINUTE * n).0).collect();
+    assert_eq!(seen, newest_first);
+    let hour = RecordFilter {
+        from: Some(START.plus(MINUTE * 5)),
+        to: Some(START.plus(MINUTE * 10)),
+        before: None,
+        ..filter.clone()
+    };
+    assert_eq!(world.records(&hour).await.len(), 5);
+    for (other, expected) in [
+        (RecordFilter { account_id: Some(client.account), ..RecordFilter::default() }, 25),
+        (RecordFilter { model: Some(MODEL.into()), wire: Some("messages".into()), before: None, ..filter.clone() }, 25),
+        (RecordFilter { outcome: Some("open".into()), before: None, ..filter.clone() }, 0),
+        (RecordFilter { wire: Some("chat".into()), before: None, ..filter.clone() }, 0),
+        (RecordFilter { key_id: Some(KeyId::new(START)), ..RecordFilter::default() }, 0),
+    ] {
+        assert_eq!(world.records(&other).await.len(), expected, "{other:?}");
+    }
+}
+
+pub(super) async fn sums_agree_with_the_rows(world: &World) {
+    let (rows, all) = world.everything().await;
+    let mut of_rows = Counts::default();
+    for row in rows.iter().filter(|row| row.outcome != "open") {
+        of_rows.add(&Counts {
+            requests: 1,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            real_cost: row.real_cost,
+            rated_cost: row.rated_cost,
+            ..Counts::default()
+        });
+    }
+    let tables = [
+        all.total.values().copied().collect::<Vec<_>>(),
+        all.user.values().copied().collect(),
+        all.key.values().copied().collect(),
+        all.model.values().copied().collect(),
+    ];
+    for table in tables {
+        let mut sum = Counts::default();
+        table.iter().for_each(|counts| sum.add(counts));
+        sum.errors = 0;
+        assert_eq!(sum, of_rows);
+    }
+    let mut accounts = Counts::default();
+    all.account.values().for_each(|counts| accounts.add(counts));
+    assert_eq!((accounts.real_cost, accounts.input_tokens), (of_rows.real_cost, of_rows.input_tokens));
+
+    let client = world.client(Ppm::ONE).await;
+    requests(world, &client, (0..4).map(|n| MINUTE * 20 * n)).await;
+    let mut tx = world.store.read().await.unwrap();
+    let hour = (START, START.plus(MINUTE * 60));
+    for scope in [Scope::User(client.user), Scope::Key(client.key), Scope::Account(client.account)] {
+        let sums = usage_queries::summary(&mut tx, &scope, hour.0, hour.1).await.unwrap();
+        assert_eq!((sums.requests, sums.input_tokens, sums.rated_cost), (3, 300, 3 * 450_000), "{scope:?}");
+        let none = usage_queries::summary(&mut tx, &scope, Millis(0), START).await.unwrap();
+        assert_eq!(none, Counts::default());
+    }
+    let model = usage_queries::summary(&mut tx, &Scope::Model(MODEL.into()), hour.0, hour.1).await.unwrap();
+    let total = usage_queries::summary(&mut tx, &Scope::Total, hour.0, hour.1).await.unwrap();
+    assert!(total.requests >= model.requests && model.requests >= 3);
+    for model in [None, Some(MODEL)] {
+        let times = usage_queries::latency(&mut tx, model, Metric::Total, hour.0, hour.1).await.unwrap();
+        assert!(times.iter().any(|(bucket, requests)| *bucket == bucket_of(1_700) && *requests >= 3), "{times:?}");
+    }
+}
+
+pub(super) async fn days_begin_at_midnight_utc(world: &World) {
+    let client = world.client(Ppm::ONE).await;
+    // The start is noon.
+    let hours = [11, 12, 35, 36].map(|hour| Duration::from_secs(hour * 3_600 + 3_599));
+    world.clock.advance(Duration::from_secs(48 * 3600));
+    requests(world, &client, hours.into_iter()).await;
+    let mut tx = world.store.read().await.unwrap();
+    let (from, to) = (START, START.plus(Duration::from_secs(72 * 3600)));
+    let days = usage_queries::daily(&mut tx, &Scope::User(client.user), from, to).await.unwrap();
+    let midnight = START.0 - 12 * 3_600_000;
+    let day = |n: i64| midnight + n * 86_400_000;
+    let found: Vec<_> = days.iter().map(|day| (day.day, day.counts.requests)).collect();
+    assert_eq!(found, [(day(0), 1), (day(1), 2), (day(2), 1)]);
+}
+
+/// No filter walks the table: each has an index that also gives the order.
+pub(super) async fn each_filter_has_its_index(world: &World) {
+    let client = world.client(Ppm::ONE).await;
+    let none = RecordFilter::default;
+    let cases = [
+        ("PRIMARY", none()),
+        ("PRIMARY", RecordFilter { from: Some(START), to: Some(START), ..none() }),
+        ("ledger_by_user", RecordFilter { user_id: Some(client.user), ..none() }),
+        ("ledger_by_key", RecordFilter { key_id: Some(client.key), user_id: Some(client.user), ..none() }),
+        ("ledger_by_account", RecordFilter { account_id: Some(client.account), from: Some(START), ..none() }),
+        ("ledger_by_model", RecordFilter { model: Some(MODEL.into()), wire: Some("chat".into()), ..none() }),
+        ("ledger_by_outcome", RecordFilter { outcome: Some("open".into()), ..none() }),
+        ("ledger_by_wire", RecordFilter { wire: Some("gemini".into()), ..none() }),
+    ];
+    for (index, filter) in cases {
+        let mut tx = world.store.read().await.unwrap();
+        let plan = usage_queries::plan(&mut tx, &filter).await.unwrap();
+        assert!(plan.contains(index), "{filter:?}: {plan}");
+        for bad in ["SCAN", "TEMP B-TREE", "filesort", "ALL"] {
+            assert!(!plan.contains(bad), "{filter:?}: {plan}");
+        }
+    }
+}

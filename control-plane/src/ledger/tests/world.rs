@@ -1,0 +1,222 @@
+//! A database with prices and a user, and nodes that report to it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use proto::v1::{self as contract, record::Record as Content};
+use shared::{
+    clock::{Clock, Millis},
+    id::{AccountId, KeyId, RequestId, SpoolId, UserId},
+    money::Ppm,
+    secret::Secret,
+};
+
+use crate::{
+    domain::role::Role,
+    ledger::{ingest::ingest, prices},
+    store::{
+        Store, db,
+        ledger::LedgerRow,
+        rollups::{Additions, Counts, Metric},
+        usage_queries::{self, RecordFilter},
+        users,
+    },
+};
+
+/// 2026-11-10T12:00:00Z.
+pub(super) const START: Millis = Millis(1_794_312_000_000);
+pub(super) const MODEL: &str = "claude-sonnet-4-5";
+pub(super) const NODE: &str = "node-1";
+
+/// One database for all cases: each takes ids of its own.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+}
+
+/// A key, its owner and an account, new for each case.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub(super) user: UserId,
+    pub(super) key: KeyId,
+    pub(super) account: AccountId,
+}
+
+/// A spool, as a node writes it.
+#[derive(Debug)]
+pub(super) struct Spool {
+    pub(super) id: SpoolId,
+    sequence: AtomicU64,
+}
+
+impl World {
+    pub(super) async fn new(store: Store) -> Self {
+        let world = Self { store, clock: Clock::manual(START) };
+        prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
+        world
+    }
+
+    pub(super) async fn client(&self, rate: Ppm) -> Client {
+        let (user, key) = (UserId::new(START), KeyId::new(START));
+        let row = users::User {
+            id: user,
+            name: user.to_string(),
+            password_hash: Secret::new("-"),
+            role: Role::User,
+            enabled: true,
+            price_rate: rate,
+            language: None,
+            created_at: START,
+            updated_at: START,
+            revision: 1,
+        };
+        let mut tx = self.store.begin().await.unwrap();
+        users::insert(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+        Client { user, key, account: AccountId::new(START) }
+    }
+
+    pub(super) async fn take(&self, spool: &Spool, records: Vec<contract::Record>) -> u64 {
+        ingest(&self.store, &self.clock, NODE, spool.id, records).await.unwrap()
+    }
+
+    pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
+        let mut tx = self.store.read().await.unwrap();
+        usage_queries::records(&mut tx, filter, 1_000).await.unwrap()
+    }
+
+    pub(super) async fn records_of(&self, client: &Client) -> Vec<LedgerRow> {
+        self.records(&RecordFilter { user_id: Some(client.user), ..RecordFilter::default() }).await
+    }
+
+    pub(super) async fn only_record_of(&self, client: &Client) -> LedgerRow {
+        let mut rows = self.records_of(client).await;
+        assert_eq!(rows.len(), 1, "{rows:#?}");
+        rows.remove(0)
+    }
+
+    pub(super) async fn rejected(&self, spool: &Spool) -> Vec<(i64, String)> {
+        let mut tx = self.store.read().await.unwrap();
+        let sql = "SELECT sequence, reason FROM ledger_rejected WHERE spool_id = ? ORDER BY sequence";
+        db::fetch_all!(&mut tx, (i64, String), sql, spool.id.to_bytes().to_vec()).unwrap()
+    }
+
+    /// All of the ledger and all roll-ups, in order.
+    pub(super) async fn everything(&self) -> (Vec<LedgerRow>, Additions) {
+        let rows = self.records(&RecordFilter::default()).await;
+        let mut all = Additions::default();
+        let mut tx = self.store.read().await.unwrap();
+        for row in db::fetch_all!(&mut tx, TotalRow, "SELECT * FROM rollup_total").unwrap() {
+            all.total.insert(row.quarter_start, row.counts);
+        }
+        for (table, into) in [
+            ("SELECT user_id AS id, r.* FROM rollup_user r", &mut all.user),
+            ("SELECT key_id AS id, r.* FROM rollup_key r", &mut all.key),
+            ("SELECT account_id AS id, r.* FROM rollup_account r", &mut all.account),
+        ] {
+            for row in db::fetch_all!(&mut tx, IdRow, table).unwrap() {
+                into.insert((row.id.try_into().unwrap(), row.quarter_start), row.counts);
+            }
+        }
+        for row in db::fetch_all!(&mut tx, ModelCounts, "SELECT * FROM rollup_model").unwrap() {
+            all.model.insert((row.model, row.quarter_start), row.counts);
+        }
+        let latency = "SELECT model, metric, quarter_start, bucket, requests FROM rollup_latency";
+        for (model, metric, quarter, bucket, requests) in
+            db::fetch_all!(&mut tx, (String, String, i64, i64, i64), latency).unwrap()
+        {
+            let metric = if metric == Metric::Total.as_str() { Metric::Total } else { Metric::FirstToken };
+            all.latency.insert((model, metric, quarter, bucket), requests);
+        }
+        (rows, all)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct TotalRow {
+    quarter_start: i64,
+    #[sqlx(flatten)]
+    counts: Counts,
+}
+
+#[derive(sqlx::FromRow)]
+struct IdRow {
+    id: Vec<u8>,
+    quarter_start: i64,
+    #[sqlx(flatten)]
+    counts: Counts,
+}
+
+#[derive(sqlx::FromRow)]
+struct ModelCounts {
+    model: String,
+    quarter_start: i64,
+    #[sqlx(flatten)]
+    counts: Counts,
+}
+
+impl Spool {
+    pub(super) fn new() -> Self {
+        Self { id: SpoolId::new(START), sequence: AtomicU64::new(0) }
+    }
+
+    /// The next record.
+    pub(super) fn next(&self, content: Option<Content>) -> contract::Record {
+        contract::Record { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, record: content }
+    }
+
+    pub(super) fn open(&self, open: &contract::OpenRecord) -> contract::Record {
+        self.next(Some(Content::Open(open.clone())))
+    }
+
+    pub(super) fn close(&self, close: &contract::CloseRecord) -> contract::Record {
+        self.next(Some(Content::Close(close.clone())))
+    }
+}
+
+impl Client {
+    /// A request that began so long after the start.
+    pub(super) fn opens(&self, after: Duration) -> contract::OpenRecord {
+        let at = START.plus(after);
+        contract::OpenRecord {
+            request_id: RequestId::new(at).to_bytes().to_vec(),
+            key_id: self.key.to_bytes().to_vec(),
+            user_id: self.user.to_bytes().to_vec(),
+            wire: contract::Wire::Messages.into(),
+            model_requested: MODEL.into(),
+            started_at_ms: at.0,
+            stream: true,
+        }
+    }
+
+    /// It completed at the first try, with so many tokens in and out.
+    pub(super) fn completes(&self, open: &contract::OpenRecord, input: u64, output: u64) -> contract::CloseRecord {
+        contract::CloseRecord {
+            open: Some(open.clone()),
+            outcome: contract::Outcome::Completed.into(),
+            status: 200,
+            attempts: vec![self.attempt(open, input, output)],
+            first_token_ms: Some(300),
+            total_ms: 1_700,
+            estimated: false,
+            conditions: Vec::new(),
+        }
+    }
+
+    pub(super) fn attempt(&self, open: &contract::OpenRecord, input: u64, output: u64) -> contract::Attempt {
+        contract::Attempt {
+            account_id: self.account.to_bytes().to_vec(),
+            outcome: contract::Outcome::Completed.into(),
+            http_status: 200,
+            reason: String::new(),
+            usage: Some(contract::Usage { input, output, ..contract::Usage::default() }),
+            model_mapped: open.model_requested.clone(),
+            model_served: format!("{}-20250929", open.model_requested),
+            started_at_ms: open.started_at_ms,
+            total_ms: 1_650,
+        }
+    }
+}
