@@ -1,7 +1,345 @@
-use utoipa_axum::router::OpenApiRouter;
+//! Usage: sums over the roll-ups, and the ledger's records. A person sees their own; who reads all sees everyone's,
+//! with accounts and real costs.
+//!
+//! Sums come from roll-ups by quarter-hour in UTC and never from records, so they can be asked for one dimension at a
+//! time: a user, a key, an account or a model.
 
-use crate::app::App;
+mod view;
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use shared::{
+    clock::Millis,
+    id::{AccountId, KeyId, RequestId, UserId},
+    wire::Wire,
+};
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::view::{Audience, DailyUsage, UsageRecords, UsageSummary};
+use super::{
+    auth_layer::Caller,
+    cursor::{Page, PageParams},
+    error::{ApiResult, Problem},
+    extract::Params,
+};
+use crate::{
+    app::App,
+    ledger::{entry::UNKNOWN_WIRE, record::Outcome},
+    store::{
+        Tx, api_keys,
+        rollups::{Metric, QUARTER_MS, quarter_of},
+        usage_queries::{self, RecordFilter, Scope},
+    },
+};
+
+/// What sums go back to where nothing is said.
+const DEFAULT_SPAN: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The longest span of sums: a thousand days.
+const MAX_SPAN_MS: i64 = 1_000 * DAY_MS;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(own_summary))
+        .routes(routes!(own_daily))
+        .routes(routes!(own_records))
+        .routes(routes!(all_summary))
+        .routes(routes!(all_daily))
+        .routes(routes!(all_records))
+}
+
+/// Which sums: of one key, or of all.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OwnSums {
+    /// One of the caller's keys.
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back.
+    #[param(value_type = Option<i64>)]
+    from: Option<Millis>,
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now.
+    #[param(value_type = Option<i64>)]
+    to: Option<Millis>,
+}
+
+/// Which sums: at most one of user, key, account and model.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AllSums {
+    #[param(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// Counts the attempts at the account.
+    #[param(value_type = Option<String>)]
+    account_id: Option<AccountId>,
+    /// A model's name as in the price list.
+    model: Option<String>,
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back.
+    #[param(value_type = Option<i64>)]
+    from: Option<Millis>,
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now.
+    #[param(value_type = Option<i64>)]
+    to: Option<Millis>,
+}
+
+/// Which records. All that is given must hold.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OwnRecords {
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// A model's name as in the price list; of models without a price the name sent upstream.
+    model: Option<String>,
+    /// chat, responses, messages or gemini.
+    wire: Option<String>,
+    /// open, completed, upstream_error, client_gone, cut_off or refused.
+    outcome: Option<String>,
+    /// Milliseconds since 1970. Absent: no bound.
+    #[param(value_type = Option<i64>)]
+    from: Option<Millis>,
+    /// Milliseconds since 1970, not included. Absent: no bound.
+    #[param(value_type = Option<i64>)]
+    to: Option<Millis>,
+}
+
+/// Which records. All that is given must hold.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AllRecords {
+    #[param(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// Where the last attempt went.
+    #[param(value_type = Option<String>)]
+    account_id: Option<AccountId>,
+    /// A model's name as in the price list; of models without a price the name sent upstream.
+    model: Option<String>,
+    /// chat, responses, messages or gemini.
+    wire: Option<String>,
+    /// open, completed, upstream_error, client_gone, cut_off or refused.
+    outcome: Option<String>,
+    /// Milliseconds since 1970. Absent: no bound.
+    #[param(value_type = Option<i64>)]
+    from: Option<Millis>,
+    /// Milliseconds since 1970, not included. Absent: no bound.
+    #[param(value_type = Option<i64>)]
+    to: Option<Millis>,
+}
+
+/// Sums of the caller's requests.
+#[utoipa::path(get, path = "/api/usage/summary", tag = "usage", params(OwnSums), responses((status = OK, body = UsageSummary)))]
+async fn own_summary(
+    State(app): State<App>,
+    caller: Caller,
+    Params(asked): Params<OwnSums>,
+) -> ApiResult<Json<UsageSummary>> {
+    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let mut tx = app.store.read().await?;
+    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
+    summary(tx, &scope, span, Audience::Owner).await
+}
+
+/// Sums of the caller's requests by day.
+#[utoipa::path(get, path = "/api/usage/daily", tag = "usage", params(OwnSums), responses((status = OK, body = DailyUsage)))]
+async fn own_daily(
+    State(app): State<App>,
+    caller: Caller,
+    Params(asked): Params<OwnSums>,
+) -> ApiResult<Json<DailyUsage>> {
+    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let mut tx = app.store.read().await?;
+    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
+    daily(tx, &scope, span, Audience::Owner).await
+}
+
+/// The caller's requests, newest first.
+#[utoipa::path(get, path = "/api/usage/records", tag = "usage", params(OwnRecords, PageParams), responses((status = OK, body = UsageRecords)))]
+async fn own_records(
+    State(app): State<App>,
+    caller: Caller,
+    page: Page,
+    Params(asked): Params<OwnRecords>,
+) -> ApiResult<Json<UsageRecords>> {
+    let filter = RecordFilter {
+        user_id: Some(caller.user),
+        key_id: asked.key_id,
+        account_id: None,
+        model: asked.model,
+        wire: wire(asked.wire)?,
+        outcome: outcome(asked.outcome)?,
+        from: asked.from,
+        to: asked.to,
+        before: page.after::<16>()?.map(RequestId::from_bytes),
+    };
+    records(&app, &page, &filter, Audience::Owner).await
+}
+
+/// Sums of everyone's requests.
+#[utoipa::path(get, path = "/api/admin/usage/summary", tag = "usage", params(AllSums), responses((status = OK, body = UsageSummary)))]
+async fn all_summary(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<UsageSummary>> {
+    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    summary(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+}
+
+/// Sums of everyone's requests by day.
+#[utoipa::path(get, path = "/api/admin/usage/daily", tag = "usage", params(AllSums), responses((status = OK, body = DailyUsage)))]
+async fn all_daily(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<DailyUsage>> {
+    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    daily(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+}
+
+/// Everyone's requests, newest first.
+#[utoipa::path(get, path = "/api/admin/usage/records", tag = "usage", params(AllRecords, PageParams), responses((status = OK, body = UsageRecords)))]
+async fn all_records(
+    State(app): State<App>,
+    page: Page,
+    Params(asked): Params<AllRecords>,
+) -> ApiResult<Json<UsageRecords>> {
+    let filter = RecordFilter {
+        user_id: asked.user_id,
+        key_id: asked.key_id,
+        account_id: asked.account_id,
+        model: asked.model,
+        wire: wire(asked.wire)?,
+        outcome: outcome(asked.outcome)?,
+        from: asked.from,
+        to: asked.to,
+        before: page.after::<16>()?.map(RequestId::from_bytes),
+    };
+    records(&app, &page, &filter, Audience::Staff).await
+}
+
+async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<UsageSummary>> {
+    let counts = usage_queries::summary(&mut tx, scope, span.from, span.to).await?;
+    let model = match (scope, audience) {
+        (Scope::Total, Audience::Staff) => Some(None),
+        (Scope::Model(model), Audience::Staff) => Some(Some(model.as_str())),
+        _ => None,
+    };
+    let (mut first_token, mut total) = (None, None);
+    if let Some(model) = model {
+        let buckets = usage_queries::latency(&mut tx, model, Metric::FirstToken, span.from, span.to).await?;
+        first_token = view::percentiles(&buckets);
+        let buckets = usage_queries::latency(&mut tx, model, Metric::Total, span.from, span.to).await?;
+        total = view::percentiles(&buckets);
+    }
+    tx.commit().await?;
+    Ok(Json(UsageSummary::new(span.from, span.to, &counts, audience, first_token, total)))
+}
+
+async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
+    let days = usage_queries::daily(&mut tx, scope, span.from, span.to).await?;
+    tx.commit().await?;
+    Ok(Json(DailyUsage::new(span.from, span.to, &days, audience)))
+}
+
+async fn records(
+    app: &App,
+    page: &Page,
+    filter: &RecordFilter,
+    audience: Audience,
+) -> ApiResult<Json<UsageRecords>> {
+    let mut tx = app.store.read().await?;
+    let mut rows = usage_queries::records(&mut tx, filter, i64::from(page.fetch())).await?;
+    let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
+    let names = view::Names::of(&mut tx, &rows, audience).await?;
+    tx.commit().await?;
+    let records = rows.into_iter().map(|row| view::record(row, &names, audience)).collect::<Result<_, _>>()?;
+    Ok(Json(UsageRecords { records, next_cursor }))
+}
+
+/// A key that is not the caller's is as good as none.
+async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
+    let Some(key) = key else { return Ok(Scope::User(caller.user)) };
+    match api_keys::get(tx, key).await? {
+        Some(row) if row.user == caller.user => Ok(Scope::Key(key)),
+        _ => Err(Problem::not_found()),
+    }
+}
+
+fn all_scope(asked: AllSums) -> ApiResult<Scope> {
+    let given = [
+        asked.user_id.map(Scope::User),
+        asked.key_id.map(Scope::Key),
+        asked.account_id.map(Scope::Account),
+        asked.model.map(Scope::Model),
+    ];
+    let mut given = given.into_iter().flatten();
+    let scope = given.next().unwrap_or(Scope::Total);
+    if given.next().is_some() {
+        return Err(Problem::invalid("", "sums are kept by one of user_id, key_id, account_id and model at a time"));
+    }
+    Ok(scope)
+}
+
+/// A span of whole quarter-hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    from: Millis,
+    /// Not included.
+    to: Millis,
+}
+
+impl Span {
+    fn new(from: Option<Millis>, to: Option<Millis>, now: Millis) -> ApiResult<Self> {
+        let last = to.unwrap_or(now);
+        let back = i64::try_from(DEFAULT_SPAN.as_millis()).unwrap_or(i64::MAX);
+        let first = from.unwrap_or(Millis(last.0.saturating_sub(back)));
+        if first > last || last.0.saturating_sub(first.0) > MAX_SPAN_MS {
+            return Err(Problem::invalid("from", "`from` comes before `to`, by a thousand days at most"));
+        }
+        let end = quarter_of(last).saturating_add(QUARTER_MS);
+        Ok(Self { from: Millis(quarter_of(first)), to: Millis(end) })
+    }
+}
+
+fn wire(given: Option<String>) -> ApiResult<Option<String>> {
+    let known = |name: &str| name == UNKNOWN_WIRE || Wire::ALL.iter().any(|wire| wire.as_str() == name);
+    match given {
+        Some(name) if !known(&name) => Err(Problem::invalid("wire", "chat, responses, messages or gemini is expected")),
+        given => Ok(given),
+    }
+}
+
+fn outcome(given: Option<String>) -> ApiResult<Option<String>> {
+    match given {
+        Some(name) if name.parse::<Outcome>().is_err() => {
+            let names = Outcome::ALL.map(Outcome::as_str).join(", ");
+            Err(Problem::invalid("outcome", format!("one of {names} is expected")))
+        }
+        given => Ok(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_widened_to_whole_quarters() {
+        let now = Millis(100 * QUARTER_MS + 5);
+        let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, now).unwrap();
+        assert_eq!(span, Span { from: Millis(10 * QUARTER_MS), to: Millis(101 * QUARTER_MS) });
+        let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), now).unwrap();
+        assert_eq!(on_the_border.to, Millis(102 * QUARTER_MS));
+    }
+
+    #[test]
+    fn a_span_backwards_or_beyond_reason_is_refused() {
+        let now = Millis(2_000 * DAY_MS);
+        assert!(Span::new(Some(Millis(2)), Some(Millis(1)), now).is_err());
+        assert!(Span::new(Some(Millis(i64::MIN)), None, now).is_err());
+        assert!(Span::new(Some(Millis(1_000 * DAY_MS)), None, now).is_ok());
+        assert!(Span::new(Some(Millis(1_000 * DAY_MS - 1)), None, now).is_err());
+    }
 }

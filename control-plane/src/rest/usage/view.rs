@@ -1,0 +1,404 @@
+//! What usage looks like in JSON, to its owner and to who reads all.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use shared::{
+    clock::Millis,
+    id::{AccountId, KeyId, RequestId, UserId},
+    money::Nanos,
+    usage::Usage,
+};
+use utoipa::ToSchema;
+
+use crate::{
+    ledger::{entry::AttemptEntry, record::Outcome},
+    store::{
+        StoreError, Tx,
+        ledger::LedgerRow,
+        rollups::{Counts, middle_of},
+        usage_queries::{self, DayCounts, Named},
+    },
+};
+
+/// Who is looking. Accounts and real costs are not the owner's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    Owner,
+    Staff,
+}
+
+impl Audience {
+    fn staff<T>(self, value: T) -> Option<T> {
+        (self == Self::Staff).then_some(value)
+    }
+}
+
+/// Sums. Of an account, requests and errors are those of attempts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageCounts {
+    requests: i64,
+    /// Requests that neither completed nor were left by their client.
+    errors: i64,
+    /// Input that was neither read from nor written to a cache.
+    input_tokens: i64,
+    cache_read_tokens: i64,
+    /// All cache writes: the next two together.
+    cache_write_tokens: i64,
+    cache_write_5m_tokens: i64,
+    cache_write_1h_tokens: i64,
+    /// Includes `reasoning_tokens`.
+    output_tokens: i64,
+    reasoning_tokens: i64,
+    /// US dollars.
+    #[schema(value_type = String)]
+    cost: Nanos,
+    /// US dollars at list price; only for who reads all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    real_cost: Option<Nanos>,
+}
+
+impl UsageCounts {
+    fn new(counts: &Counts, audience: Audience) -> Self {
+        Self {
+            requests: counts.requests,
+            errors: counts.errors,
+            input_tokens: counts.input_tokens,
+            cache_read_tokens: counts.cache_read_tokens,
+            cache_write_tokens: counts.cache_write_5m_tokens.saturating_add(counts.cache_write_1h_tokens),
+            cache_write_5m_tokens: counts.cache_write_5m_tokens,
+            cache_write_1h_tokens: counts.cache_write_1h_tokens,
+            output_tokens: counts.output_tokens,
+            reasoning_tokens: counts.reasoning_tokens,
+            cost: Nanos(counts.rated_cost),
+            real_cost: audience.staff(Nanos(counts.real_cost)),
+        }
+    }
+}
+
+/// Times in milliseconds, each at most an eighth off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Percentiles {
+    p50: u64,
+    p95: u64,
+    p99: u64,
+}
+
+/// The percentiles of requests counted in buckets, by rising bucket; `None` where there are none.
+pub(super) fn percentiles(buckets: &[(i64, i64)]) -> Option<Percentiles> {
+    let total: i64 = buckets.iter().map(|(_, requests)| requests).sum();
+    let at = |percent: i64| {
+        // The smallest time that so many percent of the requests did not exceed.
+        let rank = (total.saturating_mul(percent).saturating_add(99) / 100).max(1);
+        let mut seen = 0;
+        let bucket = buckets.iter().find(|(_, requests)| {
+            seen += requests;
+            seen >= rank
+        });
+        bucket.map(|(bucket, _)| middle_of(*bucket))
+    };
+    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageSummary {
+    #[schema(value_type = i64)]
+    from: Millis,
+    /// Not included.
+    #[schema(value_type = i64)]
+    to: Millis,
+    #[serde(flatten)]
+    counts: UsageCounts,
+    /// From a request's arrival to its first content. Of everything or of one model, for who reads all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<Percentiles>,
+    /// From a request's arrival to the end of a completed answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ms: Option<Percentiles>,
+}
+
+impl UsageSummary {
+    pub(super) fn new(
+        from: Millis,
+        to: Millis,
+        counts: &Counts,
+        audience: Audience,
+        first_token_ms: Option<Percentiles>,
+        total_ms: Option<Percentiles>,
+    ) -> Self {
+        Self { from, to, counts: UsageCounts::new(counts, audience), first_token_ms, total_ms }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageOfDay {
+    /// `YYYY-MM-DD`, in UTC.
+    date: String,
+    /// When the day begins, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    day_start: Millis,
+    #[serde(flatten)]
+    counts: UsageCounts,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DailyUsage {
+    #[schema(value_type = i64)]
+    from: Millis,
+    /// Not included.
+    #[schema(value_type = i64)]
+    to: Millis,
+    /// By rising day; days without requests are left out.
+    days: Vec<UsageOfDay>,
+}
+
+impl DailyUsage {
+    pub(super) fn new(from: Millis, to: Millis, days: &[DayCounts], audience: Audience) -> Self {
+        let days = days
+            .iter()
+            .map(|day| UsageOfDay {
+                date: date(day.day),
+                day_start: Millis(day.day),
+                counts: UsageCounts::new(&day.counts, audience),
+            })
+            .collect();
+        Self { from, to, days }
+    }
+}
+
+fn date(day_start: i64) -> String {
+    let day = jiff::Timestamp::from_millisecond(day_start).unwrap_or_default();
+    day.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().to_string()
+}
+
+/// Newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageRecords {
+    pub(super) records: Vec<UsageRecord>,
+    /// For the next page. Null: this is the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+/// One request. Fields that only who reads all may see are left out for others.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageRecord {
+    #[schema(value_type = String)]
+    request_id: RequestId,
+    #[schema(value_type = String)]
+    key_id: KeyId,
+    /// Null: the key is gone.
+    key_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_name: Option<String>,
+    /// Where the last attempt went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    account_id: Option<AccountId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_name: Option<String>,
+    /// The node that served it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    wire: String,
+    stream: bool,
+    /// What statistics call the model.
+    model: String,
+    model_requested: String,
+    /// The name sent upstream. Empty: nothing was sent.
+    model_mapped: String,
+    /// The name that the upstream said it served. Empty: it did not say.
+    model_served: String,
+    /// HTTP status that the client got. Null: none, or the request is open.
+    status: Option<i64>,
+    outcome: Outcome,
+    attempts: Vec<UsageAttempt>,
+    input_tokens: i64,
+    cache_read_tokens: i64,
+    cache_write_tokens: i64,
+    cache_write_5m_tokens: i64,
+    cache_write_1h_tokens: i64,
+    output_tokens: i64,
+    reasoning_tokens: i64,
+    /// US dollars.
+    #[schema(value_type = String)]
+    cost: Nanos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    real_cost: Option<Nanos>,
+    /// Milliseconds since 1970.
+    started_at: i64,
+    /// Null: there was no content.
+    first_token_ms: Option<i64>,
+    /// Null: the request is open.
+    total_ms: Option<i64>,
+    /// The usage was not reported in full by the provider.
+    estimated: bool,
+    /// Named conditions, such as `no_price` or `drained`.
+    conditions: Vec<String>,
+}
+
+/// One try at one account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageAttempt {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    account_id: Option<AccountId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_name: Option<String>,
+    outcome: Outcome,
+    /// HTTP status of the upstream. 0: no answer came.
+    http_status: u16,
+    /// Short code of what went wrong. Empty: nothing.
+    reason: String,
+    /// Null: none was reported.
+    usage: Option<AttemptTokens>,
+    model_mapped: String,
+    model_served: String,
+    #[schema(value_type = i64)]
+    started_at: Millis,
+    total_ms: u64,
+    #[schema(value_type = String)]
+    cost: Nanos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    real_cost: Option<Nanos>,
+}
+
+/// Tokens of an attempt by kind.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AttemptTokens {
+    input_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+    cache_write_5m_tokens: u64,
+    cache_write_1h_tokens: u64,
+    output_tokens: u64,
+    reasoning_tokens: u64,
+}
+
+impl From<Usage> for AttemptTokens {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.input,
+            cache_read_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write_5m.saturating_add(usage.cache_write_1h),
+            cache_write_5m_tokens: usage.cache_write_5m,
+            cache_write_1h_tokens: usage.cache_write_1h,
+            output_tokens: usage.output,
+            reasoning_tokens: usage.reasoning,
+        }
+    }
+}
+
+/// What the records of a page refer to, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    keys: HashMap<Vec<u8>, String>,
+    users: HashMap<Vec<u8>, String>,
+    accounts: HashMap<Vec<u8>, String>,
+}
+
+impl Names {
+    pub(super) async fn of(tx: &mut Tx, rows: &[LedgerRow], audience: Audience) -> Result<Self, StoreError> {
+        let keys = distinct(rows.iter().map(|row| row.key_id.clone()));
+        let mut names = Self { keys: usage_queries::names(tx, Named::Keys, &keys).await?, ..Self::default() };
+        if audience == Audience::Staff {
+            let users = distinct(rows.iter().map(|row| row.user_id.clone()));
+            names.users = usage_queries::names(tx, Named::Users, &users).await?;
+            let tried = rows.iter().flat_map(|row| attempts_of(row).unwrap_or_default());
+            let accounts = distinct(tried.filter_map(|attempt| attempt.account_id).map(|id| id.to_bytes().to_vec()));
+            names.accounts = usage_queries::names(tx, Named::Accounts, &accounts).await?;
+        }
+        Ok(names)
+    }
+}
+
+fn distinct(ids: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut ids: Vec<Vec<u8>> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn attempts_of(row: &LedgerRow) -> Result<Vec<AttemptEntry>, StoreError> {
+    serde_json::from_str(&row.attempts).map_err(StoreError::corrupt)
+}
+
+pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Result<UsageRecord, StoreError> {
+    let attempts = attempts_of(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
+    let account = audience.staff(row.account_id.as_deref()).flatten();
+    Ok(UsageRecord {
+        request_id: RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt)?,
+        key_id: KeyId::try_from(row.key_id.as_slice()).map_err(StoreError::corrupt)?,
+        key_name: names.keys.get(&row.key_id).cloned(),
+        user_id: audience
+            .staff(UserId::try_from(row.user_id.as_slice()))
+            .transpose()
+            .map_err(StoreError::corrupt)?,
+        user_name: names.users.get(&row.user_id).cloned(),
+        account_id: account.map(AccountId::try_from).transpose().map_err(StoreError::corrupt)?,
+        account_name: account.and_then(|id| names.accounts.get(id)).cloned(),
+        node: audience.staff(row.node),
+        wire: row.wire,
+        stream: row.stream,
+        model: row.model,
+        model_requested: row.model_requested,
+        model_mapped: row.model_mapped,
+        model_served: row.model_served,
+        status: (row.status != 0).then_some(row.status),
+        outcome: row.outcome.parse().map_err(StoreError::corrupt)?,
+        attempts,
+        input_tokens: row.input_tokens,
+        cache_read_tokens: row.cache_read_tokens,
+        cache_write_tokens: row.cache_write_5m_tokens.saturating_add(row.cache_write_1h_tokens),
+        cache_write_5m_tokens: row.cache_write_5m_tokens,
+        cache_write_1h_tokens: row.cache_write_1h_tokens,
+        output_tokens: row.output_tokens,
+        reasoning_tokens: row.reasoning_tokens,
+        cost: Nanos(row.rated_cost),
+        real_cost: audience.staff(Nanos(row.real_cost)),
+        started_at: row.started_at,
+        first_token_ms: row.first_token_ms,
+        total_ms: row.total_ms,
+        estimated: row.estimated,
+        conditions: serde_json::from_str(&row.conditions).map_err(StoreError::corrupt)?,
+    })
+}
+
+fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttempt {
+    let account_id = audience.staff(entry.account_id).flatten();
+    UsageAttempt {
+        account_id,
+        account_name: account_id.and_then(|id| names.accounts.get(id.to_bytes().as_slice())).cloned(),
+        outcome: entry.outcome,
+        http_status: entry.http_status,
+        reason: entry.reason,
+        usage: entry.usage.map(AttemptTokens::from),
+        model_mapped: entry.model_mapped,
+        model_served: entry.model_served,
+        started_at: entry.started_at,
+        total_ms: entry.total_ms,
+        cost: entry.rated_cost,
+        real_cost: audience.staff(entry.real_cost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rollups::bucket_of;
+
+    #[test]
+    fn percentiles_are_of_the_bucket_that_the_rank_falls_into() {
+        assert_eq!(percentiles(&[]), None);
+        let middle = |milliseconds| middle_of(bucket_of(milliseconds));
+        let one = [(bucket_of(700), 1)];
+        assert_eq!(percentiles(&one), Some(Percentiles { p50: middle(700), p95: middle(700), p99: middle(700) }));
+        let many = [(bucket_of(10), 50), (bucket_of(100), 45), (bucket_of(5_000), 5)];
+        assert_eq!(percentiles(&many), Some(Percentiles { p50: middle(10), p95: middle(100), p99: middle(5_000) }));
+    }
+}
