@@ -1,0 +1,187 @@
+//! A process that this program started: its first words, its CPU time, its memory, its end.
+
+use std::{
+    fs, io,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+/// How long a process may take for its last things before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a process may take to say its first line, or the answer to a job.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Dropped, it is killed; [`Process::stop`] is kinder.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    pid: u32,
+    stdin: Option<ChildStdin>,
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+/// A command, on certain CPUs only if there is a list of them.
+pub(crate) fn command(program: &Path, cpus: Option<&str>) -> Command {
+    match cpus {
+        None => Command::new(program),
+        Some(cpus) => {
+            let mut command = Command::new("taskset");
+            command.arg("-c").arg(cpus).arg(program);
+            command
+        }
+    }
+}
+
+impl Process {
+    /// Starts it with both standard streams in our hands.
+    pub(crate) fn talking(name: &'static str, command: &mut Command) -> io::Result<Self> {
+        Self::start(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()))
+    }
+
+    /// Starts it with its output in a file.
+    pub(crate) fn logging(name: &'static str, command: &mut Command, log: &Path) -> io::Result<Self> {
+        let log = fs::File::create(log)?;
+        let errors = log.try_clone()?;
+        Self::start(name, command.stdin(Stdio::null()).stdout(log).stderr(errors))
+    }
+
+    fn start(name: &'static str, command: &mut Command) -> io::Result<Self> {
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("{name}: cannot start {program}: {error}"))
+        })?;
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other(format!("{name} ended at once")))?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
+        Ok(Self {
+            name,
+            child,
+            pid,
+            stdin,
+            stdout,
+        })
+    }
+
+    pub(crate) async fn line(&mut self) -> io::Result<String> {
+        let name = self.name;
+        let silent = || io::Error::other(format!("{name} said nothing"));
+        let stdout = self.stdout.as_mut().ok_or_else(silent)?;
+        let line = tokio::time::timeout(PATIENCE, stdout.next_line())
+            .await
+            .map_err(|_| silent())??;
+        line.ok_or_else(silent)
+    }
+
+    pub(crate) async fn tell(&mut self, line: &str) -> io::Result<()> {
+        let stdin = self
+            .stdin
+            .as_mut()
+            .ok_or_else(|| io::Error::other(format!("{} is deaf", self.name)))?;
+        stdin.write_all(line.as_bytes()).await?;
+        stdin.write_all(b"\n").await?;
+        stdin.flush().await
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// CPU time of the process and of its children that are alive, threads that ended included.
+    pub(crate) fn cpu(&self) -> io::Result<Duration> {
+        let mut all = cpu_of(self.pid)?;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children", pid = self.pid))?;
+        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+            all += cpu_of(child)?;
+        }
+        Ok(all)
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line
+            .and_then(|line| line.split_whitespace().next())
+            .and_then(|size| size.parse().ok());
+        size.ok_or_else(|| io::Error::other("no VmRSS in /proc"))
+    }
+
+    /// Asks it to end, and makes it after a while.
+    pub(crate) async fn stop(mut self) -> io::Result<()> {
+        drop(self.stdin.take());
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+            && self.child.try_wait()?.is_none()
+        {
+            kill_process(pid, Signal::TERM)?;
+        }
+        if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+/// utime and stime of a process. They count in ticks, and what ended threads used is in them.
+fn cpu_of(pid: u32) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ticks = ticks(&stat).ok_or_else(|| io::Error::other("an unknown form of /proc/…/stat"))?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Ok(Duration::from_nanos(
+        ticks.saturating_mul(1_000_000_000 / per_second),
+    ))
+}
+
+fn ticks(stat: &str) -> Option<u64> {
+    // The name in parentheses may hold anything; what follows it is numbers.
+    let (_, numbers) = stat.rsplit_once(')')?;
+    let mut numbers = numbers.split_whitespace().skip(11);
+    let user: u64 = numbers.next()?.parse().ok()?;
+    let system: u64 = numbers.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+/// Tries until it works; the last failure when the time is up.
+pub(crate) async fn eventually<T, F>(
+    what: &str,
+    at_most: Duration,
+    mut attempt: impl FnMut() -> F,
+) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let deadline = Instant::now() + at_most;
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) if Instant::now() >= deadline => {
+                return Err(io::Error::other(format!(
+                    "{what}: not within {at_most:?}: {error}"
+                )));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_past_any_name() {
+        let stat = "42 (a (strange) name) S 1 42 42 0 -1 4194304 120 0 1 0 250 50 0 0 20 0 1 0 197373";
+        assert_eq!(ticks(stat), Some(300));
+        assert_eq!(ticks("nonsense"), None);
+    }
+}
