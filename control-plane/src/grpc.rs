@@ -13,3 +13,6 @@ pub mod server;
 pub mod snapshot_service;
 pub mod tls;
 pub mod usage_service;
+
+#[cfg(test)]
+mod tests;

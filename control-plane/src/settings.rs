@@ -111,6 +111,9 @@ pub struct PlaneSettings {
     /// How often commands that other replicas left for nodes are looked for
     #[arg(long, env = "SWITCHYARD_COMMAND_POLL", value_parser = duration, default_value = "250ms")]
     pub command_poll: Duration,
+    /// How long a command to nodes waits for their answers
+    #[arg(long, env = "SWITCHYARD_COMMAND_TIMEOUT", value_parser = duration, default_value = "10s")]
+    pub command_timeout: Duration,
     /// Bytes of resources in one message to a node
     #[arg(long, env = "SWITCHYARD_SNAPSHOT_CHUNK", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u64).range(1024..=3 * 1024 * 1024))]
     pub snapshot_chunk: u64,

@@ -21,8 +21,6 @@ use crate::{
     store::{StoreError, commands, nodes},
 };
 
-/// How long [`run`] waits for answers.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often [`run`] looks for answers that came through another replica.
 const ANSWER_POLL: Duration = Duration::from_millis(100);
 /// Commands on their way down one stream.
@@ -83,7 +81,7 @@ impl Connected {
     }
 }
 
-/// Has each of the nodes carry out the command, and waits for their answers up to [`ANSWER_TIMEOUT`].
+/// Has each of the nodes carry out the command, and waits for their answers for as long as the settings say.
 ///
 /// # Errors
 /// The mailbox can't be used. A node that does not answer is no error: see [`NoResult`].
@@ -132,7 +130,7 @@ async fn leave(app: &App, nodes: &[String], command: &command::Command) -> Resul
     for node_id in nodes {
         let id = CommandId::new(now);
         let command = Command { id: id.to_bytes().to_vec(), command: Some(command.clone()) };
-        let letter = commands::Letter { node_id: node_id.clone(), command, expires_at: now.plus(ANSWER_TIMEOUT) };
+        let letter = commands::Letter { node_id: node_id.clone(), command, expires_at: now.plus(app.settings.planes.command_timeout) };
         commands::insert(&mut tx, &letter).await?;
         sent.push((id, node_id.clone()));
     }
@@ -142,7 +140,7 @@ async fn leave(app: &App, nodes: &[String], command: &command::Command) -> Resul
 
 /// All answers, or those that came in time.
 async fn await_answers(app: &App, ids: &[CommandId]) -> Result<Vec<(CommandId, CommandResult)>, StoreError> {
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let deadline = Instant::now() + app.settings.planes.command_timeout;
     let mut signal = app.commands.subscribe();
     loop {
         signal.mark_unchanged();

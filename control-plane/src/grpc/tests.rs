@@ -1,0 +1,8 @@
+//! The planes' services through real clients: over TLS on loopback, and in-process on both databases.
+
+mod commands;
+mod databases;
+mod node;
+mod replica;
+mod snapshots;
+mod tls;
