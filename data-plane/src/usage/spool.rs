@@ -95,7 +95,7 @@ struct Spools {
 
 /// The spool that this process writes.
 #[derive(Debug)]
-struct Own {
+pub(crate) struct Own {
     spool: SpoolId,
     node_id: String,
     folder: PathBuf,
@@ -111,7 +111,7 @@ struct Own {
 
 /// A spool that was found.
 #[derive(Debug)]
-struct Found {
+pub(crate) struct Found {
     recovered: Recovered,
     acknowledged: watch::Sender<u64>,
 }

@@ -76,7 +76,10 @@ impl Reader {
 
     fn next_record(&mut self) -> io::Result<Record> {
         let sequence = self.last + 1;
-        let record = match sequence.checked_sub(self.files_end + 1) {
+        let record = match sequence
+            .checked_sub(self.files_end)
+            .and_then(|behind| behind.checked_sub(1))
+        {
             Some(after) => usize::try_from(after)
                 .ok()
                 .and_then(|after| self.after_files.get(after))
