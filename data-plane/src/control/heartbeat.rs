@@ -1,0 +1,125 @@
+//! Tells the control plane how the node is, every few seconds and at once when there is something to be written.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use proto::v1::{
+    AccountLive, HeartbeatRequest, HeartbeatResponse, NodeStatistics, StatusMark, status_mark::Kind,
+};
+use shared::clock::Millis;
+
+use super::{BUILD, Backoff, Link};
+use crate::live::{Mark, MarkKind};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bounds of the interval that the control plane asks for.
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(60);
+/// Refused payloads that are told of.
+const REFUSED_PAYLOADS: usize = 1_000;
+
+/// Beats until the tasks end.
+pub(super) async fn beat(link: Link) {
+    let stopping = link.tasks.stopping();
+    let mut ready = link.state.ready.subscribe();
+    let mut backoff = Backoff::new(rand::random());
+    loop {
+        let Some(beaten) = stopping.run_until_cancelled(beat_once(&link)).await else {
+            return;
+        };
+        let pause = match beaten {
+            Ok(answer) => {
+                backoff.worked();
+                Duration::from_millis(answer.interval_ms).clamp(SHORTEST, LONGEST)
+            }
+            Err(status) => {
+                let pause = backoff.failed();
+                tracing::warn!(error = status.message(), retry_in = ?pause, "the control plane took no heartbeat");
+                pause
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = link.status_writes.pushed() => {}
+            changed = ready.changed() => if changed.is_err() { return },
+            () = stopping.cancelled() => return,
+        }
+    }
+}
+
+async fn beat_once(link: &Link) -> Result<HeartbeatResponse, tonic::Status> {
+    let request = request(link);
+    let sent = request.status_writes.clone();
+    let mut client = link.control_plane.nodes();
+    let answer = tokio::time::timeout(TIMEOUT, client.heartbeat(request))
+        .await
+        .map_err(|_| tonic::Status::deadline_exceeded("no answer in time"))??
+        .into_inner();
+    link.status_writes.taken(&sent);
+    link.state
+        .live_nodes
+        .store(answer.live_nodes.max(1), Ordering::Relaxed);
+    Ok(answer)
+}
+
+fn request(link: &Link) -> HeartbeatRequest {
+    let mut report = link.configuration.report();
+    report.refused_payloads.truncate(REFUSED_PAYLOADS);
+    let statistics = NodeStatistics {
+        live_backend: link.live.backend().to_owned(),
+        live_degraded: link.live.degraded(),
+        ..link.serving.statistics()
+    };
+    HeartbeatRequest {
+        node_id: link.node_id.clone(),
+        build: BUILD.to_owned(),
+        revision: report.revision.map(crate::snapshot::Revision::to_message),
+        digest: report
+            .revision
+            .map(|_| report.digest.to_bytes().to_vec())
+            .unwrap_or_default(),
+        refused: report.refused,
+        wires: link.serving.wires().into_iter().map(Into::into).collect(),
+        account_types: link.serving.account_types().into_iter().map(Into::into).collect(),
+        statistics: Some(statistics),
+        accounts: accounts(link),
+        status_writes: link.status_writes.waiting(),
+        spool_depth: link.journal.depth(),
+        refused_payloads: report.refused_payloads,
+        ready: *link.state.ready.borrow(),
+    }
+}
+
+fn accounts(link: &Link) -> Vec<AccountLive> {
+    let now = link.clock.now();
+    let mut accounts = Vec::new();
+    link.live.states().for_each(|id, state| {
+        let live = AccountLive {
+            account_id: id.to_bytes().to_vec(),
+            in_flight: state.in_flight(),
+            marks: state.marks(now).into_iter().map(mark).collect(),
+        };
+        if live.in_flight > 0 || !live.marks.is_empty() {
+            accounts.push(live);
+        }
+    });
+    accounts
+}
+
+fn mark(mark: Mark) -> StatusMark {
+    let Mark {
+        kind,
+        until: Millis(until_ms),
+        reason,
+        model_family,
+    } = mark;
+    let kind = match kind {
+        MarkKind::RateLimited => Kind::RateLimited,
+        MarkKind::Overloaded => Kind::Overloaded,
+    };
+    StatusMark {
+        kind: kind.into(),
+        until_ms,
+        reason,
+        model_family,
+    }
+}

@@ -1,0 +1,292 @@
+//! A control plane that does what a test says, on the real services over a pipe.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use proto::v1::{
+    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, ReportRequest,
+    ReportResponse, Update, WatchRequest,
+    node_service_server::{NodeService, NodeServiceServer},
+    report_request,
+    snapshot_service_server::{SnapshotService, SnapshotServiceServer},
+    usage_service_server::{UsageService, UsageServiceServer},
+    watch_request,
+};
+use shared::tasks::Tasks;
+use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::control::ControlPlane;
+
+type Outgoing<T> = mpsc::Sender<Result<T, Status>>;
+
+/// Clones are the same one.
+#[derive(Clone)]
+pub(super) struct FakeControlPlane(Arc<Inner>);
+
+struct Inner {
+    tasks: Tasks,
+    /// Where pipes go while it is up.
+    door: Mutex<Option<mpsc::Sender<DuplexStream>>>,
+    /// Each joins a node's end to the server's.
+    cables: Mutex<Vec<JoinHandle<()>>>,
+    /// What a node that says hello is sent.
+    greeting: Mutex<Vec<Update>>,
+    watcher: Mutex<Option<Outgoing<Update>>>,
+    commander: Mutex<Option<Outgoing<Command>>>,
+    heard: Mutex<Heard>,
+    /// Records of a stream that are taken before the stream is broken.
+    records_per_stream: AtomicU64,
+    heartbeat_interval_ms: AtomicU64,
+}
+
+/// All that nodes have said.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) hellos: Vec<Hello>,
+    pub(super) answers: Vec<watch_request::Message>,
+    pub(super) heartbeats: Vec<HeartbeatRequest>,
+    pub(super) refuse_heartbeats: bool,
+    pub(super) results: Vec<CommandResult>,
+    /// By spool; in the order of arrival.
+    pub(super) ledger: HashMap<Vec<u8>, Vec<Record>>,
+    pub(super) report_streams: usize,
+}
+
+impl FakeControlPlane {
+    pub(super) fn new(tasks: &Tasks) -> Self {
+        let this = Self(Arc::new(Inner {
+            tasks: tasks.clone(),
+            door: Mutex::default(),
+            cables: Mutex::default(),
+            greeting: Mutex::default(),
+            watcher: Mutex::default(),
+            commander: Mutex::default(),
+            heard: Mutex::default(),
+            records_per_stream: AtomicU64::new(u64::MAX),
+            heartbeat_interval_ms: AtomicU64::new(60_000),
+        }));
+        this.come_up();
+        this
+    }
+
+    pub(super) fn come_up(&self) {
+        let (pipes, incoming) = mpsc::channel::<DuplexStream>(8);
+        let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(incoming), Ok::<_, io::Error>);
+        let server = tonic::transport::Server::builder()
+            .add_service(SnapshotServiceServer::new(self.clone()))
+            .add_service(NodeServiceServer::new(self.clone()))
+            .add_service(UsageServiceServer::new(self.clone()))
+            .serve_with_incoming(incoming);
+        self.0.tasks.spawn(async move {
+            _ = server.await;
+        });
+        *self.0.door.lock() = Some(pipes);
+    }
+
+    /// Breaks all connections and takes no new ones.
+    pub(super) async fn go_down(&self) {
+        self.0.door.lock().take();
+        self.0.watcher.lock().take();
+        self.0.commander.lock().take();
+        let cables = std::mem::take(&mut *self.0.cables.lock());
+        for cable in cables {
+            cable.abort();
+            _ = cable.await;
+        }
+    }
+
+    pub(super) fn transport(&self) -> ControlPlane {
+        let this = self.clone();
+        ControlPlane::in_process(move || {
+            let (this, door) = (this.clone(), this.0.door.lock().clone());
+            async move {
+                let pipes = door.ok_or(io::ErrorKind::ConnectionRefused)?;
+                let (near, mut middle) = tokio::io::duplex(64 * 1024);
+                let (mut other_middle, far) = tokio::io::duplex(64 * 1024);
+                pipes
+                    .send(far)
+                    .await
+                    .map_err(|_| io::ErrorKind::ConnectionRefused)?;
+                let cable = this.0.tasks.spawn(async move {
+                    _ = tokio::io::copy_bidirectional(&mut middle, &mut other_middle).await;
+                });
+                this.0.cables.lock().push(cable);
+                Ok(near)
+            }
+        })
+    }
+
+    /// What a node that says hello is sent from now on.
+    pub(super) fn greet_with(&self, updates: Vec<Update>) {
+        *self.0.greeting.lock() = updates;
+    }
+
+    /// Sends to the node that watches.
+    pub(super) async fn publish(&self, update: Update) {
+        let watcher = self.0.watcher.lock().clone();
+        watcher
+            .expect("a node watches")
+            .send(Ok(update))
+            .await
+            .expect("the stream is open");
+    }
+
+    pub(super) async fn command(&self, command: Command) {
+        let commander = self.0.commander.lock().clone();
+        commander
+            .expect("a node takes commands")
+            .send(Ok(command))
+            .await
+            .expect("the stream is open");
+    }
+
+    pub(super) fn takes_commands(&self) -> bool {
+        self.0.commander.lock().is_some()
+    }
+
+    pub(super) fn heard<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
+        look(&mut self.0.heard.lock())
+    }
+
+    pub(super) fn break_reports_after(&self, records: u64) {
+        self.0.records_per_stream.store(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn ask_for_heartbeats_every(&self, interval_ms: u64) {
+        self.0.heartbeat_interval_ms.store(interval_ms, Ordering::Relaxed);
+    }
+
+    async fn report_stream(
+        self,
+        mut incoming: Streaming<ReportRequest>,
+        outgoing: Outgoing<ReportResponse>,
+    ) -> Result<(), Status> {
+        let Some(report_request::Message::Hello(hello)) =
+            incoming.message().await?.and_then(|first| first.message)
+        else {
+            return Err(Status::invalid_argument("no hello"));
+        };
+        let spool = hello.spool_id;
+        let mut left = self.0.records_per_stream.load(Ordering::Relaxed);
+        self.heard(|heard| heard.report_streams += 1);
+        loop {
+            let acknowledged = self.heard(|heard| {
+                heard
+                    .ledger
+                    .get(&spool)
+                    .and_then(|of| of.last())
+                    .map_or(0, |last| last.sequence)
+            });
+            _ = outgoing.send(Ok(ReportResponse { acknowledged })).await;
+            let Some(request) = incoming.message().await? else {
+                return Ok(());
+            };
+            let Some(report_request::Message::Batch(batch)) = request.message else {
+                return Err(Status::invalid_argument("no batch"));
+            };
+            for record in batch.records {
+                if left == 0 {
+                    return Err(Status::unavailable("broken by the test"));
+                }
+                left -= 1;
+                self.heard(|heard| heard.ledger.entry(spool.clone()).or_default().push(record));
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl SnapshotService for FakeControlPlane {
+    type WatchStream = ReceiverStream<Result<Update, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let (outgoing, updates) = mpsc::channel(64);
+        let (this, mut incoming) = (self.clone(), request.into_inner());
+        self.0.tasks.spawn(async move {
+            while let Ok(Some(request)) = incoming.message().await {
+                match request.message {
+                    Some(watch_request::Message::Hello(hello)) => {
+                        let greeting = this.0.greeting.lock().clone();
+                        for update in greeting {
+                            _ = outgoing.send(Ok(update)).await;
+                        }
+                        *this.0.watcher.lock() = Some(outgoing.clone());
+                        this.heard(|heard| heard.hellos.push(hello));
+                    }
+                    Some(answer) => this.heard(|heard| heard.answers.push(answer)),
+                    None => {}
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(updates)))
+    }
+}
+
+#[tonic::async_trait]
+impl NodeService for FakeControlPlane {
+    type CommandsStream = ReceiverStream<Result<Command, Status>>;
+
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> Result<Response<HeartbeatResponse>, Status> {
+        let refuse = self.heard(|heard| {
+            heard.heartbeats.push(request.into_inner());
+            heard.refuse_heartbeats
+        });
+        if refuse {
+            return Err(Status::unavailable("refused by the test"));
+        }
+        let interval_ms = self.0.heartbeat_interval_ms.load(Ordering::Relaxed);
+        Ok(Response::new(HeartbeatResponse {
+            live_nodes: 3,
+            interval_ms,
+        }))
+    }
+
+    async fn commands(
+        &self,
+        request: Request<Streaming<CommandResult>>,
+    ) -> Result<Response<Self::CommandsStream>, Status> {
+        let (outgoing, commands) = mpsc::channel(16);
+        let (this, mut incoming) = (self.clone(), request.into_inner());
+        *self.0.commander.lock() = Some(outgoing);
+        self.0.tasks.spawn(async move {
+            while let Ok(Some(result)) = incoming.message().await {
+                this.heard(|heard| heard.results.push(result));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(commands)))
+    }
+}
+
+#[tonic::async_trait]
+impl UsageService for FakeControlPlane {
+    type ReportStream = ReceiverStream<Result<ReportResponse, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<ReportRequest>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let (outgoing, answers) = mpsc::channel(16);
+        let (this, incoming) = (self.clone(), request.into_inner());
+        self.0.tasks.spawn(async move {
+            if let Err(status) = this.report_stream(incoming, outgoing.clone()).await {
+                _ = outgoing.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
