@@ -5,15 +5,18 @@
 
 mod account_state;
 mod memory;
+mod redis;
 
 pub use account_state::{AccountState, AccountStates, InFlight, Mark, MarkKind};
 pub use memory::MemoryLive;
+pub use redis::{RedisError, RedisLive, RedisSettings};
 
-use shared::{clock::Clock, id::AccountId};
+use shared::{clock::Clock, id::AccountId, tasks::Tasks};
 
 #[derive(Debug)]
 pub enum Live {
     Memory(MemoryLive),
+    Redis(RedisLive),
 }
 
 impl Live {
@@ -23,10 +26,28 @@ impl Live {
         Self::Memory(MemoryLive::new(clock))
     }
 
+    /// The live state of nodes that share a Redis. One that can't be reached is no error: see [`Self::degraded`].
+    ///
+    /// # Errors
+    /// The URL can't be read.
+    pub fn redis(settings: &RedisSettings, clock: Clock, tasks: &Tasks) -> Result<Self, RedisError> {
+        RedisLive::start(settings, clock, tasks).map(Self::Redis)
+    }
+
+    /// `memory` or `redis`.
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::Redis(_) => "redis",
+        }
+    }
+
     /// Puts a mark on the account, here at once and on the other nodes soon.
     pub async fn mark(&self, account: AccountId, mark: Mark) {
         match self {
             Self::Memory(live) => live.mark(account, mark),
+            Self::Redis(live) => live.mark(account, mark),
         }
     }
 
@@ -34,6 +55,7 @@ impl Live {
     pub async fn clear(&self, account: AccountId) {
         match self {
             Self::Memory(live) => live.clear(account),
+            Self::Redis(live) => live.clear(account),
         }
     }
 
@@ -41,21 +63,24 @@ impl Live {
     pub fn read_again(&self) {
         match self {
             Self::Memory(_) => {}
+            Self::Redis(live) => live.read_again(),
         }
     }
 
     #[must_use]
-    pub const fn states(&self) -> &AccountStates {
+    pub fn states(&self) -> &AccountStates {
         match self {
             Self::Memory(live) => live.states(),
+            Self::Redis(live) => live.states(),
         }
     }
 
     /// Whether marks stay on this node because the shared state is out of reach.
     #[must_use]
-    pub const fn degraded(&self) -> bool {
+    pub fn degraded(&self) -> bool {
         match self {
             Self::Memory(_) => false,
+            Self::Redis(live) => live.degraded(),
         }
     }
 }
