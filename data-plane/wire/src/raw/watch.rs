@@ -2,7 +2,7 @@
 //!
 //! Bytes go out as they came in, frame by frame: an unfinished frame waits for its end (its reader could not use it
 //! either), so that the stream can be ended legally wherever it breaks. What is taken out is stated in
-//! [`StreamEdits`].
+//! [`StreamEdits`] and [`StreamWatch::end`].
 
 use std::ops::Range;
 
@@ -163,36 +163,43 @@ impl StreamWatch {
         self.seen()
     }
 
-    /// The upstream has ended in good order. A last frame that lacks only its blank line is taken as whole; anything
-    /// else that is left stays behind until [`StreamWatch::release`].
+    /// The upstream has ended, and the connection was in order.
+    ///
+    /// A last frame that lacks only its blank line is taken as whole. Any other unfinished frame is a failure ahead of
+    /// content; behind it, it goes out if the answer was complete, and is forgotten if not: the stream is then to be
+    /// ended by [`StreamWatch::close`].
     pub fn end(&mut self, out: &mut Chunks) -> Seen {
         self.release(out);
         let Some(frame) = self.splitter.rest() else {
             return self.seen();
         };
-        let bytes = frame.part.bytes;
+        let before_content = !self.notes.seen.content;
         let verdict = self.reader.read(&frame, &mut self.notes, true);
+        let bytes = Bytes::copy_from_slice(frame.part.bytes);
+        self.splitter.clear();
+        let complete = self.notes.seen.end || self.notes.seen.stopped;
         match verdict {
-            Verdict::Pass => out.push(Bytes::copy_from_slice(bytes)),
-            Verdict::Cut(range) => push_without(out, &Bytes::copy_from_slice(bytes), range),
-            Verdict::Drop => {}
-            Verdict::Failed(cause) => {
-                let kept = Bytes::copy_from_slice(bytes);
-                let before_content = !self.notes.seen.content;
-                self.kept = Some((kept, Bytes::new()));
-                self.splitter.clear();
-                if before_content || matches!(cause, FailureCause::Reported(_)) {
-                    self.fail(before_content, cause);
-                }
+            Verdict::Drop => return self.seen(),
+            Verdict::Failed(cause) if before_content && self.failure.is_none() => {
+                self.fail(true, cause);
+                self.kept = Some((bytes, Bytes::new()));
                 return self.seen();
             }
+            Verdict::Failed(FailureCause::Malformed(_)) if !before_content && !complete => {
+                return self.seen();
+            }
+            Verdict::Failed(cause @ FailureCause::Reported(_)) => {
+                self.fail(before_content, cause);
+                out.push(bytes);
+            }
+            Verdict::Pass | Verdict::Failed(_) => out.push(bytes),
+            Verdict::Cut(range) => push_without(out, &bytes, range),
         }
-        self.splitter.clear();
         self.inside_frame = true;
         self.seen()
     }
 
-    /// Lets out what a failure or the end kept behind.
+    /// Lets out what a failure kept behind.
     pub fn release(&mut self, out: &mut Chunks) {
         if let Some((frame, rest)) = self.kept.take() {
             out.push(frame);
@@ -456,6 +463,29 @@ mod tests {
         assert!(unended.end(&mut out).content);
         assert_eq!(out.concat(), CONTENT.trim_end().as_bytes());
         assert_eq!(unended.close(&broken_off()), parted);
+    }
+
+    #[test]
+    fn an_unfinished_frame_at_the_end_goes_out_only_where_nothing_has_to_follow() {
+        let end = |stream: &str| {
+            let mut watch = messages();
+            let mut out = Chunks::new();
+            out.push(feed(&mut watch, stream).into());
+            watch.end(&mut out);
+            (String::from_utf8(out.concat()).unwrap(), watch.seen().failed)
+        };
+        let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        assert_eq!(
+            end(&format!("{CONTENT}event: ping\ndata: {{\"ty")),
+            (CONTENT.to_owned(), false)
+        );
+        assert_eq!(
+            end(&format!("{CONTENT}{stop}<html>")),
+            (format!("{CONTENT}{stop}<html>"), false)
+        );
+        assert_eq!(end(&format!("{PING}<html>")), (PING.to_owned(), true));
+        let error = format!("{CONTENT}{}", ERROR.trim_end());
+        assert_eq!(end(&error), (error.clone(), true));
     }
 
     #[test]

@@ -107,7 +107,7 @@ proptest! {
         places in prop::collection::vec(any::<usize>(), 0..20),
     ) {
         let whole = run(watch(wire, PLAIN), [stream.as_slice()]);
-        prop_assert_eq!(&whole.output, &stream);
+        prop_assert!(whole.passed(&stream));
         let cut = run(watch(wire, PLAIN), cut_at(&stream, &places));
         prop_assert_eq!(whole, cut);
     }
@@ -131,7 +131,7 @@ proptest! {
     ) {
         let whole = run(watch(wire, edits), [stream.as_slice()]);
         if edits == PLAIN || wire == Wire::Messages {
-            prop_assert_eq!(&whole.output, &stream);
+            prop_assert!(whole.passed(&stream));
         }
         let cut = run(watch(wire, edits), cut_at(&stream, &places));
         prop_assert_eq!(whole, cut);
@@ -146,7 +146,7 @@ proptest! {
     ) {
         let narrow = || StreamWatch::with_frame_max(wire, PLAIN, frame_max).unwrap();
         let whole = run(narrow(), [stream.as_slice()]);
-        prop_assert_eq!(&whole.output, &stream);
+        prop_assert!(whole.passed(&stream));
         let cut = run(narrow(), cut_at(&stream, &places));
         prop_assert_eq!(whole, cut);
     }

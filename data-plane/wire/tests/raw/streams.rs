@@ -4,6 +4,7 @@ use bytes::Bytes;
 use shared::usage::Usage;
 use shared::wire::Wire;
 use wire::raw::watch::{Chunks, Seen, StreamEdits, StreamFailure, StreamWatch};
+use wire::sse::FrameSplitter;
 
 pub(crate) const PLAIN: StreamEdits = StreamEdits { hide_usage: false };
 pub(crate) const HIDDEN: StreamEdits = StreamEdits { hide_usage: true };
@@ -21,6 +22,22 @@ pub(crate) struct Outcome {
 
 pub(crate) fn watch(wire: Wire, edits: StreamEdits) -> StreamWatch {
     StreamWatch::new(wire, edits).expect("chat and messages can be watched")
+}
+
+impl Outcome {
+    /// Whether all went out as it came in, save an unfinished last frame of an answer that is not complete.
+    pub(crate) fn passed(&self, stream: &[u8]) -> bool {
+        let complete = !self.seen.content || self.seen.end || self.seen.stopped;
+        self.output == stream || (!complete && self.output == stream[..stream.len() - unfinished(stream)])
+    }
+}
+
+/// How many bytes there are behind the last whole frame.
+fn unfinished(stream: &[u8]) -> usize {
+    let mut splitter = FrameSplitter::default();
+    let mut at = 0;
+    while splitter.next(stream, &mut at).is_some() {}
+    splitter.rest().map_or(0, |frame| frame.part.bytes.len())
 }
 
 /// Feeds the chunks, ends the stream and lets out what was kept.
