@@ -55,7 +55,7 @@ use crate::{app::App, domain::role::Role};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Anyone, without a token.
     Public,
@@ -181,8 +181,8 @@ fn api() -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let (router, _) = api().split_for_parts();
     router
-        .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(app.clone(), auth_layer::authorize))
+        .method_not_allowed_fallback(wrong_method)
         .route("/api/{*rest}", any(unknown))
         .layer(DefaultBodyLimit::max(extract::MAX_BODY_BYTES))
         .layer(from_fn(time_out))

@@ -51,9 +51,10 @@ impl Counter {
     }
 
     fn wait_after(self, failures: i64) -> Duration {
-        let Ok(beyond) = u32::try_from(failures - self.free_failures()) else {
+        if failures < self.free_failures() {
             return Duration::ZERO;
-        };
+        }
+        let beyond = u32::try_from(failures - self.free_failures()).unwrap_or(u32::MAX);
         FIRST_WAIT
             .saturating_mul(2_u32.saturating_pow(beyond.min(20)))
             .min(self.longest_wait())
