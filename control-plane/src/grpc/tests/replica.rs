@@ -59,7 +59,9 @@ impl Replica {
             let connector = connector.clone();
             async move { connector.connect().await.map(TokioIo::new) }
         });
-        Endpoint::from_static("http://in-process").connect_with_connector(connect).await.unwrap()
+        // The least there is, so that a node which does not read is felt soon.
+        let endpoint = Endpoint::from_static("http://in-process").initial_stream_window_size(65_535);
+        endpoint.connect_with_connector(connect).await.unwrap()
     }
 
     pub(super) async fn stop(self) {
