@@ -64,3 +64,15 @@ pub(crate) fn object(fields: &[(String, String, String, String)]) -> String {
         .collect();
     format!("{{{}}}", fields.join(","))
 }
+
+/// Whether `edited` is `original` with one piece of text put in somewhere.
+pub(crate) fn is_insertion(edited: &str, original: &str) -> bool {
+    let (edited, original) = (edited.as_bytes(), original.as_bytes());
+    let alike = edited
+        .iter()
+        .zip(original)
+        .take_while(|(edited, original)| edited == original)
+        .count();
+    let behind = original.len() - alike;
+    edited.len() > original.len() && edited[edited.len() - behind..] == original[alike..]
+}

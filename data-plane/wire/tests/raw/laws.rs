@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde_json::Value;
 use shared::wire::Wire;
 use wire::error::{ErrorKind, WireError};
 use wire::raw::watch::{Chunks, StreamEdits, StreamWatch};
 use wire::sse::{FrameSplitter, Piece};
 
 use crate::golden::{Case, cases};
+use crate::json::{self, is_insertion};
 use crate::streams::{HIDDEN, PLAIN, cut_at, run, watch};
 
 fn any_case() -> impl Strategy<Value = Case> {
@@ -85,6 +87,11 @@ fn mutated() -> impl Strategy<Value = (Wire, Vec<u8>)> {
     })
 }
 
+/// White space that would end a line of the stream becomes white space that does not.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -149,6 +156,33 @@ proptest! {
         prop_assert!(whole.passed(&stream));
         let cut = run(narrow(), cut_at(&stream, &places));
         prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn hiding_a_null_usage_takes_out_that_field_and_nothing_else(
+        fields in prop::collection::vec((json::string(), json::blank(), json::value(), json::blank()), 0..5),
+        place in any::<prop::sample::Index>(),
+        blanks in (json::blank(), json::blank()),
+        line_end in any_line_end(),
+    ) {
+        let known = ["usage", "choices", "error"];
+        let mut fields: Vec<_> = fields
+            .into_iter()
+            .map(|(key, ahead, value, behind)| (key, one_line(&ahead), one_line(&value), one_line(&behind)))
+            .filter(|(key, ..)| !known.contains(&serde_json::from_str::<String>(key).unwrap().as_str()))
+            .collect();
+        let usage = ("\"usage\"".to_owned(), one_line(&blanks.0), "null".to_owned(), one_line(&blanks.1));
+        fields.insert(place.index(fields.len() + 1), usage);
+        let data = json::object(&fields);
+        let outcome = run(watch(Wire::Chat, HIDDEN), [format!("data: {data}{line_end}{line_end}").as_bytes()]);
+
+        let output = String::from_utf8(outcome.output).unwrap();
+        let frame = output.strip_prefix("data: ").and_then(|rest| rest.strip_suffix(&line_end.repeat(2)));
+        let frame = frame.expect("the frame around the data stays");
+        let mut expected: Value = serde_json::from_str(&data).unwrap();
+        expected.as_object_mut().unwrap().remove("usage");
+        prop_assert_eq!(serde_json::from_str::<Value>(frame).unwrap(), expected);
+        prop_assert!(is_insertion(&data, frame), "{} became {}", data, frame);
     }
 
     #[test]

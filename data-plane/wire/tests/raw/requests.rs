@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::{Value, json};
+use serde_json::{Value, json as tree};
 use wire::raw::splice::Splices;
 use wire::raw::view;
 
-use crate::json;
+use crate::json::{self, is_insertion};
 
 /// Fields as written: key token, white space, value token, white space.
 type Fields = Vec<(String, String, String, String)>;
@@ -95,18 +95,6 @@ fn parsed(body: &[u8]) -> Value {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap()
 }
 
-/// Whether `edited` is `original` with one piece of text put in somewhere.
-fn is_insertion(edited: &str, original: &str) -> bool {
-    let (edited, original) = (edited.as_bytes(), original.as_bytes());
-    let alike = edited
-        .iter()
-        .zip(original)
-        .take_while(|(edited, original)| edited == original)
-        .count();
-    let behind = original.len() - alike;
-    edited.len() > original.len() && edited[edited.len() - behind..] == original[alike..]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -129,11 +117,11 @@ proptest! {
         view.replace_model(&mut splices, &name);
         let edited = splices.apply(Bytes::from(request.body.clone()));
         let mut expected = parsed(request.body.as_bytes());
-        expected["model"] = json!(name);
+        expected["model"] = tree!(name);
         prop_assert_eq!(parsed(&edited), expected);
 
         // All bytes ahead of the token and behind it are as they were.
-        let token = if name == model { request.model.clone() } else { json!(name).to_string() };
+        let token = if name == model { request.model.clone() } else { tree!(name).to_string() };
         let edited = std::str::from_utf8(&edited).unwrap();
         let places = request.body.char_indices().map(|(at, _)| request.body.split_at(at));
         let found = places.filter_map(|(ahead, rest)| Some((ahead, rest.strip_prefix(&request.model)?)))
@@ -149,9 +137,9 @@ proptest! {
         let edited = splices.apply(Bytes::from(request.body.clone()));
         let mut expected = parsed(request.body.as_bytes());
         if expected["stream_options"].is_null() {
-            expected["stream_options"] = json!({});
+            expected["stream_options"] = tree!({});
         }
-        expected["stream_options"]["include_usage"] = json!(true);
+        expected["stream_options"]["include_usage"] = tree!(true);
         prop_assert_eq!(parsed(&edited), expected);
 
         let edited = std::str::from_utf8(&edited).unwrap();
@@ -172,8 +160,8 @@ proptest! {
         view.ask_for_usage(&mut splices);
         view.replace_model(&mut splices, "gpt-\"5\"");
         let edited = parsed(&splices.apply(Bytes::from(request.body)));
-        prop_assert_eq!(&edited["model"], &json!("gpt-\"5\""));
-        prop_assert_eq!(&edited["stream_options"]["include_usage"], &json!(true));
+        prop_assert_eq!(&edited["model"], &tree!("gpt-\"5\""));
+        prop_assert_eq!(&edited["stream_options"]["include_usage"], &tree!(true));
     }
 
     #[test]
