@@ -1,8 +1,9 @@
-//! The suite that the store's foundation and configuration pass on both databases.
+//! The suite that the store's foundation, configuration and identity pass on both databases.
 
 mod concurrency;
 mod configuration;
 mod foundation;
+mod identity;
 mod samples;
 
 use super::test_support::{self, Database};
@@ -32,6 +33,7 @@ async fn all(database: &Database) {
     concurrency::versions_are_distinct_gap_free_and_in_commit_order(database).await;
     concurrency::of_two_updates_of_one_revision_one_is_stale(database).await;
     concurrency::groups_and_accounts_never_deadlock(database).await;
+    identity::all(database).await;
     // Last: it makes versions of before incomparable.
     foundation::an_adopted_epoch_is_new_and_says_so(database).await;
 }

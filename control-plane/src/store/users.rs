@@ -121,7 +121,8 @@ pub async fn get_latest(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreEr
 /// What the database says.
 pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<User>, StoreError> {
     let row = fetch_optional!(tx, Row, select!("WHERE name = ?"), name)?;
-    row.map(User::try_from).transpose()
+    // MySQL takes blanks at the end for nothing; attempts are counted by the name as it was given.
+    row.filter(|row| row.name == name).map(User::try_from).transpose()
 }
 
 /// By rising id; those after `after` only.
