@@ -1,1 +1,233 @@
-//! Puts a process together, and takes it apart in order.
+//! Puts a node together, and takes it apart in order.
+
+mod gauges;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
+use shared::{account, clock::Clock, tasks::Tasks, wire};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    control::{ControlPlane, Link, LinkState, Serving, StatusWrites},
+    ingress::{self, Proxy, ProxyParts},
+    live::{Live, RedisError, RedisSettings},
+    metrics::Metrics,
+    provider::upstream::OutboundError,
+    settings::NodeSettings,
+    snapshot::{Account, Configuration, ConfigurationParts, SealKey},
+    usage::{Journal, SpoolError},
+};
+
+/// What runs beside requests has this long to end.
+const ENDING_TIME: Duration = Duration::from_secs(10);
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct NodeParts {
+    pub node_id: String,
+    pub data_dir: PathBuf,
+    /// Where clients come in.
+    pub listener: TcpListener,
+    pub control_plane: ControlPlane,
+    /// `None`: the node is alone, and its live state in memory.
+    pub redis: Option<RedisSettings>,
+    /// `None`: no copy of the configuration is kept on disk.
+    pub seal_key: Option<SealKey>,
+    pub settings: NodeSettings,
+    pub clock: Clock,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the usage records' folder can't be used: {0}")]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    #[error("the HTTP client for upstreams can't be set up: {0}")]
+    Outbound(#[from] OutboundError),
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] std::io::Error),
+    #[error("reading the data folder failed: {0}")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+/// A node that serves. Dropping it stops nothing; see [`Self::shutdown`].
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients are served.
+    pub address: SocketAddr,
+    link: Link,
+    settings: NodeSettings,
+    /// Of requests.
+    serving: Tasks,
+    /// Of everything else; it outlives the requests.
+    beside: Tasks,
+    accepting: JoinHandle<()>,
+}
+
+/// Starts a node. It serves at once from its local copy where there is one, and else once the control plane has told
+/// it what is configured. Call from within a runtime.
+///
+/// # Errors
+/// See [`StartError`]. A control plane or a Redis that is away is no error.
+pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
+    let address = parts.listener.local_addr()?;
+    let (serving, beside) = (Tasks::new(), Tasks::new());
+    let clock = parts.clock;
+    let live = Arc::new(match &parts.redis {
+        None => Live::memory(clock.clone()),
+        Some(redis) => Live::redis(redis, clock.clone(), &beside)?,
+    });
+    let folder = Folder {
+        data_dir: parts.data_dir,
+        node_id: parts.node_id.clone(),
+        seal_key: parts.seal_key,
+    };
+    let (journal, configuration) = folder
+        .open(&parts.settings, Arc::clone(&live), &clock, &beside)
+        .await?;
+    let metrics = Arc::new(Metrics::new());
+    let status_writes = StatusWrites::default();
+    let proxy = Proxy::new(ProxyParts {
+        snapshot: configuration.handle(),
+        live: Arc::clone(&live),
+        journal: journal.clone(),
+        status_writes: status_writes.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+        tasks: serving.clone(),
+        outbound: parts.settings.outbound(),
+    })?;
+    let link = Link {
+        control_plane: parts.control_plane,
+        node_id: parts.node_id,
+        configuration,
+        live,
+        journal,
+        status_writes,
+        serving: Arc::new(Clients(Arc::clone(&proxy))),
+        state: Arc::new(LinkState::new()),
+        clock,
+        tasks: beside.clone(),
+    };
+    metrics.register(Box::new(gauges::Gauges::new(&link)));
+    link.start();
+    let grace = parts.settings.grace();
+    let accepting = beside.spawn(ingress::serve(proxy, parts.listener, serving.clone(), grace));
+    tracing::info!(%address, node = link.node_id, "serving clients");
+    Ok(Running {
+        address,
+        link,
+        settings: parts.settings,
+        serving,
+        beside,
+        accepting,
+    })
+}
+
+/// What needs the node's folder.
+struct Folder {
+    data_dir: PathBuf,
+    node_id: String,
+    seal_key: Option<SealKey>,
+}
+
+impl Folder {
+    async fn open(
+        self,
+        settings: &NodeSettings,
+        live: Arc<Live>,
+        clock: &Clock,
+        tasks: &Tasks,
+    ) -> Result<(Journal, Configuration), StartError> {
+        let (spool, limits) = (settings.spool(), settings.limits());
+        let (clock, beside) = (clock.clone(), tasks.clone());
+        let opened = tasks.spawn_blocking(move || {
+            // First, as it takes the folder for this process.
+            let journal = Journal::create(&self.data_dir, &self.node_id, spool, &clock, &beside)?;
+            let parts = ConfigurationParts {
+                folder: &self.data_dir,
+                seal_key: self.seal_key,
+                live,
+                limits,
+                clock: clock.clone(),
+            };
+            Ok((journal, Configuration::restore(parts)))
+        });
+        opened.await?
+    }
+}
+
+impl Running {
+    /// Readiness goes off and no new request is taken; running ones end by themselves within the grace, and are ended
+    /// after it; the last usage records are delivered, or stay on disk; the configuration's copy is written.
+    /// False: something did not end in time.
+    pub async fn shutdown(self) -> bool {
+        self.link.state.leave();
+        self.serving.stop();
+        let accepted = self.accepting.await.is_ok();
+        let served = self.serving.shutdown(ENDING_TIME).await;
+        let journal = self.link.journal.clone();
+        let synced = self.beside.spawn_blocking(move || journal.sync()).await.is_ok();
+        let delivered = tokio::time::timeout(self.settings.report_grace, self.link.journal.delivered()).await;
+        if delivered.is_err() {
+            let left = self.link.journal.depth();
+            tracing::warn!(
+                left,
+                "usage records stay on disk until this node starts again or is drained"
+            );
+        }
+        self.link.configuration.write_copy(&self.beside).await;
+        let ended = self.beside.shutdown(ENDING_TIME).await;
+        accepted && served && synced && ended
+    }
+}
+
+/// The proxy as the control plane's loops see it.
+struct Clients(Arc<Proxy>);
+
+impl Serving for Clients {
+    fn statistics(&self) -> NodeStatistics {
+        self.0.statistics()
+    }
+
+    fn wires(&self) -> Vec<Wire> {
+        self.0.served_wires().into_iter().map(wire_message).collect()
+    }
+
+    fn account_types(&self) -> Vec<AccountType> {
+        self.0.served_types().into_iter().map(type_message).collect()
+    }
+
+    fn test(&self, account: Arc<Account>, model: Option<String>) -> BoxFuture<'static, TestAccountResult> {
+        let tester = self.0.tester();
+        Box::pin(async move { tester.test(&account, model.as_deref()).await })
+    }
+}
+
+const fn wire_message(wire: wire::Wire) -> Wire {
+    match wire {
+        wire::Wire::Chat => Wire::Chat,
+        wire::Wire::Responses => Wire::Responses,
+        wire::Wire::Messages => Wire::Messages,
+        wire::Wire::Gemini => Wire::Gemini,
+    }
+}
+
+const fn type_message(kind: account::AccountType) -> AccountType {
+    match kind {
+        account::AccountType::ClaudeOfficial => AccountType::ClaudeOfficial,
+        account::AccountType::ClaudeConsole => AccountType::ClaudeConsole,
+        account::AccountType::Bedrock => AccountType::Bedrock,
+        account::AccountType::Ccr => AccountType::Ccr,
+        account::AccountType::Openai => AccountType::Openai,
+        account::AccountType::OpenaiResponses => AccountType::OpenaiResponses,
+        account::AccountType::AzureOpenai => AccountType::AzureOpenai,
+        account::AccountType::Gemini => AccountType::Gemini,
+        account::AccountType::GeminiApi => AccountType::GeminiApi,
+        account::AccountType::Droid => AccountType::Droid,
+    }
+}

@@ -1,1 +1,388 @@
-//! What an operator sets for a node.
+//! Settings of `switchyard-data`.
+//!
+//! Grouped by what they are about, so that another program (standalone) can take [`NodeSettings`] as it is.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use shared::{secret::Secret, telemetry::LogSettings};
+
+use crate::{
+    control::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError},
+    live::RedisSettings,
+    provider::OutboundSettings,
+    snapshot::{InvalidSealKey, Limits, SealKey},
+    usage::SpoolSettings,
+};
+
+/// Bytes of a node's name at most.
+const NODE_ID_MAX: usize = 128;
+/// Added to the longest stream to give the default grace.
+const GRACE_MARGIN: Duration = Duration::from_secs(60);
+
+/// The data plane of Switchyard: takes clients' requests to upstream accounts, as the control plane says.
+#[derive(Debug, Parser)]
+#[command(name = "switchyard-data", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve clients
+    Serve(Box<ServeArguments>),
+    /// Deliver the usage records of a node that is no more, from its data folder, and end
+    Drain(DrainArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Where clients are served, with health and metrics
+    #[arg(long, env = "SWITCHYARD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The folder that belongs to this node: usage records that are not delivered, and the configuration's copy
+    #[arg(long, env = "SWITCHYARD_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// The node's name, its own among all nodes [default: the host's name]
+    #[arg(long, env = "SWITCHYARD_NODE_ID", value_parser = node_id)]
+    pub node_id: Option<String>,
+    #[command(flatten)]
+    pub control: ControlArguments,
+    /// The Redis through which nodes share what they learn of accounts: redis://, rediss://, redis-cluster:// or
+    /// redis-sentinel://. Without it each node learns for itself
+    #[arg(long, env = "SWITCHYARD_REDIS_URL", value_parser = secret, hide_env_values = true)]
+    pub redis_url: Option<Secret>,
+    /// Redis is taken for absent when an answer takes longer
+    #[arg(long, env = "SWITCHYARD_REDIS_TIMEOUT", value_parser = duration, default_value = "500ms")]
+    pub redis_timeout: Duration,
+    /// What seals the configuration's copy on disk: the base64 of 32 random bytes, this node's own. Without it the
+    /// copy is not written, and the node can't start while the control plane is away
+    #[arg(long, env = "SWITCHYARD_NODE_SEAL_KEY", value_parser = secret, hide_env_values = true)]
+    pub node_seal_key: Option<Secret>,
+    #[command(flatten)]
+    pub node: NodeSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Debug, Args)]
+pub struct DrainArguments {
+    /// The data folder of the node that is no more
+    #[arg(long, env = "SWITCHYARD_DATA_DIR")]
+    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub control: ControlArguments,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// The way to the control plane.
+#[derive(Debug, Clone, Args)]
+pub struct ControlArguments {
+    /// Where the control plane listens for nodes: https://host:port
+    #[arg(long, env = "SWITCHYARD_CONTROL_PLANE")]
+    pub control_plane: String,
+    /// PEM file with the certificate that this node shows; read anew for each connection
+    #[arg(long, env = "SWITCHYARD_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with that certificate's key
+    #[arg(long, env = "SWITCHYARD_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// PEM file with the authority that signed the control plane's certificate
+    #[arg(long, env = "SWITCHYARD_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
+    /// The name in the control plane's certificate [default: the host of --control-plane]
+    #[arg(long, env = "SWITCHYARD_TLS_SERVER_NAME")]
+    pub tls_server_name: Option<String>,
+    /// Talk to a control plane on another machine without TLS
+    #[arg(long, env = "SWITCHYARD_ALLOW_PLAINTEXT_PLANES", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_plaintext_planes: bool,
+}
+
+/// What holds for a node however it is started.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct NodeSettings {
+    /// How long running requests may go on at shutdown [default: --max-stream and a minute]
+    #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
+    pub shutdown_grace: Option<Duration>,
+    /// How long the control plane may take for the last usage records at shutdown; what is left stays on disk
+    #[arg(long, env = "SWITCHYARD_REPORT_GRACE", value_parser = duration, default_value = "10s")]
+    pub report_grace: Duration,
+    /// Connect to upstreams on loopback, private and link-local addresses
+    #[arg(long, env = "SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_private_upstreams: bool,
+    /// A power cut takes the usage records of at most this long
+    #[arg(long, env = "SWITCHYARD_SPOOL_SYNC", value_parser = duration, default_value = "10ms")]
+    pub spool_sync: Duration,
+    /// Size of one file of usage records, in bytes
+    #[arg(long, env = "SWITCHYARD_SPOOL_SEGMENT_BYTES", default_value_t = 8 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
+    pub spool_segment_bytes: u64,
+    #[command(flatten)]
+    pub limits: LimitSettings,
+}
+
+/// What holds where the operators set nothing in the control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct LimitSettings {
+    /// From sending a request upstream to the head of its answer
+    #[arg(long, env = "SWITCHYARD_FIRST_BYTE_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of an answer
+    #[arg(long, env = "SWITCHYARD_IDLE_TIMEOUT", value_parser = duration, default_value = "120s")]
+    pub idle_timeout: Duration,
+    /// From a request's arrival to its first content, over all attempts
+    #[arg(long, env = "SWITCHYARD_DEADLINE", value_parser = duration, default_value = "180s")]
+    pub deadline: Duration,
+    /// The longest that a stream may run
+    #[arg(long, env = "SWITCHYARD_MAX_STREAM", value_parser = duration, default_value = "1h")]
+    pub max_stream: Duration,
+    /// How long an answer's head waits for the first content
+    #[arg(long, env = "SWITCHYARD_COMMIT_HOLD", value_parser = duration, default_value = "1s")]
+    pub commit_hold: Duration,
+    /// The largest body of a request, in bytes
+    #[arg(long, env = "SWITCHYARD_MAX_BODY_BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_body_bytes: u64,
+    /// How long an upstream is read on after its client left, to learn the usage
+    #[arg(long, env = "SWITCHYARD_DRAIN_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub drain_timeout: Duration,
+    /// Cut streams that run with a key or an account that was disabled
+    #[arg(long, env = "SWITCHYARD_CUT_REVOKED_STREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub cut_revoked_streams: bool,
+}
+
+/// The settings contradict one another or the machine.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the host's name is no name for a node; give one with --node-id")]
+    NodeId,
+    #[error(transparent)]
+    SealKey(#[from] InvalidSealKey),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+impl ServeArguments {
+    /// The node's name.
+    ///
+    /// # Errors
+    /// None is given, and the host's is no good.
+    pub fn node_id(&self) -> Result<String, SettingsError> {
+        if let Some(name) = &self.node_id {
+            return Ok(name.clone());
+        }
+        let host = rustix::system::uname();
+        host.nodename()
+            .to_str()
+            .ok()
+            .and_then(|name| node_id(name).ok())
+            .ok_or(SettingsError::NodeId)
+    }
+
+    /// `None`, with a warning: no key is given.
+    ///
+    /// # Errors
+    /// It is no key.
+    pub fn seal_key(&self) -> Result<Option<SealKey>, SettingsError> {
+        if self.node_seal_key.is_none() {
+            tracing::warn!(
+                "SWITCHYARD_NODE_SEAL_KEY is not set: this node keeps no copy of its configuration and can't start \
+                 while the control plane is away"
+            );
+        }
+        Ok(self.node_seal_key.as_ref().map(SealKey::parse).transpose()?)
+    }
+
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisSettings> {
+        let url = self.redis_url.clone()?;
+        Some(RedisSettings {
+            command_timeout: self.redis_timeout,
+            ..RedisSettings::new(url)
+        })
+    }
+}
+
+impl ControlArguments {
+    /// The connection; call from within a runtime.
+    ///
+    /// # Errors
+    /// The URL, the files, or plaintext where it is not allowed.
+    pub fn connect(&self) -> Result<ControlPlane, TransportError> {
+        let tls = match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
+            (Some(certificate), Some(key), Some(ca)) => Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                ca: ca.clone(),
+            }),
+            (None, None, None) => None,
+            _ => return Err(TransportError::TlsFilesMissing),
+        };
+        ControlPlane::over_network(&ControlPlaneSettings {
+            url: self.control_plane.clone(),
+            tls,
+            server_name: self.tls_server_name.clone(),
+            allow_plaintext: self.allow_plaintext_planes,
+        })
+    }
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            shutdown_grace: None,
+            report_grace: Duration::from_secs(10),
+            allow_private_upstreams: false,
+            spool_sync: SpoolSettings::default().sync_every,
+            spool_segment_bytes: SpoolSettings::default().segment_bytes,
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            first_byte_timeout: limits.first_byte,
+            idle_timeout: limits.idle,
+            deadline: limits.deadline,
+            max_stream: limits.max_stream,
+            commit_hold: limits.commit_hold,
+            max_body_bytes: limits.max_body,
+            drain_timeout: limits.drain,
+            cut_revoked_streams: limits.cut_revoked_streams,
+        }
+    }
+}
+
+impl NodeSettings {
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.shutdown_grace
+            .unwrap_or(self.limits.max_stream + GRACE_MARGIN)
+    }
+
+    pub(crate) fn spool(&self) -> SpoolSettings {
+        SpoolSettings {
+            sync_every: self.spool_sync,
+            segment_bytes: self.spool_segment_bytes,
+            ..SpoolSettings::default()
+        }
+    }
+
+    pub(crate) fn outbound(&self) -> OutboundSettings {
+        OutboundSettings {
+            allow_private: self.allow_private_upstreams,
+            ..OutboundSettings::default()
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = &self.limits;
+        Limits {
+            first_byte: limits.first_byte_timeout,
+            idle: limits.idle_timeout,
+            deadline: limits.deadline,
+            max_stream: limits.max_stream,
+            commit_hold: limits.commit_hold,
+            max_body: limits.max_body_bytes,
+            drain: limits.drain_timeout,
+            cut_revoked_streams: limits.cut_revoked_streams,
+        }
+    }
+}
+
+/// Reads `90s`, `30m`, `1h 30m`, `200ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
+    let duration = Duration::try_from(signed).map_err(|_| "a duration can't be negative".to_owned())?;
+    if duration < Duration::from_millis(1) {
+        Err("at least 1ms is needed".into())
+    } else {
+        Ok(duration)
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn node_id(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= NODE_ID_MAX;
+    if fits
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+    {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 128 letters, digits, or any of . _ : - are expected".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(flags: &[&str]) -> Result<ServeArguments, clap::Error> {
+        let base = [
+            "switchyard-data",
+            "serve",
+            "--data-dir",
+            "/d",
+            "--control-plane",
+            "https://c:1",
+        ];
+        match Arguments::try_parse_from(base.iter().chain(flags))?.verb {
+            Verb::Serve(arguments) => Ok(*arguments),
+            Verb::Drain(_) => panic!("asked to serve"),
+        }
+    }
+
+    #[test]
+    fn what_help_states_is_what_holds() {
+        let arguments = serve(&[]).unwrap();
+        assert_eq!(arguments.node, NodeSettings::default());
+        assert_eq!(arguments.node.limits(), Limits::default());
+        assert_eq!(arguments.node.grace(), Duration::from_secs(3660));
+        assert!(!arguments.node_id().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_grace_follows_the_longest_stream_unless_it_is_set() {
+        let grace = |flags: &[&str]| serve(flags).unwrap().node.grace();
+        assert_eq!(grace(&["--max-stream", "10m"]), Duration::from_secs(660));
+        assert_eq!(grace(&["--shutdown-grace", "5s"]), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let arguments = serve(&[
+            "--redis-url",
+            "redis://:hunter2@r",
+            "--node-seal-key",
+            "aHVudGVyMg==",
+        ])
+        .unwrap();
+        let shown = format!("{arguments:?}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("aHVudGVyMg"),
+            "{shown}"
+        );
+        assert!(matches!(arguments.seal_key(), Err(SettingsError::SealKey(_))));
+    }
+
+    #[tokio::test]
+    async fn certificate_key_and_authority_come_together() {
+        let arguments = serve(&["--tls-cert", "/c"]).unwrap();
+        assert!(matches!(
+            arguments.control.connect(),
+            Err(TransportError::TlsFilesMissing)
+        ));
+        assert!(serve(&["--node-id", "a b"]).is_err());
+    }
+}

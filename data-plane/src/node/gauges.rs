@@ -1,0 +1,107 @@
+//! What a node measures beside requests, asked at each scrape.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::gauge::ConstGauge,
+};
+use shared::clock::Clock;
+
+use crate::{
+    control::{Link, LinkState},
+    live::Live,
+    snapshot::Configuration,
+    usage::Journal,
+};
+
+#[derive(Debug)]
+pub(super) struct Gauges {
+    configuration: Configuration,
+    journal: Journal,
+    live: Arc<Live>,
+    state: Arc<LinkState>,
+    clock: Clock,
+}
+
+impl Gauges {
+    pub(super) fn new(link: &Link) -> Self {
+        Self {
+            configuration: link.configuration.clone(),
+            journal: link.journal.clone(),
+            live: Arc::clone(&link.live),
+            state: Arc::clone(&link.state),
+            clock: link.clock.clone(),
+        }
+    }
+
+    fn values(&self) -> [(&'static str, &'static str, i64); 9] {
+        let report = self.configuration.report();
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let version = report.revision.map_or(-1, |revision| count(revision.version));
+        let age = self
+            .configuration
+            .applied_at()
+            .map_or(-1, |at| count(self.clock.now().since(at).as_secs()));
+        let payloads = i64::try_from(report.refused_payloads.len()).unwrap_or(i64::MAX);
+        [
+            (
+                "snapshot_version",
+                "Version of the configuration in force; -1: none",
+                version,
+            ),
+            (
+                "snapshot_age_seconds",
+                "Since the configuration in force was received; -1: none",
+                age,
+            ),
+            (
+                "snapshot_refused",
+                "1: the control plane offers a configuration that is not followed",
+                report.refused.is_some().into(),
+            ),
+            (
+                "snapshot_refused_payloads",
+                "Resources whose payload is refused",
+                payloads,
+            ),
+            (
+                "control_plane_connected",
+                "1: the configuration is watched",
+                self.state.watching().into(),
+            ),
+            (
+                "live_nodes",
+                "Nodes that the control plane heard of lately",
+                self.state.live_nodes().into(),
+            ),
+            (
+                "live_degraded",
+                "1: Redis is out of reach and marks stay on this node",
+                self.live.degraded().into(),
+            ),
+            (
+                "spool_depth",
+                "Usage records that the ledger does not have yet",
+                count(self.journal.depth()),
+            ),
+            (
+                "spool_healthy",
+                "0: usage records can't be written and no requests are taken",
+                self.journal.healthy().into(),
+            ),
+        ]
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, value) in self.values() {
+            let gauge = ConstGauge::new(value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}
