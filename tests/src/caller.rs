@@ -42,14 +42,28 @@ impl Reply {
 impl Caller {
     #[must_use]
     pub fn new(url: &str, key: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-        Self { http, url: url.to_owned(), key: key.to_owned() }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        Self {
+            http,
+            url: url.to_owned(),
+            key: key.to_owned(),
+        }
     }
 
     /// Waits until the node takes the key.
     pub async fn admitted(&self) {
         eventually("the node to know the key", async || {
-            let models = self.http.get(format!("{}/v1/models", self.url)).bearer_auth(&self.key).send().await.ok()?;
+            let models = self
+                .http
+                .get(format!("{}/v1/models", self.url))
+                .bearer_auth(&self.key)
+                .send()
+                .await
+                .ok()?;
             models.status().is_success().then_some(())
         })
         .await;
@@ -102,14 +116,19 @@ pub async fn read(response: Response) -> Reply {
             Err(_) => whole = false,
         }
     }
-    Reply { status, headers, body: body.into(), whole }
+    Reply {
+        status,
+        headers,
+        body: body.into(),
+        whole,
+    }
 }
 
 /// A Messages body that asks for `text` to be echoed.
 #[must_use]
 pub fn messages_body(text: &str, stream: bool) -> Value {
     json!({
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-5",
         "max_tokens": 256,
         "stream": stream,
         "messages": [{ "role": "user", "content": text }],

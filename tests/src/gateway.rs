@@ -30,9 +30,19 @@ impl Gateway {
         let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
         let data = TempDir::with_prefix("switchyard-data-").unwrap();
         let mut program = serve(&data, arguments, variables);
-        let (url, admin_url) = (format!("http://{}", program.address("clients")), format!("http://{}", program.address("admin")));
+        let (url, admin_url) = (
+            format!("http://{}", program.address("clients")),
+            format!("http://{}", program.address("admin")),
+        );
         let admin = Admin::log_in(&admin_url, "admin", ADMIN_PASSWORD).await;
-        Self { emulator, program, admin, data, url, admin_url }
+        Self {
+            emulator,
+            program,
+            admin,
+            data,
+            url,
+            admin_url,
+        }
     }
 
     /// Where clients are served, without a trailing slash.
@@ -85,40 +95,65 @@ impl Gateway {
 
 fn serve(data: &TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Program {
     let folder = data.path().to_str().unwrap();
-    let fixed = ["serve", "--data-dir", folder, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let fixed = [
+        "serve",
+        "--data-dir",
+        folder,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ];
     let arguments: Vec<_> = fixed.iter().chain(arguments).copied().collect();
-    let fixed = [("SWITCHYARD_ADMIN_PASSWORD", ADMIN_PASSWORD), ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true")];
+    let fixed = [
+        ("SWITCHYARD_ADMIN_PASSWORD", ADMIN_PASSWORD),
+        ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
+    ];
     let variables: Vec<_> = fixed.iter().chain(variables).copied().collect();
     Program::start("switchyard", &arguments, &variables)
 }
 
 /// Makes an account at the emulator and gives its id.
-pub async fn new_account(admin: &Admin, emulator: &Emulator, account_type: &str, credential: &str, more: Value) -> String {
+pub(crate) async fn new_account(
+    admin: &Admin,
+    emulator: &Emulator,
+    account_type: &str,
+    credential: &str,
+    more: Value,
+) -> String {
     let mut account = json!({
         "name": credential,
         "type": account_type,
         "base_url": emulator.base_url(),
         "credentials": { "api_key": credential },
     });
-    account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    account
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     admin.post("/api/admin/accounts", account).await.id()
 }
 
 /// Makes an API key and gives it.
-pub async fn new_key(admin: &Admin) -> String {
+pub(crate) async fn new_key(admin: &Admin) -> String {
     let made = admin.post("/api/api-keys", json!({ "name": "test" })).await.ok();
     made["key"].as_str().unwrap().to_owned()
 }
 
 /// The ledger's closed records, newest first, once there are `count`.
-pub async fn closed_records(admin: &Admin, count: usize) -> Vec<Value> {
-    let records = eventually(&format!("{count} closed records in the ledger"), async || {
+pub(crate) async fn closed_records(admin: &Admin, count: usize) -> Vec<Value> {
+    let records = eventually("so many closed records in the ledger", async || {
         let mut answer = admin.get("/api/admin/usage/records?limit=200").await.ok();
-        let Value::Array(records) = answer["records"].take() else { panic!("{answer}") };
-        let closed: Vec<_> = records.into_iter().filter(|record| record["outcome"] != "open").collect();
+        let Value::Array(records) = answer["records"].take() else {
+            panic!("{answer}")
+        };
+        let closed: Vec<_> = records
+            .into_iter()
+            .filter(|record| record["outcome"] != "open")
+            .collect();
         (closed.len() >= count).then_some(closed)
-    });
-    let records = records.await;
+    })
+    .await;
     assert_eq!(records.len(), count, "{records:#?}");
     records
 }

@@ -36,10 +36,21 @@ impl Program {
         for inherited in ["PATH", "HOME"] {
             command.envs(std::env::var_os(inherited).map(|value| (inherited, value)));
         }
-        command.env("SWITCHYARD_LOG_FORMAT", "json").envs(variables.iter().copied());
-        let mut child = Child::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        command
+            .env("SWITCHYARD_LOG_FORMAT", "json")
+            .envs(variables.iter().copied());
+        let mut child = Child::spawn(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        );
         let (out, log) = child.take_output();
-        Self { out: collect(out.unwrap()), log: collect(log.unwrap()), child }
+        Self {
+            out: collect(out.unwrap()),
+            log: collect(log.unwrap()),
+            child,
+        }
     }
 
     /// The address that the program says it serves `whom` on: `clients`, `admin` or `nodes`.
@@ -63,7 +74,10 @@ impl Program {
         let mut found = None;
         self.wait_for(&format!("to log {message:?}"), |program| {
             let lines = program.log_lines();
-            found = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line: &Value| line["message"] == message);
+            found = lines
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .find(|line: &Value| line["message"] == message);
             found.is_some()
         });
         found.unwrap()
@@ -74,7 +88,13 @@ impl Program {
     pub fn printed(&mut self, text: &str) -> String {
         let mut found = None;
         self.wait_for(&format!("to print {text:?}"), |program| {
-            found = program.out.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+            found = program
+                .out
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|line| line.contains(text))
+                .cloned();
             found.is_some()
         });
         found.unwrap()
@@ -86,7 +106,10 @@ impl Program {
             let ended = !self.child.is_running();
             if (ended || Instant::now() > end) && !condition(self) {
                 let state = if ended { "ended" } else { "runs" };
-                panic!("waited for the program {what}; it {state} and said:\n{}", self.log_lines().join("\n"));
+                panic!(
+                    "waited for the program {what}; it {state} and said:\n{}",
+                    self.log_lines().join("\n")
+                );
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -147,13 +170,33 @@ fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--locked", "--bins", "-p", "standalone", "-p", "control-plane", "-p", "data-plane"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--bins",
+                "-p",
+                "standalone",
+                "-p",
+                "control-plane",
+                "-p",
+                "data-plane",
+            ])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
         // …/target/debug/deps/<test program>
-        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
+        std::env::current_exe()
+            .unwrap()
+            .ancestors()
+            .nth(2)
+            .unwrap()
+            .to_owned()
     })
 }
 
@@ -169,7 +212,11 @@ pub async fn eventually<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>
 ///
 /// # Panics
 /// It gives no value in time.
-pub async fn eventually_within<T>(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let end = Instant::now() + limit;
     loop {
         if let Some(value) = condition().await {

@@ -57,8 +57,16 @@ impl Split {
         let database_url = mariadb.database();
         let control = Control::start(&database_url, &certificates, "127.0.0.1:0", "127.0.0.1:0");
         let admin = Admin::log_in(&control.admin_url, "admin", ADMIN_PASSWORD).await;
-        let mut split =
-            Self { emulator, mariadb, redis, certificates, controls: vec![control], nodes: Vec::new(), admin, database_url };
+        let mut split = Self {
+            emulator,
+            mariadb,
+            redis,
+            certificates,
+            controls: vec![control],
+            nodes: Vec::new(),
+            admin,
+            database_url,
+        };
         for _ in 0..nodes {
             split.add_node();
         }
@@ -68,14 +76,24 @@ impl Split {
     /// One more node of the first control plane.
     pub fn add_node(&mut self) -> &mut Node {
         let name = format!("node-{}", self.nodes.len());
-        let node = Node::start(&name, &self.controls[0].planes_url, &self.certificates, &self.redis.url());
+        let node = Node::start(
+            &name,
+            &self.controls[0].planes_url,
+            &self.certificates,
+            &self.redis.url(),
+        );
         self.nodes.push(node);
         self.nodes.last_mut().unwrap()
     }
 
     /// One more control plane on the same database.
     pub fn add_control(&mut self) -> &mut Control {
-        let control = Control::start(&self.database_url, &self.certificates, "127.0.0.1:0", "127.0.0.1:0");
+        let control = Control::start(
+            &self.database_url,
+            &self.certificates,
+            "127.0.0.1:0",
+            "127.0.0.1:0",
+        );
         self.controls.push(control);
         self.controls.last_mut().unwrap()
     }
@@ -83,7 +101,10 @@ impl Split {
     /// Starts the first control plane again where it was, after it was killed.
     pub async fn restart_control(&mut self) {
         let control = &self.controls[0];
-        let (admin, planes) = (host(&control.admin_url).to_owned(), host(&control.planes_url).to_owned());
+        let (admin, planes) = (
+            host(&control.admin_url).to_owned(),
+            host(&control.planes_url).to_owned(),
+        );
         self.controls[0] = Control::start(&self.database_url, &self.certificates, &admin, &planes);
         self.admin = Admin::log_in(&self.controls[0].admin_url, "admin", ADMIN_PASSWORD).await;
     }
@@ -109,7 +130,11 @@ impl Split {
     /// A caller at each node with one new key, once every node knows it.
     pub async fn callers(&self) -> Vec<Caller> {
         let key = self.key().await;
-        let callers: Vec<_> = self.nodes.iter().map(|node| Caller::new(&node.url, &key)).collect();
+        let callers: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| Caller::new(&node.url, &key))
+            .collect();
         for caller in &callers {
             caller.admitted().await;
         }
@@ -125,7 +150,10 @@ impl Split {
         eventually(&format!("the control plane to see {name} so"), async || {
             let answer = self.admin.get("/api/admin/nodes").await.ok();
             let nodes = answer["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
-            nodes.iter().find(|node| node["node_id"] == name && is(node)).cloned()
+            nodes
+                .iter()
+                .find(|node| node["node_id"] == name && is(node))
+                .cloned()
         })
         .await
     }
@@ -137,7 +165,12 @@ fn host(url: &str) -> &str {
 
 impl Control {
     #[must_use]
-    pub fn start(database_url: &str, certificates: &Certificates, admin_listen: &str, grpc_listen: &str) -> Self {
+    pub fn start(
+        database_url: &str,
+        certificates: &Certificates,
+        admin_listen: &str,
+        grpc_listen: &str,
+    ) -> Self {
         let (certificate, key) = certificates.issue("control");
         let authority = certificates.authority();
         let mut program = Program::start(
@@ -160,7 +193,11 @@ impl Control {
         );
         let admin_url = format!("http://{}", program.address("admin"));
         let planes_url = format!("https://{}", program.address("nodes"));
-        Self { program, admin_url, planes_url }
+        Self {
+            program,
+            admin_url,
+            planes_url,
+        }
     }
 }
 
@@ -182,12 +219,24 @@ impl Node {
         ];
         let arguments: Vec<String> = arguments.concat().into_iter().map(Into::into).collect();
         let (program, url) = Self::run(&arguments);
-        Self { program, name: name.to_owned(), data, url, arguments }
+        Self {
+            program,
+            name: name.to_owned(),
+            data,
+            url,
+            arguments,
+        }
     }
 
     fn run(arguments: &[String]) -> (Program, String) {
-        let arguments: Vec<_> = ["serve"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
-        let variables = [("SWITCHYARD_NODE_SEAL_KEY", SEAL_KEY), ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true")];
+        let arguments: Vec<_> = ["serve"]
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .collect();
+        let variables = [
+            ("SWITCHYARD_NODE_SEAL_KEY", SEAL_KEY),
+            ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
+        ];
         let mut program = Program::start("switchyard-data", &arguments, &variables);
         let url = format!("http://{}", program.address("clients"));
         (program, url)

@@ -246,7 +246,53 @@ fn micros(duration: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use emulator::{Behaviour, Emulator, EmulatorOptions};
+
     use super::*;
+    use crate::scenario::Wire;
+
+    async fn measured(behaviour: Behaviour, frames: usize) -> Outcome {
+        let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
+        let key = Wire::Chat.upstream_key();
+        emulator.credential(key).set_default(behaviour).unwrap();
+        let job = Job {
+            addr: emulator.addr(),
+            path: Wire::Chat.path().to_owned(),
+            headers: Wire::Chat.headers(key),
+            body: r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#
+                .to_owned(),
+            concurrency: 3,
+            millis: 50,
+            frames: Some(frames),
+        };
+        measure(Arc::new(job)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn streams_are_measured_frame_by_frame() {
+        let paced = Behaviour::chunked(4).with_gap(Duration::from_millis(2));
+        let outcome = measured(paced, 7).await;
+        assert_eq!((outcome.failures, outcome.first_failure), (0, None));
+        assert!(
+            outcome.measured >= 3 && outcome.sent == outcome.measured + 3,
+            "{} {}",
+            outcome.sent,
+            outcome.measured
+        );
+        assert!(outcome.gap.p50 >= 1_900, "{:?}", outcome.gap);
+        assert!(outcome.whole.p50 >= 6 * 1_900, "{:?}", outcome.whole);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_whole_and_right_is_a_failure() {
+        let outcome = measured(Behaviour::chunked(4), 8).await;
+        assert_eq!(
+            (outcome.measured, outcome.first_failure.as_deref()),
+            (0, Some("7 frames, not 8"))
+        );
+        let outcome = measured(Behaviour::status(503), 7).await;
+        assert!(outcome.failures > 0 && outcome.first_failure.unwrap().starts_with("503"));
+    }
 
     #[test]
     fn frames_are_counted_across_reads() {

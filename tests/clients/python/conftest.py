@@ -16,7 +16,7 @@ class Emulator:
 
     def next(self, behaviour):
         """The credential's next request is answered like this."""
-        self._call("POST", "queue", [behaviour])
+        self._call("POST", "next", behaviour)
 
     def always(self, behaviour):
         """Every request is answered like this, until `plain`."""

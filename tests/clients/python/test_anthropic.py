@@ -3,7 +3,7 @@
 import anthropic
 import pytest
 
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-5"
 TOOLS = [
     {
         "name": "get_weather",

@@ -165,3 +165,139 @@ pub(crate) fn query<'q>(parts: &'q Parts, name: &str) -> Option<&'q str> {
         .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
         .map(|(_, v)| v)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::{collection::vec, prelude::*};
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    /// Words that the bodies of all endpoints are made of, so that many guesses get far.
+    const WORDS: &[&str] = &[
+        "model",
+        "messages",
+        "max_tokens",
+        "stream",
+        "stream_options",
+        "include_usage",
+        "n",
+        "input",
+        "dimensions",
+        "role",
+        "content",
+        "type",
+        "text",
+        "tools",
+        "tool_choice",
+        "tool_calls",
+        "tool_call_id",
+        "name",
+        "function",
+        "input_schema",
+        "parameters",
+        "properties",
+        "required",
+        "enum",
+        "items",
+        "system",
+        "thinking",
+        "signature",
+        "tool_use_id",
+        "id",
+        "cache_control",
+        "user",
+        "assistant",
+        "tool",
+        "tool_use",
+        "tool_result",
+        "object",
+        "array",
+        "claude-x",
+        "gpt-x",
+        "ephemeral",
+        "1h",
+        "ttl",
+        "reasoning_effort",
+        "arguments",
+    ];
+
+    fn json() -> impl Strategy<Value = Value> {
+        let word = proptest::sample::select(WORDS).prop_map(str::to_owned);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (0_u8..4).prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 8, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..6).prop_map(Value::from),
+                vec((word.clone(), inner), 0..8).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// A body that gets past the first checks, with other things in it.
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        let message = (json(), json(), json()).prop_map(|(content, calls, id)| {
+            serde_json::json!({"role": "user", "content": content, "tool_calls": calls, "tool_call_id": id})
+        });
+        (
+            vec(message, 0..4),
+            vec((proptest::sample::select(WORDS), json()), 0..6),
+            any::<bool>(),
+        )
+            .prop_map(|(messages, rest, anthropic)| {
+                let mut body: Map<String, Value> = rest
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect();
+                body.insert(
+                    "model".to_owned(),
+                    if anthropic { "claude-x" } else { "gpt-x" }.into(),
+                );
+                body.insert("messages".to_owned(), messages.into());
+                body.insert("max_tokens".to_owned(), 100.into());
+                Value::Object(body).to_string().into_bytes()
+            })
+    }
+
+    fn ask(answer: Answer, body: &[u8]) -> Result<Draft, Failure> {
+        let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let (behaviour, profile) = (Behaviour::default(), Profile::default());
+        answer(&Call {
+            parts: &parts,
+            body,
+            behaviour: &behaviour,
+            profile: &profile,
+            name: None,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_an_endpoint_panic(body in prop_oneof![
+            3 => body(),
+            1 => json().prop_map(|value| value.to_string().into_bytes()),
+            1 => vec(any::<u8>(), 0..64),
+        ]) {
+            let endpoints: [Answer; 4] = [
+                anthropic::messages::answer,
+                anthropic::count_tokens::answer,
+                openai::chat::answer,
+                openai::embeddings::answer,
+            ];
+            for endpoint in endpoints {
+                match ask(endpoint, &body) {
+                    Ok(Draft::Json(json)) => prop_assert!(serde_json::from_slice::<Value>(&json).is_ok()),
+                    Ok(Draft::Stream(frames)) => prop_assert!(frames.iter().all(|frame| frame.bytes.ends_with(b"\n\n"))),
+                    Err(failure) => prop_assert!((400..500).contains(&failure.status)),
+                }
+            }
+        }
+    }
+}
