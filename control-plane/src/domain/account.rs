@@ -131,9 +131,14 @@ impl Account {
     /// `Corrupt`, also for what only a later release knows.
     pub fn from_row(row: &AccountRow) -> Result<Self, StoreError> {
         let at = |field: &'static str| {
-            move |cause: &dyn std::fmt::Display| StoreError::corrupt(format_args!("account {}, {field}: {cause}", row.id))
+            move |cause: &dyn std::fmt::Display| {
+                StoreError::corrupt(format_args!("account {}, {field}: {cause}", row.id))
+            }
         };
-        let kind: AccountType = row.account_type.parse().map_err(|error| at("account_type")(&error))?;
+        let kind: AccountType = row
+            .account_type
+            .parse()
+            .map_err(|error| at("account_type")(&error))?;
         let fields = serde_json::from_str(&row.options).map_err(|error| at("options")(&error))?;
         let invalid = row.invalid_reason.as_ref().map(|reason| Invalid {
             reason: reason.clone(),
@@ -156,9 +161,15 @@ impl Account {
             schedulable: row.schedulable,
             priority: row.priority.try_into().map_err(|error| at("priority")(&error))?,
             weight: row.weight.try_into().map_err(|error| at("weight")(&error))?,
-            concurrency: row.concurrency.map(TryInto::try_into).transpose().map_err(|error| at("concurrency")(&error))?,
-            model_mapping: serde_json::from_str(&row.model_mapping).map_err(|error| at("model_mapping")(&error))?,
-            allowed_models: serde_json::from_str(&row.allowed_models).map_err(|error| at("allowed_models")(&error))?,
+            concurrency: row
+                .concurrency
+                .map(TryInto::try_into)
+                .transpose()
+                .map_err(|error| at("concurrency")(&error))?,
+            model_mapping: serde_json::from_str(&row.model_mapping)
+                .map_err(|error| at("model_mapping")(&error))?,
+            allowed_models: serde_json::from_str(&row.allowed_models)
+                .map_err(|error| at("allowed_models")(&error))?,
             group_ids: row.group_ids.clone(),
             tags: serde_json::from_str(&row.tags).map_err(|error| at("tags")(&error))?,
             client_gone: word(&row.client_gone).map_err(|error| at("client_gone")(&error))?,
@@ -234,13 +245,20 @@ impl Account {
             ("expires_at", self.expires_at != other.expires_at),
             ("status", self.invalid != other.invalid),
         ];
-        differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(field, _)| field)
+            .collect()
     }
 }
 
 /// Where an account's credential is sealed.
 fn place(id: AccountId) -> Place<'static> {
-    Place { kind: "account credential", id: id.to_bytes() }
+    Place {
+        kind: "account credential",
+        id: id.to_bytes(),
+    }
 }
 
 /// Seals an account's credential; [`Account::open_credential`] opens it.
@@ -248,9 +266,15 @@ fn place(id: AccountId) -> Place<'static> {
 /// # Errors
 /// What the sealer says.
 pub fn seal(sealer: &Sealer, id: AccountId, credential: &Credential) -> Result<StoredCredential, SealError> {
-    let plain = serde_json::to_vec(credential).map(zeroize::Zeroizing::new).map_err(|_| SealError::Form)?;
+    let plain = serde_json::to_vec(credential)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|_| SealError::Form)?;
     let sealed = Sealed(sealer.seal(place(id), &plain)?);
-    Ok(StoredCredential { kind: credential.kind(), hint: credential::hint(credential), sealed })
+    Ok(StoredCredential {
+        kind: credential.kind(),
+        hint: credential::hint(credential),
+        sealed,
+    })
 }
 
 fn word<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde::de::value::Error> {
@@ -267,3 +291,6 @@ fn text(word: &impl Serialize) -> Result<String, StoreError> {
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::corrupt)
 }
+
+#[cfg(test)]
+mod tests;

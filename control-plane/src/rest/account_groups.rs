@@ -30,7 +30,9 @@ use crate::{
 const MAX_MEMBERS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
 }
 
 /// A group to make, or what to change of one. In a change a field that is absent keeps its value, and null sets the
@@ -88,7 +90,10 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<GroupList>> 
         let members = by_group.remove(&row.id).unwrap_or_default();
         view(row, members)
     });
-    Ok(Json(GroupList { account_groups: views.collect(), next_cursor }))
+    Ok(Json(GroupList {
+        account_groups: views.collect(),
+        next_cursor,
+    }))
 }
 
 /// A new group.
@@ -114,8 +119,18 @@ async fn create(
     let (row, members) = apply(input, row, faults)?;
     let mut tx = app.store.begin().await?;
     groups::insert(&mut tx, &row).await?;
-    groups::set_members(&mut tx, row.id, &members.unwrap_or_default(), now).await.map_err(refused)?;
-    log(&mut tx, &app, &caller, "account_group.create", row.id, json!({"name": row.name})).await?;
+    groups::set_members(&mut tx, row.id, &members.unwrap_or_default(), now)
+        .await
+        .map_err(refused)?;
+    log(
+        &mut tx,
+        &app,
+        &caller,
+        "account_group.create",
+        row.id,
+        json!({"name": row.name}),
+    )
+    .await?;
     let made = read(&mut tx, row.id).await?;
     tx.commit().await?;
     app.changed();
@@ -149,13 +164,27 @@ async fn update(
         ("description", row.description != present.description),
         ("account_ids", members.is_some()),
     ];
-    let fields: Vec<_> = differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect();
+    let fields: Vec<_> = differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(field, _)| field)
+        .collect();
     row.updated_at = now.0;
     groups::update(&mut tx, &row, revision).await?;
     if let Some(members) = members {
-        groups::set_members(&mut tx, id, &members, now).await.map_err(refused)?;
+        groups::set_members(&mut tx, id, &members, now)
+            .await
+            .map_err(refused)?;
     }
-    log(&mut tx, &app, &caller, "account_group.update", id, json!({"name": row.name, "fields": fields})).await?;
+    log(
+        &mut tx,
+        &app,
+        &caller,
+        "account_group.update",
+        id,
+        json!({"name": row.name, "fields": fields}),
+    )
+    .await?;
     let changed = read(&mut tx, id).await?;
     tx.commit().await?;
     app.changed();
@@ -164,11 +193,23 @@ async fn update(
 
 /// Deletes a group; its accounts stay.
 #[utoipa::path(delete, path = "/api/admin/account-groups/{id}", tag = "account groups", params(("id" = String, Path)), responses((status = NO_CONTENT)))]
-async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<GroupId>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<GroupId>,
+) -> ApiResult<StatusCode> {
     let mut tx = app.store.begin().await?;
     let row = groups::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     groups::delete(&mut tx, id, app.clock.now()).await?;
-    log(&mut tx, &app, &caller, "account_group.delete", id, json!({"name": row.name})).await?;
+    log(
+        &mut tx,
+        &app,
+        &caller,
+        "account_group.delete",
+        id,
+        json!({"name": row.name}),
+    )
+    .await?;
     tx.commit().await?;
     app.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -198,7 +239,10 @@ fn apply(
         Patch::Clear => Some(Vec::new()),
         Patch::Set(ids) => Some(ids),
     };
-    if members.as_ref().is_some_and(|members| members.len() > MAX_MEMBERS) {
+    if members
+        .as_ref()
+        .is_some_and(|members| members.len() > MAX_MEMBERS)
+    {
         faults.push("account_ids", format!("at most {MAX_MEMBERS}"));
     }
     faults.none().map(|()| (row, members))
@@ -207,7 +251,10 @@ fn apply(
 async fn read(tx: &mut Tx, id: GroupId) -> ApiResult<Tagged<GroupView>> {
     let row = groups::get(tx, id).await?.ok_or(StoreError::NotFound)?;
     let members = groups::members(tx, id).await?;
-    Ok(Tagged { revision: row.revision, body: view(row, members) })
+    Ok(Tagged {
+        revision: row.revision,
+        body: view(row, members),
+    })
 }
 
 fn view(row: GroupRow, mut members: Vec<AccountId>) -> GroupView {

@@ -1,31 +1,32 @@
 //! Upstream accounts. Credentials go in and never come out.
 
-use std::collections::BTreeMap;
+mod view;
 
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
-    account::{AccountType, CredentialKind},
+    account::AccountType,
     clock::Millis,
     id::{AccountId, GroupId},
-    wire::Platform,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::view::{AccountView, Status, tagged, view};
 use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, FieldError, Problem},
     etag::{IfMatch, Tagged},
     extract::{JsonBody, Params, PathId},
+    nodes::{AccountLive, account_live},
 };
 use crate::{
     app::App,
     domain::{
-        account::{Account, AccountError, AccountInput, ClientGone, OptionFields, Rules},
+        account::{Account, AccountError, AccountInput, Rules},
         fault::Faults,
     },
     store::{
@@ -36,71 +37,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
-}
-
-/// An account as people read it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AccountView {
-    #[schema(value_type = String)]
-    id: AccountId,
-    name: String,
-    description: String,
-    #[serde(rename = "type")]
-    #[schema(value_type = String)]
-    kind: AccountType,
-    #[schema(value_type = String)]
-    platform: Platform,
-    /// Null: the type's own.
-    base_url: Option<String>,
-    credential: CredentialView,
-    options: OptionFields,
-    enabled: bool,
-    schedulable: bool,
-    /// 1–100, smaller first.
-    priority: u8,
-    /// 1–1000.
-    weight: u16,
-    /// Null: no limit. 0: none.
-    concurrency: Option<u32>,
-    model_mapping: BTreeMap<String, String>,
-    allowed_models: Vec<String>,
-    #[schema(value_type = Vec<String>)]
-    group_ids: Vec<GroupId>,
-    tags: Vec<String>,
-    client_gone: ClientGone,
-    /// Milliseconds since 1970. Null: does not expire.
-    #[schema(value_type = Option<i64>)]
-    expires_at: Option<Millis>,
-    status: Status,
-    /// Short code. Null where the account is valid.
-    invalid_reason: Option<String>,
-    invalid_detail: Option<String>,
-    #[schema(value_type = Option<i64>)]
-    invalid_at: Option<Millis>,
-    #[schema(value_type = i64)]
-    created_at: Millis,
-    #[schema(value_type = i64)]
-    updated_at: Millis,
-}
-
-/// What may be known of a credential.
-#[derive(Debug, Serialize, ToSchema)]
-struct CredentialView {
-    #[schema(value_type = String)]
-    kind: CredentialKind,
-    set: bool,
-    /// The last characters of a long key. Absent otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
-/// What is known for good; limits and overload pass, and are the nodes' to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Valid,
-    Invalid,
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,13 +80,21 @@ async fn list(
     let after = page.after::<16>()?.map(AccountId::from_bytes);
     let mut tx = app.store.read().await?;
     let mut rows = accounts::list(&mut tx, &filter, after, page.fetch()).await?;
+    let mut live = account_live(&app, &mut tx).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    // A row of a later release must not hide the others.
-    let readable = rows.iter().filter_map(|row| {
-        Account::from_row(row).inspect_err(|error| tracing::error!(%error, "an account can't be read")).ok()
+    let views = rows.iter().filter_map(|row| match Account::from_row(row) {
+        Ok(account) => Some(view(account, live.remove(&row.id).unwrap_or_default())),
+        // A row of a later release must not hide the others.
+        Err(error) => {
+            tracing::error!(%error, "an account can't be read");
+            None
+        }
     });
-    Ok(axum::Json(AccountList { accounts: readable.map(AccountView::from).collect(), next_cursor }))
+    Ok(axum::Json(AccountList {
+        accounts: views.collect(),
+        next_cursor,
+    }))
 }
 
 /// A new account.
@@ -160,12 +107,14 @@ async fn create(
     let now = app.clock.now();
     let account = input.create(AccountId::new(now), rules(&app, now))?;
     let mut tx = app.store.begin().await?;
-    accounts::insert(&mut tx, &account.to_row()?).await.map_err(refused)?;
+    accounts::insert(&mut tx, &account.to_row()?)
+        .await
+        .map_err(refused)?;
     let detail = json!({"name": account.name, "type": account.kind});
     log(&mut tx, &app, &caller, "account.create", account.id, detail).await?;
     tx.commit().await?;
     app.changed();
-    Ok((StatusCode::CREATED, tagged(account)))
+    Ok((StatusCode::CREATED, tagged(account, AccountLive::default())))
 }
 
 /// One account.
@@ -173,8 +122,9 @@ async fn create(
 async fn get(State(app): State<App>, PathId(id): PathId<AccountId>) -> ApiResult<Tagged<AccountView>> {
     let mut tx = app.store.read().await?;
     let account = read(&mut tx, id).await?;
+    let live = account_live(&app, &mut tx).await?.remove(&id).unwrap_or_default();
     tx.commit().await?;
-    Ok(tagged(account))
+    Ok(tagged(account, live))
 }
 
 /// Changes an account: absent fields keep their values, credentials among them.
@@ -192,25 +142,48 @@ async fn update(
     if present.revision != revision {
         return Err(StoreError::Stale.into());
     }
+    let live = account_live(&app, &mut tx).await?.remove(&id).unwrap_or_default();
     let fields = account.changed_fields(&present);
     if fields.is_empty() {
         tx.rollback().await?;
-        return Ok(tagged(present));
+        return Ok(tagged(present, live));
     }
-    account.revision = accounts::update(&mut tx, &account.to_row()?, revision).await.map_err(refused)?;
-    log(&mut tx, &app, &caller, "account.update", id, json!({"name": account.name, "fields": fields})).await?;
+    account.revision = accounts::update(&mut tx, &account.to_row()?, revision)
+        .await
+        .map_err(refused)?;
+    log(
+        &mut tx,
+        &app,
+        &caller,
+        "account.update",
+        id,
+        json!({"name": account.name, "fields": fields}),
+    )
+    .await?;
     tx.commit().await?;
     app.changed();
-    Ok(tagged(account))
+    Ok(tagged(account, live))
 }
 
 /// Deletes an account. Its records stay.
 #[utoipa::path(delete, path = "/api/admin/accounts/{id}", tag = "accounts", params(("id" = String, Path)), responses((status = NO_CONTENT)))]
-async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<AccountId>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<AccountId>,
+) -> ApiResult<StatusCode> {
     let mut tx = app.store.begin().await?;
     let row = accounts::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     accounts::delete(&mut tx, id).await?;
-    log(&mut tx, &app, &caller, "account.delete", id, json!({"name": row.name, "type": row.account_type})).await?;
+    log(
+        &mut tx,
+        &app,
+        &caller,
+        "account.delete",
+        id,
+        json!({"name": row.name, "type": row.account_type}),
+    )
+    .await?;
     tx.commit().await?;
     app.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -222,8 +195,12 @@ async fn read(tx: &mut Tx, id: AccountId) -> ApiResult<Account> {
 }
 
 fn rules(app: &App, now: Millis) -> Rules<'_> {
-    let allow_private_upstreams = app.settings.policy.allow_private_upstreams;
-    Rules { sealer: &app.sealer, allow_private_upstreams, now }
+    let allow_private_upstreams = app.settings.allow_private_upstreams;
+    Rules {
+        sealer: &app.sealer,
+        allow_private_upstreams,
+        now,
+    }
 }
 
 async fn log(
@@ -253,49 +230,12 @@ fn refused(error: StoreError) -> Problem {
     }
 }
 
-fn tagged(account: Account) -> Tagged<AccountView> {
-    Tagged { revision: account.revision, body: account.into() }
-}
-
-impl From<Account> for AccountView {
-    fn from(account: Account) -> Self {
-        let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
-            Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
-            None => (None, None, None),
-        };
-        Self {
-            id: account.id,
-            name: account.name,
-            description: account.description,
-            kind: account.kind,
-            platform: account.kind.platform(),
-            base_url: account.base_url,
-            credential: CredentialView { kind: account.credential.kind, set: true, hint: account.credential.hint },
-            options: account.options.fields(),
-            enabled: account.enabled,
-            schedulable: account.schedulable,
-            priority: account.priority,
-            weight: account.weight,
-            concurrency: account.concurrency,
-            model_mapping: account.model_mapping.into_iter().collect(),
-            allowed_models: account.allowed_models,
-            group_ids: account.group_ids,
-            tags: account.tags,
-            client_gone: account.client_gone,
-            expires_at: account.expires_at,
-            status: if invalid_reason.is_some() { Status::Invalid } else { Status::Valid },
-            invalid_reason,
-            invalid_detail,
-            invalid_at,
-            created_at: account.created_at,
-            updated_at: account.updated_at,
-        }
-    }
-}
-
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
-        let errors = faults.0.into_iter().map(|fault| FieldError { field: fault.field, message: fault.message });
+        let errors = faults.0.into_iter().map(|fault| FieldError {
+            field: fault.field,
+            message: fault.message,
+        });
         Self::invalid_fields(errors.collect())
     }
 }

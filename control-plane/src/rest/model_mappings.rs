@@ -26,7 +26,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,7 +58,10 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<MappingList>
     let mut rows = store::list(&mut tx, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    Ok(Json(MappingList { model_mappings: rows.into_iter().map(MappingView::from).collect(), next_cursor }))
+    Ok(Json(MappingList {
+        model_mappings: rows.into_iter().map(MappingView::from).collect(),
+        next_cursor,
+    }))
 }
 
 /// A new mapping.
@@ -106,7 +111,11 @@ async fn update(
 
 /// Deletes a mapping.
 #[utoipa::path(delete, path = "/api/admin/model-mappings/{id}", tag = "model mappings", params(("id" = String, Path)), responses((status = NO_CONTENT)))]
-async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<MappingId>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<MappingId>,
+) -> ApiResult<StatusCode> {
     let mut tx = app.store.begin().await?;
     let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     store::delete(&mut tx, id).await?;
@@ -131,7 +140,10 @@ async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &Mappin
 }
 
 fn tagged(row: MappingRow) -> Tagged<MappingView> {
-    Tagged { revision: row.revision, body: row.into() }
+    Tagged {
+        revision: row.revision,
+        body: row.into(),
+    }
 }
 
 impl From<MappingRow> for MappingView {

@@ -26,7 +26,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,7 +62,10 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<RouteList>> 
     let mut rows = store::list(&mut tx, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    Ok(Json(RouteList { model_routes: rows.into_iter().map(RouteView::from).collect(), next_cursor }))
+    Ok(Json(RouteList {
+        model_routes: rows.into_iter().map(RouteView::from).collect(),
+        next_cursor,
+    }))
 }
 
 /// A new route.
@@ -110,7 +115,11 @@ async fn update(
 
 /// Deletes a route.
 #[utoipa::path(delete, path = "/api/admin/model-routes/{id}", tag = "model routes", params(("id" = String, Path)), responses((status = NO_CONTENT)))]
-async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<RouteId>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<RouteId>,
+) -> ApiResult<StatusCode> {
     let mut tx = app.store.begin().await?;
     let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     store::delete(&mut tx, id).await?;
@@ -138,7 +147,10 @@ async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &RouteR
 }
 
 fn tagged(row: RouteRow) -> Tagged<RouteView> {
-    Tagged { revision: row.revision, body: row.into() }
+    Tagged {
+        revision: row.revision,
+        body: row.into(),
+    }
 }
 
 impl From<RouteRow> for RouteView {

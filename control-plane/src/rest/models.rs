@@ -106,7 +106,10 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<ModelList>> 
         let prices = by_model.remove(&row.id).unwrap_or_default();
         view(row, prices, now)
     });
-    Ok(Json(ModelList { models: views.collect(), next_cursor }))
+    Ok(Json(ModelList {
+        models: views.collect(),
+        next_cursor,
+    }))
 }
 
 /// `prices` by rising time.
@@ -132,17 +135,18 @@ impl From<PriceRow> for PriceView {
             effective_from: row.effective_from,
             source: row.source,
             rates: row.price.rates.into(),
-            long_context: row
-                .price
-                .long_context
-                .map(|long| LongContextView { threshold: long.threshold, rates: long.rates.into() }),
+            long_context: row.price.long_context.map(|long| LongContextView {
+                threshold: long.threshold,
+                rates: long.rates.into(),
+            }),
         }
     }
 }
 
 impl From<Rates> for RatesView {
     fn from(rates: Rates) -> Self {
-        let dollars = |PerMillion(micros)| Nanos(i64::try_from(micros).unwrap_or(i64::MAX).saturating_mul(1_000));
+        let dollars =
+            |PerMillion(micros)| Nanos(i64::try_from(micros).unwrap_or(i64::MAX).saturating_mul(1_000));
         Self {
             input: dollars(rates.input),
             cache_read: dollars(rates.cache_read),

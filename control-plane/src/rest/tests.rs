@@ -5,11 +5,13 @@ mod api_keys;
 mod bodies;
 mod etags;
 mod login;
+mod nodes;
 mod people;
 mod refresh;
 mod roles;
 mod secrets;
 mod settings;
+mod usage;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -114,7 +114,11 @@ pub async fn get(tx: &mut Tx, id: AccountId) -> Result<Option<AccountRow>, Store
 /// What the database says.
 pub async fn all(tx: &mut Tx) -> Result<Vec<AccountRow>, StoreError> {
     let mut rows = fetch_all!(tx, AccountRow, select!("ORDER BY id"))?;
-    let members = fetch_all!(tx, Member, "SELECT account_id, group_id FROM account_group_members")?;
+    let members = fetch_all!(
+        tx,
+        Member,
+        "SELECT account_id, group_id FROM account_group_members"
+    )?;
     assign(&mut rows, &members);
     Ok(rows)
 }
@@ -342,7 +346,11 @@ pub async fn mark_valid(tx: &mut Tx, id: AccountId, at: Millis) -> Result<bool, 
         changes::record(tx, ResourceKind::Account, id.to_bytes(), false).await?;
         return Ok(true);
     }
-    if exists(tx, id).await? { Ok(false) } else { Err(StoreError::NotFound) }
+    if exists(tx, id).await? {
+        Ok(false)
+    } else {
+        Err(StoreError::NotFound)
+    }
 }
 
 /// Replaces the sealed form of a credential by another form of the same secret. No change that nodes hear of. False
@@ -362,7 +370,10 @@ pub async fn reseal(tx: &mut Tx, id: AccountId, old: &Sealed, new: &Sealed) -> R
 }
 
 async fn exists(tx: &mut Tx, id: AccountId) -> Result<bool, StoreError> {
-    let sql = tx.sql("SELECT revision FROM accounts WHERE id = ? FOR UPDATE", "SELECT revision FROM accounts WHERE id = ?");
+    let sql = tx.sql(
+        "SELECT revision FROM accounts WHERE id = ? FOR UPDATE",
+        "SELECT revision FROM accounts WHERE id = ?",
+    );
     Ok(fetch_optional!(tx, (i64,), sql, id.to_bytes().to_vec())?.is_some())
 }
 
@@ -411,7 +422,9 @@ async fn with_groups(tx: &mut Tx, rows: &mut [AccountRow]) -> Result<(), StoreEr
 /// Makes these the account's groups. The lock of the change log is held, so a group that is there stays.
 async fn join(tx: &mut Tx, account: AccountId, group_ids: &[GroupId]) -> Result<(), StoreError> {
     if !groups::all_exist(tx, group_ids).await? {
-        return Err(StoreError::Missing { what: "a group of group_ids" });
+        return Err(StoreError::Missing {
+            what: "a group of group_ids",
+        });
     }
     let sql = tx.sql(
         "SELECT group_id FROM account_group_members WHERE account_id = ? FOR UPDATE",

@@ -5,9 +5,7 @@ use std::{str::FromStr as _, sync::Arc};
 use sqlx::{
     Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions},
-    sqlite::{
-        SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-    },
+    sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -63,12 +61,19 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.db {
             Db::MySql(pool) => Ok(Tx::MySql(pool.begin().await?)),
-            Db::Sqlite { pool, writer, busy_timeout } => {
+            Db::Sqlite {
+                pool,
+                writer,
+                busy_timeout,
+            } => {
                 let permit = tokio::time::timeout(*busy_timeout, Arc::clone(writer).acquire_owned())
                     .await
                     .map_err(|_| StoreError::Busy(None))?
                     .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolClosed))?;
-                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN IMMEDIATE").await?, writer: Some(permit) })
+                Ok(Tx::Sqlite {
+                    transaction: pool.begin_with("BEGIN IMMEDIATE").await?,
+                    writer: Some(permit),
+                })
             }
         }
     }
@@ -79,12 +84,14 @@ impl Store {
     /// `Unavailable`.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         match &self.db {
-            Db::MySql(pool) => {
-                Ok(Tx::MySql(pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?))
-            }
-            Db::Sqlite { pool, .. } => {
-                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN DEFERRED").await?, writer: None })
-            }
+            Db::MySql(pool) => Ok(Tx::MySql(
+                pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+                    .await?,
+            )),
+            Db::Sqlite { pool, .. } => Ok(Tx::Sqlite {
+                transaction: pool.begin_with("BEGIN DEFERRED").await?,
+                writer: None,
+            }),
         }
     }
 
@@ -160,7 +167,11 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .acquire_timeout(options.acquire_timeout)
         .connect_with(connect)
         .await?;
-    let db = Db::Sqlite { pool, writer: Arc::new(Semaphore::new(1)), busy_timeout: options.busy_timeout };
+    let db = Db::Sqlite {
+        pool,
+        writer: Arc::new(Semaphore::new(1)),
+        busy_timeout: options.busy_timeout,
+    };
     Ok(Store { db })
 }
 
@@ -179,12 +190,21 @@ async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, Store
 /// What the SQL here relies on, whatever the server's defaults are.
 async fn prepare_mysql(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
     const UNKNOWN_VARIABLE: u16 = 1193;
-    connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')").await?;
-    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    connection
+        .execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')")
+        .await?;
+    connection
+        .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .await?;
     // Newer MariaDBs fail a write to a row that changed since the snapshot; writes here check revisions instead.
-    match connection.execute("SET SESSION innodb_snapshot_isolation = OFF").await {
+    match connection
+        .execute("SET SESSION innodb_snapshot_isolation = OFF")
+        .await
+    {
         Err(sqlx::Error::Database(error))
-            if error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+            if error
+                .try_downcast_ref::<MySqlDatabaseError>()
+                .map(MySqlDatabaseError::number)
                 == Some(UNKNOWN_VARIABLE) =>
         {
             Ok(())
@@ -287,13 +307,21 @@ macro_rules! fetch_in {
     ($tx:expr, $row:ty, $head:expr, $tail:expr, $values:expr) => {{
         let mut rows: Vec<$row> = Vec::new();
         for piece in $values.chunks(200) {
-            let sql = format!("{}{}{}", $head, $crate::store::db::placeholders(piece.len()), $tail);
+            let sql = format!(
+                "{}{}{}",
+                $head,
+                $crate::store::db::placeholders(piece.len()),
+                $tail
+            );
             rows.extend($crate::store::db::with_tx!(&mut *$tx, |connection| {
                 let mut query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
                 for value in piece {
                     query = query.bind(value.clone());
                 }
-                query.fetch_all(connection).await.map_err($crate::store::StoreError::from)
+                query
+                    .fetch_all(connection)
+                    .await
+                    .map_err($crate::store::StoreError::from)
             })?);
         }
         Ok::<Vec<$row>, $crate::store::StoreError>(rows)

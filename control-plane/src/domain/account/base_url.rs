@@ -10,7 +10,7 @@ const MAX_BYTES: usize = 1000;
 
 /// Why a text is no base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidBaseUrl {
+pub(super) enum InvalidBaseUrl {
     #[error("must be an absolute URL such as https://api.example.com")]
     Form,
     #[error("must begin with https:// or http://")]
@@ -35,10 +35,17 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBa
         return Err(InvalidBaseUrl::Scheme);
     }
     // `https:host` and `https:/host` are repaired too.
-    if !text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://")) {
+    if !text
+        .get(url.scheme().len()..)
+        .is_some_and(|rest| rest.starts_with("://"))
+    {
         return Err(InvalidBaseUrl::Form);
     }
-    let authority = text.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let authority = text
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or_default();
     if authority.contains('@') {
         return Err(InvalidBaseUrl::Credentials);
     }
@@ -58,7 +65,15 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBa
 
 /// Names that are only known inside a machine or a network.
 fn is_private_name(name: &str) -> bool {
-    const SUFFIXES: [&str; 7] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet", ".corp"];
+    const SUFFIXES: [&str; 7] = [
+        ".localhost",
+        ".local",
+        ".internal",
+        ".lan",
+        ".home.arpa",
+        ".intranet",
+        ".corp",
+    ];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     // A name without a dot is looked up in the network's own domain.
     !name.contains('.') || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
@@ -97,9 +112,9 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff | 0, g, h] | [0, 0, 0, 0, 0xffff, 0, g, h] | [0x64, 0xff9b, 0, 0, 0, 0, g, h] => {
-            Some(low(g, h))
-        }
+        [0, 0, 0, 0, 0, 0xffff | 0, g, h]
+        | [0, 0, 0, 0, 0xffff, 0, g, h]
+        | [0x64, 0xff9b, 0, 0, 0, 0, g, h] => Some(low(g, h)),
         [0x2002, b, c, ..] => Some(low(b, c)),
         // Translation inside a network, always private.
         [0x64, 0xff9b, 1, ..] => Some(Ipv4Addr::LOCALHOST),
@@ -121,7 +136,10 @@ mod tests {
         for (text, normal) in [
             ("https://api.example.com", "https://api.example.com"),
             ("HTTPS://API.Example.com:443/", "https://api.example.com"),
-            ("http://gateway.example.com:8080/v2//", "http://gateway.example.com:8080/v2"),
+            (
+                "http://gateway.example.com:8080/v2//",
+                "http://gateway.example.com:8080/v2",
+            ),
             ("https://8.8.8.8/a/../b", "https://8.8.8.8/b"),
             ("https://[2606:4700::1111]", "https://[2606:4700::1111]"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
@@ -156,18 +174,58 @@ mod tests {
         ] {
             assert_eq!(parse(text, true), Err(error), "{text:?}");
         }
-        assert_eq!(parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), true), Err(Form));
+        assert_eq!(
+            parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), true),
+            Err(Form)
+        );
     }
 
     #[test]
     fn private_addresses_need_the_operator_s_word_in_any_notation() {
         for host in [
-            "localhost", "LOCALHOST", "localhost.", "a.localhost", "redis", "printer.local", "metadata.google.internal",
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
-            "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "0xa9fea9fe", "100.64.0.1",
-            "192.0.0.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "[::1]", "[::]", "[::ffff:127.0.0.1]",
-            "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::10.0.0.1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[fe80::1]",
-            "[fd00::1]", "[fec0::1]", "[ff02::1]", "127.0.0.1.", "①②⑦.0.0.1", "127。0。0。1",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "a.localhost",
+            "redis",
+            "printer.local",
+            "metadata.google.internal",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "017700000001",
+            "0177.0.0.1",
+            "0",
+            "0.0.0.0",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::1]",
+            "[2002:7f00:1::]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[fec0::1]",
+            "[ff02::1]",
+            "127.0.0.1.",
+            "①②⑦.0.0.1",
+            "127。0。0。1",
         ] {
             let url = format!("http://{host}:8080/v1");
             assert_eq!(parse(&url, false), Err(InvalidBaseUrl::Private), "{url}");

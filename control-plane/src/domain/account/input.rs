@@ -11,8 +11,8 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{
-    Account, AccountError, ClientGone, CredentialInput, DEFAULT_PRIORITY, DEFAULT_WEIGHT, Invalid, OptionFields, Options,
-    StoredCredential, base_url, models, seal,
+    Account, AccountError, ClientGone, CredentialInput, DEFAULT_PRIORITY, DEFAULT_WEIGHT, Invalid,
+    OptionFields, Options, StoredCredential, base_url, models, seal,
 };
 use crate::{
     domain::{fault::Faults, name::Name, patch::Patch},
@@ -150,7 +150,12 @@ impl AccountInput {
         Ok(changed)
     }
 
-    fn apply(self, mut account: Account, mut faults: Faults, rules: Rules<'_>) -> Result<Account, AccountError> {
+    fn apply(
+        self,
+        mut account: Account,
+        mut faults: Faults,
+        rules: Rules<'_>,
+    ) -> Result<Account, AccountError> {
         let faults_mut = &mut faults;
         match self.name {
             Patch::Keep => {}
@@ -172,13 +177,18 @@ impl AccountInput {
         };
         check_base_url_is_given(&account, credential.as_ref(), faults_mut);
 
-        let priority = self.priority.over(account.priority.into(), DEFAULT_PRIORITY.into());
+        let priority = self
+            .priority
+            .over(account.priority.into(), DEFAULT_PRIORITY.into());
         account.priority = within("priority", priority, 1, 100, faults_mut);
         let weight = self.weight.over(account.weight.into(), DEFAULT_WEIGHT.into());
         account.weight = within("weight", weight, 1, 1000, faults_mut);
         account.concurrency = self.concurrency.over_optional(account.concurrency);
         if account.concurrency.is_some_and(|limit| limit > MAX_CONCURRENCY) {
-            faults_mut.push("concurrency", format!("at most {MAX_CONCURRENCY}; null for no limit"));
+            faults_mut.push(
+                "concurrency",
+                format!("at most {MAX_CONCURRENCY}; null for no limit"),
+            );
         }
         if let Some(entries) = given(self.model_mapping) {
             account.model_mapping = models::mapping(entries, faults_mut);
@@ -214,14 +224,22 @@ impl AccountInput {
 impl Account {
     /// What a new account starts from; its name, credential and options are not valid.
     fn blank(id: AccountId, kind: AccountType, now: Millis) -> Self {
-        let credential_kind = kind.credential_kinds().first().copied().unwrap_or(CredentialKind::ApiKey);
+        let credential_kind = kind
+            .credential_kinds()
+            .first()
+            .copied()
+            .unwrap_or(CredentialKind::ApiKey);
         Self {
             id,
             name: String::new(),
             description: String::new(),
             kind,
             base_url: None,
-            credential: StoredCredential { kind: credential_kind, hint: None, sealed: Vec::new().into() },
+            credential: StoredCredential {
+                kind: credential_kind,
+                hint: None,
+                sealed: Vec::new().into(),
+            },
             options: Options::None,
             enabled: true,
             schedulable: true,
@@ -287,7 +305,13 @@ fn given<T: Default>(patch: Patch<T>) -> Option<T> {
     }
 }
 
-fn within<T: TryFrom<u32> + Default>(field: &str, value: u32, least: u32, most: u32, faults: &mut Faults) -> T {
+fn within<T: TryFrom<u32> + Default>(
+    field: &str,
+    value: u32,
+    least: u32,
+    most: u32,
+    faults: &mut Faults,
+) -> T {
     if !(least..=most).contains(&value) {
         faults.push(field, format!("must be {least} to {most}"));
     }
@@ -313,7 +337,9 @@ fn tags(list: Vec<String>, faults: &mut Faults) -> Vec<String> {
         if tag.chars().count() > MAX_TAG {
             faults.push(field.as_str(), format!("at most {MAX_TAG} characters"));
         }
-        let Some(tag) = faults.take(&field, Name::try_from(tag)).map(Name::into_string) else { continue };
+        let Some(tag) = faults.take(&field, Name::try_from(tag)).map(Name::into_string) else {
+            continue;
+        };
         if !tags.contains(&tag) {
             tags.push(tag);
         }

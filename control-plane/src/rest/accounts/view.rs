@@ -1,0 +1,133 @@
+//! What people read of an account.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    account::{AccountType, CredentialKind},
+    clock::Millis,
+    id::{AccountId, GroupId},
+    wire::Platform,
+};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::account::{Account, ClientGone, OptionFields},
+    rest::{etag::Tagged, nodes::AccountLive},
+};
+
+/// An account as people read it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::rest) struct AccountView {
+    #[schema(value_type = String)]
+    id: AccountId,
+    name: String,
+    description: String,
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    kind: AccountType,
+    #[schema(value_type = String)]
+    platform: Platform,
+    /// Null: the type's own.
+    base_url: Option<String>,
+    credential: CredentialView,
+    options: OptionFields,
+    enabled: bool,
+    schedulable: bool,
+    /// 1–100, smaller first.
+    priority: u8,
+    /// 1–1000.
+    weight: u16,
+    /// Null: no limit. 0: none.
+    concurrency: Option<u32>,
+    model_mapping: BTreeMap<String, String>,
+    allowed_models: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    group_ids: Vec<GroupId>,
+    tags: Vec<String>,
+    client_gone: ClientGone,
+    /// Milliseconds since 1970. Null: does not expire.
+    #[schema(value_type = Option<i64>)]
+    expires_at: Option<Millis>,
+    status: Status,
+    /// Short code. Null where the account is valid.
+    invalid_reason: Option<String>,
+    invalid_detail: Option<String>,
+    #[schema(value_type = Option<i64>)]
+    invalid_at: Option<Millis>,
+    /// What the live nodes last said. The ETag does not stand for it.
+    live: AccountLive,
+    #[schema(value_type = i64)]
+    created_at: Millis,
+    #[schema(value_type = i64)]
+    updated_at: Millis,
+}
+
+/// What may be known of a credential.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CredentialView {
+    #[schema(value_type = String)]
+    kind: CredentialKind,
+    set: bool,
+    /// The last characters of a long key. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// What is known for good; limits and overload pass, and are among the marks of `live`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Valid,
+    Invalid,
+}
+
+pub(super) fn tagged(account: Account, live: AccountLive) -> Tagged<AccountView> {
+    Tagged {
+        revision: account.revision,
+        body: view(account, live),
+    }
+}
+
+pub(super) fn view(account: Account, live: AccountLive) -> AccountView {
+    let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
+        Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
+        None => (None, None, None),
+    };
+    AccountView {
+        id: account.id,
+        name: account.name,
+        description: account.description,
+        kind: account.kind,
+        platform: account.kind.platform(),
+        base_url: account.base_url,
+        credential: CredentialView {
+            kind: account.credential.kind,
+            set: true,
+            hint: account.credential.hint,
+        },
+        options: account.options.fields(),
+        enabled: account.enabled,
+        schedulable: account.schedulable,
+        priority: account.priority,
+        weight: account.weight,
+        concurrency: account.concurrency,
+        model_mapping: account.model_mapping.into_iter().collect(),
+        allowed_models: account.allowed_models,
+        group_ids: account.group_ids,
+        tags: account.tags,
+        client_gone: account.client_gone,
+        expires_at: account.expires_at,
+        status: if invalid_reason.is_some() {
+            Status::Invalid
+        } else {
+            Status::Valid
+        },
+        invalid_reason,
+        invalid_detail,
+        invalid_at,
+        live,
+        created_at: account.created_at,
+        updated_at: account.updated_at,
+    }
+}
