@@ -22,10 +22,15 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     commands::delete_expired(&mut tx, before(now, COMMAND_AFTERLIFE)).await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
-    let full = [logins, counters].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let full = [logins, counters]
+        .into_iter()
+        .any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full { Progress::More } else { Progress::Done })
 }
 
 fn before(now: Millis, span: Duration) -> Millis {
-    Millis(now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    Millis(
+        now.0
+            .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+    )
 }

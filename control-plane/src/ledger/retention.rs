@@ -1,7 +1,5 @@
 //! Keeps the ledger's size in bounds: months ahead get their partition, what is older than the operators want goes.
 
-use std::time::Duration;
-
 use shared::clock::{Clock, Millis};
 
 use crate::store::{
@@ -12,15 +10,15 @@ use crate::store::{
 };
 
 /// How long requests stay where operators set nothing.
-pub const DEFAULT_RETENTION_DAYS: u32 = 400;
+pub const DEFAULT_RETENTION_DAYS: u64 = 400;
 /// How long roll-ups stay. They are small, and statistics outlive what they were made of.
-pub const ROLLUP_RETENTION_DAYS: u32 = 1_200;
+pub const ROLLUP_RETENTION_DAYS: u64 = 1_200;
 /// Months that have a partition before they begin.
 const MONTHS_AHEAD: usize = 2;
 /// Rows that one statement removes.
 const ROWS_AT_ONCE: i64 = 1_000;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// One bounded step. True: there may be more to remove.
 ///
@@ -48,20 +46,22 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     Ok(more)
 }
 
-async fn retention_days(store: &Store) -> Result<u32, StoreError> {
+async fn retention_days(store: &Store) -> Result<u64, StoreError> {
     let mut tx = store.read().await?;
     let (settings, _) = settings::load(&mut tx).await?;
     Ok(settings.ledger_retention_days.unwrap_or(DEFAULT_RETENTION_DAYS))
 }
 
-fn before(now: Millis, days: u32) -> Millis {
-    let span = i64::try_from((DAY * days).as_millis()).unwrap_or(i64::MAX);
+fn before(now: Millis, days: u64) -> Millis {
+    let span = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
     Millis(now.0.saturating_sub(span).max(0))
 }
 
 /// This month and those ahead.
 fn months(now: Millis) -> Vec<Month> {
-    std::iter::successors(Month::of(now), |month| Some(month.next())).take(MONTHS_AHEAD + 1).collect()
+    std::iter::successors(Month::of(now), |month| Some(month.next()))
+        .take(MONTHS_AHEAD + 1)
+        .collect()
 }
 
 fn is_full(removed: u64) -> bool {

@@ -10,7 +10,7 @@ use self::world::World;
 use crate::store::{Store, StoreOptions, test_support};
 
 /// All that the two databases have in common. The cases share one, each with ids of its own; the last removes all.
-async fn cases(world: &World) {
+async fn cases(world: &World, replica: &Store) {
     exactly_once::open_then_close_is_one_row(world).await;
     exactly_once::close_without_open_counts(world).await;
     exactly_once::an_open_record_after_the_close_changes_nothing(world).await;
@@ -18,6 +18,7 @@ async fn cases(world: &World) {
     exactly_once::what_is_not_understood_does_not_stop_the_spool(world).await;
     exactly_once::a_gap_is_not_skipped(world).await;
     exactly_once::the_same_batch_from_many_streams_counts_once(world).await;
+    exactly_once::spools_of_many_nodes_do_not_disturb_each_other(world, replica).await;
     exactly_once::a_model_without_a_price_costs_nothing_and_says_so(world).await;
     exactly_once::costs_are_rated_by_the_user(world).await;
     exactly_once::a_request_on_two_accounts_is_charged_to_each(world).await;
@@ -31,7 +32,11 @@ async fn cases(world: &World) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -40,7 +45,8 @@ fn on_sqlite() {
     let database = runtime.block_on(test_support::sqlite());
     let world = runtime.block_on(World::new(database.store.clone()));
     exactly_once::any_delivery_gives_one_pass(&world, runtime.handle(), 24);
-    runtime.block_on(cases(&world));
+    let replica = runtime.block_on(database.another_store());
+    runtime.block_on(cases(&world, &replica));
 }
 
 #[test]
@@ -49,11 +55,14 @@ fn on_mariadb() {
     let database = runtime.block_on(test_support::mariadb());
     let world = runtime.block_on(World::new(database.store.clone()));
     exactly_once::any_delivery_gives_one_pass(&world, runtime.handle(), 12);
-    runtime.block_on(cases(&world));
+    let replica = runtime.block_on(database.another_store());
+    runtime.block_on(cases(&world, &replica));
     runtime.block_on(async {
         let url = database.empty_neighbour("months").await;
         let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
         store.migrate().await.unwrap();
-        keeping::months_are_split_off_and_dropped(&World::new(store).await).await;
+        let world = World::new(store).await;
+        keeping::months_are_split_off_and_dropped(&world).await;
+        queries::each_filter_has_its_index(&world).await;
     });
 }

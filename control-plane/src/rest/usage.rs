@@ -186,7 +186,10 @@ async fn own_records(
 
 /// Sums of everyone's requests.
 #[utoipa::path(get, path = "/api/admin/usage/summary", tag = "usage", params(AllSums), responses((status = OK, body = UsageSummary)))]
-async fn all_summary(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<UsageSummary>> {
+async fn all_summary(
+    State(app): State<App>,
+    Params(asked): Params<AllSums>,
+) -> ApiResult<Json<UsageSummary>> {
     let span = Span::new(asked.from, asked.to, app.clock.now())?;
     summary(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
 }
@@ -234,7 +237,14 @@ async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> A
         total = view::percentiles(&buckets);
     }
     tx.commit().await?;
-    Ok(Json(UsageSummary::new(span.from, span.to, &counts, audience, first_token, total)))
+    Ok(Json(UsageSummary::new(
+        span.from,
+        span.to,
+        &counts,
+        audience,
+        first_token,
+        total,
+    )))
 }
 
 async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
@@ -254,13 +264,18 @@ async fn records(
     let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
     let names = view::Names::of(&mut tx, &rows, audience).await?;
     tx.commit().await?;
-    let records = rows.into_iter().map(|row| view::record(row, &names, audience)).collect::<Result<_, _>>()?;
+    let records = rows
+        .into_iter()
+        .map(|row| view::record(row, &names, audience))
+        .collect::<Result<_, _>>()?;
     Ok(Json(UsageRecords { records, next_cursor }))
 }
 
 /// A key that is not the caller's is as good as none.
 async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
-    let Some(key) = key else { return Ok(Scope::User(caller.user)) };
+    let Some(key) = key else {
+        return Ok(Scope::User(caller.user));
+    };
     match api_keys::get(tx, key).await? {
         Some(row) if row.user == caller.user => Ok(Scope::Key(key)),
         _ => Err(Problem::not_found()),
@@ -277,7 +292,10 @@ fn all_scope(asked: AllSums) -> ApiResult<Scope> {
     let mut given = given.into_iter().flatten();
     let scope = given.next().unwrap_or(Scope::Total);
     if given.next().is_some() {
-        return Err(Problem::invalid("", "sums are kept by one of user_id, key_id, account_id and model at a time"));
+        return Err(Problem::invalid(
+            "",
+            "sums are kept by one of user_id, key_id, account_id and model at a time",
+        ));
     }
     Ok(scope)
 }
@@ -296,17 +314,26 @@ impl Span {
         let back = i64::try_from(DEFAULT_SPAN.as_millis()).unwrap_or(i64::MAX);
         let first = from.unwrap_or(Millis(last.0.saturating_sub(back)));
         if first > last || last.0.saturating_sub(first.0) > MAX_SPAN_MS {
-            return Err(Problem::invalid("from", "`from` comes before `to`, by a thousand days at most"));
+            return Err(Problem::invalid(
+                "from",
+                "`from` comes before `to`, by a thousand days at most",
+            ));
         }
         let end = quarter_of(last).saturating_add(QUARTER_MS);
-        Ok(Self { from: Millis(quarter_of(first)), to: Millis(end) })
+        Ok(Self {
+            from: Millis(quarter_of(first)),
+            to: Millis(end),
+        })
     }
 }
 
 fn wire(given: Option<String>) -> ApiResult<Option<String>> {
     let known = |name: &str| name == UNKNOWN_WIRE || Wire::ALL.iter().any(|wire| wire.as_str() == name);
     match given {
-        Some(name) if !known(&name) => Err(Problem::invalid("wire", "chat, responses, messages or gemini is expected")),
+        Some(name) if !known(&name) => Err(Problem::invalid(
+            "wire",
+            "chat, responses, messages or gemini is expected",
+        )),
         given => Ok(given),
     }
 }
@@ -329,7 +356,13 @@ mod tests {
     fn a_span_is_widened_to_whole_quarters() {
         let now = Millis(100 * QUARTER_MS + 5);
         let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, now).unwrap();
-        assert_eq!(span, Span { from: Millis(10 * QUARTER_MS), to: Millis(101 * QUARTER_MS) });
+        assert_eq!(
+            span,
+            Span {
+                from: Millis(10 * QUARTER_MS),
+                to: Millis(101 * QUARTER_MS)
+            }
+        );
         let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), now).unwrap();
         assert_eq!(on_the_border.to, Millis(102 * QUARTER_MS));
     }

@@ -63,7 +63,8 @@ const INSERT: &str = "INSERT INTO ledger (request_id, key_id, user_id, account_i
     price_version, started_at, first_token_ms, total_ms, estimated, conditions)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-const CLOSE: &str = "UPDATE ledger SET account_id = ?, model = ?, model_mapped = ?, model_served = ?, status = ?,
+const CLOSE: &str =
+    "UPDATE ledger SET account_id = ?, model = ?, model_mapped = ?, model_served = ?, status = ?,
     outcome = ?, attempts = ?, input_tokens = ?, cache_read_tokens = ?, cache_write_5m_tokens = ?,
     cache_write_1h_tokens = ?, output_tokens = ?, reasoning_tokens = ?, real_cost = ?, rated_cost = ?,
     price_version = ?, first_token_ms = ?, total_ms = ?, estimated = ?, conditions = ?
@@ -77,9 +78,11 @@ const CLOSE: &str = "UPDATE ledger SET account_id = ?, model = ?, model_mapped =
 pub async fn lock_cursor(tx: &mut Tx, node: &str, spool: SpoolId, now: Millis) -> Result<u64, StoreError> {
     // On MySQL the no-op update takes the row's exclusive lock; INSERT IGNORE would take a shared one, and two of
     // those block each other for good.
-    const MYSQL: &str = "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
+    const MYSQL: &str =
+        "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
         ON DUPLICATE KEY UPDATE acknowledged = acknowledged";
-    const SQLITE: &str = "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
+    const SQLITE: &str =
+        "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
         ON CONFLICT (node_id, spool_id) DO NOTHING";
     let sql = tx.sql(MYSQL, SQLITE);
     let spool = spool.to_bytes().to_vec();
@@ -127,7 +130,9 @@ pub async fn acknowledged(tx: &mut Tx, node: &str, spool: SpoolId) -> Result<u64
         node,
         spool.to_bytes().to_vec()
     )?;
-    row.map_or(Ok(0), |(acknowledged,)| u64::try_from(acknowledged).map_err(StoreError::corrupt))
+    row.map_or(Ok(0), |(acknowledged,)| {
+        u64::try_from(acknowledged).map_err(StoreError::corrupt)
+    })
 }
 
 /// Which of the requests have a row, and whether that is still open.
@@ -136,8 +141,13 @@ pub async fn acknowledged(tx: &mut Tx, node: &str, spool: SpoolId) -> Result<u64
 /// What the database says.
 pub async fn open_rows(tx: &mut Tx, requests: &[RequestId]) -> Result<HashMap<RequestId, bool>, StoreError> {
     let ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, String)> =
-        fetch_in!(tx, (Vec<u8>, String), "SELECT request_id, outcome FROM ledger WHERE request_id IN ", "", ids)?;
+    let rows: Vec<(Vec<u8>, String)> = fetch_in!(
+        tx,
+        (Vec<u8>, String),
+        "SELECT request_id, outcome FROM ledger WHERE request_id IN ",
+        "",
+        ids
+    )?;
     rows.into_iter()
         .map(|(id, outcome)| {
             let id = RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
@@ -152,7 +162,13 @@ pub async fn open_rows(tx: &mut Tx, requests: &[RequestId]) -> Result<HashMap<Re
 /// What the database says.
 pub async fn price_rates(tx: &mut Tx, users: &[UserId]) -> Result<HashMap<UserId, Ppm>, StoreError> {
     let ids: Vec<Vec<u8>> = users.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, i64)> = fetch_in!(tx, (Vec<u8>, i64), "SELECT id, price_rate FROM users WHERE id IN ", "", ids)?;
+    let rows: Vec<(Vec<u8>, i64)> = fetch_in!(
+        tx,
+        (Vec<u8>, i64),
+        "SELECT id, price_rate FROM users WHERE id IN ",
+        "",
+        ids
+    )?;
     rows.into_iter()
         .map(|(id, rate)| {
             let id = UserId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;

@@ -54,8 +54,17 @@ pub(super) struct Spool {
 
 impl World {
     pub(super) async fn new(store: Store) -> Self {
-        let world = Self { store, clock: Clock::manual(START) };
-        prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
+        let world = Self {
+            store,
+            clock: Clock::manual(START),
+        };
+        prices::seed(
+            &world.store,
+            &world.clock,
+            &prices::PriceFile::embedded().unwrap(),
+        )
+        .await
+        .unwrap();
         world
     }
 
@@ -76,11 +85,17 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         users::insert(&mut tx, &row).await.unwrap();
         tx.commit().await.unwrap();
-        Client { user, key, account: AccountId::new(START) }
+        Client {
+            user,
+            key,
+            account: AccountId::new(START),
+        }
     }
 
     pub(super) async fn take(&self, spool: &Spool, records: Vec<contract::Record>) -> u64 {
-        ingest(&self.store, &self.clock, NODE, spool.id, records).await.unwrap()
+        ingest(&self.store, &self.clock, NODE, spool.id, records)
+            .await
+            .unwrap()
     }
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
@@ -89,7 +104,11 @@ impl World {
     }
 
     pub(super) async fn records_of(&self, client: &Client) -> Vec<LedgerRow> {
-        self.records(&RecordFilter { user_id: Some(client.user), ..RecordFilter::default() }).await
+        self.records(&RecordFilter {
+            user_id: Some(client.user),
+            ..RecordFilter::default()
+        })
+        .await
     }
 
     pub(super) async fn only_record_of(&self, client: &Client) -> LedgerRow {
@@ -106,7 +125,13 @@ impl World {
 
     /// All of the ledger and all roll-ups, in order.
     pub(super) async fn everything(&self) -> (Vec<LedgerRow>, Additions) {
-        let rows = self.records(&RecordFilter::default()).await;
+        let (mut rows, mut filter) = (Vec::new(), RecordFilter::default());
+        loop {
+            let page = self.records(&filter).await;
+            let Some(last) = page.last() else { break };
+            filter.before = Some(RequestId::try_from(last.request_id.as_slice()).unwrap());
+            rows.extend(page);
+        }
         let mut all = Additions::default();
         let mut tx = self.store.read().await.unwrap();
         for row in db::fetch_all!(&mut tx, TotalRow, "SELECT * FROM rollup_total").unwrap() {
@@ -115,7 +140,10 @@ impl World {
         for (table, into) in [
             ("SELECT user_id AS id, r.* FROM rollup_user r", &mut all.user),
             ("SELECT key_id AS id, r.* FROM rollup_key r", &mut all.key),
-            ("SELECT account_id AS id, r.* FROM rollup_account r", &mut all.account),
+            (
+                "SELECT account_id AS id, r.* FROM rollup_account r",
+                &mut all.account,
+            ),
         ] {
             for row in db::fetch_all!(&mut tx, IdRow, table).unwrap() {
                 into.insert((row.id.try_into().unwrap(), row.quarter_start), row.counts);
@@ -128,7 +156,11 @@ impl World {
         for (model, metric, quarter, bucket, requests) in
             db::fetch_all!(&mut tx, (String, String, i64, i64, i64), latency).unwrap()
         {
-            let metric = if metric == Metric::Total.as_str() { Metric::Total } else { Metric::FirstToken };
+            let metric = if metric == Metric::Total.as_str() {
+                Metric::Total
+            } else {
+                Metric::FirstToken
+            };
             all.latency.insert((model, metric, quarter, bucket), requests);
         }
         (rows, all)
@@ -160,12 +192,18 @@ struct ModelCounts {
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self { id: SpoolId::new(START), sequence: AtomicU64::new(0) }
+        Self {
+            id: SpoolId::new(START),
+            sequence: AtomicU64::new(0),
+        }
     }
 
     /// The next record.
     pub(super) fn next(&self, content: Option<Content>) -> contract::Record {
-        contract::Record { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, record: content }
+        contract::Record {
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            record: content,
+        }
     }
 
     pub(super) fn open(&self, open: &contract::OpenRecord) -> contract::Record {
@@ -193,7 +231,12 @@ impl Client {
     }
 
     /// It completed at the first try, with so many tokens in and out.
-    pub(super) fn completes(&self, open: &contract::OpenRecord, input: u64, output: u64) -> contract::CloseRecord {
+    pub(super) fn completes(
+        &self,
+        open: &contract::OpenRecord,
+        input: u64,
+        output: u64,
+    ) -> contract::CloseRecord {
         contract::CloseRecord {
             open: Some(open.clone()),
             outcome: contract::Outcome::Completed.into(),
@@ -212,7 +255,11 @@ impl Client {
             outcome: contract::Outcome::Completed.into(),
             http_status: 200,
             reason: String::new(),
-            usage: Some(contract::Usage { input, output, ..contract::Usage::default() }),
+            usage: Some(contract::Usage {
+                input,
+                output,
+                ..contract::Usage::default()
+            }),
             model_mapped: open.model_requested.clone(),
             model_served: format!("{}-20250929", open.model_requested),
             started_at_ms: open.started_at_ms,
