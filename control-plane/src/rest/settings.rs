@@ -51,6 +51,8 @@ struct SettingsBody {
     drain_timeout_ms: Option<u64>,
     /// Streams that run with a revoked key or account are cut.
     cut_revoked_streams: Option<bool>,
+    /// How many days requests stay in the ledger. Null: 400.
+    ledger_retention_days: Option<u64>,
 }
 
 impl From<Settings> for SettingsBody {
@@ -66,6 +68,7 @@ impl From<Settings> for SettingsBody {
             max_body_bytes: settings.max_body_bytes,
             drain_timeout_ms: settings.drain_timeout_ms,
             cut_revoked_streams: settings.cut_revoked_streams,
+            ledger_retention_days: settings.ledger_retention_days,
         }
     }
 }
@@ -102,6 +105,9 @@ struct SettingsChange {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     cut_revoked_streams: Patch<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    ledger_retention_days: Patch<u64>,
 }
 
 impl SettingsChange {
@@ -178,6 +184,13 @@ impl SettingsChange {
                 &mut settings.drain_timeout_ms,
                 0,
                 10 * MINUTE_MS,
+            ),
+            (
+                "ledger_retention_days",
+                self.ledger_retention_days,
+                &mut settings.ledger_retention_days,
+                1,
+                36_500,
             ),
         ] {
             let value = given.over_optional(*place);

@@ -27,7 +27,7 @@ pub struct Settings {
     /// Streams that run with a revoked key or account are cut.
     pub cut_revoked_streams: Option<bool>,
     /// How many days requests stay in the ledger. `None`: 400.
-    pub ledger_retention_days: Option<u32>,
+    pub ledger_retention_days: Option<u64>,
 }
 
 /// The settings, and their revision: 0 where they were never changed.
@@ -49,7 +49,12 @@ pub async fn load(tx: &mut Tx) -> Result<(Settings, i64), StoreError> {
 ///
 /// # Errors
 /// `Stale` where they are at another revision.
-pub async fn save(tx: &mut Tx, settings: &Settings, expected_revision: i64, at: Millis) -> Result<i64, StoreError> {
+pub async fn save(
+    tx: &mut Tx,
+    settings: &Settings,
+    expected_revision: i64,
+    at: Millis,
+) -> Result<i64, StoreError> {
     changes::lock(tx).await?;
     let latest = changes::latest_version_of(tx, ResourceKind::Settings, changes::SETTINGS_ID).await?;
     if revision(latest) != expected_revision {
@@ -81,5 +86,7 @@ fn fields(settings: &Settings) -> Result<serde_json::Map<String, serde_json::Val
 }
 
 fn revision(version: Option<u64>) -> i64 {
-    version.and_then(|version| i64::try_from(version).ok()).unwrap_or(0)
+    version
+        .and_then(|version| i64::try_from(version).ok())
+        .unwrap_or(0)
 }
