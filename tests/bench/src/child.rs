@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a process may take to say its first line, or the answer to a job.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Linux counts CPU time for others to read in hundredths of a second.
+const TICK_MILLIS: u64 = 10;
+
 /// Dropped, it is killed; [`Process::stop`] is kinder.
 #[derive(Debug)]
 pub(crate) struct Process {
