@@ -84,3 +84,6 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
