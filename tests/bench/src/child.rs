@@ -139,10 +139,7 @@ impl Process {
 fn cpu_of(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = ticks(&stat).ok_or_else(|| io::Error::other("an unknown form of /proc/…/stat"))?;
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos(
-        ticks.saturating_mul(1_000_000_000 / per_second),
-    ))
+    Ok(Duration::from_millis(ticks.saturating_mul(TICK_MILLIS)))
 }
 
 fn ticks(stat: &str) -> Option<u64> {
