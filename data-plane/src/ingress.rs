@@ -12,3 +12,6 @@ mod service;
 
 pub use proxy::{Proxy, ProxyParts};
 pub use server::serve;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    rt::{Read, Write},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -24,9 +28,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Serves one connection to its end.
 pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
     // Frames must not wait for the acknowledgement of earlier ones.
-    if stream.set_nodelay(true).is_err() {
-        return;
+    if stream.set_nodelay(true).is_ok() {
+        serve_io(proxy, TokioIo::new(stream)).await;
     }
+}
+
+pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
     let service = {
         let proxy = Arc::clone(&proxy);
         service_fn(move |request| serve_request(Arc::clone(&proxy), request))
@@ -34,7 +41,7 @@ pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
     let hyper = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(io, service);
     let mut hyper = std::pin::pin!(hyper);
     let mut bells = Bells::of(&proxy);
     let ended = poll_fn(|cx| {

@@ -191,7 +191,9 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Bytes {
     };
     let body = collected.take();
     collected.facts = Some(body::facts(wire, &body));
-    flight.content();
+    if flight.leg.as_ref().is_some_and(|leg| (200..300).contains(&leg.status)) {
+        flight.content();
+    }
     body
 }
 

@@ -1,0 +1,11 @@
+//! The data plane's HTTP side, over real connections: a small upstream that does what a test scripts, the server in
+//! front of it, and a client.
+
+mod bursts;
+mod failing;
+mod gateway;
+mod leaving;
+mod passing;
+mod refusing;
+mod stopping;
+mod upstream;

@@ -1,0 +1,321 @@
+//! The server under test, its client, and what it left in its journal.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use proto::v1::{CloseRecord, record};
+use shared::{
+    account::AccountType,
+    clock::{Clock, Millis},
+    id::{AccountId, KeyId, UserId},
+    model::ModelPattern,
+    secret::{KeyHash, Secret},
+    tasks::Tasks,
+    wire::Platform,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    control::StatusWrites,
+    ingress::{Proxy, ProxyParts, serve},
+    live::Live,
+    metrics::Metrics,
+    provider::OutboundSettings,
+    snapshot::{
+        Account, ApiKey, ClientGone, Credential, Limits, Model, Options, Revision, Snapshot, SnapshotHandle,
+        Upstream,
+    },
+    usage::{Journal, SpoolSettings, spool::BatchSize},
+};
+
+/// Nothing here takes longer, unless it never comes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const KEY: &str = "sk-test";
+
+/// An account, and how it differs from the usual one.
+pub(super) struct Given {
+    pub(super) kind: AccountType,
+    pub(super) url: String,
+    pub(super) change: fn(&mut Account),
+}
+
+pub(super) fn claude(url: String) -> Given {
+    Given {
+        kind: AccountType::ClaudeConsole,
+        url,
+        change: |_| {},
+    }
+}
+
+pub(super) fn openai(url: String) -> Given {
+    Given {
+        kind: AccountType::Openai,
+        url,
+        change: |_| {},
+    }
+}
+
+impl Given {
+    pub(super) fn but(self, change: fn(&mut Account)) -> Self {
+        Self { change, ..self }
+    }
+}
+
+pub(super) struct Gateway {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) tasks: Tasks,
+    pub(super) base: String,
+    pub(super) server: Option<JoinHandle<()>>,
+    pub(super) snapshot: SnapshotHandle,
+    journal: Journal,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _folder: TempDir,
+}
+
+/// What the client got.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
+impl Gateway {
+    /// Accounts are tried in the order given.
+    pub(super) async fn start(accounts: Vec<Given>) -> Self {
+        Self::with(accounts, |_| {}, Duration::from_secs(60), true).await
+    }
+
+    pub(super) async fn limited(accounts: Vec<Given>, limits: impl FnOnce(&mut Limits)) -> Self {
+        Self::with(accounts, limits, Duration::from_secs(60), true).await
+    }
+
+    pub(super) async fn with(
+        accounts: Vec<Given>,
+        limits: impl FnOnce(&mut Limits),
+        grace: Duration,
+        allow_private: bool,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, tasks) = (Clock::System, Tasks::new());
+        let journal =
+            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
+        let snapshot = SnapshotHandle::new(Limits::default());
+        let proxy = Proxy::new(ProxyParts {
+            snapshot: snapshot.clone(),
+            live: Arc::new(Live::memory(clock.clone())),
+            journal: journal.clone(),
+            status_writes: StatusWrites::default(),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            tasks: tasks.clone(),
+            outbound: OutboundSettings {
+                allow_private,
+                ..OutboundSettings::default()
+            },
+        })
+        .unwrap();
+        let mut configured = snapshot_of(&proxy, accounts);
+        limits(&mut configured.limits);
+        snapshot.publish(
+            configured,
+            Revision {
+                epoch: [1; 16],
+                version: 1,
+            },
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let server = tasks.spawn(serve(Arc::clone(&proxy), listener, tasks.clone(), grace));
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self {
+            proxy,
+            tasks,
+            base,
+            server: Some(server),
+            snapshot,
+            journal,
+            client,
+            _folder: folder,
+        }
+    }
+
+    pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+        tokio::time::timeout(PATIENCE, self.client.request(request))
+            .await
+            .expect("no answer")
+            .unwrap()
+    }
+
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, body) = self.open(request).await.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect())
+            .await
+            .expect("no end")
+            .unwrap()
+            .to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub(super) fn request(&self, path: &str, body: &str) -> Request<Full<Bytes>> {
+        Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {KEY}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .unwrap()
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(self.request(path, body)).await
+    }
+
+    pub(super) async fn get(&self, path: &str, headers: &[(&'static str, &'static str)]) -> Answer {
+        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Full::default()).unwrap()).await
+    }
+
+    /// The close records, once there are `count`; and that there are no more of them than open records.
+    pub(super) async fn records(&self, count: usize) -> Vec<CloseRecord> {
+        let waiting = async {
+            loop {
+                let (opened, closed) = self.journal_now();
+                if closed.len() >= count {
+                    assert_eq!(
+                        opened,
+                        closed.len(),
+                        "every request has one open and one close record"
+                    );
+                    return closed;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
+    }
+
+    /// How many open records there are, and the close records.
+    pub(super) fn journal_now(&self) -> (usize, Vec<CloseRecord>) {
+        self.journal.sync();
+        let outbox = self.journal.outboxes().pop().unwrap();
+        let mut reader = outbox.reader(0);
+        let size = BatchSize {
+            records: 10_000,
+            bytes: usize::MAX,
+        };
+        let records = reader.batch(outbox.durable().0, size).unwrap();
+        let opened = records
+            .iter()
+            .filter(|it| matches!(it.record, Some(record::Record::Open(_))))
+            .count();
+        let closed = records.into_iter().filter_map(|record| match record.record {
+            Some(record::Record::Close(close)) => Some(close),
+            _ => None,
+        });
+        (opened, closed.collect())
+    }
+}
+
+fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {
+    let key = ApiKey {
+        id: KeyId::new(Millis(1)),
+        user_id: UserId::new(Millis(1)),
+        name: "key".into(),
+        expires_at: None,
+    };
+    let model = |name: &str, platform| Model {
+        name: name.into(),
+        platform,
+        display_name: None,
+        context_window: None,
+        max_output: None,
+        released_at: Some(Millis(1_700_000_000_000)),
+    };
+    let accounts = accounts
+        .into_iter()
+        .zip(1_u8..)
+        .map(|(given, priority)| account(proxy, given, priority))
+        .collect();
+    Snapshot {
+        keys: [(KeyHash::of(KEY.as_bytes()), Arc::new(key))].into(),
+        accounts,
+        models: vec![
+            model("claude-opus-5", Platform::Claude),
+            model("gpt-5", Platform::OpenAi),
+        ],
+        ..Snapshot::default()
+    }
+}
+
+fn account(proxy: &Proxy, given: Given, priority: u8) -> Arc<Account> {
+    let id = AccountId::new(Millis(i64::from(priority)));
+    let mut account = Account {
+        id,
+        version: 1,
+        name: format!("account-{priority}"),
+        enabled: true,
+        schedulable: true,
+        kind: Some(given.kind),
+        priority,
+        weight: 1,
+        concurrency: None,
+        expires_at: None,
+        invalid_reason: None,
+        model_mapping: Vec::new(),
+        allowed_models: Vec::new(),
+        groups: Vec::new(),
+        client_gone: ClientGone::Drain,
+        upstream: Upstream {
+            base_url: Some(given.url.parse().unwrap()),
+            credential: Credential::ApiKey(Secret::new(format!("sk-ant-upstream-{priority}"))),
+            options: Options::None,
+        },
+        state: proxy.live.states().of(id),
+    };
+    (given.change)(&mut account);
+    Arc::new(account)
+}
+
+pub(super) fn pattern(text: &str) -> ModelPattern {
+    ModelPattern::new(text).unwrap()
+}
+
+/// Waits until `condition` holds.
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come true"));
+}

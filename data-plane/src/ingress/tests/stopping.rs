@@ -1,0 +1,99 @@
+//! Shutdown: what runs may end, then it is ended.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use proto::v1::Outcome;
+
+use super::{
+    gateway::{Gateway, PATIENCE, claude},
+    upstream::{Gate, Step, Upstream, end, send, sse_head},
+};
+
+const STREAMED: &str = r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#;
+const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n";
+const DELTA: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n";
+const STOP: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+async fn stopped(gateway: &mut Gateway) {
+    let server = gateway.server.take().unwrap();
+    tokio::time::timeout(PATIENCE, server)
+        .await
+        .expect("the server does not stop")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_runs_may_end_by_itself_and_new_connections_are_not_taken() {
+    let gate = Gate::new();
+    let script = vec![
+        sse_head(),
+        send(START),
+        send(DELTA),
+        Step::Wait(gate.clone()),
+        send(STOP),
+        end(),
+    ];
+    let upstream = Upstream::always(script).await;
+    let mut gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
+    gateway.tasks.stop();
+    let address = gateway.base.trim_start_matches("http://").to_owned();
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!gateway.proxy.ready());
+    gate.open();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, [START, DELTA, STOP].concat());
+    stopped(&mut gateway).await;
+    assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Completed);
+}
+
+#[tokio::test]
+async fn after_the_grace_a_stream_is_ended_in_its_clients_wire() {
+    let upstream = Upstream::always(vec![sse_head(), send(START), send(DELTA), Step::Hang]).await;
+    let mut gateway = Gateway::with(
+        vec![claude(upstream.url())],
+        |_| {},
+        Duration::from_millis(50),
+        true,
+    )
+    .await;
+    let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
+    gateway.tasks.stop();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let rest = body.strip_prefix([START, DELTA].concat().as_bytes()).unwrap();
+    assert!(rest.starts_with(b"event: error\n"), "{body:?}");
+    stopped(&mut gateway).await;
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(
+        (record.outcome(), &*record.attempts[0].reason),
+        (Outcome::CutOff, "stopped")
+    );
+    assert!(record.estimated);
+}
+
+#[tokio::test]
+async fn after_the_grace_a_request_without_an_answer_is_refused() {
+    let upstream = Upstream::always(vec![Step::Hang]).await;
+    let mut gateway = Gateway::with(
+        vec![claude(upstream.url())],
+        |_| {},
+        Duration::from_millis(50),
+        true,
+    )
+    .await;
+    let request = gateway.request("/v1/messages", STREAMED);
+    let stop = async {
+        super::gateway::until("the upstream was asked", || upstream.received().len() == 1).await;
+        gateway.tasks.stop();
+    };
+    let (answer, ()) = tokio::join!(gateway.send(request), stop);
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["type"]),
+        (503, &"error".into())
+    );
+    stopped(&mut gateway).await;
+    assert_eq!(gateway.records(1).await[0].outcome(), Outcome::CutOff);
+}
