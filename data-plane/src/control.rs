@@ -6,6 +6,8 @@
 
 mod backoff;
 mod commands;
+#[cfg(test)]
+pub(crate) mod fake;
 mod heartbeat;
 mod status_writes;
 mod transport;

@@ -231,3 +231,6 @@ const fn type_message(kind: account::AccountType) -> AccountType {
         account::AccountType::Droid => AccountType::Droid,
     }
 }
+
+#[cfg(test)]
+mod tests;

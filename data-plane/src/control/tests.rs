@@ -1,5 +1,3 @@
-mod fake;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,13 +17,12 @@ use shared::{
     secret::{KeyHash, Secret},
 };
 
-use super::*;
+use super::{fake::FakeControlPlane, *};
 use crate::{
     live::{Mark, MarkKind},
     snapshot::{ConfigurationParts, Limits, Revision, SealKey},
     usage::{SpoolSettings, drain},
 };
-use fake::FakeControlPlane;
 
 const EPOCH: u8 = 1;
 const ACCOUNT: u8 = 42;

@@ -247,39 +247,4 @@ impl TlsFiles {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(url: &str, allow_plaintext: bool) -> ControlPlaneSettings {
-        ControlPlaneSettings {
-            url: url.into(),
-            tls: None,
-            server_name: None,
-            allow_plaintext,
-        }
-    }
-
-    #[tokio::test]
-    async fn plaintext_stays_on_this_machine_unless_it_is_allowed() {
-        for url in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
-            assert!(ControlPlane::over_network(&settings(url, false)).is_ok(), "{url}");
-        }
-        let away = "http://10.0.0.1:1";
-        assert!(matches!(
-            ControlPlane::over_network(&settings(away, false)),
-            Err(TransportError::PlaintextOffLoopback)
-        ));
-        assert!(ControlPlane::over_network(&settings(away, true)).is_ok());
-    }
-
-    #[tokio::test]
-    async fn mistakes_are_named() {
-        let error = |url| ControlPlane::over_network(&settings(url, false)).unwrap_err();
-        assert!(matches!(
-            error("https://control:1"),
-            TransportError::TlsFilesMissing
-        ));
-        assert!(matches!(error("control:1"), TransportError::Url));
-        assert!(matches!(error("ftp://control:1"), TransportError::Url));
-    }
-}
+mod tests;

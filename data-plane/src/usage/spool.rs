@@ -101,6 +101,8 @@ pub(crate) struct Own {
     folder: PathBuf,
     settings: SpoolSettings,
     writer: Mutex<Writer>,
+    /// Held for a sync: what one has taken up is not durable before it ends, whatever the next one has done by then.
+    syncing: Mutex<()>,
     written: AtomicU64,
     durable: watch::Sender<u64>,
     acknowledged: watch::Sender<u64>,
@@ -137,6 +139,7 @@ impl Journal {
             writer: Mutex::new(Writer::new(folder.clone(), spool, settings.segment_bytes)),
             folder,
             settings,
+            syncing: Mutex::new(()),
             written: AtomicU64::new(0),
             durable: watch::Sender::new(0),
             acknowledged: watch::Sender::new(0),
@@ -276,6 +279,7 @@ impl Own {
 
     /// Makes what is written durable. Blocks on the disk.
     fn sync(&self) {
+        let _alone = self.syncing.lock();
         let unsynced = self.writer.lock().take_unsynced();
         let synced = unsynced
             .files

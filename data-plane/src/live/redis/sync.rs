@@ -163,7 +163,12 @@ impl Sync {
             if matches!(wake, Wake::Stop) {
                 break;
             }
-            let done = self.wake(wake, &mut subscribed).await;
+            let Some(done) = stopping
+                .run_until_cancelled(self.wake(wake, &mut subscribed))
+                .await
+            else {
+                break;
+            };
             if let Err(error) = &done {
                 tracing::debug!(%error, "Redis does not answer");
             }
@@ -231,8 +236,11 @@ impl Sync {
     }
 
     async fn quit(self) {
-        _ = within(self.settings.command_timeout, self.redis.messages.quit()).await;
-        _ = within(self.settings.command_timeout, self.redis.commands.quit()).await;
+        let limit = self.settings.command_timeout;
+        _ = tokio::join!(
+            within(limit, self.redis.messages.quit()),
+            within(limit, self.redis.commands.quit())
+        );
     }
 }
 

@@ -30,7 +30,7 @@ type Outgoing<T> = mpsc::Sender<Result<T, Status>>;
 
 /// Clones are the same one.
 #[derive(Clone)]
-pub(super) struct FakeControlPlane(Arc<Inner>);
+pub(crate) struct FakeControlPlane(Arc<Inner>);
 
 struct Inner {
     tasks: Tasks,
@@ -50,19 +50,19 @@ struct Inner {
 
 /// All that nodes have said.
 #[derive(Default)]
-pub(super) struct Heard {
-    pub(super) hellos: Vec<Hello>,
-    pub(super) answers: Vec<watch_request::Message>,
-    pub(super) heartbeats: Vec<HeartbeatRequest>,
-    pub(super) refuse_heartbeats: bool,
-    pub(super) results: Vec<CommandResult>,
+pub(crate) struct Heard {
+    pub(crate) hellos: Vec<Hello>,
+    pub(crate) answers: Vec<watch_request::Message>,
+    pub(crate) heartbeats: Vec<HeartbeatRequest>,
+    pub(crate) refuse_heartbeats: bool,
+    pub(crate) results: Vec<CommandResult>,
     /// By spool; in the order of arrival.
-    pub(super) ledger: HashMap<Vec<u8>, Vec<Record>>,
-    pub(super) report_streams: usize,
+    pub(crate) ledger: HashMap<Vec<u8>, Vec<Record>>,
+    pub(crate) report_streams: usize,
 }
 
 impl FakeControlPlane {
-    pub(super) fn new(tasks: &Tasks) -> Self {
+    pub(crate) fn new(tasks: &Tasks) -> Self {
         let this = Self(Arc::new(Inner {
             tasks: tasks.clone(),
             door: Mutex::default(),
@@ -78,7 +78,7 @@ impl FakeControlPlane {
         this
     }
 
-    pub(super) fn come_up(&self) {
+    pub(crate) fn come_up(&self) {
         let (pipes, incoming) = mpsc::channel::<DuplexStream>(8);
         let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(incoming), Ok::<_, io::Error>);
         let server = tonic::transport::Server::builder()
@@ -93,7 +93,7 @@ impl FakeControlPlane {
     }
 
     /// Breaks all connections and takes no new ones.
-    pub(super) async fn go_down(&self) {
+    pub(crate) async fn go_down(&self) {
         self.0.door.lock().take();
         self.0.watcher.lock().take();
         self.0.commander.lock().take();
@@ -104,7 +104,7 @@ impl FakeControlPlane {
         }
     }
 
-    pub(super) fn transport(&self) -> ControlPlane {
+    pub(crate) fn transport(&self) -> ControlPlane {
         let this = self.clone();
         ControlPlane::in_process(move || {
             let (this, door) = (this.clone(), this.0.door.lock().clone());
@@ -126,12 +126,12 @@ impl FakeControlPlane {
     }
 
     /// What a node that says hello is sent from now on.
-    pub(super) fn greet_with(&self, updates: Vec<Update>) {
+    pub(crate) fn greet_with(&self, updates: Vec<Update>) {
         *self.0.greeting.lock() = updates;
     }
 
     /// Sends to the node that watches.
-    pub(super) async fn publish(&self, update: Update) {
+    pub(crate) async fn publish(&self, update: Update) {
         let watcher = self.0.watcher.lock().clone();
         watcher
             .expect("a node watches")
@@ -140,7 +140,7 @@ impl FakeControlPlane {
             .expect("the stream is open");
     }
 
-    pub(super) async fn command(&self, command: Command) {
+    pub(crate) async fn command(&self, command: Command) {
         let commander = self.0.commander.lock().clone();
         commander
             .expect("a node takes commands")
@@ -149,19 +149,19 @@ impl FakeControlPlane {
             .expect("the stream is open");
     }
 
-    pub(super) fn takes_commands(&self) -> bool {
+    pub(crate) fn takes_commands(&self) -> bool {
         self.0.commander.lock().is_some()
     }
 
-    pub(super) fn heard<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
+    pub(crate) fn heard<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
         look(&mut self.0.heard.lock())
     }
 
-    pub(super) fn break_reports_after(&self, records: u64) {
+    pub(crate) fn break_reports_after(&self, records: u64) {
         self.0.records_per_stream.store(records, Ordering::Relaxed);
     }
 
-    pub(super) fn ask_for_heartbeats_every(&self, interval_ms: u64) {
+    pub(crate) fn ask_for_heartbeats_every(&self, interval_ms: u64) {
         self.0.heartbeat_interval_ms.store(interval_ms, Ordering::Relaxed);
     }
 

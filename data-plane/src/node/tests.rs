@@ -1,0 +1,119 @@
+use std::{path::Path, time::Instant};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use proto::v1::{Revision, Update};
+use shared::secret::Secret;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::control::fake::FakeControlPlane;
+
+async fn node(folder: &Path, fake: &FakeControlPlane) -> Running {
+    start(NodeParts {
+        node_id: "node-a".into(),
+        data_dir: folder.to_owned(),
+        listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        control_plane: fake.transport(),
+        redis: None,
+        seal_key: Some(SealKey::parse(&Secret::new(STANDARD.encode([5; 32]))).unwrap()),
+        settings: NodeSettings {
+            report_grace: Duration::from_millis(200),
+            ..NodeSettings::default()
+        },
+        clock: Clock::System,
+    })
+    .await
+    .unwrap()
+}
+
+/// Head and body of the answer.
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn until_ready(address: SocketAddr) {
+    let begun = Instant::now();
+    while !get(address, "/readyz").await.starts_with("HTTP/1.1 200") {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the node does not get ready"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_control_plane() {
+    let (tasks, folder) = (Tasks::new(), tempfile::tempdir().unwrap());
+    let fake = FakeControlPlane::new(&tasks);
+    fake.go_down().await;
+    let running = node(folder.path(), &fake).await;
+    let answer = get(running.address, "/readyz").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("no configuration yet"),
+        "{answer}"
+    );
+    assert!(get(running.address, "/healthz").await.starts_with("HTTP/1.1 200"));
+
+    let revision = Some(Revision {
+        epoch: vec![1; 16],
+        version: 12,
+    });
+    fake.greet_with(vec![Update {
+        revision,
+        last: true,
+        digest: vec![0; 16],
+        ..Update::default()
+    }]);
+    fake.come_up();
+    until_ready(running.address).await;
+    let metrics = get(running.address, "/metrics").await;
+    assert!(metrics.contains("switchyard_snapshot_version 12\n"), "{metrics}");
+    assert!(metrics.contains("switchyard_spool_healthy 1\n"), "{metrics}");
+    assert!(running.shutdown().await, "all ends in time");
+    let left = fake.heard(|heard| heard.heartbeats.last().cloned()).unwrap();
+    assert_eq!(left.node_id, "node-a");
+
+    fake.go_down().await;
+    let running = node(folder.path(), &fake).await;
+    assert!(
+        get(running.address, "/readyz").await.starts_with("HTTP/1.1 200"),
+        "from its copy"
+    );
+    let address = running.address;
+    assert!(running.shutdown().await);
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody is served any more"
+    );
+    tasks.stop();
+}
+
+#[tokio::test]
+async fn a_folder_serves_one_node() {
+    let (tasks, folder) = (Tasks::new(), tempfile::tempdir().unwrap());
+    let fake = FakeControlPlane::new(&tasks);
+    let running = node(folder.path(), &fake).await;
+    let second = start(NodeParts {
+        node_id: "node-b".into(),
+        data_dir: folder.path().to_owned(),
+        listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        control_plane: fake.transport(),
+        redis: None,
+        seal_key: None,
+        settings: NodeSettings::default(),
+        clock: Clock::System,
+    })
+    .await;
+    assert!(matches!(second, Err(StartError::Spool(SpoolError::Locked(_)))));
+    assert!(running.shutdown().await);
+    tasks.stop();
+}
