@@ -52,6 +52,8 @@ pub enum NodesEnd {
 pub enum StartError {
     #[error("the database: {0}")]
     Store(#[from] StoreError),
+    #[error("the database lacks {0}: run `switchyard-control migrate` first, or leave --migrate at auto")]
+    Pending(String),
     #[error(transparent)]
     App(#[from] AppError),
     #[error("the first admin: {0}")]
@@ -93,9 +95,7 @@ pub struct Running {
 pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Running, StartError> {
     let options = StoreOptions { max_connections: settings.database.database_connections, ..StoreOptions::default() };
     let store = Store::connect(settings.database.database_url.expose(), &options).await?;
-    if settings.migrate == Migrate::Auto {
-        store.migrate().await?;
-    }
+    prepare(&store, settings.migrate).await?;
     let app = App::new(settings, store, clock, Tasks::new())?;
     let generated_password = fill(&app).await?;
     let nodes = bind_nodes(&app, ends.nodes).await?;
@@ -110,8 +110,21 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
     let edge = Tasks::new();
     serve_all(&app, &publisher, &edge, admin, nodes.listener).await;
     let (grpc_address, in_process) = (nodes.address, nodes.in_process);
-    tracing::info!(%admin_address, ?grpc_address, "the control plane serves");
+    tracing::info!(whom = "admin", address = %admin_address, "listening");
+    if let Some(address) = grpc_address {
+        tracing::info!(whom = "nodes", %address, "listening");
+    }
     Ok(Running { app, publisher, admin_address, grpc_address, in_process, generated_password, edge })
+}
+
+async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> {
+    if migrate == Migrate::Auto {
+        return Ok(store.migrate().await?);
+    }
+    match store.pending_migrations().await?.as_slice() {
+        [] => Ok(()),
+        pending => Err(StartError::Pending(pending.join(", "))),
+    }
 }
 
 /// What a new database needs before anybody comes.
@@ -157,7 +170,7 @@ async fn serve_all(app: &App, publisher: &Publisher, edge: &Tasks, admin: TcpLis
     app.tasks.spawn(publisher::run(app.clone(), publisher.clone()));
     app.tasks.spawn(commands::dispatch(app.clone(), connected.clone()));
     // Each task is activated by its period; what this process could signal is little, and may wait for that.
-    _ = background::start(&app.tasks, &app.metrics, &app.store, &app.clock);
+    _ = background::start(&app.tasks, &app.metrics, &app.store, &app.sealer, &app.clock);
     let routes = server::routes(app, publisher, &connected, edge).await;
     edge.spawn(server::serve(nodes, routes, edge.clone(), app.settings.planes.grpc_connection_age));
     let router = health::counted(app, rest::router(app.clone()).merge(health::routes(app, publisher, edge)));
@@ -174,3 +187,6 @@ impl Running {
         edge_ended && inner_ended
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,9 @@ pub struct Settings {
     pub keys: KeySettings,
     #[command(flatten)]
     pub policy: PolicySettings,
+    /// Take base URLs of accounts that point to loopback, private or link-local addresses
+    #[arg(long, env = "SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_private_upstreams: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -142,9 +145,6 @@ pub struct PolicySettings {
     /// The first admin's password; without one it is generated and printed once
     #[arg(long, env = "SWITCHYARD_ADMIN_PASSWORD", value_parser = secret, hide_env_values = true)]
     pub admin_password: Option<Secret>,
-    /// Take base URLs of accounts that point to loopback, private or link-local addresses
-    #[arg(long, env = "SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
-    pub allow_private_upstreams: bool,
     /// How long an access token is good for
     #[arg(long, env = "SWITCHYARD_ACCESS_TOKEN_LIFETIME", value_parser = duration, default_value = "15m")]
     pub access_token_lifetime: Duration,
@@ -199,6 +199,18 @@ fn master_key(text: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
     Ok(Zeroizing::new(key))
 }
 
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            admin_password: None,
+            access_token_lifetime: Duration::from_secs(15 * 60),
+            session_lifetime: Duration::from_secs(30 * 24 * 3600),
+            trusted_proxies: Vec::new(),
+            control_shutdown_grace: Duration::from_secs(20),
+        }
+    }
+}
+
 impl PlaneSettings {
     /// How long after its last report a node counts as live.
     #[must_use]
@@ -208,7 +220,7 @@ impl PlaneSettings {
 }
 
 impl Settings {
-    /// All defaults and the environment over the database and the key given: what a program that brings its own
+    /// All defaults and the environment over the database and the keys given: what a program that brings its own
     /// database and its own ends starts from.
     ///
     /// # Errors
@@ -274,8 +286,8 @@ mod tests {
         assert_eq!(settings.admin_listen, "127.0.0.1:8081".parse().unwrap());
         assert_eq!(settings.planes.grpc_connection_age, Duration::from_secs(1800));
         assert_eq!(settings.planes.node_patience(), Duration::from_secs(15));
-        assert!(!settings.policy.allow_private_upstreams);
-        assert!(serve(&["--allow-private-upstreams"]).policy.allow_private_upstreams);
+        assert!(!settings.allow_private_upstreams);
+        assert!(serve(&["--allow-private-upstreams"]).allow_private_upstreams);
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     link.start();
     let grace = parts.settings.grace();
     let accepting = beside.spawn(ingress::serve(proxy, parts.listener, serving.clone(), grace));
-    tracing::info!(%address, node = link.node_id, "serving clients");
+    tracing::info!(whom = "clients", %address, node = link.node_id, "listening");
     Ok(Running {
         address,
         link,
