@@ -1,10 +1,13 @@
 //! /api/admin/accounts/{id}/status and …/test: what is done to an account on the nodes.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use http::StatusCode;
 use proto::v1::{self, ResourceKind, command, command_result};
 use serde::{Deserialize, Serialize};
 use shared::{account::AccountType, id::AccountId, model::ModelPattern};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -26,6 +29,9 @@ use crate::{
 
 /// The reason that an account gets which a person set to invalid without giving one.
 const SET_BY_PERSON: &str = "set_by_person";
+/// How long a test waits for a node that has heard of the account as it is now.
+const HEARD_TIMEOUT: Duration = Duration::from_secs(2);
+const HEARD_POLL: Duration = Duration::from_millis(50);
 /// Characters of a reason at most.
 const REASON_MAX: usize = 64;
 
@@ -180,9 +186,7 @@ async fn test(
     if let Some(model) = &model {
         ModelPattern::new(model).map_err(|error| Problem::invalid("model", error.to_string()))?;
     }
-    let mut tx = app.store.read().await?;
-    let node = choose(&app, &mut tx, id).await?;
-    tx.commit().await?;
+    let node = choose(&app, id).await?;
     let ask = command::Command::TestAccount(v1::TestAccount { account_id: id.to_bytes().to_vec(), model });
     let answer = commands::run(&app, &[node], &ask).await?.pop();
     let Answer { node_id, outcome } = answer.ok_or_else(|| Problem::internal("a command had no answer"))?;
@@ -206,19 +210,35 @@ async fn test(
     }))
 }
 
-/// A live node that reaches the account's type; one with the newest configuration and heartbeat.
-async fn choose(app: &App, tx: &mut Tx, id: AccountId) -> ApiResult<String> {
+/// A live node that reaches the account's type and has heard of the account as it is now. Where none has within
+/// [`HEARD_TIMEOUT`], the one that comes nearest.
+async fn choose(app: &App, id: AccountId) -> ApiResult<String> {
+    let deadline = Instant::now() + HEARD_TIMEOUT;
+    loop {
+        let mut tx = app.store.read().await?;
+        let wanted = changes::version_of(&mut tx, ResourceKind::Account, id.to_bytes()).await?;
+        let nearest = nearest(app, &mut tx, id).await?;
+        tx.commit().await?;
+        let version = nearest.revision.map(|revision| revision.version);
+        if version >= wanted || Instant::now() >= deadline {
+            return Ok(nearest.node_id);
+        }
+        tokio::time::sleep(HEARD_POLL).await;
+    }
+}
+
+async fn nearest(app: &App, tx: &mut Tx, id: AccountId) -> ApiResult<NodeRow> {
     let row = accounts::get(tx, id).await?.ok_or(StoreError::NotFound)?;
-    let kind: AccountType = row.account_type.parse().map_err(|error| Problem::internal(format_args!("{id}: {error}")))?;
+    let kind: AccountType =
+        row.account_type.parse().map_err(|error| Problem::internal(format_args!("{id}: {error}")))?;
     let live = nodes::live(tx, live_since(app)).await?;
     if live.is_empty() {
         return Err(Problem::conflict("no_live_node", "no node is running, so nobody can ask the upstream"));
     }
-    let reaches = |node: &NodeRow| node.ready && node.report.account_types().any(|reached| reached == encode::account_type(kind));
+    let wanted = encode::account_type(kind);
+    let reaches = |node: &NodeRow| node.ready && node.report.account_types().any(|reached| reached == wanted);
     let newest = |node: &NodeRow| (node.revision.map(|revision| revision.version), node.heard_at);
-    let chosen = live.into_iter().filter(reaches).max_by_key(newest);
-    let node = chosen.ok_or_else(|| {
+    live.into_iter().filter(reaches).max_by_key(newest).ok_or_else(|| {
         Problem::conflict("unsupported_by_node", format!("no running node reaches accounts of the type {kind}"))
-    })?;
-    Ok(node.node_id)
+    })
 }

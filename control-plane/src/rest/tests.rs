@@ -5,6 +5,7 @@ mod api_keys;
 mod bodies;
 mod etags;
 mod login;
+mod mariadb;
 mod nodes;
 mod people;
 mod refresh;
@@ -26,7 +27,6 @@ use shared::{
     secret::Secret,
     tasks::Tasks,
 };
-use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::{
@@ -35,8 +35,9 @@ use crate::{
     rest::tokens::AccessToken,
     settings::{KeySettings, Settings},
     store::{
-        Store, StoreOptions, changes,
+        changes,
         sessions::{self, Session},
+        test_support::{self, Database},
         users::{self, User},
     },
 };
@@ -51,7 +52,7 @@ struct TestApi {
     app: App,
     router: Router,
     password_hash: Secret,
-    _folder: TempDir,
+    _database: Database,
 }
 
 struct Answer {
@@ -143,23 +144,29 @@ impl<'a> Call<'a> {
 
 impl TestApi {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        Self::on(test_support::sqlite().await)
+    }
+
+    fn on(database: Database) -> Self {
         let keys = KeySettings {
             master_key: Some(Secret::new(STANDARD.encode([7_u8; 32]))),
             master_key_file: None,
             old_master_keys: Vec::new(),
         };
-        let settings = Settings::embedded(&url, keys).unwrap();
-        let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
-        store.migrate().await.unwrap();
-        let app = App::new(settings, store, Clock::manual(START), Tasks::new()).unwrap();
+        let settings = Settings::embedded(&database.url, keys).unwrap();
+        let app = App::new(
+            settings,
+            database.store.clone(),
+            Clock::manual(START),
+            Tasks::new(),
+        )
+        .unwrap();
         let router = super::router(app.clone());
         Self {
             app,
             router,
             password_hash: cheap_hash(PASSWORD),
-            _folder: folder,
+            _database: database,
         }
     }
 

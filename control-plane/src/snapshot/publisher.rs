@@ -91,7 +91,8 @@ impl Publisher {
         self.0.failing.load(Ordering::Relaxed)
     }
 
-    /// Looks at the database once. True: there is something new.
+    /// Looks at the database once. True: there is something new. One caller at a time: the older of two looks must not
+    /// be published last.
     ///
     /// # Errors
     /// The database can't be read; what is published stays.

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use proto::v1::{
-    AccountLive, ClearStatus, ClearStatusResult, CommandResult, HeartbeatRequest, StatusMark, StatusWrite, command,
-    command_result, node_service_client::NodeServiceClient, status_mark,
+    AccountLive, Ack, ClearStatus, ClearStatusResult, CommandResult, HeartbeatRequest, RecordBatch, ReportRequest,
+    StatusMark, StatusWrite, WatchRequest, command, command_result, node_service_client::NodeServiceClient,
+    report_request, snapshot_service_client::SnapshotServiceClient, status_mark,
+    usage_service_client::UsageServiceClient, watch_request,
 };
 use shared::id::AccountId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 
 use super::{
     databases::{Database, both},
+    node::Node,
     replica::{NOW, PATIENCE, Replica, add_account},
 };
 use crate::{
@@ -33,6 +37,8 @@ both! {
     live_nodes_are_those_heard_of_lately,
     a_confirmed_status_write_is_published,
     marks_of_live_nodes_are_seen,
+    an_acknowledged_revision_is_noted_before_the_next_heartbeat,
+    what_is_no_hello_or_no_id_is_refused,
 }
 
 fn clear(id: AccountId) -> command::Command {
@@ -175,5 +181,45 @@ async fn marks_of_live_nodes_are_seen(database: Database) {
     tx.rollback().await.unwrap();
     assert_eq!(known.len(), 1, "marks that are over are not shown");
     assert_eq!((known[0].node_id.as_str(), known[0].in_flight, known[0].marks.len()), ("node-1", 2, 1));
+    replica.stop().await;
+}
+
+async fn an_acknowledged_revision_is_noted_before_the_next_heartbeat(database: Database) {
+    let replica = database.replica().await;
+    beat(&replica, heartbeat("node-1")).await;
+    let (_, version) = add_account(&replica.app, "a").await;
+    let mut node = Node::new();
+    let mut watch = node.watch(replica.channel().await).await;
+    node.take_until(&mut watch, version).await;
+    let noted = async {
+        loop {
+            let mut tx = replica.app.store.read().await.unwrap();
+            let row = nodes::get(&mut tx, "node-1").await.unwrap().unwrap();
+            tx.rollback().await.unwrap();
+            if row.revision.is_some_and(|revision| revision.version == version) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, noted).await.expect("noted in time");
+    drop(watch);
+    replica.stop().await;
+}
+
+async fn what_is_no_hello_or_no_id_is_refused(database: Database) {
+    let replica = database.replica().await;
+    let channel = replica.channel().await;
+    let mut client = NodeServiceClient::new(channel.clone());
+    let refused = client.heartbeat(heartbeat("a node with blanks")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let unnamed = tokio_stream::once(CommandResult::default());
+    let mut commands = client.commands(unnamed).await.unwrap().into_inner();
+    assert_eq!(commands.message().await.unwrap_err().code(), Code::InvalidArgument);
+    let ack = WatchRequest { message: Some(watch_request::Message::Ack(Ack::default())) };
+    let mut updates = SnapshotServiceClient::new(channel.clone()).watch(tokio_stream::once(ack)).await.unwrap().into_inner();
+    assert_eq!(updates.message().await.unwrap_err().code(), Code::InvalidArgument);
+    let batch = ReportRequest { message: Some(report_request::Message::Batch(RecordBatch::default())) };
+    let mut answers = UsageServiceClient::new(channel).report(tokio_stream::once(batch)).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
     replica.stop().await;
 }
