@@ -9,6 +9,7 @@ mod proxy;
 mod route;
 mod server;
 mod service;
+mod write_deadline;
 
 pub use proxy::{Proxy, ProxyParts};
 pub use server::serve;

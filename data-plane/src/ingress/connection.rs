@@ -20,16 +20,20 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     proxy::{Phase, Proxy},
     service::serve_request,
+    write_deadline::WriteDeadline,
 };
 
 /// From a connection's start, or the end of its last answer, to a whole request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// A client that takes nothing for so long is given up: nobody else can see that it stands still.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Serves one connection to its end.
 pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
     // Frames must not wait for the acknowledgement of earlier ones.
     if stream.set_nodelay(true).is_ok() {
-        serve_io(proxy, TokioIo::new(stream)).await;
+        serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await;
     }
 }
 

@@ -96,28 +96,29 @@ fn pinned(path: &str) -> (Option<Pin>, &str) {
 /// In which wire a client that asks for this expects an error, or a list.
 pub(super) fn wire_of(uri: &Uri, headers: &HeaderMap) -> Wire {
     let path = uri.path();
-    let google_key = || {
-        uri.query()
-            .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")))
-    };
     if path.contains("/messages") {
         Wire::Messages
     } else if path.contains("/chat/") || path.ends_with("/embeddings") {
         Wire::Chat
     } else if path.ends_with("/responses") {
         Wire::Responses
-    } else if path.contains("/v1beta/")
-        || path.contains(":generateContent")
-        || path.contains(":streamGenerateContent")
-    {
-        Wire::Gemini
-    } else if headers.contains_key("x-goog-api-key") || google_key() {
+    } else if is_google(uri, headers) {
         Wire::Gemini
     } else if headers.contains_key("anthropic-version") {
         Wire::Messages
     } else {
         Wire::Chat
     }
+}
+
+fn is_google(uri: &Uri, headers: &HeaderMap) -> bool {
+    let path = uri.path();
+    let keyed = |query: &str| query.split('&').any(|pair| pair.starts_with("key="));
+    path.contains("/v1beta/")
+        || path.contains(":generateContent")
+        || path.contains(":streamGenerateContent")
+        || headers.contains_key("x-goog-api-key")
+        || uri.query().is_some_and(keyed)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
-use shared::usage::Usage;
+use shared::{secret::KeyHash, usage::Usage};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use wire::raw::{body::BodyFacts, watch::StreamWatch};
@@ -47,6 +47,7 @@ impl Exchange {
         Ok(Self(Some(Box::new(Flight {
             meter: Meter::open(proxy, admitted)?,
             proxy: Arc::clone(proxy),
+            key: admitted.caller.hash,
             snapshot,
             watchdog,
             last,
@@ -93,7 +94,9 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) proxy: Arc<Proxy>,
-    pub(super) snapshot: Arc<Snapshot>,
+    /// What the request was last checked against.
+    snapshot: Arc<Snapshot>,
+    key: KeyHash,
     pub(super) meter: Meter,
     watchdog: Watchdog,
     /// Ahead of the first content the deadline, then the end that streams have.
@@ -294,6 +297,25 @@ impl Flight {
             self.meter.content();
             self.last = Instant::now() + self.snapshot.limits.max_stream;
         }
+    }
+
+    /// Whether the key or the account was taken away meanwhile, and streams are to be cut for that.
+    pub(super) fn revoked(&mut self) -> bool {
+        let current = self.proxy.snapshot.load();
+        if Arc::ptr_eq(&current, &self.snapshot) {
+            return false;
+        }
+        let in_use = |account: &Account| {
+            let same = |other: &Arc<Account>| other.id == account.id && other.enabled;
+            current.accounts.iter().any(same)
+        };
+        let valid =
+            current.keys.contains_key(&self.key) && self.leg.as_ref().is_none_or(|leg| in_use(&leg.account));
+        if !valid && current.limits.cut_revoked_streams {
+            return true;
+        }
+        self.snapshot = Arc::clone(&current);
+        false
     }
 
     /// Moves the deadline for the next read.

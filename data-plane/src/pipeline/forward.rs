@@ -34,7 +34,7 @@ use crate::{
     snapshot::{Account, Snapshot},
 };
 
-pub(super) use open::{MAX_WHOLE, Opened, choose_reading, read_whole};
+pub(super) use open::{MAX_WHOLE, Opened, choose_reading, is_about_the_request, read_whole};
 
 /// Rounds over accounts that failed for the moment, once no other account is eligible.
 const MAX_RETRIES: u32 = 3;

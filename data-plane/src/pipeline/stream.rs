@@ -19,7 +19,7 @@ use super::{
     body::ResponseBody,
     coalesce::{Coalescer, Source},
     exchange::{Exchange, Next, Reading},
-    forward::{Answer, AnswerBody},
+    forward::{Answer, AnswerBody, is_about_the_request},
 };
 use crate::{metrics::Running, provider::failure::Reason, provider::strip_response_headers};
 
@@ -133,6 +133,7 @@ impl Source for Passing {
         };
         match flight.poll_next(cx) {
             Poll::Pending => return Poll::Pending,
+            Poll::Ready(Next::Chunk(_)) if flight.revoked() => self.end_early(Reason::Revoked, out),
             Poll::Ready(Next::Chunk(chunk)) => {
                 self.pass(chunk, out);
                 return Poll::Ready(true);
@@ -175,9 +176,12 @@ impl Passing {
         };
         let seen = watch.end(out);
         watch.release(out);
-        if watch.failure().is_some() {
-            self.exchange
-                .finish(Outcome::UpstreamError, Some(Reason::StreamError));
+        if let Some(failure) = watch.failure() {
+            let (outcome, reason) = match is_about_the_request(failure) {
+                true => (Outcome::Refused, None),
+                false => (Outcome::UpstreamError, Some(Reason::StreamError)),
+            };
+            self.exchange.finish(outcome, reason);
         } else if seen.end || seen.stopped {
             self.exchange.finish(Outcome::Completed, None);
         } else {
@@ -216,6 +220,7 @@ fn ending(reason: Reason, request_id: &str) -> WireError<'_> {
             ErrorKind::Timeout,
             "the stream ran for longer than the gateway allows",
         ),
+        Reason::Revoked => (ErrorKind::Permission, "the API key or the account was revoked"),
         Reason::Stall | Reason::Deadline => (
             ErrorKind::Timeout,
             "the upstream fell silent; send the request again",

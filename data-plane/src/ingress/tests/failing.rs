@@ -320,3 +320,13 @@ async fn the_head_goes_at_a_ping_or_when_it_was_held_for_long_enough() {
         assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Completed);
     }
 }
+
+#[tokio::test]
+async fn a_refusal_told_in_the_stream_is_passed_on_too() {
+    let refusal = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}\n\n";
+    let (bad, good) = (Upstream::always(sse(&[refusal])).await, good().await);
+    let gateway = Gateway::start(vec![claude(bad.url()), claude(good.url())]).await;
+    assert_eq!(gateway.post("/v1/messages", STREAMED).await.text(), refusal);
+    assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Refused);
+    assert!(good.received().is_empty());
+}

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use proto::v1::Outcome;
 
+use crate::snapshot::Revision;
+
 use super::{
     gateway::{Gateway, PATIENCE, claude},
     upstream::{Gate, Step, Upstream, end, send, sse_head},
@@ -96,4 +98,44 @@ async fn after_the_grace_a_request_without_an_answer_is_refused() {
     );
     stopped(&mut gateway).await;
     assert_eq!(gateway.records(1).await[0].outcome(), Outcome::CutOff);
+}
+
+#[tokio::test]
+async fn a_stream_whose_key_is_revoked_is_cut_only_where_the_operators_say_so() {
+    for cut in [false, true] {
+        let gate = Gate::new();
+        let script = vec![
+            sse_head(),
+            send(START),
+            send(DELTA),
+            Step::Wait(gate.clone()),
+            send(STOP),
+            end(),
+        ];
+        let upstream = Upstream::always(script).await;
+        let gateway = Gateway::limited(vec![claude(upstream.url())], |limits| {
+            limits.cut_revoked_streams = cut
+        })
+        .await;
+        let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
+        let mut changed = (*gateway.snapshot.load_full()).clone();
+        changed.keys.clear();
+        gateway.snapshot.publish(
+            changed,
+            Revision {
+                epoch: [1; 16],
+                version: 2,
+            },
+        );
+        gate.open();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let (outcome, ending) = if cut {
+            (Outcome::CutOff, "revoked")
+        } else {
+            (Outcome::Completed, "message_stop")
+        };
+        assert!(String::from_utf8_lossy(&body).contains(ending), "{body:?}");
+        assert_eq!(gateway.records(1).await[0].outcome(), outcome);
+        assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 401);
+    }
 }

@@ -191,7 +191,11 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Bytes {
     };
     let body = collected.take();
     collected.facts = Some(body::facts(wire, &body));
-    if flight.leg.as_ref().is_some_and(|leg| (200..300).contains(&leg.status)) {
+    if flight
+        .leg
+        .as_ref()
+        .is_some_and(|leg| (200..300).contains(&leg.status))
+    {
         flight.content();
     }
     body
@@ -255,11 +259,12 @@ fn opaque(flight: &mut Flight, next: Next) -> Result<Chunks, Trouble> {
     }
 }
 
-fn is_about_the_request(failure: &StreamFailure) -> bool {
+/// The provider refuses the request ahead of all content: no other account would answer otherwise.
+pub(in crate::pipeline) fn is_about_the_request(failure: &StreamFailure) -> bool {
     match &failure.cause {
         FailureCause::Reported(UpstreamError {
             status: Some(status), ..
-        }) => class_of(*status) == Class::Refused,
+        }) => failure.before_content && class_of(*status) == Class::Refused,
         _ => false,
     }
 }
