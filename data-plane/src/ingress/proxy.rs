@@ -13,7 +13,10 @@ use shared::{
     wire::Wire,
 };
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 
 use crate::{
     control::StatusWrites,
@@ -51,6 +54,8 @@ pub struct Proxy {
     pub(crate) tester: Tester,
     /// Permits to read on after a client that left.
     pub(crate) drains: Arc<Semaphore>,
+    /// The requests whose clients left.
+    pub(crate) departed: TaskTracker,
     pub(super) lifecycle: Lifecycle,
     started_at: Millis,
 }
@@ -82,6 +87,7 @@ impl Proxy {
         Ok(Arc::new(Self {
             started_at: clock.now(),
             drains: Arc::new(Semaphore::new(MAX_DRAINS)),
+            departed: TaskTracker::new(),
             lifecycle: Lifecycle::default(),
             snapshot,
             live,
@@ -134,9 +140,14 @@ impl Proxy {
         self.snapshot.has_config() && self.journal.healthy() && self.lifecycle.phase() == Phase::Serving
     }
 
-    /// Whether what still runs has to end now.
+    /// Whether what still runs has to end now. Clients' connections are woken to look at this.
     pub(crate) fn closing(&self) -> bool {
         self.lifecycle.phase() == Phase::Closing
+    }
+
+    /// Resolves once [`Self::closing`] is true; for those that no connection wakes.
+    pub(crate) fn closed(&self) -> WaitForCancellationFutureOwned {
+        self.lifecycle.closing.clone().cancelled_owned()
     }
 }
 

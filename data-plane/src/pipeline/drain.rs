@@ -17,8 +17,8 @@ pub(crate) const MAX_DRAINS: usize = 1024;
 
 /// Takes over from a client that left. Does nothing by itself: the task does.
 pub(super) fn hand_off(flight: Box<Flight>) {
-    let tasks = flight.proxy.tasks.clone();
-    tasks.spawn(drain(flight));
+    let proxy = Arc::clone(&flight.proxy);
+    proxy.tasks.spawn(proxy.departed.track_future(drain(flight)));
 }
 
 async fn drain(mut flight: Box<Flight>) {
@@ -36,13 +36,13 @@ async fn drain(mut flight: Box<Flight>) {
         (ClientGone::Cancel, _) => flight.meter.condition("cancelled"),
         (ClientGone::Drain, Err(_)) => flight.meter.condition("drain_refused"),
         (ClientGone::Drain, Ok(_permit)) => {
-            let limit = flight.limits().drain;
-            let read = tokio::time::timeout(limit, read_to_end(&mut flight)).await;
-            let condition = if matches!(read, Ok(Ok(()))) {
-                "drained"
-            } else {
-                "drain_cut"
+            let (limit, closed) = (flight.limits().drain, flight.proxy.closed());
+            let read = tokio::time::timeout(limit, read_to_end(&mut flight));
+            let complete = tokio::select! {
+                read = read => matches!(read, Ok(Ok(()))),
+                () = closed => false,
             };
+            let condition = if complete { "drained" } else { "drain_cut" };
             flight.meter.condition(condition);
         }
     }

@@ -8,7 +8,7 @@ use proto::v1::Outcome;
 use crate::snapshot::Revision;
 
 use super::{
-    gateway::{Gateway, PATIENCE, claude},
+    gateway::{Gateway, PATIENCE, claude, until},
     upstream::{Gate, Step, Upstream, end, send, sse_head},
 };
 
@@ -88,7 +88,7 @@ async fn after_the_grace_a_request_without_an_answer_is_refused() {
     .await;
     let request = gateway.request("/v1/messages", STREAMED);
     let stop = async {
-        super::gateway::until("the upstream was asked", || upstream.received().len() == 1).await;
+        until("the upstream was asked", || upstream.received().len() == 1).await;
         gateway.tasks.stop();
     };
     let (answer, ()) = tokio::join!(gateway.send(request), stop);
@@ -137,5 +137,43 @@ async fn a_stream_whose_key_is_revoked_is_cut_only_where_the_operators_say_so() 
         assert!(String::from_utf8_lossy(&body).contains(ending), "{body:?}");
         assert_eq!(gateway.records(1).await[0].outcome(), outcome);
         assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
+    for waits in [true, false] {
+        let gate = Gate::new();
+        let script = vec![
+            sse_head(),
+            send(START),
+            send(DELTA),
+            Step::Wait(gate.clone()),
+            send(STOP),
+            end(),
+        ];
+        let upstream = Upstream::always(script).await;
+        let grace = if waits {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_millis(50)
+        };
+        let mut gateway = Gateway::with(vec![claude(upstream.url())], |_| {}, grace, true).await;
+        drop(gateway.open(gateway.request("/v1/messages", STREAMED)).await);
+        until("the client is seen to be gone", || {
+            gateway.proxy.statistics().open_streams == 0
+        })
+        .await;
+        gateway.tasks.stop();
+        if waits {
+            gate.open();
+        }
+        stopped(&mut gateway).await;
+        let (_, records) = gateway.journal_now();
+        assert_eq!(records[0].outcome(), Outcome::ClientGone);
+        assert_eq!(
+            records[0].conditions,
+            [if waits { "drained" } else { "drain_cut" }]
+        );
     }
 }
