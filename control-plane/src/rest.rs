@@ -177,7 +177,7 @@ fn api() -> OpenApiRouter<App> {
 }
 
 /// The REST API as a service; what it does not know under `/api` is 404 as a problem. The server must offer
-/// `ConnectInfo<SocketAddr>`, else nobody is throttled by address.
+/// `ConnectInfo<SocketAddr>`; without it all callers count as one address.
 pub fn router(app: App) -> Router {
     let (router, _) = api().split_for_parts();
     router

@@ -8,13 +8,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     auth_layer::Caller,
-    error::{ApiResult, FieldError, Problem},
+    error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::JsonBody,
 };
 use crate::{
     app::App,
-    domain::patch::Patch,
+    domain::{fault::Faults, patch::Patch},
     store::{
         audit,
         settings::{self, Settings},
@@ -111,108 +111,102 @@ struct SettingsChange {
 }
 
 impl SettingsChange {
-    /// Writes what is given over `settings`. Returns the names of the fields that differ, and what is wrong with them.
-    fn apply(self, settings: &mut Settings) -> (Vec<&'static str>, Vec<FieldError>) {
-        let (mut changed, mut errors) = (Vec::new(), Vec::new());
-        let before = settings.clone();
-        if let Some(enabled) = self.registration_enabled {
-            settings.registration_enabled = enabled;
-        }
-        if settings.registration_enabled != before.registration_enabled {
-            changed.push("registration_enabled");
-        }
-        match self.public_api_url {
-            Patch::Keep => {}
-            Patch::Clear => settings.public_api_url = None,
-            Patch::Set(url) => match public_url(&url) {
-                Ok(url) => settings.public_api_url = Some(url),
-                Err(message) => errors.push(FieldError {
-                    field: "public_api_url".into(),
-                    message: message.into(),
-                }),
-            },
-        }
-        if settings.public_api_url != before.public_api_url {
-            changed.push("public_api_url");
-        }
-        for (field, given, place, least, most) in [
+    /// What the settings are after the change.
+    fn over(self, present: &Settings) -> ApiResult<Settings> {
+        let mut faults = Faults::default();
+        let settings = self.numbers_over(present, &mut faults);
+        let settings = Settings {
+            registration_enabled: self.registration_enabled.unwrap_or(present.registration_enabled),
+            public_api_url: url_over(self.public_api_url, present.public_api_url.clone(), &mut faults),
+            cut_revoked_streams: self
+                .cut_revoked_streams
+                .over_optional(present.cut_revoked_streams),
+            ..settings
+        };
+        faults.none()?;
+        Ok(settings)
+    }
+
+    fn numbers_over(&self, present: &Settings, faults: &mut Faults) -> Settings {
+        let mut settings = present.clone();
+        for (field, change, place, range) in [
             (
                 "first_byte_timeout_ms",
-                self.first_byte_timeout_ms,
+                &self.first_byte_timeout_ms,
                 &mut settings.first_byte_timeout_ms,
-                100,
-                DAY_MS,
+                100..=DAY_MS,
             ),
             (
                 "idle_timeout_ms",
-                self.idle_timeout_ms,
+                &self.idle_timeout_ms,
                 &mut settings.idle_timeout_ms,
-                100,
-                DAY_MS,
+                100..=DAY_MS,
             ),
             (
                 "deadline_ms",
-                self.deadline_ms,
+                &self.deadline_ms,
                 &mut settings.deadline_ms,
-                100,
-                DAY_MS,
+                100..=DAY_MS,
             ),
             (
                 "max_stream_ms",
-                self.max_stream_ms,
+                &self.max_stream_ms,
                 &mut settings.max_stream_ms,
-                1_000,
-                DAY_MS,
+                1_000..=DAY_MS,
             ),
             (
                 "commit_hold_ms",
-                self.commit_hold_ms,
+                &self.commit_hold_ms,
                 &mut settings.commit_hold_ms,
-                0,
-                MINUTE_MS,
+                0..=MINUTE_MS,
             ),
             (
                 "max_body_bytes",
-                self.max_body_bytes,
+                &self.max_body_bytes,
                 &mut settings.max_body_bytes,
-                1 << 10,
-                1 << 30,
+                1 << 10..=1 << 30,
             ),
             (
                 "drain_timeout_ms",
-                self.drain_timeout_ms,
+                &self.drain_timeout_ms,
                 &mut settings.drain_timeout_ms,
-                0,
-                10 * MINUTE_MS,
+                0..=10 * MINUTE_MS,
             ),
             (
                 "ledger_retention_days",
-                self.ledger_retention_days,
+                &self.ledger_retention_days,
                 &mut settings.ledger_retention_days,
-                1,
-                36_500,
+                1..=36_500,
             ),
         ] {
-            let value = given.over_optional(*place);
-            if value.is_some_and(|value| value < least || value > most) {
-                let message = format!("must be from {least} to {most}");
-                errors.push(FieldError {
-                    field: field.into(),
-                    message,
-                });
-            } else if *place != value {
-                *place = value;
-                changed.push(field);
+            let value = change.clone().over_optional(*place);
+            match value {
+                Some(number) if !range.contains(&number) => {
+                    faults.push(
+                        field,
+                        format!("must be from {} to {}", range.start(), range.end()),
+                    );
+                }
+                _ => *place = value,
             }
         }
-        settings.cut_revoked_streams = self
-            .cut_revoked_streams
-            .over_optional(settings.cut_revoked_streams);
-        if settings.cut_revoked_streams != before.cut_revoked_streams {
-            changed.push("cut_revoked_streams");
-        }
-        (changed, errors)
+        settings
     }
+}
+
+fn url_over(change: Patch<String>, present: Option<String>, faults: &mut Faults) -> Option<String> {
+    let given = change.over_optional(present)?;
+    faults.take("public_api_url", public_url(&given))
+}
+
+/// Names of the settings that differ.
+fn changed(before: &Settings, after: &Settings) -> Result<Vec<String>, serde_json::Error> {
+    let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
+    let fields = after.as_object().into_iter().flatten();
+    Ok(fields
+        .filter(|(name, value)| before.get(name) != Some(value))
+        .map(|(name, _)| name.clone())
+        .collect())
 }
 
 /// `http` or `https`, a host, maybe a path; without a slash at its end.
@@ -258,14 +252,12 @@ async fn put(
 ) -> ApiResult<Tagged<SettingsBody>> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let (mut settings, revision) = settings::load(&mut tx).await?;
+    let (before, revision) = settings::load(&mut tx).await?;
     if_match.holds_for(revision)?;
-    let (changed, errors) = change.apply(&mut settings);
-    if !errors.is_empty() {
-        return Err(Problem::invalid_fields(errors));
-    }
+    let settings = change.over(&before)?;
+    let fields = changed(&before, &settings).map_err(Problem::internal)?;
     let revision = settings::save(&mut tx, &settings, if_match.0, now).await?;
-    let detail = serde_json::json!({ "fields": changed });
+    let detail = serde_json::json!({ "fields": fields });
     audit::write(
         &mut tx,
         &caller.audit("settings.update", "settings", "settings", detail, now),
