@@ -162,7 +162,9 @@ pub struct PolicySettings {
 /// The keys can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
-    #[error("no master key: set SWITCHYARD_MASTER_KEY to the base64 of 32 random bytes (`openssl rand -base64 32`)")]
+    #[error(
+        "no master key: set SWITCHYARD_MASTER_KEY to the base64 of 32 random bytes (`openssl rand -base64 32`)"
+    )]
     Missing,
     #[error("cannot read the master key file {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -180,7 +182,10 @@ impl KeySettings {
         if let Some(path) = &self.master_key_file {
             let file = std::fs::read_to_string(path)
                 .map(Zeroizing::new)
-                .map_err(|source| MasterKeyError::Read { path: path.clone(), source })?;
+                .map_err(|source| MasterKeyError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
             let lines = file.lines().map(str::trim).filter(|line| !line.is_empty());
             texts.extend(lines.map(|line| Zeroizing::new(line.to_owned())));
         }
@@ -194,7 +199,10 @@ impl KeySettings {
 }
 
 fn master_key(text: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
-    let bytes = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| MasterKeyError::Form)?;
+    let bytes = STANDARD
+        .decode(text)
+        .map(Zeroizing::new)
+        .map_err(|_| MasterKeyError::Form)?;
     let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| MasterKeyError::Form)?;
     Ok(Zeroizing::new(key))
 }
@@ -226,19 +234,31 @@ impl Settings {
     /// # Errors
     /// A variable of the environment has a value that is not taken.
     pub fn embedded(database_url: &str, keys: KeySettings) -> Result<Self, clap::Error> {
-        let arguments = Arguments::try_parse_from(["switchyard-control", "serve", "--database-url", database_url])?;
+        let arguments =
+            Arguments::try_parse_from(["switchyard-control", "serve", "--database-url", database_url])?;
         match arguments.verb {
-            Verb::Serve(serve) => Ok(Self { keys, ..serve.settings }),
-            Verb::Migrate(_) | Verb::AdoptEpoch(_) => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+            Verb::Serve(serve) => Ok(Self {
+                keys,
+                ..serve.settings
+            }),
+            Verb::Migrate(_) | Verb::AdoptEpoch(_) => {
+                Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand))
+            }
         }
     }
 }
 
 /// Reads `90s`, `30m`, `1h 30m`, `200ms`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
+    let signed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
     let duration = Duration::try_from(signed).map_err(|_| "a duration can't be negative".to_owned())?;
-    if duration < Duration::from_millis(1) { Err("at least 1ms is needed".into()) } else { Ok(duration) }
+    if duration < Duration::from_millis(1) {
+        Err("at least 1ms is needed".into())
+    } else {
+        Ok(duration)
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
@@ -272,9 +292,16 @@ mod tests {
     fn every_setting_has_a_variable_of_the_environment() {
         let command = Arguments::command();
         for verb in command.get_subcommands() {
-            for argument in verb.get_arguments().filter(|argument| argument.get_long().is_some()) {
+            for argument in verb
+                .get_arguments()
+                .filter(|argument| argument.get_long().is_some())
+            {
                 let name = argument.get_long().unwrap();
-                let variable = argument.get_env().unwrap_or_else(|| panic!("--{name} has none")).to_str().unwrap();
+                let variable = argument
+                    .get_env()
+                    .unwrap_or_else(|| panic!("--{name} has none"))
+                    .to_str()
+                    .unwrap();
                 assert!(variable.starts_with("SWITCHYARD_"), "--{name}: {variable}");
             }
         }
@@ -296,13 +323,19 @@ mod tests {
         let settings = serve(&["--master-key", &new, "--old-master-keys", &old]);
         let keys = settings.keys.master_keys().unwrap();
         assert_eq!(keys.iter().map(|key| key[0]).collect::<Vec<_>>(), [1, 2]);
-        assert!(!format!("{settings:?}").contains(&new), "a key must not be printed");
+        assert!(
+            !format!("{settings:?}").contains(&new),
+            "a key must not be printed"
+        );
     }
 
     #[test]
     fn a_short_key_is_refused_and_no_key_is_missing() {
         let short = serve(&["--master-key", "AAAA"]);
         assert!(matches!(short.keys.master_keys(), Err(MasterKeyError::Form)));
-        assert!(matches!(serve(&[]).keys.master_keys(), Err(MasterKeyError::Missing)));
+        assert!(matches!(
+            serve(&[]).keys.master_keys(),
+            Err(MasterKeyError::Missing)
+        ));
     }
 }

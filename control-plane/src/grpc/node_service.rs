@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use proto::v1::{
-    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, StatusWrite, node_service_server::NodeService,
+    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, StatusWrite,
+    node_service_server::NodeService,
 };
 use shared::{clock::Millis, id::AccountId, tasks::Tasks};
 use tokio::{sync::mpsc, time::timeout};
@@ -52,16 +53,24 @@ pub(super) fn unavailable(error: &StoreError) -> Status {
 impl NodeService for Nodes {
     type CommandsStream = ReceiverStream<Result<Command, Status>>;
 
-    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> Result<Response<HeartbeatResponse>, Status> {
         Peer::of(&request)?.node(&request.get_ref().node_id)?;
         let heartbeat = request.into_inner();
         for write in heartbeat.status_writes.iter().take(STATUS_WRITES) {
-            self.mark_invalid(&heartbeat.node_id, write).await.map_err(|error| unavailable(&error))?;
+            self.mark_invalid(&heartbeat.node_id, write)
+                .await
+                .map_err(|error| unavailable(&error))?;
         }
         let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
         self.app.metrics.nodes_live.set(i64::from(live_nodes));
         let interval = self.app.settings.planes.heartbeat_interval;
-        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval) }))
+        Ok(Response::new(HeartbeatResponse {
+            live_nodes,
+            interval_ms: millis(interval),
+        }))
     }
 
     async fn commands(
@@ -103,7 +112,16 @@ impl Nodes {
         };
         let now = self.app.clock.now();
         let mut tx = self.app.store.begin().await?;
-        if !accounts::mark_invalid(&mut tx, id, write.account_version, &write.reason, &write.detail, now).await? {
+        if !accounts::mark_invalid(
+            &mut tx,
+            id,
+            write.account_version,
+            &write.reason,
+            &write.detail,
+            now,
+        )
+        .await?
+        {
             return tx.rollback().await;
         }
         let entry = AuditEntry {

@@ -56,7 +56,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub enum Listener {
     /// `tls` absent: plaintext.
-    Tcp { listener: TcpListener, tls: Option<Arc<ReloadingTls>> },
+    Tcp {
+        listener: TcpListener,
+        tls: Option<Arc<ReloadingTls>>,
+    },
     /// From the same process.
     InProcess(mpsc::Receiver<DuplexStream>),
 }
@@ -70,7 +73,10 @@ impl InProcess {
     /// `ConnectionRefused`: the listener is gone.
     pub async fn connect(&self) -> io::Result<DuplexStream> {
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        self.0.send(far).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        self.0
+            .send(far)
+            .await
+            .map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(near)
     }
 }
@@ -95,9 +101,20 @@ struct Serving {
 pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tasks: &Tasks) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     let (app, tasks) = (|| app.clone(), || tasks.clone());
-    let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
-    let nodes = Nodes { app: app(), tasks: tasks(), connected: connected.clone() };
-    let usage = UsageReports { app: app(), tasks: tasks() };
+    let snapshots = Snapshots {
+        app: app(),
+        tasks: tasks(),
+        publisher: publisher.clone(),
+    };
+    let nodes = Nodes {
+        app: app(),
+        tasks: tasks(),
+        connected: connected.clone(),
+    };
+    let usage = UsageReports {
+        app: app(),
+        tasks: tasks(),
+    };
     reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;
     reporter.set_serving::<NodeServiceServer<Nodes>>().await;
     reporter.set_serving::<UsageServiceServer<UsageReports>>().await;
@@ -109,7 +126,11 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
 
 /// Accepts until shutdown.
 pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, age: Duration) {
-    let serving = Serving { routes: routes.prepare(), tasks, age };
+    let serving = Serving {
+        routes: routes.prepare(),
+        tasks,
+        age,
+    };
     match listener {
         Listener::Tcp { listener, tls } => serve_tcp(listener, tls, serving).await,
         Listener::InProcess(pipes) => serve_pipes(pipes, serving).await,
@@ -144,7 +165,9 @@ async fn serve_tcp(listener: TcpListener, tls: Option<Arc<ReloadingTls>>, servin
                 serving.tasks.spawn(connection(stream, peer, serving.clone()));
             }
             Some(tls) => {
-                let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+                let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
+                    return;
+                };
                 let (acceptor, serving) = (tls.acceptor(), serving.clone());
                 serving.tasks.clone().spawn(async move {
                     let shaken = handshake(acceptor, stream, address, serving.age).await;

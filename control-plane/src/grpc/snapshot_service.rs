@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use proto::v1::{Hello, Nack, Update, WatchRequest, snapshot_service_server::SnapshotService, watch_request::Message};
+use proto::v1::{
+    Hello, Nack, Update, WatchRequest, snapshot_service_server::SnapshotService, watch_request::Message,
+};
 use shared::tasks::Tasks;
 use tokio::{
     sync::{mpsc, watch},
@@ -48,7 +50,10 @@ pub struct Snapshots {
 impl SnapshotService for Snapshots {
     type WatchStream = ReceiverStream<Result<Update, Status>>;
 
-    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let peer = Peer::of(&request)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (service, incoming) = (self.clone(), request.into_inner());
@@ -65,14 +70,20 @@ impl SnapshotService for Snapshots {
 type Outgoing = mpsc::Sender<Result<Update, Status>>;
 
 impl Snapshots {
-    async fn serve(&self, mut incoming: Streaming<WatchRequest>, outgoing: &Outgoing, peer: Peer) -> Result<(), Status> {
+    async fn serve(
+        &self,
+        mut incoming: Streaming<WatchRequest>,
+        outgoing: &Outgoing,
+        peer: Peer,
+    ) -> Result<(), Status> {
         let hello = hello(&mut incoming).await?;
         peer.node(&hello.node_id)?;
         let held = Held::from_hello(hello.known.as_ref(), &hello.digest);
         self.catch_up(&held).await;
         tracing::info!(node = hello.node_id, build = hello.build, ?held, "a node watches");
         let (acknowledged, acks) = watch::channel(None);
-        self.tasks.spawn(note_acknowledged(self.app.clone(), hello.node_id.clone(), acks));
+        self.tasks
+            .spawn(note_acknowledged(self.app.clone(), hello.node_id.clone(), acks));
         self.app.metrics.watchers.inc();
         let mut watcher = Watcher {
             service: self,
@@ -95,7 +106,9 @@ impl Snapshots {
     async fn catch_up(&self, held: &Held) {
         let Held::At { revision, .. } = held else { return };
         let behind = |head: &Option<Head>| {
-            head.is_none_or(|head| head.revision.epoch == revision.epoch && head.revision.version < revision.version)
+            head.is_none_or(|head| {
+                head.revision.epoch == revision.epoch && head.revision.version < revision.version
+            })
         };
         let mut heads = self.publisher.subscribe();
         self.app.changed();
@@ -106,7 +119,10 @@ impl Snapshots {
 
 async fn hello(incoming: &mut Streaming<WatchRequest>) -> Result<Hello, Status> {
     let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
-    match first.map_err(|_| Status::deadline_exceeded("no hello came"))??.and_then(|first| first.message) {
+    match first
+        .map_err(|_| Status::deadline_exceeded("no hello came"))??
+        .and_then(|first| first.message)
+    {
         Some(Message::Hello(hello)) => Ok(hello),
         _ => Err(Status::invalid_argument("the first message must be a hello")),
     }
@@ -129,7 +145,12 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    async fn run(&mut self, mut incoming: Streaming<WatchRequest>, outgoing: &Outgoing, peer: &Peer) -> Result<(), Status> {
+    async fn run(
+        &mut self,
+        mut incoming: Streaming<WatchRequest>,
+        outgoing: &Outgoing,
+        peer: &Peer,
+    ) -> Result<(), Status> {
         let stopping = self.service.tasks.stopping();
         let mut heads = self.service.publisher.subscribe();
         heads.mark_changed();
@@ -167,8 +188,15 @@ impl Watcher<'_> {
     }
 
     fn start(&mut self, held: Held) {
-        let Some(chunks) = self.service.publisher.plan(&held) else { return };
-        self.service.app.metrics.updates_sent.get_or_create(&UpdateLabels { form: chunks.form() }).inc();
+        let Some(chunks) = self.service.publisher.plan(&held) else {
+            return;
+        };
+        self.service
+            .app
+            .metrics
+            .updates_sent
+            .get_or_create(&UpdateLabels { form: chunks.form() })
+            .inc();
         self.greeted = true;
         self.sending = Some(chunks);
     }
@@ -190,16 +218,25 @@ impl Watcher<'_> {
         match message.message {
             Some(Message::Ack(ack)) => {
                 let revision = ack.revision.and_then(|revision| {
-                    Some(Revision { epoch: revision.epoch.try_into().ok()?, version: revision.version })
+                    Some(Revision {
+                        epoch: revision.epoch.try_into().ok()?,
+                        version: revision.version,
+                    })
                 });
                 self.acknowledged.send_replace(revision);
             }
             Some(Message::Nack(nack)) => self.refused(&nack),
             Some(Message::Resync(resync)) => {
-                tracing::warn!(node = self.node_id, reason = resync.reason, "a node asks for the full state");
+                tracing::warn!(
+                    node = self.node_id,
+                    reason = resync.reason,
+                    "a node asks for the full state"
+                );
                 self.resync = true;
             }
-            Some(Message::Hello(_)) => return Err(Status::invalid_argument("hello comes first, and only first")),
+            Some(Message::Hello(_)) => {
+                return Err(Status::invalid_argument("hello comes first, and only first"));
+            }
             None => {}
         }
         Ok(())
@@ -220,7 +257,9 @@ impl Watcher<'_> {
 /// Writes down what the node acknowledged last; one that comes while the database is slow replaces the one before.
 async fn note_acknowledged(app: App, node_id: String, mut acks: watch::Receiver<Option<Revision>>) {
     while acks.changed().await.is_ok() {
-        let Some(revision) = *acks.borrow_and_update() else { continue };
+        let Some(revision) = *acks.borrow_and_update() else {
+            continue;
+        };
         let noted = async {
             let mut tx = app.store.begin().await?;
             nodes::acknowledged(&mut tx, &node_id, revision).await?;

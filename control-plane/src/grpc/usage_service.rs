@@ -1,7 +1,8 @@
 //! Takes nodes' records and hands them to the ledger, batch by batch.
 
 use proto::v1::{
-    RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message, usage_service_server::UsageService,
+    RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message,
+    usage_service_server::UsageService,
 };
 use shared::{id::SpoolId, tasks::Tasks};
 use tokio::{sync::mpsc, time::timeout};
@@ -28,7 +29,10 @@ type Outgoing = mpsc::Sender<Result<ReportResponse, Status>>;
 impl UsageService for UsageReports {
     type ReportStream = ReceiverStream<Result<ReportResponse, Status>>;
 
-    async fn report(&self, request: Request<Streaming<ReportRequest>>) -> Result<Response<Self::ReportStream>, Status> {
+    async fn report(
+        &self,
+        request: Request<Streaming<ReportRequest>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
         let peer = Peer::of(&request)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (service, incoming) = (self.clone(), request.into_inner());
@@ -43,7 +47,12 @@ impl UsageService for UsageReports {
 }
 
 impl UsageReports {
-    async fn take(&self, mut incoming: Streaming<ReportRequest>, outgoing: &Outgoing, peer: Peer) -> Result<(), Status> {
+    async fn take(
+        &self,
+        mut incoming: Streaming<ReportRequest>,
+        outgoing: &Outgoing,
+        peer: Peer,
+    ) -> Result<(), Status> {
         let hello = hello(&mut incoming).await?;
         peer.node(&hello.node_id)?;
         let spool = SpoolId::try_from(hello.spool_id.as_slice())
@@ -53,7 +62,11 @@ impl UsageReports {
         let stopping = self.tasks.stopping();
         let mut end = std::pin::pin!(peer.streams_end());
         loop {
-            if outgoing.send(Ok(ReportResponse { acknowledged: answer })).await.is_err() {
+            if outgoing
+                .send(Ok(ReportResponse { acknowledged: answer }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
             tokio::select! {
@@ -69,7 +82,8 @@ impl UsageReports {
 
     async fn ingest(&self, node_id: &str, spool: SpoolId, batch: RecordBatch) -> Result<u64, Status> {
         let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
-        let acknowledged = ingest::ingest(&self.app.store, &self.app.clock, node_id, spool, batch.records).await;
+        let acknowledged =
+            ingest::ingest(&self.app.store, &self.app.clock, node_id, spool, batch.records).await;
         self.app.metrics.usage_records.inc_by(count);
         acknowledged.map_err(|error| unavailable(&error))
     }
@@ -77,7 +91,10 @@ impl UsageReports {
 
 async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<SpoolHello, Status> {
     let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
-    match first.map_err(|_| Status::deadline_exceeded("no hello came"))??.and_then(|first| first.message) {
+    match first
+        .map_err(|_| Status::deadline_exceeded("no hello came"))??
+        .and_then(|first| first.message)
+    {
         Some(Message::Hello(hello)) => Ok(hello),
         _ => Err(Status::invalid_argument("the first message must be a hello")),
     }
@@ -86,6 +103,8 @@ async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<SpoolHello, St
 fn batch(request: ReportRequest) -> Result<RecordBatch, Status> {
     match request.message {
         Some(Message::Batch(batch)) => Ok(batch),
-        _ => Err(Status::invalid_argument("after the hello only batches are expected")),
+        _ => Err(Status::invalid_argument(
+            "after the hello only batches are expected",
+        )),
     }
 }

@@ -42,7 +42,10 @@ pub(super) struct RevisionView {
 
 impl From<Revision> for RevisionView {
     fn from(revision: Revision) -> Self {
-        Self { epoch: format!("{:032x}", u128::from_be_bytes(revision.epoch)), version: revision.version }
+        Self {
+            epoch: format!("{:032x}", u128::from_be_bytes(revision.epoch)),
+            version: revision.version,
+        }
     }
 }
 
@@ -133,7 +136,11 @@ async fn get(State(app): State<App>) -> ApiResult<Json<NodeList>> {
     tx.commit().await?;
     let nodes: Vec<_> = rows.into_iter().map(|row| view(row, desired, since)).collect();
     let live_nodes = nodes.iter().filter(|node| node.health != Health::Silent).count();
-    Ok(Json(NodeList { desired: desired.into(), live_nodes, nodes }))
+    Ok(Json(NodeList {
+        desired: desired.into(),
+        live_nodes,
+        nodes,
+    }))
 }
 
 /// Forgets a node that is gone for good.
@@ -141,16 +148,27 @@ async fn get(State(app): State<App>) -> ApiResult<Json<NodeList>> {
     (status = NO_CONTENT, description = "Forgotten"),
     (status = CONFLICT, description = "`node_is_live`"),
 ))]
-async fn delete(State(app): State<App>, caller: Caller, Path(node_id): Path<String>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(node_id): Path<String>,
+) -> ApiResult<StatusCode> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     let node = nodes::get(&mut tx, &node_id).await?.ok_or(StoreError::NotFound)?;
     if node.heard_at >= live_since(&app) {
-        return Err(Problem::conflict("node_is_live", "the node was heard of a moment ago; stop it first"));
+        return Err(Problem::conflict(
+            "node_is_live",
+            "the node was heard of a moment ago; stop it first",
+        ));
     }
     nodes::delete(&mut tx, &node_id).await?;
     let detail = serde_json::json!({ "build": node.build });
-    audit::write(&mut tx, &caller.audit("node.delete", "node", &node_id, detail, now)).await?;
+    audit::write(
+        &mut tx,
+        &caller.audit("node.delete", "node", &node_id, detail, now),
+    )
+    .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -192,21 +210,42 @@ fn wire(wire: v1::Wire) -> Option<&'static str> {
 
 fn account_types(report: &v1::HeartbeatRequest) -> Vec<&'static str> {
     let reached: Vec<_> = report.account_types().collect();
-    let known = AccountType::ALL.into_iter().filter(|kind| reached.contains(&encode::account_type(*kind)));
+    let known = AccountType::ALL
+        .into_iter()
+        .filter(|kind| reached.contains(&encode::account_type(*kind)));
     known.map(AccountType::as_str).collect()
 }
 
 fn refused(refused: v1::RefusedRevision) -> RefusedView {
     let revision = refused.revision.and_then(|revision| {
-        Some(Revision { epoch: revision.epoch.try_into().ok()?, version: revision.version }.into())
+        Some(
+            Revision {
+                epoch: revision.epoch.try_into().ok()?,
+                version: revision.version,
+            }
+            .into(),
+        )
     });
-    RefusedView { revision, reason: refused.reason }
+    RefusedView {
+        revision,
+        reason: refused.reason,
+    }
 }
 
 fn refused_payload(nack: &v1::Nack) -> RefusedPayload {
-    let kind = nack.kind().as_str_name().trim_start_matches("RESOURCE_KIND_").to_lowercase();
-    let id = AccountId::try_from(nack.id.as_slice()).map(|id| id.to_string()).unwrap_or_default();
-    RefusedPayload { kind, id, reason: nack.reason.clone() }
+    let kind = nack
+        .kind()
+        .as_str_name()
+        .trim_start_matches("RESOURCE_KIND_")
+        .to_lowercase();
+    let id = AccountId::try_from(nack.id.as_slice())
+        .map(|id| id.to_string())
+        .unwrap_or_default();
+    RefusedPayload {
+        kind,
+        id,
+        reason: nack.reason.clone(),
+    }
 }
 
 fn statistics(statistics: v1::NodeStatistics) -> StatisticsView {
@@ -247,7 +286,10 @@ pub(super) struct MarkView {
 ///
 /// # Errors
 /// What the database says.
-pub(super) async fn account_live(app: &App, tx: &mut Tx) -> Result<HashMap<AccountId, AccountLive>, StoreError> {
+pub(super) async fn account_live(
+    app: &App,
+    tx: &mut Tx,
+) -> Result<HashMap<AccountId, AccountLive>, StoreError> {
     let known = nodes::account_live(tx, live_since(app), app.clock.now()).await?;
     let mut marks: HashMap<AccountId, BTreeMap<(&'static str, Option<String>), MarkView>> = HashMap::new();
     let mut lives: HashMap<AccountId, AccountLive> = HashMap::new();
@@ -273,5 +315,10 @@ fn mark(mark: v1::StatusMark) -> Option<MarkView> {
         status_mark::Kind::Overloaded => "overloaded",
         status_mark::Kind::Unspecified => return None,
     };
-    Some(MarkView { kind, until: Millis(mark.until_ms), reason: mark.reason, model_family: mark.model_family })
+    Some(MarkView {
+        kind,
+        until: Millis(mark.until_ms),
+        reason: mark.reason,
+        model_family: mark.model_family,
+    })
 }

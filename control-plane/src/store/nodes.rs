@@ -46,7 +46,9 @@ impl TryFrom<Stored> for NodeRow {
     fn try_from(row: Stored) -> Result<Self, StoreError> {
         let revision = match (row.epoch, row.version) {
             (Some(epoch), Some(version)) => Some(Revision {
-                epoch: epoch.try_into().map_err(|_| StoreError::corrupt("a node's epoch has not 16 bytes"))?,
+                epoch: epoch
+                    .try_into()
+                    .map_err(|_| StoreError::corrupt("a node's epoch has not 16 bytes"))?,
                 version: u64::try_from(version).map_err(StoreError::corrupt)?,
             }),
             _ => None,
@@ -78,8 +80,14 @@ pub async fn heard(tx: &mut Tx, heartbeat: &HeartbeatRequest, now: Millis) -> Re
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (node_id) DO UPDATE SET build = excluded.build, ready = excluded.ready,
             heard_at = excluded.heard_at, epoch = excluded.epoch, version = excluded.version, report = excluded.report";
-    let kept = HeartbeatRequest { status_writes: Vec::new(), ..heartbeat.clone() };
-    let revision = heartbeat.revision.as_ref().filter(|revision| revision.epoch.len() == 16);
+    let kept = HeartbeatRequest {
+        status_writes: Vec::new(),
+        ..heartbeat.clone()
+    };
+    let revision = heartbeat
+        .revision
+        .as_ref()
+        .filter(|revision| revision.epoch.len() == 16);
     let version = revision.map(|revision| stored_version(revision.version));
     let build: String = heartbeat.build.chars().take(BUILD_MAX).collect();
     let sql = tx.sql(MYSQL, SQLITE);
@@ -105,7 +113,13 @@ pub async fn heard(tx: &mut Tx, heartbeat: &HeartbeatRequest, now: Millis) -> Re
 pub async fn acknowledged(tx: &mut Tx, node_id: &str, revision: Revision) -> Result<(), StoreError> {
     let epoch = revision.epoch.to_vec();
     let sql = "UPDATE nodes SET epoch = ?, version = ? WHERE node_id = ?";
-    execute!(tx, sql, epoch.as_slice(), stored_version(revision.version), node_id)?;
+    execute!(
+        tx,
+        sql,
+        epoch.as_slice(),
+        stored_version(revision.version),
+        node_id
+    )?;
     Ok(())
 }
 
@@ -154,7 +168,12 @@ pub async fn live(tx: &mut Tx, since: Millis) -> Result<Vec<NodeRow>, StoreError
 /// # Errors
 /// What the database says.
 pub async fn count_live(tx: &mut Tx, since: Millis) -> Result<u32, StoreError> {
-    let (count,) = fetch_one!(tx, (i64,), "SELECT COUNT(*) FROM nodes WHERE heard_at >= ?", since.0)?;
+    let (count,) = fetch_one!(
+        tx,
+        (i64,),
+        "SELECT COUNT(*) FROM nodes WHERE heard_at >= ?",
+        since.0
+    )?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
@@ -193,11 +212,22 @@ pub async fn account_live(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec
     let known = nodes.into_iter().flat_map(|node| {
         node.report.accounts.into_iter().filter_map(move |account| {
             let account_id = AccountId::try_from(account.account_id.as_slice()).ok()?;
-            let marks = account.marks.into_iter().filter(|mark| mark.until_ms > now.0).collect();
-            Some(AccountOnNode { node_id: node.node_id.clone(), account_id, in_flight: account.in_flight, marks })
+            let marks = account
+                .marks
+                .into_iter()
+                .filter(|mark| mark.until_ms > now.0)
+                .collect();
+            Some(AccountOnNode {
+                node_id: node.node_id.clone(),
+                account_id,
+                in_flight: account.in_flight,
+                marks,
+            })
         })
     });
-    Ok(known.filter(|account| account.in_flight > 0 || !account.marks.is_empty()).collect())
+    Ok(known
+        .filter(|account| account.in_flight > 0 || !account.marks.is_empty())
+        .collect())
 }
 
 fn stored_version(version: u64) -> i64 {

@@ -39,7 +39,10 @@ impl Authority {
     fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+        (
+            params.signed_by(&key, &self.0).unwrap().pem(),
+            key.serialize_pem(),
+        )
     }
 }
 
@@ -53,7 +56,11 @@ struct Server {
 
 fn files(folder: &Path) -> TlsFiles {
     let file = |name| folder.join(name);
-    TlsFiles { certificate: file("cert.pem"), key: file("key.pem"), client_ca: file("ca.pem") }
+    TlsFiles {
+        certificate: file("cert.pem"),
+        key: file("key.pem"),
+        client_ca: file("ca.pem"),
+    }
 }
 
 fn write(folder: &Path, (certificate, key): &(String, String), client_ca: &str) {
@@ -72,23 +79,47 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
         let (_, health) = tonic_health::server::health_reporter();
-        let listener = Listener::Tcp { listener, tls: Some(Arc::clone(&tls)) };
-        tasks.spawn(server::serve(listener, Routes::new(health), tasks.clone(), Duration::from_secs(60)));
-        Self { folder, tls, address, tasks }
+        let listener = Listener::Tcp {
+            listener,
+            tls: Some(Arc::clone(&tls)),
+        };
+        tasks.spawn(server::serve(
+            listener,
+            Routes::new(health),
+            tasks.clone(),
+            Duration::from_secs(60),
+        ));
+        Self {
+            folder,
+            tls,
+            address,
+            tasks,
+        }
     }
 
     /// Whether a client that trusts `trusted` and shows `identity` is served.
     async fn serves(&self, trusted: &Authority, identity: Option<(String, String)>) -> bool {
-        let mut tls = ClientTlsConfig::new().domain_name("localhost").ca_certificate(Certificate::from_pem(trusted.pem()));
+        let mut tls = ClientTlsConfig::new()
+            .domain_name("localhost")
+            .ca_certificate(Certificate::from_pem(trusted.pem()));
         if let Some((certificate, key)) = identity {
             tls = tls.identity(Identity::from_pem(certificate, key));
         }
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).unwrap().tls_config(tls).unwrap();
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address))
+            .unwrap()
+            .tls_config(tls)
+            .unwrap();
         let asked = async {
             let channel = endpoint.connect().await.ok()?;
-            HealthClient::new(channel).check(HealthCheckRequest::default()).await.ok()
+            HealthClient::new(channel)
+                .check(HealthCheckRequest::default())
+                .await
+                .ok()
         };
-        tokio::time::timeout(PATIENCE, asked).await.expect("an answer in time").is_some()
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .expect("an answer in time")
+            .is_some()
     }
 }
 
@@ -98,8 +129,14 @@ async fn only_clients_of_the_operators_authority_are_served() {
     let server = Server::start(&of_server, &of_clients).await;
     assert!(server.serves(&of_server, Some(of_clients.issue("node"))).await);
     assert!(!server.serves(&of_server, None).await, "without a certificate");
-    assert!(!server.serves(&of_server, Some(foreign.issue("node"))).await, "with a foreign certificate");
-    assert!(!server.serves(&foreign, Some(of_clients.issue("node"))).await, "the server must prove itself too");
+    assert!(
+        !server.serves(&of_server, Some(foreign.issue("node"))).await,
+        "with a foreign certificate"
+    );
+    assert!(
+        !server.serves(&foreign, Some(of_clients.issue("node"))).await,
+        "the server must prove itself too"
+    );
     assert!(server.tasks.shutdown(PATIENCE).await);
 }
 
@@ -125,7 +162,10 @@ async fn an_authority_that_was_taken_out_lets_nobody_in() {
     let both = format!("{}{}", leaving.pem(), coming.pem());
     write(server.folder.path(), &of_server.issue("localhost"), &both);
     assert!(server.tls.reload().unwrap());
-    assert!(server.serves(&of_server, Some(old_node.clone())).await && server.serves(&of_server, Some(new_node.clone())).await);
+    assert!(
+        server.serves(&of_server, Some(old_node.clone())).await
+            && server.serves(&of_server, Some(new_node.clone())).await
+    );
     write(server.folder.path(), &of_server.issue("localhost"), &coming.pem());
     assert!(server.tls.reload().unwrap());
     assert!(server.serves(&of_server, Some(new_node)).await);
@@ -138,7 +178,10 @@ async fn files_that_cannot_be_used_leave_those_before_in_use() {
     let server = Server::start(&of_server, &of_clients).await;
     let other_key = of_server.issue("localhost").1;
     fs::write(files(server.folder.path()).key, other_key).unwrap();
-    assert!(matches!(server.tls.reload(), Err(TlsError::Config(_))), "a key of another certificate");
+    assert!(
+        matches!(server.tls.reload(), Err(TlsError::Config(_))),
+        "a key of another certificate"
+    );
     assert!(!server.tls.reload().unwrap(), "reported once");
     fs::write(files(server.folder.path()).certificate, "half a fi").unwrap();
     assert!(matches!(server.tls.reload(), Err(TlsError::Pem { .. })));
@@ -152,7 +195,8 @@ async fn files_are_looked_at_by_themselves() {
     let (before, after, of_clients) = (Authority::new(), Authority::new(), Authority::new());
     let server = Server::start(&before, &of_clients).await;
     let metrics = Metrics::default();
-    let watch = Arc::clone(&server.tls).watch(Duration::from_millis(10), server.tasks.clone(), metrics.clone());
+    let watch =
+        Arc::clone(&server.tls).watch(Duration::from_millis(10), server.tasks.clone(), metrics.clone());
     server.tasks.spawn(watch);
     fs::write(files(server.folder.path()).key, "no key").unwrap();
     let counted = async {
@@ -160,10 +204,14 @@ async fn files_are_looked_at_by_themselves() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, counted).await.expect("the bad file is noticed in time");
+    tokio::time::timeout(PATIENCE, counted)
+        .await
+        .expect("the bad file is noticed in time");
     assert!(server.serves(&before, Some(of_clients.issue("node"))).await);
     write(server.folder.path(), &after.issue("localhost"), &of_clients.pem());
     let used = async { while !server.serves(&after, Some(of_clients.issue("node"))).await {} };
-    tokio::time::timeout(PATIENCE, used).await.expect("the new files are used in time");
+    tokio::time::timeout(PATIENCE, used)
+        .await
+        .expect("the new files are used in time");
     assert!(server.tasks.shutdown(PATIENCE).await);
 }
