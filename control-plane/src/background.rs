@@ -17,6 +17,7 @@
 //! To add one: a file under `background/` with a `step`, and its line in [`start`].
 
 mod housekeeping;
+mod resealing;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -30,11 +31,13 @@ use tokio::sync::Notify;
 use crate::{
     ledger::retention,
     metrics::Metrics,
+    secrets::Sealer,
     store::{Store, StoreError},
 };
 
 const RETENTION_PERIOD: Duration = Duration::from_secs(3600);
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(60);
+const RESEALING_PERIOD: Duration = Duration::from_secs(3600);
 /// Between two steps of one task.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After the first failure; doubles with each further one.
@@ -67,6 +70,8 @@ pub struct Background {
     pub ledger_retention: Activator,
     /// Logins, throttle counters, commands and nodes that are over.
     pub housekeeping: Activator,
+    /// Credentials under an older master key; keys only change with a restart, which runs it.
+    pub resealing: Activator,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,7 +83,7 @@ struct RunLabels {
 
 /// Starts all tasks. They end with `tasks`.
 #[must_use]
-pub fn start(tasks: &Tasks, metrics: &Metrics, store: &Store, clock: &Clock) -> Background {
+pub fn start(tasks: &Tasks, metrics: &Metrics, store: &Store, sealer: &Sealer, clock: &Clock) -> Background {
     let runner = Runner {
         tasks: tasks.clone(),
         steps: Family::default(),
@@ -92,6 +97,7 @@ pub fn start(tasks: &Tasks, metrics: &Metrics, store: &Store, clock: &Clock) -> 
         crate::ledger::metrics::register(all);
     });
     let (of_retention, of_housekeeping) = ((store.clone(), clock.clone()), (store.clone(), clock.clone()));
+    let of_resealing = (store.clone(), sealer.clone());
     Background {
         ledger_retention: runner.spawn("ledger_retention", RETENTION_PERIOD, move || {
             let (store, clock) = of_retention.clone();
@@ -103,6 +109,10 @@ pub fn start(tasks: &Tasks, metrics: &Metrics, store: &Store, clock: &Clock) -> 
         housekeeping: runner.spawn("housekeeping", HOUSEKEEPING_PERIOD, move || {
             let (store, clock) = of_housekeeping.clone();
             async move { housekeeping::step(&store, &clock).await }
+        }),
+        resealing: runner.spawn("resealing", RESEALING_PERIOD, move || {
+            let (store, sealer) = of_resealing.clone();
+            async move { resealing::step(&store, &sealer).await }
         }),
     }
 }

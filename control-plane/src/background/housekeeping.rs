@@ -34,3 +34,85 @@ fn before(now: Millis, span: Duration) -> Millis {
             .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::{Command, CommandResult};
+    use shared::id::{CommandId, SessionId, UserId};
+
+    use super::*;
+    use crate::store::{
+        Tx,
+        commands::{answer, answers, insert},
+        sessions::Session,
+        test_support,
+    };
+
+    const NOW: Millis = Millis(1_800_000_000_000);
+
+    async fn login(tx: &mut Tx, expires_at: Millis) -> SessionId {
+        let (id, user) = (SessionId::new(NOW), UserId::new(NOW));
+        let session = Session {
+            id,
+            user,
+            refresh_hash: [0; 32],
+            created_at: Millis(0),
+            last_used_at: Millis(0),
+            expires_at,
+        };
+        sessions::insert(tx, &session).await.unwrap();
+        id
+    }
+
+    async fn answered_command(tx: &mut Tx, expires_at: Millis) -> CommandId {
+        let id = CommandId::new(NOW);
+        let command = Command {
+            id: id.to_bytes().to_vec(),
+            command: None,
+        };
+        insert(
+            tx,
+            &commands::Letter {
+                node_id: "node-1".into(),
+                command,
+                expires_at,
+            },
+        )
+        .await
+        .unwrap();
+        commands::claim(tx, id).await.unwrap();
+        let result = CommandResult {
+            node_id: "node-1".into(),
+            ..CommandResult::default()
+        };
+        assert!(answer(tx, id, &result).await.unwrap());
+        id
+    }
+
+    #[tokio::test]
+    async fn what_is_over_goes_and_what_is_not_stays() {
+        let database = test_support::sqlite().await;
+        let store = &database.store;
+        let mut tx = store.begin().await.unwrap();
+        let (ended, live) = (login(&mut tx, NOW).await, login(&mut tx, Millis(NOW.0 + 1)).await);
+        let old = before(before(NOW, COMMAND_AFTERLIFE), Duration::from_millis(1));
+        let commands = [
+            answered_command(&mut tx, old).await,
+            answered_command(&mut tx, NOW).await,
+        ];
+        tx.commit().await.unwrap();
+
+        assert_eq!(step(store, &Clock::manual(NOW)).await.unwrap(), Progress::Done);
+
+        let mut tx = store.read().await.unwrap();
+        assert_eq!(sessions::get(&mut tx, ended).await.unwrap(), None);
+        assert!(sessions::get(&mut tx, live).await.unwrap().is_some());
+        let left: Vec<_> = answers(&mut tx, &commands)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(left, [commands[1]]);
+    }
+}
