@@ -7,7 +7,7 @@
 //! To rotate: give all replicas the new key as the *second* one, then as the first with the old one behind it, let
 //! the accounts be sealed again, then drop the old one.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
@@ -61,10 +61,11 @@ struct Key {
     cipher: XChaCha20Poly1305,
 }
 
-/// Seals and opens. Shows nothing of its keys but their names.
+/// Seals and opens. Clones share the keys, of which nothing is shown but how many there are.
+#[derive(Clone)]
 pub struct Sealer {
-    current: Key,
-    older: Vec<Key>,
+    current: Arc<Key>,
+    older: Arc<[Key]>,
 }
 
 impl Sealer {
@@ -76,7 +77,7 @@ impl Sealer {
         let mut keys = master_keys.into_iter().map(Key::derive);
         let current = keys.next().ok_or(SealError::NoKey)?;
         Ok(Self {
-            current,
+            current: Arc::new(current),
             older: keys.collect(),
         })
     }
@@ -122,8 +123,8 @@ impl Sealer {
     }
 
     fn key(&self, name: [u8; KEY_NAME_BYTES]) -> Option<&Key> {
-        std::iter::once(&self.current)
-            .chain(&self.older)
+        std::iter::once(&*self.current)
+            .chain(&*self.older)
             .find(|key| key.name == name)
     }
 }

@@ -33,9 +33,9 @@ pub mod usage_queries;
 pub mod users;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
 pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

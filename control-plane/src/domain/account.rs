@@ -10,6 +10,7 @@ mod descriptor;
 mod input;
 mod models;
 mod options;
+mod reseal;
 
 use proto::v1;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use credential::CredentialInput;
 pub use descriptor::{AccountTypes, Descriptor, Field, FieldKind, all as descriptors};
 pub use input::{AccountInput, Rules};
 pub use options::{DroidEndpoint, GeminiForm, OptionFields, Options};
+pub use reseal::reseal;
 
 use super::fault::Faults;
 use crate::{

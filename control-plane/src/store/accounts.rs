@@ -1,18 +1,19 @@
 //! Upstream accounts, with the groups they are in.
 
+mod status;
+
 use std::collections::BTreeSet;
 
 use proto::v1::ResourceKind;
-use shared::{
-    clock::Millis,
-    id::{AccountId, GroupId},
-};
+use shared::id::{AccountId, GroupId};
 
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
     groups,
 };
+
+pub use status::{mark_invalid, mark_valid};
 
 /// A sealed credential; shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -289,68 +290,31 @@ pub async fn delete(tx: &mut Tx, id: AccountId) -> Result<(), StoreError> {
     }
 }
 
-/// Writes down that the account's credential does not work. False, and nothing is written, where the account has
-/// changed since `account_version`, is gone, or is known to be invalid for this reason.
+/// Sealed credentials by rising id of their accounts, those after `after` only.
 ///
 /// # Errors
 /// What the database says.
-pub async fn mark_invalid(
+pub async fn sealed(
     tx: &mut Tx,
-    id: AccountId,
-    account_version: u64,
-    reason: &str,
-    detail: &str,
-    at: Millis,
-) -> Result<bool, StoreError> {
-    const MAX_REASON: usize = 64;
-    const MAX_DETAIL: usize = 1000;
-    changes::lock(tx).await?;
-    let latest = changes::latest_version_of(tx, ResourceKind::Account, id.to_bytes()).await?;
-    if latest != Some(account_version) {
-        return Ok(false);
-    }
-    let reason = cut(reason, MAX_REASON);
-    let matched = execute!(
+    after: Option<AccountId>,
+    limit: u32,
+) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
+    let after = after.map(|id| id.to_bytes().to_vec());
+    let rows = fetch_all!(
         tx,
-        "UPDATE accounts SET invalid_reason = ?, invalid_detail = ?, invalid_at = ?, updated_at = ?,
-            revision = revision + 1
-         WHERE id = ? AND (invalid_reason IS NULL OR invalid_reason <> ?)",
-        reason.as_str(),
-        cut(detail, MAX_DETAIL),
-        at.0,
-        at.0,
-        id.to_bytes().to_vec(),
-        reason.as_str(),
+        (Vec<u8>, Vec<u8>),
+        "SELECT id, credential FROM accounts WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?",
+        after.clone(),
+        after.clone(),
+        i64::from(limit),
     )?;
-    if matched > 0 {
-        changes::record(tx, ResourceKind::Account, id.to_bytes(), false).await?;
-    }
-    Ok(matched > 0)
-}
-
-/// Writes down that the account may be used again. False where it may be already.
-///
-/// # Errors
-/// `NotFound`.
-pub async fn mark_valid(tx: &mut Tx, id: AccountId, at: Millis) -> Result<bool, StoreError> {
-    changes::lock(tx).await?;
-    let matched = execute!(
-        tx,
-        "UPDATE accounts SET invalid_reason = NULL, invalid_detail = NULL, invalid_at = NULL, updated_at = ?,
-            revision = revision + 1
-         WHERE id = ? AND invalid_reason IS NOT NULL",
-        at.0,
-        id.to_bytes().to_vec(),
-    )?;
-    if matched > 0 {
-        changes::record(tx, ResourceKind::Account, id.to_bytes(), false).await?;
-        return Ok(true);
-    }
-    if exists(tx, id).await? {
-        Ok(false)
-    } else {
-        Err(StoreError::NotFound)
-    }
+    let pair = |(id, sealed)| {
+        Ok((
+            AccountId::try_from(id).map_err(StoreError::corrupt)?,
+            Sealed(sealed),
+        ))
+    };
+    rows.into_iter().map(pair).collect()
 }
 
 /// Replaces the sealed form of a credential by another form of the same secret. No change that nodes hear of. False
@@ -369,6 +333,7 @@ pub async fn reseal(tx: &mut Tx, id: AccountId, old: &Sealed, new: &Sealed) -> R
     Ok(matched > 0)
 }
 
+/// As committed last, where the lock of the change log is held.
 async fn exists(tx: &mut Tx, id: AccountId) -> Result<bool, StoreError> {
     let sql = tx.sql(
         "SELECT revision FROM accounts WHERE id = ? FOR UPDATE",
@@ -383,11 +348,6 @@ async fn missing_or_stale(tx: &mut Tx, id: AccountId) -> StoreError {
         Ok(false) => StoreError::NotFound,
         Err(error) => error,
     }
-}
-
-/// Not longer than `most` characters.
-fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
 }
 
 #[derive(Debug, sqlx::FromRow)]

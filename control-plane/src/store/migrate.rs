@@ -8,7 +8,7 @@ use sqlx::{Connection as _, MySqlConnection, MySqlPool, SqliteConnection, Sqlite
 
 use super::{
     StoreError,
-    db::{Db, Store},
+    db::{Db, Store, Tx, fetch_all, fetch_one},
 };
 
 struct Migration {
@@ -58,26 +58,27 @@ impl Store {
         }
     }
 
-    /// Names of the migrations that this program has and the database lacks, in order. A database without any
-    /// table lacks all.
+    /// Names of the migrations that this program has and the database lacks, in order; a database without any table
+    /// lacks all. Only reads.
     ///
     /// # Errors
     /// `Migration` where an applied one was changed, or what the database says.
     pub async fn pending_migrations(&self) -> Result<Vec<&'static str>, StoreError> {
-        let pending = match &self.db {
-            Db::MySql(pool) => {
-                sqlx::raw_sql(TABLE_MYSQL).execute(pool).await?;
-                pending(sqlx::query_as(APPLIED).fetch_all(pool).await?, |migration| {
-                    migration.mysql
-                })
-            }
-            Db::Sqlite { pool, .. } => {
-                sqlx::raw_sql(TABLE_SQLITE).execute(pool).await?;
-                pending(sqlx::query_as(APPLIED).fetch_all(pool).await?, |migration| {
-                    migration.sqlite
-                })
-            }
+        const MYSQL: &str = "SELECT COUNT(*) FROM information_schema.tables
+            WHERE table_schema = DATABASE() AND table_name = 'migrations'";
+        const SQLITE: &str =
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'";
+        let mut tx = self.read().await?;
+        let sql = tx.sql(MYSQL, SQLITE);
+        let applied = match fetch_one!(&mut tx, (i64,), sql)? {
+            (0,) => Vec::new(),
+            _ => fetch_all!(&mut tx, (i64, Vec<u8>), APPLIED)?,
         };
+        let pending = match &tx {
+            Tx::MySql(_) => pending(applied, |migration| migration.mysql),
+            Tx::Sqlite { .. } => pending(applied, |migration| migration.sqlite),
+        };
+        tx.commit().await?;
         Ok(pending?.into_iter().map(|migration| migration.name).collect())
     }
 }
