@@ -163,12 +163,19 @@ fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
         if !is_trusted(&address) {
             break;
         }
-        let Ok(next) = hop.trim().parse::<IpAddr>() else {
+        let Some(next) = hop_address(hop.trim()) else {
             break;
         };
         address = next.to_canonical();
     }
     Some(address)
+}
+
+/// Some proxies add the port.
+fn hop_address(text: &str) -> Option<IpAddr> {
+    text.parse()
+        .ok()
+        .or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -219,6 +226,8 @@ mod tests {
         );
         assert_eq!(address("10.0.0.1", &["1.2.3.4", "198.51.100.7"]), "198.51.100.7");
         assert_eq!(address("10.0.0.1", &["1.2.3.4, junk"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.7:4711"]), "198.51.100.7");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(address("::ffff:203.0.113.1", &[]), "203.0.113.1");
     }
 }

@@ -294,3 +294,36 @@ async fn strange_queries_are_refused_by_name() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_person_has_so_many_keys_and_no_more() {
+    let api = TestApi::start().await;
+    let (ann, token) = api.signed_in("ann", Role::User).await;
+    let mut tx = api.app.store.begin().await.unwrap();
+    for _ in 0..1000 {
+        let id = KeyId::new(START);
+        let key = api_keys::ApiKey {
+            id,
+            user: ann,
+            name: "one of many".to_owned(),
+            hash: KeyHash::of(&id.to_bytes()),
+            prefix: "sk-0123".to_owned(),
+            enabled: true,
+            expires_at: None,
+            created_at: START,
+            updated_at: START,
+            revision: 1,
+        };
+        api_keys::insert(&mut tx, &key).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let more = api
+        .post("/api/api-keys")
+        .by(&token)
+        .json(json!({ "name": "one more" }))
+        .send()
+        .await;
+    assert_eq!(more.refusal(), (409, "too_many_keys"));
+    let (_, other) = api.signed_in("bob", Role::User).await;
+    api.new_key(&other, "his first").await;
+}
