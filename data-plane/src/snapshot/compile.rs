@@ -88,3 +88,28 @@ pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own
         .collect::<HashMap<_, _>>();
     snapshot
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operators_leave_open_is_the_nodes_own() {
+        let own = Limits {
+            idle: Duration::from_secs(7),
+            ..Limits::default()
+        };
+        let stated = Settings {
+            deadline_ms: Some(1_500),
+            cut_revoked_streams: Some(true),
+            ..Settings::default()
+        };
+        let limits = LimitOverrides::new(&stated).unwrap().over(&own);
+        let expected = Limits {
+            deadline: Duration::from_millis(1_500),
+            cut_revoked_streams: true,
+            ..own
+        };
+        assert_eq!(limits, expected);
+    }
+}

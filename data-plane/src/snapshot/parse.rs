@@ -194,3 +194,6 @@ fn account_type(number: i32) -> Option<AccountType> {
         message::AccountType::Droid => Some(AccountType::Droid),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ pub(crate) struct Chunks {
     bytes: usize,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Begun {
     revision: Revision,
     from_version: Option<u64>,
@@ -60,7 +60,7 @@ impl Chunks {
             from_version: chunk.from_version,
             adopted: chunk.adopted,
         };
-        if self.begun.get_or_insert_with(|| Begun { ..this }) != &this {
+        if self.begun.get_or_insert(this) != &this {
             return Err(Malformed::Mixed);
         }
         self.bytes += chunk.resources.iter().map(size).sum::<usize>();

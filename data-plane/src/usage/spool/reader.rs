@@ -87,7 +87,7 @@ impl Reader {
                     sequence,
                     record: Some(record::Record::Close(close.clone())),
                 }),
-            None => self.from_files(sequence)?,
+            None => self.stored(sequence)?,
         };
         self.last = sequence;
         Ok(record.unwrap_or(Record {
@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// The record of this sequence. `None`: it is lost; what follows is kept for the next call.
-    fn from_files(&mut self, sequence: u64) -> io::Result<Option<Record>> {
+    fn stored(&mut self, sequence: u64) -> io::Result<Option<Record>> {
         loop {
             let Some(segment) = &mut self.segment else {
                 let Some(segment) = self.segment_for(sequence)? else {

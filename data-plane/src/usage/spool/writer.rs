@@ -238,3 +238,41 @@ impl Writer {
         released
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::OpenRecord;
+    use shared::clock::Millis;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_the_disk_does_not_take_leaves_the_next_one_a_clean_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(folder.path().to_owned(), SpoolId::new(Millis(1)), 1 << 20);
+        let record = OpenRecord::default();
+        writer.open(&record, None).unwrap();
+        // Takes nothing, and can't be cut to a length either.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        writer.current.as_mut().unwrap().file = Arc::new(full);
+        assert!(matches!(writer.open(&record, None), Err(SpoolError::Full)));
+        assert_eq!(writer.last(), 1);
+        writer.open(&record, None).unwrap();
+        assert_eq!(
+            (writer.last(), segment::list(folder.path()).unwrap()),
+            (2, vec![1, 2])
+        );
+    }
+
+    #[test]
+    fn a_record_beyond_all_measure_is_refused_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(folder.path().to_owned(), SpoolId::new(Millis(1)), 1 << 20);
+        let record = OpenRecord {
+            model_requested: "m".repeat(frame::LARGEST),
+            ..OpenRecord::default()
+        };
+        assert!(matches!(writer.open(&record, None), Err(SpoolError::TooLarge(_))));
+        assert_eq!(segment::list(folder.path()).unwrap(), Vec::<u64>::new());
+    }
+}

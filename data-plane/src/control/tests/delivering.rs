@@ -1,0 +1,113 @@
+//! Usage records.
+
+use super::*;
+
+fn open_record(number: u64) -> OpenRecord {
+    OpenRecord {
+        request_id: u128::from(number).to_be_bytes().to_vec(),
+        ..OpenRecord::default()
+    }
+}
+
+fn close_record(number: u64) -> CloseRecord {
+    CloseRecord {
+        open: Some(open_record(number)),
+        ..CloseRecord::default()
+    }
+}
+
+/// Per spool: sequences as they arrived, and requests closed as cut off.
+fn ledger(fake: &FakeControlPlane) -> Vec<(Vec<u64>, usize)> {
+    fake.heard(|heard| {
+        heard
+            .ledger
+            .values()
+            .map(|records| {
+                let cut_off = records.iter().filter(|record| {
+                    matches!(&record.record, Some(record::Record::Close(close)) if close.outcome() == message::Outcome::CutOff)
+                });
+                (records.iter().map(|record| record.sequence).collect(), cut_off.count())
+            })
+            .collect()
+    })
+}
+
+#[tokio::test]
+async fn every_record_is_delivered_once_though_streams_break_and_the_control_plane_goes_away() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.break_reports_after(7);
+    let node = setting.node();
+    let journal = node.link.journal.clone();
+    for number in 1..=20 {
+        journal.open(&open_record(number)).unwrap();
+    }
+    until("some is delivered", || journal.depth() < 20).await;
+    fake.go_down().await;
+    for number in 1..=20 {
+        journal.close(&close_record(number)).unwrap();
+    }
+    assert!(journal.depth() >= 20);
+    fake.come_up();
+    until("all is delivered", || journal.depth() == 0).await;
+    assert_eq!(ledger(fake), [((1..=40).collect(), 0)]);
+    assert!(fake.heard(|heard| heard.report_streams) > 4);
+    journal.delivered().await;
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_delivered_by_the_next_one() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    for number in 1..=3 {
+        node.link.journal.open(&open_record(number)).unwrap();
+    }
+    node.link.journal.close(&close_record(2)).unwrap();
+    node.stop().await;
+
+    fake.come_up();
+    let node = setting.node();
+    node.link.journal.open(&open_record(4)).unwrap();
+    until("both spools are delivered", || node.link.journal.depth() == 0).await;
+    let mut delivered = ledger(fake);
+    delivered.sort();
+    assert_eq!(delivered, [(vec![1], 0), ((1..=6).collect(), 2)]);
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn an_orphaned_spool_is_drained_and_gone() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    node.link.journal.open(&open_record(1)).unwrap();
+    let tasks = Tasks::new();
+    let busy = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await;
+    assert!(busy.unwrap_err().to_string().contains("another process"));
+    node.stop().await;
+
+    fake.come_up();
+    fake.break_reports_after(1);
+    let drained = drain::drain(setting.folder.path(), &fake.transport(), &tasks)
+        .await
+        .unwrap();
+    assert_eq!(
+        drained,
+        drain::Drained {
+            spools: 1,
+            complete: true
+        }
+    );
+    assert_eq!(ledger(fake), [(vec![1, 2], 1)]);
+    let again = drain::drain(setting.folder.path(), &fake.transport(), &tasks)
+        .await
+        .unwrap();
+    assert_eq!(again.spools, 0);
+    setting.end().await;
+}
