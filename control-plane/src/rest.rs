@@ -41,8 +41,9 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, from_fn_with_state},
+    extract::{DefaultBodyLimit, Request},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
     routing::any,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -152,7 +153,10 @@ pub const ROUTES: &[Route] = &[
 /// Who may use the route; `None` for one that the table does not list.
 #[must_use]
 pub fn access(method: &Method, path: &str) -> Option<Access> {
-    ROUTES.iter().find(|route| route.path == path && route.method == *method).map(|route| route.access)
+    ROUTES
+        .iter()
+        .find(|route| route.path == path && route.method == *method)
+        .map(|route| route.access)
 }
 
 /// All groups, with their documentation.
@@ -189,7 +193,10 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header_layer(header::CACHE_CONTROL, "no-store"))
         .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header_layer(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(header_layer(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
         .with_state(app)
 }
 
@@ -198,7 +205,11 @@ fn header_layer(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer
 }
 
 async fn unknown() -> error::Problem {
-    error::Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route; /api/openapi.json lists all")
+    error::Problem::new(
+        StatusCode::NOT_FOUND,
+        "no_such_route",
+        "there is no such route; /api/openapi.json lists all",
+    )
 }
 
 async fn wrong_method() -> error::Problem {
@@ -206,12 +217,12 @@ async fn wrong_method() -> error::Problem {
     error::Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-async fn time_out(request: axum::extract::Request, next: axum::middleware::Next) -> Result<axum::response::Response, error::Problem> {
+async fn time_out(request: Request, next: Next) -> Result<Response, error::Problem> {
     tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
         .await
         .map_err(|_| error::Problem::unavailable("timeout", "it took too long; try again"))
 }
 
-fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
-    axum::response::IntoResponse::into_response(error::Problem::internal("a handler panicked"))
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    error::Problem::internal("a handler panicked").into_response()
 }
