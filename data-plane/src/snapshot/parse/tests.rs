@@ -113,109 +113,81 @@ fn a_type_of_a_newer_control_plane_is_kept_and_known_as_none() {
 }
 
 #[test]
-fn what_a_request_would_trip_over_is_refused() {
-    let upstream = |change: fn(&mut Upstream)| {
-        let mut account = good();
-        change(account.upstream.as_mut().unwrap());
-        account
-    };
+fn an_account_that_a_pick_would_trip_over_is_refused() {
     let map = |from: &str, to: &str| {
         vec![ModelMap {
             from: from.into(),
             to: to.into(),
         }]
     };
-    for (account, expected) in [
-        (
-            Account {
-                upstream: None,
-                ..good()
-            },
-            Refusal::Missing("the upstream"),
-        ),
-        (
-            Account {
-                priority: 0,
-                ..good()
-            },
-            Refusal::Range("the priority"),
-        ),
-        (
-            Account {
-                priority: 101,
-                ..good()
-            },
-            Refusal::Range("the priority"),
-        ),
-        (Account { weight: 0, ..good() }, Refusal::Range("the weight")),
-        (
-            Account {
-                weight: 1001,
-                ..good()
-            },
-            Refusal::Range("the weight"),
-        ),
-        (
-            Account {
-                group_ids: vec![vec![1; 15]],
-                ..good()
-            },
-            Refusal::Id("a group"),
-        ),
-        (
-            Account {
-                allowed_models: vec!["a b".into()],
-                ..good()
-            },
-            Refusal::Pattern("an allowed model"),
-        ),
-        (
-            Account {
-                model_mapping: map("", "x"),
-                ..good()
-            },
-            Refusal::Pattern("a source of the model mapping"),
-        ),
-        (
-            Account {
-                model_mapping: map("x", ""),
-                ..good()
-            },
-            Refusal::Pattern("a target of the model mapping"),
-        ),
-        (
-            upstream(|upstream| upstream.base_url = Some("upstream".into())),
-            Refusal::BaseUrl,
-        ),
-        (
-            upstream(|upstream| upstream.base_url = Some("ftp://upstream".into())),
-            Refusal::BaseUrl,
-        ),
-        (
-            upstream(|upstream| upstream.base_url = Some("https://upstream?x=1".into())),
-            Refusal::BaseUrl,
-        ),
-        (
-            upstream(|upstream| {
-                upstream.credential = Some(upstream::Credential::ApiKey(ApiKeyCredential::default()))
-            }),
-            Refusal::Missing("the credential"),
-        ),
-    ] {
-        assert_eq!(parsed_account(&account).unwrap_err(), expected);
-    }
-    let ccr = Account {
-        r#type: message::AccountType::Ccr.into(),
-        ..upstream(|upstream| upstream.base_url = None)
+    let refused = |change: &dyn Fn(&mut Account)| {
+        let mut account = good();
+        change(&mut account);
+        parsed_account(&account).unwrap_err()
     };
     assert_eq!(
-        parsed_account(&ccr).unwrap_err(),
-        Refusal::Missing("the base URL")
+        refused(&|account| account.upstream = None),
+        Refusal::Missing("the upstream")
     );
-    let default = parsed_account(&upstream(|upstream| upstream.base_url = None)).unwrap();
+    for priority in [0, 101] {
+        assert_eq!(
+            refused(&|account| account.priority = priority),
+            Refusal::Range("the priority")
+        );
+    }
+    for weight in [0, 1001] {
+        assert_eq!(
+            refused(&|account| account.weight = weight),
+            Refusal::Range("the weight")
+        );
+    }
+    assert_eq!(
+        refused(&|account| account.group_ids = vec![vec![1; 15]]),
+        Refusal::Id("a group")
+    );
+    let pattern = refused(&|account| account.allowed_models = vec!["a b".into()]);
+    assert_eq!(pattern, Refusal::Pattern("an allowed model"));
+    let source = refused(&|account| account.model_mapping = map("", "x"));
+    assert_eq!(source, Refusal::Pattern("a source of the model mapping"));
+    let target = refused(&|account| account.model_mapping = map("x", ""));
+    assert_eq!(target, Refusal::Pattern("a target of the model mapping"));
+}
+
+#[test]
+fn an_upstream_that_can_not_be_reached_is_refused() {
+    let with_url = |kind: message::AccountType, url: Option<&str>| {
+        let mut account = Account {
+            r#type: kind.into(),
+            ..good()
+        };
+        account.upstream.as_mut().unwrap().base_url = url.map(Into::into);
+        parsed_account(&account)
+    };
+    let console = message::AccountType::ClaudeConsole;
+    for url in [
+        "upstream",
+        "ftp://upstream",
+        "https://upstream?x=1",
+        "https://upstream#x",
+        "",
+    ] {
+        assert_eq!(
+            with_url(console, Some(url)).unwrap_err(),
+            Refusal::BaseUrl,
+            "{url}"
+        );
+    }
+    let default = with_url(console, None).unwrap();
     assert_eq!(
         default.upstream.base_url.as_ref().unwrap().as_str(),
         "https://api.anthropic.com/"
+    );
+    let ccr = with_url(message::AccountType::Ccr, None).unwrap_err();
+    assert_eq!(ccr, Refusal::Missing("the base URL"));
+    let empty = upstream::Credential::ApiKey(ApiKeyCredential::default());
+    assert_eq!(
+        parsed_account(&account(console, empty)).unwrap_err(),
+        Refusal::Missing("the credential")
     );
 }
 
