@@ -25,6 +25,7 @@ pub mod filter;
 pub mod forward;
 pub mod meter;
 pub mod quota;
+mod reading;
 pub mod receive;
 pub mod refusal;
 pub mod schedule;

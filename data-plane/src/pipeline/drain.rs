@@ -7,8 +7,9 @@ use proto::v1::Outcome;
 use wire::raw::watch::Chunks;
 
 use super::{
-    exchange::{Flight, Next, Reading},
+    exchange::{Flight, Next},
     forward,
+    reading::Reading,
 };
 use crate::{provider::failure::Reason, snapshot::ClientGone};
 

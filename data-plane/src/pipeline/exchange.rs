@@ -12,18 +12,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, response};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
-use shared::{secret::KeyHash, usage::Usage};
-use smallvec::SmallVec;
+use shared::secret::KeyHash;
 use tokio::time::Instant;
-use wire::raw::{body::BodyFacts, watch::StreamWatch};
 
-use super::{drain, filter::Admitted, meter::Meter, refusal::Refusal, watchdog::Watchdog};
+use super::{drain, filter::Admitted, meter::Meter, reading::Reading, refusal::Refusal, watchdog::Watchdog};
 use crate::{
     ingress::Proxy,
     live::InFlight,
@@ -132,47 +130,6 @@ impl std::fmt::Debug for Upstream {
             Self::Body(_) => "Body",
             Self::None => "None",
         })
-    }
-}
-
-/// How the answer is read on its way.
-#[derive(Debug)]
-pub(super) enum Reading {
-    /// Passed on unread.
-    Opaque,
-    Stream(StreamWatch),
-    Whole(Collected),
-}
-
-/// An answer that is no stream, as far as it has come.
-#[derive(Debug, Default)]
-pub(super) struct Collected {
-    chunks: SmallVec<[Bytes; 4]>,
-    length: usize,
-    pub(super) facts: Option<BodyFacts>,
-}
-
-impl Collected {
-    pub(super) fn push(&mut self, chunk: Bytes) {
-        self.length += chunk.len();
-        self.chunks.push(chunk);
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.length
-    }
-
-    /// All of it; without a copy if it came in one chunk.
-    pub(super) fn take(&mut self) -> Bytes {
-        let mut chunks = std::mem::take(&mut self.chunks);
-        if chunks.len() <= 1 {
-            return chunks.pop().unwrap_or_default();
-        }
-        let mut all = BytesMut::with_capacity(self.length);
-        for chunk in &chunks {
-            all.extend_from_slice(chunk);
-        }
-        all.freeze()
     }
 }
 
@@ -373,20 +330,6 @@ impl Flight {
             ..
         } = *self;
         meter.close(&proxy, outcome, sent_status);
-    }
-}
-
-impl Reading {
-    /// The usage, the model served, and whether that usage is all there was.
-    fn used(&self) -> (Option<Usage>, Option<&str>, bool) {
-        match self {
-            Self::Opaque => (None, None, false),
-            Self::Stream(watch) => (watch.usage(), watch.served_model(), watch.usage_is_final()),
-            Self::Whole(collected) => match &collected.facts {
-                Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
-                None => (None, None, false),
-            },
-        }
     }
 }
 

@@ -18,8 +18,9 @@ use wire::{
 use super::{
     body::ResponseBody,
     coalesce::{Coalescer, Source},
-    exchange::{Exchange, Next, Reading},
+    exchange::{Exchange, Next},
     forward::{Answer, AnswerBody, is_about_the_request},
+    reading::Reading,
 };
 use crate::{metrics::Running, provider::failure::Reason, provider::strip_response_headers};
 

@@ -20,7 +20,10 @@ use wire::{
 
 use super::Failure;
 use crate::{
-    pipeline::exchange::{Collected, Flight, Next, Reading},
+    pipeline::{
+        exchange::{Flight, Next},
+        reading::{Collected, Reading},
+    },
     provider::{
         Provider,
         failure::{Class, Reason, class_of, limited_for},

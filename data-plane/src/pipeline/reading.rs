@@ -1,0 +1,61 @@
+//! How an upstream's answer is read on its way, and what it said of usage.
+
+use bytes::{Bytes, BytesMut};
+use shared::usage::Usage;
+use smallvec::SmallVec;
+use wire::raw::{body::BodyFacts, watch::StreamWatch};
+
+/// How the answer is read on its way.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Passed on unread.
+    Opaque,
+    Stream(StreamWatch),
+    Whole(Collected),
+}
+
+/// An answer that is no stream, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    chunks: SmallVec<[Bytes; 4]>,
+    length: usize,
+    pub(super) facts: Option<BodyFacts>,
+}
+
+impl Collected {
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        self.chunks.push(chunk);
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// All of it; without a copy if it came in one chunk.
+    pub(super) fn take(&mut self) -> Bytes {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        if chunks.len() <= 1 {
+            return chunks.pop().unwrap_or_default();
+        }
+        let mut all = BytesMut::with_capacity(self.length);
+        for chunk in &chunks {
+            all.extend_from_slice(chunk);
+        }
+        all.freeze()
+    }
+}
+
+impl Reading {
+    /// The usage, the model served, and whether that usage is all there was.
+    pub(super) fn used(&self) -> (Option<Usage>, Option<&str>, bool) {
+        match self {
+            Self::Opaque => (None, None, false),
+            Self::Stream(watch) => (watch.usage(), watch.served_model(), watch.usage_is_final()),
+            Self::Whole(collected) => match &collected.facts {
+                Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
+                None => (None, None, false),
+            },
+        }
+    }
+}
