@@ -4,8 +4,8 @@
 //! older ones are opened with whichever it was. Each sealed text is bound to what it is and to the row that it is in: moved to
 //! another row or column it does not open.
 //!
-//! To rotate: give all replicas the new key as the *second* one, then as the first with the old one behind it, let
-//! the accounts be sealed again, then drop the old one.
+//! To rotate: give all replicas the new key as the *second* one, then as the first with the old one behind it. What lies
+//! under the old one is then sealed anew in the background; once the log falls silent about it, drop the old one.
 
 use std::{fmt, sync::Arc};
 

@@ -79,7 +79,7 @@ pub struct AccountFilter {
     /// Valid or not.
     pub valid: Option<bool>,
     pub group: Option<GroupId>,
-    /// Part of the name or the description, in any case.
+    /// Part of the name or the description, in any case (SQLite: of ASCII letters).
     pub search: Option<String>,
 }
 
@@ -156,7 +156,7 @@ pub async fn list(
             "WHERE (? IS NULL OR id > ?) AND (? IS NULL OR account_type = ?)
                AND (? IS NULL OR (invalid_reason IS NULL) = ?)
                AND (? IS NULL OR id IN (SELECT account_id FROM account_group_members WHERE group_id = ?))
-               AND (? IS NULL OR LOWER(name) LIKE ? ESCAPE '!' OR LOWER(description) LIKE ? ESCAPE '!')
+               AND (? IS NULL OR LOWER(name) LIKE LOWER(?) ESCAPE '!' OR LOWER(description) LIKE LOWER(?) ESCAPE '!')
              ORDER BY id LIMIT ?"
         ),
         after.clone(),
@@ -176,11 +176,11 @@ pub async fn list(
     Ok(rows)
 }
 
-/// `%text%` in lower case, with what LIKE gives a meaning escaped by `!`.
+/// `%text%`, with what LIKE gives a meaning escaped by `!`.
 fn like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
-    for letter in text.to_lowercase().chars() {
+    for letter in text.chars() {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');
         }
@@ -406,6 +406,6 @@ mod tests {
 
     #[test]
     fn search_takes_no_pattern() {
-        assert_eq!(like("50%_Off!"), "%50!%!_off!!%");
+        assert_eq!(like("50%_Off!"), "%50!%!_Off!!%");
     }
 }

@@ -1,6 +1,6 @@
 //! The two databases, transactions on them, and the macros that write SQL once for both.
 
-use std::{str::FromStr as _, sync::Arc};
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
@@ -24,7 +24,7 @@ pub(super) enum Db {
         pool: SqlitePool,
         /// One writer at a time: waiting here is fair, waiting in SQLite is polling.
         writer: Arc<Semaphore>,
-        busy_timeout: std::time::Duration,
+        busy_timeout: Duration,
     },
 }
 
@@ -162,17 +162,34 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(options.max_connections.max(2))
-        .acquire_timeout(options.acquire_timeout)
-        .connect_with(connect)
-        .await?;
+    let pool = open_sqlite(connect, options).await?;
     let db = Db::Sqlite {
         pool,
         writer: Arc::new(Semaphore::new(1)),
         busy_timeout: options.busy_timeout,
     };
     Ok(Store { db })
+}
+
+/// SQLite does not wait by itself where two processes make a new file a write-ahead one at the same time.
+async fn open_sqlite(
+    connect: SqliteConnectOptions,
+    options: &StoreOptions,
+) -> Result<SqlitePool, StoreError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = tokio::time::Instant::now();
+    loop {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(options.max_connections.max(2))
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(connect.clone());
+        match pool.await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) if begun.elapsed() < options.busy_timeout => {
+                tokio::time::sleep(PAUSE).await
+            }
+            done => return done,
+        }
+    }
 }
 
 async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, StoreError> {

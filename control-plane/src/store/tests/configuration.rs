@@ -96,7 +96,7 @@ pub(super) async fn accounts_are_filtered_and_paged(database: &Database) {
     let store = &database.store;
     let mut ids = Vec::new();
     for index in 0..5_i64 {
-        let mut row = samples::account(&format!("Paged_{index} 100%"));
+        let mut row = samples::account(&format!("Paged_{index} Ä 100%"));
         row.id = AccountId::new(Millis(NOW.0 + 1_000 + index));
         row.account_type = if index == 3 { "ccr" } else { "gemini-api" }.to_owned();
         row.invalid_reason = (index == 4).then(|| "unauthorized".to_owned());
@@ -114,6 +114,7 @@ pub(super) async fn accounts_are_filtered_and_paged(database: &Database) {
     };
     assert_eq!(found(search("pAgEd_"), None, 9).await, ids);
     assert_eq!(found(search("paged%"), None, 9).await, []);
+    assert_eq!(found(search("Ä 100%"), None, 9).await, ids);
     assert_eq!(found(search("100%"), None, 2).await, ids[..2]);
     assert_eq!(found(search("100%"), Some(ids[1]), 2).await, ids[2..4]);
     let gemini = AccountFilter {
