@@ -125,7 +125,8 @@ pub struct NodeSettings {
 /// What holds where the operators set nothing in the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LimitSettings {
-    /// From sending a request upstream to the head of its answer
+    /// From sending a request for a stream upstream to the head of its answer; other requests are only bound by the
+    /// deadline, since their head comes with their end
     #[arg(long, env = "SWITCHYARD_FIRST_BYTE_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub first_byte_timeout: Duration,
     /// Between two pieces of an answer
@@ -143,6 +144,9 @@ pub struct LimitSettings {
     /// The largest body of a request, in bytes
     #[arg(long, env = "SWITCHYARD_MAX_BODY_BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_body_bytes: u64,
+    /// Between two pieces of a request's body
+    #[arg(long, env = "SWITCHYARD_BODY_TIMEOUT", value_parser = duration, default_value = "30s")]
+    pub body_timeout: Duration,
     /// How long an upstream is read on after its client left, to learn the usage
     #[arg(long, env = "SWITCHYARD_DRAIN_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub drain_timeout: Duration,
@@ -250,6 +254,7 @@ impl Default for LimitSettings {
             max_stream: limits.max_stream,
             commit_hold: limits.commit_hold,
             max_body_bytes: limits.max_body,
+            body_timeout: limits.body_idle,
             drain_timeout: limits.drain,
             cut_revoked_streams: limits.cut_revoked_streams,
         }
@@ -287,6 +292,7 @@ impl NodeSettings {
             max_stream: limits.max_stream,
             commit_hold: limits.commit_hold,
             max_body: limits.max_body_bytes,
+            body_idle: limits.body_timeout,
             drain: limits.drain_timeout,
             cut_revoked_streams: limits.cut_revoked_streams,
         }

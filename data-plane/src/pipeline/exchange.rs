@@ -50,6 +50,7 @@ impl Exchange {
             watchdog,
             last,
             hold: None,
+            streaming: admitted.view.stream,
             sent_status: 0,
             leg: None,
         }))))
@@ -101,6 +102,8 @@ pub(super) struct Flight {
     last: Instant,
     /// Until when the answer's head may be held back.
     hold: Option<Instant>,
+    /// The client asked for a stream, so an answer's head is expected long before its end.
+    streaming: bool,
     /// What the client was told; 0 for nothing so far.
     pub(super) sent_status: u16,
     pub(super) leg: Option<Leg>,
@@ -152,8 +155,11 @@ impl Flight {
     }
 
     pub(super) fn send(&mut self, request: Request<Full<Bytes>>) {
+        let first_byte = self
+            .streaming
+            .then(|| Instant::now() + self.snapshot.limits.first_byte);
         self.watchdog
-            .set(self.last.min(Instant::now() + self.snapshot.limits.first_byte));
+            .set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
         if let Some(leg) = &mut self.leg {
             leg.upstream = self
                 .proxy

@@ -4,7 +4,6 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -15,8 +14,6 @@ use tokio::time::Instant;
 use super::{refusal::Refusal, watchdog::Watchdog};
 use crate::{ingress::Proxy, snapshot::Limits};
 
-/// Between two reads of a client's body.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Set aside at once for a body of stated length; longer ones grow as they come.
 const BODY_RESERVE: u64 = 1 << 20;
 
@@ -39,7 +36,7 @@ pub(super) async fn receive(
         return Err(too_large);
     }
     let last = Instant::now() + limits.deadline;
-    watchdog.set(last.min(Instant::now() + BODY_IDLE));
+    watchdog.set(last.min(Instant::now() + limits.body_idle));
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(chunk) = chunk(proxy, body, watchdog).await? {
@@ -57,7 +54,7 @@ pub(super) async fn receive(
             }
             rest.extend_from_slice(&chunk);
         }
-        watchdog.set(last.min(Instant::now() + BODY_IDLE));
+        watchdog.set(last.min(Instant::now() + limits.body_idle));
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }

@@ -42,6 +42,7 @@ impl LimitOverrides {
             max_stream: duration(self.0.max_stream_ms, own.max_stream),
             commit_hold: duration(self.0.commit_hold_ms, own.commit_hold),
             max_body: self.0.max_body_bytes.unwrap_or(own.max_body),
+            body_idle: own.body_idle,
             drain: duration(self.0.drain_timeout_ms, own.drain),
             cut_revoked_streams: self.0.cut_revoked_streams.unwrap_or(own.cut_revoked_streams),
         }

@@ -147,7 +147,7 @@ pub struct Model {
 /// Time-outs and sizes in force: the operators' settings over the node's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From sending a request upstream to its response head.
+    /// From sending a request for a stream upstream to its response head; others have until the deadline.
     pub first_byte: Duration,
     /// Between two reads of a response body.
     pub idle: Duration,
@@ -157,6 +157,8 @@ pub struct Limits {
     /// How long a response's head may wait for its first content.
     pub commit_hold: Duration,
     pub max_body: u64,
+    /// Between two reads of a request's body.
+    pub body_idle: Duration,
     /// How long an upstream is read on after its client left.
     pub drain: Duration,
     pub cut_revoked_streams: bool,
@@ -171,6 +173,7 @@ impl Default for Limits {
             max_stream: Duration::from_secs(3600),
             commit_hold: Duration::from_secs(1),
             max_body: 32 * 1024 * 1024,
+            body_idle: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             cut_revoked_streams: false,
         }

@@ -37,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "data-plane",
             "control-plane",
             "emulator",
+            "servers",
             "admin-web",
             "standalone",
         ],

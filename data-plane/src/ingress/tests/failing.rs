@@ -214,11 +214,27 @@ async fn the_deadline_bounds_all_attempts_together() {
         limits.deadline = Duration::from_millis(100);
     })
     .await;
-    let answer = gateway.post("/v1/messages", MESSAGES).await;
+    let answer = gateway.post("/v1/messages", STREAMED).await;
     assert_eq!(answer.status, 504);
     let record = gateway.records(1).await.remove(0);
     assert_eq!(record.attempts.last().unwrap().reason, "deadline");
     assert!(record.attempts.len() <= 4, "{}", record.attempts.len());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_stream_may_take_longer_than_a_streams_head() {
+    let hanging = Upstream::always(vec![Step::Hang]).await;
+    let gateway = Gateway::limited(vec![claude(hanging.url()), claude(hanging.url())], |limits| {
+        limits.first_byte = Duration::from_millis(20);
+        limits.deadline = Duration::from_millis(200);
+    })
+    .await;
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 504);
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(
+        (record.attempts.len(), record.attempts[0].reason.as_str()),
+        (1, "deadline")
+    );
 }
 
 #[tokio::test]
