@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::{
     databases::{Database, both},
     node::Node,
-    replica::{NOW, PATIENCE, account_named, add, add_account},
+    replica::{NOW, PATIENCE, Replica, account_named, add, add_account},
 };
 use crate::{
     app::App,
@@ -367,5 +367,27 @@ async fn the_stream_ends_with_its_connections_age(database: Database) {
         watch.message().await.unwrap_err().code(),
         tonic::Code::InvalidArgument
     );
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_outlives_the_database() {
+    let server = crate::store::test_support::mariadb().await;
+    let replica = Replica::start(server.another_store().await).await;
+    let (_, version) = add_account(&replica.app, "a").await;
+    replica.settled().await;
+    assert!(!replica.publisher.is_failing());
+    drop(server);
+    let failing = async {
+        while !replica.publisher.is_failing() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, failing)
+        .await
+        .expect("noticed in time");
+    let mut node = Node::new();
+    node.take(&mut node.watch(replica.channel().await).await).await;
+    assert_eq!((node.version(), node.held.len()), (version, 1));
     replica.stop().await;
 }
