@@ -33,8 +33,15 @@ impl Nginx {
             .arg(folder.join("error.log"));
         let log = folder.join("output.log");
         let process = Process::logging("nginx", &mut command, &log)?;
-        eventually("nginx listens", START, || TcpStream::connect(addr)).await?;
         Ok(Self { process, addr })
+    }
+
+    /// Waits until it listens. Apart from the start, so that it can be stopped kindly meanwhile: killed, it would leave
+    /// its workers behind.
+    pub(crate) async fn listens(&self) -> io::Result<()> {
+        eventually("nginx listens", START, || TcpStream::connect(self.addr))
+            .await
+            .map(|_| ())
     }
 }
 

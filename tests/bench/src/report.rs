@@ -258,7 +258,7 @@ impl Row<'_> {
                 0,
             ),
             number(added_whole.filter(|_| through), 0),
-            number(slower.filter(|_| others.is_some()), 2),
+            number(slower.filter(|_| others.is_some() && scenario.pace.is_zero()), 2),
             number(gap.filter(|_| scenario.stream).map(|gap| gap / 1000.0), 1),
         ];
         format!("| {} |", cells.join(" | "))

@@ -81,6 +81,7 @@ async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Resul
         let nginx = cast
             .nginx
             .insert(Nginx::start(options, &own, upstream.addr).await?);
+        nginx.listens().await?;
         let process = Some(&nginx.process);
         targets.push(Target {
             kind: TargetKind::Nginx,
