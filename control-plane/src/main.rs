@@ -81,12 +81,18 @@ async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
             password.expose()
         ))?;
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
-    let ended = running.shutdown().await;
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    told().await;
+    tracing::info!("stopping; a second signal ends the process at once");
+    let ended = tokio::select! {
+        ended = running.shutdown() => ended,
+        () = told() => false,
+    };
     if !ended {
         tracing::warn!("something did not end in time");
     }

@@ -96,7 +96,8 @@ pub struct PlaneSettings {
     /// PEM file with that certificate's private key
     #[arg(long, env = "SWITCHYARD_GRPC_TLS_KEY", requires = "grpc_tls_cert")]
     pub grpc_tls_key: Option<PathBuf>,
-    /// PEM file with the authorities that nodes' certificates must come from
+    /// PEM file with the authorities that nodes' certificates must come from. A certificate with URI names
+    /// switchyard://node/NODE_ID speaks for these nodes only, one without them for any
     #[arg(long, env = "SWITCHYARD_GRPC_TLS_CLIENT_CA", requires = "grpc_tls_cert")]
     pub grpc_tls_client_ca: Option<PathBuf>,
     /// How often the three files are looked at

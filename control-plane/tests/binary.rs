@@ -1,5 +1,11 @@
 //! `switchyard-control` as a process: its verbs, what it prints and how it ends.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests may; the lint does not see helpers as tests"
+)]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
