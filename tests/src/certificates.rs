@@ -52,10 +52,19 @@ impl Certificates {
             .unwrap()
             .signed_by(&key, &self.issuer)
             .unwrap();
-        let (certificate_file, key_file) = (format!("{name}.pem"), format!("{name}.key.pem"));
-        fs::write(self.folder.path().join(&certificate_file), certificate.pem()).unwrap();
-        fs::write(self.folder.path().join(&key_file), key.serialize_pem()).unwrap();
-        (self.path(&certificate_file), self.path(&key_file))
+        let (certificate_file, key_file) = self.files(name);
+        fs::write(&certificate_file, certificate.pem()).unwrap();
+        fs::write(&key_file, key.serialize_pem()).unwrap();
+        (certificate_file, key_file)
+    }
+
+    /// Where a certificate of [`Self::issue`] and its key are.
+    #[must_use]
+    pub fn files(&self, name: &str) -> (String, String) {
+        (
+            self.path(&format!("{name}.pem")),
+            self.path(&format!("{name}.key.pem")),
+        )
     }
 
     fn path(&self, file: &str) -> String {

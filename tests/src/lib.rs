@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::missing_panics_doc,
     reason = "a test's actor has nobody to give an error to"
@@ -18,6 +17,7 @@ mod gateway;
 mod process;
 mod python;
 mod split;
+mod traffic;
 
 pub use admin::{Admin, Answer};
 pub use caller::{Caller, Reply, chat_body, messages_body, read};
@@ -25,4 +25,5 @@ pub use certificates::Certificates;
 pub use gateway::{ADMIN_PASSWORD, Gateway};
 pub use process::{Program, eventually, eventually_within, until};
 pub use python::{SdkGeneration, run_pytest};
-pub use split::{Control, Node, Split};
+pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};
+pub use traffic::{Traffic, TrafficReport};

@@ -104,6 +104,10 @@ impl Program {
         let end = Instant::now() + PATIENCE;
         while !condition(self) {
             let ended = !self.child.is_running();
+            if ended {
+                // Its last words may still be on their way through the pipe.
+                thread::sleep(Duration::from_millis(200));
+            }
             if (ended || Instant::now() > end) && !condition(self) {
                 let state = if ended { "ended" } else { "runs" };
                 panic!(

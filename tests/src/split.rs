@@ -16,6 +16,11 @@ use crate::{
 const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const SEAL_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
+/// A free port of loopback.
+const ANY: &str = "127.0.0.1:0";
+/// How many of a node's arguments `drain` takes too.
+const DRAIN_ARGUMENTS: usize = 10;
+
 /// A whole installation.
 #[derive(Debug)]
 pub struct Split {
@@ -27,7 +32,11 @@ pub struct Split {
     pub nodes: Vec<Node>,
     pub admin: Admin,
     database_url: String,
+    variables: Variables,
 }
+
+/// What every program of an installation is given of its environment.
+type Variables = Vec<(&'static str, &'static str)>;
 
 /// One `switchyard-control serve`.
 #[derive(Debug)]
@@ -47,15 +56,30 @@ pub struct Node {
     pub url: String,
     /// What it was started with, for another start.
     arguments: Vec<String>,
+    variables: Variables,
+}
+
+/// The files that a node shows and trusts.
+#[derive(Debug, Clone)]
+pub struct NodeFiles {
+    pub certificate: String,
+    pub key: String,
+    /// Whose signature makes a control plane.
+    pub authority: String,
 }
 
 impl Split {
     /// One control plane and so many nodes.
     pub async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, &[]).await
+    }
+
+    /// With variables for all its programs.
+    pub async fn start_with(nodes: usize, variables: &[(&'static str, &'static str)]) -> Self {
         let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
         let (mariadb, redis, certificates) = (MariaDb::start(), Redis::start(), Certificates::new());
         let database_url = mariadb.database();
-        let control = Control::start(&database_url, &certificates, "127.0.0.1:0", "127.0.0.1:0");
+        let control = Control::start_with(&database_url, &certificates, [ANY, ANY], variables);
         let admin = Admin::log_in(&control.admin_url, "admin", ADMIN_PASSWORD).await;
         let mut split = Self {
             emulator,
@@ -66,6 +90,7 @@ impl Split {
             nodes: Vec::new(),
             admin,
             database_url,
+            variables: variables.to_vec(),
         };
         for _ in 0..nodes {
             split.add_node();
@@ -75,12 +100,18 @@ impl Split {
 
     /// One more node of the first control plane.
     pub fn add_node(&mut self) -> &mut Node {
+        self.add_node_at(0)
+    }
+
+    /// One more node of that control plane.
+    pub fn add_node_at(&mut self, control: usize) -> &mut Node {
         let name = format!("node-{}", self.nodes.len());
-        let node = Node::start(
+        let node = Node::start_with(
             &name,
-            &self.controls[0].planes_url,
-            &self.certificates,
+            &self.controls[control].planes_url,
+            &NodeFiles::issue(&self.certificates, &name),
             &self.redis.url(),
+            &self.variables,
         );
         self.nodes.push(node);
         self.nodes.last_mut().unwrap()
@@ -88,11 +119,11 @@ impl Split {
 
     /// One more control plane on the same database.
     pub fn add_control(&mut self) -> &mut Control {
-        let control = Control::start(
+        let control = Control::start_with(
             &self.database_url,
             &self.certificates,
-            "127.0.0.1:0",
-            "127.0.0.1:0",
+            [ANY, ANY],
+            &self.variables,
         );
         self.controls.push(control);
         self.controls.last_mut().unwrap()
@@ -105,13 +136,32 @@ impl Split {
             host(&control.admin_url).to_owned(),
             host(&control.planes_url).to_owned(),
         );
-        self.controls[0] = Control::start(&self.database_url, &self.certificates, &admin, &planes);
+        self.controls[0] = Control::start_with(
+            &self.database_url,
+            &self.certificates,
+            [&admin, &planes],
+            &self.variables,
+        );
         self.admin = Admin::log_in(&self.controls[0].admin_url, "admin", ADMIN_PASSWORD).await;
+    }
+
+    /// Kills the first control plane and starts it again where it was, on another database.
+    pub async fn move_control_to(&mut self, database_url: &str) {
+        self.controls[0].program.kill();
+        database_url.clone_into(&mut self.database_url);
+        self.restart_control().await;
     }
 
     #[must_use]
     pub fn database_url(&self) -> &str {
         &self.database_url
+    }
+
+    /// Runs statements in the control planes' database and gives what they print, tab-separated.
+    #[must_use]
+    pub fn sql(&self, statements: &str) -> String {
+        let database = self.database_url.rsplit('/').next().unwrap();
+        self.mariadb.sql(&format!("USE {database}; {statements}"))
     }
 
     pub async fn account(&self, account_type: &str, credential: &str) -> String {
@@ -171,7 +221,24 @@ impl Control {
         admin_listen: &str,
         grpc_listen: &str,
     ) -> Self {
+        Self::start_with(database_url, certificates, [admin_listen, grpc_listen], &[])
+    }
+
+    /// With more variables; `listen` is where people come in, then where nodes do.
+    #[must_use]
+    pub fn start_with(
+        database_url: &str,
+        certificates: &Certificates,
+        [admin_listen, grpc_listen]: [&str; 2],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (certificate, key) = certificates.issue("control");
+        let fixed = [
+            ("SWITCHYARD_MASTER_KEY", MASTER_KEY),
+            ("SWITCHYARD_ADMIN_PASSWORD", ADMIN_PASSWORD),
+            ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
+        ];
+        let variables: Vec<_> = fixed.iter().chain(variables).copied().collect();
         let authority = certificates.authority();
         let mut program = Program::start(
             "switchyard-control",
@@ -185,11 +252,7 @@ impl Control {
             .into_iter()
             .chain([authority.as_str()])
             .collect::<Vec<_>>(),
-            &[
-                ("SWITCHYARD_MASTER_KEY", MASTER_KEY),
-                ("SWITCHYARD_ADMIN_PASSWORD", ADMIN_PASSWORD),
-                ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
-            ],
+            &variables,
         );
         let admin_url = format!("http://{}", program.address("admin"));
         let planes_url = format!("https://{}", program.address("nodes"));
@@ -199,44 +262,95 @@ impl Control {
             planes_url,
         }
     }
+
+    /// A number of its metrics; `series` is the name with its labels, as on the page. `None`: it is not there.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        metric(&self.admin_url, series).await
+    }
+}
+
+/// Has the database's nodes follow it into a new epoch, as the operator does after a restore; gives what was printed.
+#[must_use]
+pub fn adopt_epoch(database_url: &str) -> String {
+    let arguments = ["adopt-epoch", "--database-url", database_url];
+    let mut program = Program::start("switchyard-control", &arguments, &[]);
+    let said = program.printed("epoch");
+    assert!(program.ended().success(), "{}", program.log_lines().join("\n"));
+    said
+}
+
+async fn metric(url: &str, series: &str) -> Option<f64> {
+    let page = reqwest::Client::builder().no_proxy().build().unwrap();
+    let page = page.get(format!("{url}/metrics")).send().await.ok()?;
+    let page = page.text().await.ok()?;
+    page.lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+impl NodeFiles {
+    /// A certificate for the node.
+    #[must_use]
+    pub fn issue(certificates: &Certificates, name: &str) -> Self {
+        let (certificate, key) = certificates.issue(name);
+        Self {
+            certificate,
+            key,
+            authority: certificates.authority(),
+        }
+    }
 }
 
 impl Node {
     #[must_use]
     pub fn start(name: &str, control_plane: &str, certificates: &Certificates, redis_url: &str) -> Self {
+        let files = NodeFiles::issue(certificates, name);
+        Self::start_with(name, control_plane, &files, redis_url, &[])
+    }
+
+    /// With files of one's own and more variables.
+    #[must_use]
+    pub fn start_with(
+        name: &str,
+        control_plane: &str,
+        files: &NodeFiles,
+        redis_url: &str,
+        variables: &[(&'static str, &'static str)],
+    ) -> Self {
         let data = TempDir::with_prefix("switchyard-node-").unwrap();
-        let (certificate, key) = certificates.issue(name);
-        let (authority, folder) = (certificates.authority(), data.path().to_str().unwrap().to_owned());
+        let folder = data.path().to_str().unwrap();
+        // What `drain` takes too comes first.
         let arguments = [
             ["--control-plane", control_plane],
-            ["--tls-cert", &certificate],
-            ["--tls-key", &key],
-            ["--tls-ca", &authority],
+            ["--tls-cert", &files.certificate],
+            ["--tls-key", &files.key],
+            ["--tls-ca", &files.authority],
+            ["--data-dir", folder],
             ["--redis-url", redis_url],
-            ["--listen", "127.0.0.1:0"],
-            ["--data-dir", &folder],
+            ["--listen", ANY],
             ["--node-id", name],
         ];
         let arguments: Vec<String> = arguments.concat().into_iter().map(Into::into).collect();
-        let (program, url) = Self::run(&arguments);
+        let (program, url) = Self::run(&arguments, variables);
         Self {
             program,
             name: name.to_owned(),
             data,
             url,
             arguments,
+            variables: variables.to_vec(),
         }
     }
 
-    fn run(arguments: &[String]) -> (Program, String) {
+    fn run(arguments: &[String], variables: &[(&str, &str)]) -> (Program, String) {
         let arguments: Vec<_> = ["serve"]
             .into_iter()
             .chain(arguments.iter().map(String::as_str))
             .collect();
-        let variables = [
+        let fixed = [
             ("SWITCHYARD_NODE_SEAL_KEY", SEAL_KEY),
             ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
         ];
+        let variables: Vec<_> = fixed.iter().chain(variables).copied().collect();
         let mut program = Program::start("switchyard-data", &arguments, &variables);
         let url = format!("http://{}", program.address("clients"));
         (program, url)
@@ -250,7 +364,30 @@ impl Node {
 
     /// Starts it again on the same data, after it has ended.
     pub fn restart(&mut self) {
-        (self.program, self.url) = Self::run(&self.arguments);
+        (self.program, self.url) = Self::run(&self.arguments, &self.variables);
+    }
+
+    /// Delivers what the node left on its disk, after it has ended for good.
+    pub fn drain(&self) {
+        let shared = &self.arguments[..DRAIN_ARGUMENTS];
+        let arguments: Vec<_> = ["drain"]
+            .into_iter()
+            .chain(shared.iter().map(String::as_str))
+            .collect();
+        let mut program = Program::start("switchyard-data", &arguments, &[]);
+        assert!(program.ended().success(), "{}", program.log_lines().join("\n"));
+    }
+
+    /// A number of its metrics; `series` is the name with its labels, as on the page. `None`: it is not there.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        metric(&self.url, series).await
+    }
+
+    /// Status and text of `/readyz`.
+    pub async fn readiness(&self) -> (u16, String) {
+        let answer = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = answer.get(format!("{}/readyz", self.url)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     #[must_use]

@@ -52,6 +52,44 @@ impl MariaDb {
         self.url(&name)
     }
 
+    /// Makes a database that has what another one has now, as a backup and its restore do, and gives its URL.
+    ///
+    /// # Panics
+    /// The dump or its reading fails.
+    #[must_use]
+    pub fn copy(&self, url: &str) -> String {
+        let copy = self.database();
+        let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+        let mut dump = self.client("mariadb-dump");
+        let dump = dump.arg("--single-transaction").arg(name(url)).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let file = self.folder.path().join("dump.sql");
+        fs::write(&file, dump.stdout).unwrap();
+        let mut restore = self.client("mariadb");
+        let restore = restore.arg(name(&copy)).stdin(fs::File::open(file).unwrap());
+        let restored = restore.output().unwrap();
+        assert!(
+            restored.status.success(),
+            "{}",
+            String::from_utf8_lossy(&restored.stderr)
+        );
+        copy
+    }
+
+    /// One of MariaDB's programs, told where the server is.
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args([
+                "--no-defaults",
+                "--protocol=tcp",
+                "--host=127.0.0.1",
+                "--user=root",
+            ])
+            .arg(format!("--port={}", self.port));
+        command
+    }
+
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("mysql://root@127.0.0.1:{}/{database}", self.port)
@@ -62,16 +100,9 @@ impl MariaDb {
     /// # Panics
     /// The server refuses.
     pub fn sql(&self, statements: &str) -> String {
-        let done = Command::new("mariadb")
-            .args([
-                "--no-defaults",
-                "--protocol=tcp",
-                "--host=127.0.0.1",
-                "--user=root",
-                "--batch",
-                "--skip-column-names",
-            ])
-            .arg(format!("--port={}", self.port))
+        let done = self
+            .client("mariadb")
+            .args(["--batch", "--skip-column-names"])
             .arg(format!("--execute={statements}"))
             .output()
             .unwrap();
@@ -198,5 +229,20 @@ mod tests {
         server.kill();
         server.restart();
         assert_eq!(server.sql(&format!("SELECT a FROM {name}.t")).trim(), "7");
+    }
+
+    #[test]
+    fn a_copy_has_what_was_there_and_not_what_came_later() {
+        let server = MariaDb::start();
+        let url = server.database();
+        let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+        let table = format!("{}.t", name(&url));
+        server.sql(&format!(
+            "CREATE TABLE {table} (a BLOB); INSERT INTO {table} VALUES (X'00FF')"
+        ));
+        let copy = server.copy(&url);
+        server.sql(&format!("INSERT INTO {table} VALUES ('later')"));
+        let found = server.sql(&format!("SELECT HEX(a) FROM {}.t", name(&copy)));
+        assert_eq!(found.trim(), "00FF");
     }
 }
