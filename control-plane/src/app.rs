@@ -52,10 +52,7 @@ impl App {
     pub fn new(settings: Settings, store: Store, clock: Clock, tasks: Tasks) -> Result<Self, AppError> {
         let keys = settings.keys.master_keys()?;
         let sealer = Sealer::new(keys.iter().map(|key| &**key))?;
-        let tokens = Tokens::new(
-            keys.iter().map(|key| &**key),
-            settings.policy.access_token_lifetime,
-        )?;
+        let tokens = Tokens::new(keys.iter().map(|key| &**key), settings.policy.access_token_lifetime)?;
         Ok(Self(Arc::new(Inner {
             settings,
             store,

@@ -84,16 +84,9 @@ struct RunLabels {
 /// Starts all tasks. They end with `tasks`.
 #[must_use]
 pub fn start(tasks: &Tasks, metrics: &Metrics, store: &Store, sealer: &Sealer, clock: &Clock) -> Background {
-    let runner = Runner {
-        tasks: tasks.clone(),
-        steps: Family::default(),
-    };
+    let runner = Runner { tasks: tasks.clone(), steps: Family::default() };
     metrics.register(|all| {
-        all.register(
-            "background_steps",
-            "Steps of background tasks",
-            runner.steps.clone(),
-        );
+        all.register("background_steps", "Steps of background tasks", runner.steps.clone());
         crate::ledger::metrics::register(all);
     });
     let (of_retention, of_housekeeping) = ((store.clone(), clock.clone()), (store.clone(), clock.clone()));
@@ -138,11 +131,7 @@ impl Runner {
                 let done = step().await;
                 let outcome = if done.is_ok() { "done" } else { "failed" };
                 steps.get_or_create(&RunLabels { task: name, outcome }).inc();
-                failures = if done.is_ok() {
-                    0
-                } else {
-                    failures.saturating_add(1)
-                };
+                failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
                 let wait = pause_after(name, &done, failures, period);
                 tokio::select! {
                     () = stopping.cancelled() => {}
@@ -165,9 +154,8 @@ fn pause_after(
         Ok(Progress::Done) => period,
         Ok(Progress::More) => PAUSE,
         Err(error) => {
-            let wait = FIRST_RETRY
-                .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
-                .min(period);
+            let wait =
+                FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(period);
             tracing::warn!(task, %error, ?wait, "a background task failed; it is tried again");
             wait
         }
@@ -199,20 +187,13 @@ mod tests {
         fn start(outcome: impl Fn(usize) -> Result<Progress, StoreError> + Send + Sync + 'static) -> Self {
             let (runs, outcome) = (Arc::new(AtomicUsize::new(0)), Arc::new(outcome));
             let tasks = Tasks::new();
-            let runner = Runner {
-                tasks: tasks.clone(),
-                steps: Family::default(),
-            };
+            let runner = Runner { tasks: tasks.clone(), steps: Family::default() };
             let counter = Arc::clone(&runs);
             let activator = runner.spawn("counted", PERIOD, move || {
                 let (run, outcome) = (counter.fetch_add(1, Ordering::SeqCst), Arc::clone(&outcome));
                 async move { outcome(run) }
             });
-            Self {
-                runs,
-                activator,
-                tasks,
-            }
+            Self { runs, activator, tasks }
         }
 
         /// Runs within `time`, which passes at once.

@@ -70,10 +70,7 @@ fn say(line: &str) -> Result<ExitCode, io::Error> {
 async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     // Before the start, so that a signal during it is not lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let ends = Ends {
-        admin: None,
-        nodes: NodesEnd::Listen,
-    };
+    let ends = Ends { admin: None, nodes: NodesEnd::Listen };
     let running = serve::start(arguments.settings, ends, Clock::System).await?;
     if let Some(password) = &running.generated_password {
         say(&format!(
@@ -96,11 +93,7 @@ async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     if !ended {
         tracing::warn!("something did not end in time");
     }
-    Ok(if ended {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn connect(settings: &DatabaseSettings) -> Result<Store, StoreError> {
@@ -132,7 +125,5 @@ async fn adopt_epoch(settings: &DatabaseSettings) -> Result<ExitCode, Failure> {
     audit::write(&mut tx, &entry).await?;
     tx.commit().await?;
     store.close().await;
-    Ok(say(&format!(
-        "Nodes follow epoch {epoch} from now on, at version {version}."
-    ))?)
+    Ok(say(&format!("Nodes follow epoch {epoch} from now on, at version {version}."))?)
 }

@@ -81,9 +81,7 @@ impl Default for Metrics {
 }
 
 fn request_seconds() -> Histogram {
-    Histogram::new([
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-    ])
+    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
 }
 
 impl Metrics {
@@ -99,11 +97,7 @@ impl Metrics {
                 "Version of the configuration published",
                 self.snapshot_version.clone(),
             );
-            all.register(
-                "snapshot_resources",
-                "Resources published",
-                self.snapshot_resources.clone(),
-            );
+            all.register("snapshot_resources", "Resources published", self.snapshot_resources.clone());
             all.register(
                 "snapshot_unencodable",
                 "Rows that can't be encoded",
@@ -114,56 +108,28 @@ impl Metrics {
                 "Failed looks at the change log",
                 self.snapshot_failures.clone(),
             );
-            all.register(
-                "watchers",
-                "Nodes watching through this replica",
-                self.watchers.clone(),
-            );
+            all.register("watchers", "Nodes watching through this replica", self.watchers.clone());
             all.register("updates_sent", "Updates sent to nodes", self.updates_sent.clone());
-            all.register(
-                "payloads_refused",
-                "Payloads that nodes refused",
-                self.payloads_refused.clone(),
-            );
-            all.register(
-                "nodes_live",
-                "Nodes heard of lately on any replica",
-                self.nodes_live.clone(),
-            );
+            all.register("payloads_refused", "Payloads that nodes refused", self.payloads_refused.clone());
+            all.register("nodes_live", "Nodes heard of lately on any replica", self.nodes_live.clone());
             all.register("commands", "Commands to nodes", self.commands.clone());
-            all.register(
-                "usage_records",
-                "Usage records received from nodes",
-                self.usage_records.clone(),
-            );
+            all.register("usage_records", "Usage records received from nodes", self.usage_records.clone());
             all.register(
                 "tls_reload_failures",
                 "Changed certificates that can't be used",
                 self.tls_reload_failures.clone(),
             );
             all.register("http_requests", "REST requests", self.http_requests.clone());
-            all.register(
-                "http_request_seconds",
-                "Time to answer a REST request",
-                self.http_seconds.clone(),
-            );
+            all.register("http_request_seconds", "Time to answer a REST request", self.http_seconds.clone());
         });
     }
 
     /// Counts a REST request. `route` is the pattern, never the path itself.
     pub fn count_request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let labels = RequestLabels {
-            method: method.to_owned(),
-            route: route.to_owned(),
-            status,
-        };
+        let labels = RequestLabels { method: method.to_owned(), route: route.to_owned(), status };
         self.http_requests.get_or_create(&labels).inc();
-        let route = RouteLabels {
-            route: route.to_owned(),
-        };
-        self.http_seconds
-            .get_or_create(&route)
-            .observe(took.as_secs_f64());
+        let route = RouteLabels { route: route.to_owned() };
+        self.http_seconds.get_or_create(&route).observe(took.as_secs_f64());
     }
 
     /// All numbers in the OpenMetrics text form.

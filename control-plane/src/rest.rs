@@ -153,10 +153,7 @@ pub const ROUTES: &[Route] = &[
 /// Who may use the route; `None` for one that the table does not list.
 #[must_use]
 pub fn access(method: &Method, path: &str) -> Option<Access> {
-    ROUTES
-        .iter()
-        .find(|route| route.path == path && route.method == *method)
-        .map(|route| route.access)
+    ROUTES.iter().find(|route| route.path == path && route.method == *method).map(|route| route.access)
 }
 
 /// All groups, with their documentation.
@@ -193,10 +190,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header_layer(header::CACHE_CONTROL, "no-store"))
         .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header_layer(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ))
+        .layer(header_layer(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .with_state(app)
 }
 

@@ -76,10 +76,7 @@ impl Sealer {
     pub fn new<'a>(master_keys: impl IntoIterator<Item = &'a [u8; KEY_BYTES]>) -> Result<Self, SealError> {
         let mut keys = master_keys.into_iter().map(Key::derive);
         let current = keys.next().ok_or(SealError::NoKey)?;
-        Ok(Self {
-            current: Arc::new(current),
-            older: keys.collect(),
-        })
+        Ok(Self { current: Arc::new(current), older: keys.collect() })
     }
 
     /// # Errors
@@ -88,14 +85,9 @@ impl Sealer {
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
         let aad = associated(&self.current.name, place);
-        let payload = Payload {
-            msg: secret,
-            aad: &aad,
-        };
+        let payload = Payload { msg: secret, aad: &aad };
         let cipher = &self.current.cipher;
-        let text = cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| SealError::TooLong)?;
+        let text = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::TooLong)?;
         let mut sealed = Vec::with_capacity(HEADER_BYTES + text.len());
         sealed.push(FORMAT);
         sealed.extend(self.current.name);
@@ -110,9 +102,7 @@ impl Sealer {
         let (name, nonce, text) = parts(sealed)?;
         let key = self.key(name).ok_or(SealError::UnknownKey)?;
         let aad = associated(&key.name, place);
-        let opened = key
-            .cipher
-            .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: &aad });
+        let opened = key.cipher.decrypt(&XNonce::from(nonce), Payload { msg: text, aad: &aad });
         opened.map(Zeroizing::new).map_err(|_| SealError::Tampered)
     }
 
@@ -123,9 +113,7 @@ impl Sealer {
     }
 
     fn key(&self, name: [u8; KEY_NAME_BYTES]) -> Option<&Key> {
-        std::iter::once(&*self.current)
-            .chain(&*self.older)
-            .find(|key| key.name == name)
+        std::iter::once(&*self.current).chain(&*self.older).find(|key| key.name == name)
     }
 }
 
@@ -134,21 +122,12 @@ impl Key {
         let mut name = [0; KEY_NAME_BYTES];
         name.copy_from_slice(&digest(NAME_PURPOSE, master)[..KEY_NAME_BYTES]);
         let key = digest(KEY_PURPOSE, master);
-        Self {
-            name,
-            cipher: XChaCha20Poly1305::new((&*key).into()),
-        }
+        Self { name, cipher: XChaCha20Poly1305::new((&*key).into()) }
     }
 }
 
 fn digest(purpose: &[u8], master: &[u8; KEY_BYTES]) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(
-        Sha256::new()
-            .chain_update(purpose)
-            .chain_update(master)
-            .finalize()
-            .into(),
-    )
+    Zeroizing::new(Sha256::new().chain_update(purpose).chain_update(master).finalize().into())
 }
 
 type Parts<'a> = ([u8; KEY_NAME_BYTES], [u8; NONCE_BYTES], &'a [u8]);
@@ -157,11 +136,7 @@ fn parts(sealed: &[u8]) -> Result<Parts<'_>, SealError> {
     let (format, rest) = sealed.split_first().ok_or(SealError::Form)?;
     let (name, rest) = rest.split_first_chunk().ok_or(SealError::Form)?;
     let (nonce, text) = rest.split_first_chunk().ok_or(SealError::Form)?;
-    if *format == FORMAT {
-        Ok((*name, *nonce, text))
-    } else {
-        Err(SealError::Form)
-    }
+    if *format == FORMAT { Ok((*name, *nonce, text)) } else { Err(SealError::Form) }
 }
 
 /// The id has a fixed length and comes last, so no two places give the same bytes.
@@ -171,9 +146,7 @@ fn associated(key: &[u8; KEY_NAME_BYTES], place: Place<'_>) -> Vec<u8> {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("older_keys", &self.older.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("older_keys", &self.older.len()).finish_non_exhaustive()
     }
 }
 
@@ -183,10 +156,7 @@ mod tests {
 
     use super::*;
 
-    const HERE: Place<'static> = Place {
-        kind: "account credential",
-        id: [7; 16],
-    };
+    const HERE: Place<'static> = Place { kind: "account credential", id: [7; 16] };
 
     fn sealer(keys: &[[u8; KEY_BYTES]]) -> Sealer {
         Sealer::new(keys).unwrap()
@@ -197,13 +167,7 @@ mod tests {
         let sealer = sealer(&[[1; 32]]);
         let sealed = sealer.seal(HERE, b"sk-ant-secret").unwrap();
         assert_eq!(sealer.open(HERE, &sealed).unwrap().as_slice(), b"sk-ant-secret");
-        for elsewhere in [
-            Place { id: [8; 16], ..HERE },
-            Place {
-                kind: "account credentia",
-                ..HERE
-            },
-        ] {
+        for elsewhere in [Place { id: [8; 16], ..HERE }, Place { kind: "account credentia", ..HERE }] {
             assert_eq!(sealer.open(elsewhere, &sealed).unwrap_err(), SealError::Tampered);
         }
     }
@@ -216,11 +180,7 @@ mod tests {
 
     #[test]
     fn a_rotation_needs_no_downtime() {
-        let (before, during, after) = (
-            sealer(&[[1; 32]]),
-            sealer(&[[2; 32], [1; 32]]),
-            sealer(&[[2; 32]]),
-        );
+        let (before, during, after) = (sealer(&[[1; 32]]), sealer(&[[2; 32], [1; 32]]), sealer(&[[2; 32]]));
         let old = before.seal(HERE, b"x").unwrap();
         assert!(!during.is_current(&old));
         assert_eq!(during.open(HERE, &old).unwrap().as_slice(), b"x");
@@ -233,10 +193,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        assert_eq!(
-            format!("{:?}", sealer(&[[65; 32], [66; 32]])),
-            "Sealer { older_keys: 1, .. }"
-        );
+        assert_eq!(format!("{:?}", sealer(&[[65; 32], [66; 32]])), "Sealer { older_keys: 1, .. }");
         assert_eq!(Sealer::new([]).unwrap_err(), SealError::NoKey);
     }
 

@@ -93,10 +93,8 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Running, StartError> {
-    let options = StoreOptions {
-        max_connections: settings.database.database_connections,
-        ..StoreOptions::default()
-    };
+    let options =
+        StoreOptions { max_connections: settings.database.database_connections, ..StoreOptions::default() };
     let store = Store::connect(settings.database.database_url.expose(), &options).await?;
     prepare(&store, settings.migrate).await?;
     let app = App::new(settings, store, clock, Tasks::new())?;
@@ -117,15 +115,7 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
     if let Some(address) = grpc_address {
         tracing::info!(whom = "nodes", %address, "listening");
     }
-    Ok(Running {
-        app,
-        publisher,
-        admin_address,
-        grpc_address,
-        in_process,
-        generated_password,
-        edge,
-    })
+    Ok(Running { app, publisher, admin_address, grpc_address, in_process, generated_password, edge })
 }
 
 async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> {
@@ -142,12 +132,10 @@ async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> {
 async fn fill(app: &App) -> Result<Option<Secret>, StartError> {
     prices::seed(&app.store, &app.clock, &PriceFile::embedded()?).await?;
     let password = app.settings.policy.admin_password.as_ref();
-    Ok(
-        match first_admin(&app.store, &app.passwords, &app.clock, password).await? {
-            FirstAdmin::Generated(password) => Some(password),
-            FirstAdmin::NotNeeded | FirstAdmin::Created => None,
-        },
-    )
+    Ok(match first_admin(&app.store, &app.passwords, &app.clock, password).await? {
+        FirstAdmin::Generated(password) => Some(password),
+        FirstAdmin::NotNeeded | FirstAdmin::Created => None,
+    })
 }
 
 struct BoundNodes {
@@ -159,17 +147,10 @@ struct BoundNodes {
 async fn bind_nodes(app: &App, end: NodesEnd) -> Result<BoundNodes, StartError> {
     if end == NodesEnd::InProcess {
         let (in_process, listener) = Listener::in_process();
-        return Ok(BoundNodes {
-            listener,
-            address: None,
-            in_process: Some(in_process),
-        });
+        return Ok(BoundNodes { listener, address: None, in_process: Some(in_process) });
     }
     let planes = &app.settings.planes;
-    let tls = TlsFiles::from_settings(planes)
-        .map(ReloadingTls::load)
-        .transpose()?
-        .map(Arc::new);
+    let tls = TlsFiles::from_settings(planes).map(ReloadingTls::load).transpose()?.map(Arc::new);
     if tls.is_none() && !planes.grpc_listen.ip().is_loopback() && !planes.allow_plaintext_planes {
         return Err(StartError::Plaintext(planes.grpc_listen));
     }
@@ -182,37 +163,22 @@ async fn bind_nodes(app: &App, end: NodesEnd) -> Result<BoundNodes, StartError> 
             app.metrics.clone(),
         ));
     }
-    Ok(BoundNodes {
-        listener: Listener::Tcp { listener, tls },
-        address: Some(address),
-        in_process: None,
-    })
+    Ok(BoundNodes { listener: Listener::Tcp { listener, tls }, address: Some(address), in_process: None })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn serve_all(app: &App, publisher: &Publisher, edge: &Tasks, admin: TcpListener, nodes: Listener) {
     let connected = Connected::default();
     app.tasks.spawn(publisher::run(app.clone(), publisher.clone()));
-    app.tasks
-        .spawn(commands::dispatch(app.clone(), connected.clone()));
+    app.tasks.spawn(commands::dispatch(app.clone(), connected.clone()));
     // Each task is activated by its period; what this process could signal is little, and may wait for that.
     _ = background::start(&app.tasks, &app.metrics, &app.store, &app.sealer, &app.clock);
     let routes = server::routes(app, publisher, &connected, edge).await;
-    edge.spawn(server::serve(
-        nodes,
-        routes,
-        edge.clone(),
-        app.settings.planes.grpc_connection_age,
-    ));
-    let router = health::counted(
-        app,
-        rest::router(app.clone()).merge(health::routes(app, publisher, edge)),
-    );
+    edge.spawn(server::serve(nodes, routes, edge.clone(), app.settings.planes.grpc_connection_age));
+    let router = health::counted(app, rest::router(app.clone()).merge(health::routes(app, publisher, edge)));
     edge.spawn(http::serve(admin, router, edge.clone()));
 }
 

@@ -7,7 +7,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use shared::{secret::Secret, telemetry::LogSettings};
+use shared::{
+    secret::Secret,
+    settings::{duration, secret},
+    telemetry::LogSettings,
+};
 use zeroize::Zeroizing;
 
 /// The control plane of Switchyard: users, accounts, keys, usage; and the nodes' configuration.
@@ -183,10 +187,7 @@ impl KeySettings {
         if let Some(path) = &self.master_key_file {
             let file = std::fs::read_to_string(path)
                 .map(Zeroizing::new)
-                .map_err(|source| MasterKeyError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
+                .map_err(|source| MasterKeyError::Read { path: path.clone(), source })?;
             let lines = file.lines().map(str::trim).filter(|line| !line.is_empty());
             texts.extend(lines.map(|line| Zeroizing::new(line.to_owned())));
         }
@@ -200,10 +201,7 @@ impl KeySettings {
 }
 
 fn master_key(text: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
-    let bytes = STANDARD
-        .decode(text)
-        .map(Zeroizing::new)
-        .map_err(|_| MasterKeyError::Form)?;
+    let bytes = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| MasterKeyError::Form)?;
     let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| MasterKeyError::Form)?;
     Ok(Zeroizing::new(key))
 }
@@ -238,33 +236,12 @@ impl Settings {
         let arguments =
             Arguments::try_parse_from(["switchyard-control", "serve", "--database-url", database_url])?;
         match arguments.verb {
-            Verb::Serve(serve) => Ok(Self {
-                keys,
-                ..serve.settings
-            }),
+            Verb::Serve(serve) => Ok(Self { keys, ..serve.settings }),
             Verb::Migrate(_) | Verb::AdoptEpoch(_) => {
                 Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand))
             }
         }
     }
-}
-
-/// Reads `90s`, `30m`, `1h 30m`, `200ms`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
-    let duration = Duration::try_from(signed).map_err(|_| "a duration can't be negative".to_owned())?;
-    if duration < Duration::from_millis(1) {
-        Err("at least 1ms is needed".into())
-    } else {
-        Ok(duration)
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 #[cfg(test)]
@@ -293,16 +270,10 @@ mod tests {
     fn every_setting_has_a_variable_of_the_environment() {
         let command = Arguments::command();
         for verb in command.get_subcommands() {
-            for argument in verb
-                .get_arguments()
-                .filter(|argument| argument.get_long().is_some())
-            {
+            for argument in verb.get_arguments().filter(|argument| argument.get_long().is_some()) {
                 let name = argument.get_long().unwrap();
-                let variable = argument
-                    .get_env()
-                    .unwrap_or_else(|| panic!("--{name} has none"))
-                    .to_str()
-                    .unwrap();
+                let variable =
+                    argument.get_env().unwrap_or_else(|| panic!("--{name} has none")).to_str().unwrap();
                 assert!(variable.starts_with("SWITCHYARD_"), "--{name}: {variable}");
             }
         }
@@ -324,19 +295,13 @@ mod tests {
         let settings = serve(&["--master-key", &new, "--old-master-keys", &old]);
         let keys = settings.keys.master_keys().unwrap();
         assert_eq!(keys.iter().map(|key| key[0]).collect::<Vec<_>>(), [1, 2]);
-        assert!(
-            !format!("{settings:?}").contains(&new),
-            "a key must not be printed"
-        );
+        assert!(!format!("{settings:?}").contains(&new), "a key must not be printed");
     }
 
     #[test]
     fn a_short_key_is_refused_and_no_key_is_missing() {
         let short = serve(&["--master-key", "AAAA"]);
         assert!(matches!(short.keys.master_keys(), Err(MasterKeyError::Form)));
-        assert!(matches!(
-            serve(&[]).keys.master_keys(),
-            Err(MasterKeyError::Missing)
-        ));
+        assert!(matches!(serve(&[]).keys.master_keys(), Err(MasterKeyError::Missing)));
     }
 }

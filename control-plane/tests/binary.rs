@@ -20,23 +20,14 @@ use tempfile::TempDir;
 const MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// How long anything may take, on a slow machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ANY_PORT: [&str; 5] = [
-    "serve",
-    "--admin-listen",
-    "127.0.0.1:0",
-    "--grpc-listen",
-    "127.0.0.1:0",
-];
+const ANY_PORT: [&str; 5] = ["serve", "--admin-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"];
 
 fn program(folder: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard-control"));
     let database = folder.path().join("switchyard.db");
     command
         .env_clear()
-        .env(
-            "SWITCHYARD_DATABASE_URL",
-            format!("sqlite:{}", database.display()),
-        )
+        .env("SWITCHYARD_DATABASE_URL", format!("sqlite:{}", database.display()))
         .env("SWITCHYARD_LOG_FORMAT", "json")
         .stdin(Stdio::null());
     command
@@ -84,24 +75,15 @@ impl Serving {
                 }
             }
         });
-        let mut serving = Self {
-            child,
-            address: String::new(),
-        };
-        serving.address = address
-            .recv_timeout(PATIENCE)
-            .expect("the log tells the address in time");
+        let mut serving = Self { child, address: String::new() };
+        serving.address = address.recv_timeout(PATIENCE).expect("the log tells the address in time");
         serving
     }
 
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -109,10 +91,7 @@ impl Serving {
 
     /// Asks it to end. Returns the exit code and what it printed.
     fn terminate(mut self) -> (Option<i32>, String) {
-        let asked = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .unwrap();
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(asked.success());
         let begun = Instant::now();
         let code = loop {
@@ -153,10 +132,7 @@ fn each_adopted_epoch_is_a_new_one() {
         text(&done.stdout)
     };
     let (one, two) = (adopt(), adopt());
-    assert!(
-        one.contains("at version 1.") && two.contains("at version 2."),
-        "{one}{two}"
-    );
+    assert!(one.contains("at version 1.") && two.contains("at version 2."), "{one}{two}");
     let epoch = |line: &str| line.split(' ').nth(3).unwrap().to_owned();
     assert_eq!(epoch(&one).len(), 32, "{one}");
     assert_ne!(epoch(&one), epoch(&two));
@@ -177,12 +153,7 @@ fn a_mistake_on_the_command_line_is_told_apart_from_a_failure() {
 fn help_shows_no_secret_of_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = program(&folder);
-    let help = program
-        .env("SWITCHYARD_MASTER_KEY", MASTER_KEY)
-        .args(["serve", "--help"]);
+    let help = program.env("SWITCHYARD_MASTER_KEY", MASTER_KEY).args(["serve", "--help"]);
     let help = text(&help.output().unwrap().stdout);
-    assert!(
-        help.contains("SWITCHYARD_MASTER_KEY") && !help.contains(MASTER_KEY),
-        "{help}"
-    );
+    assert!(help.contains("SWITCHYARD_MASTER_KEY") && !help.contains(MASTER_KEY), "{help}");
 }

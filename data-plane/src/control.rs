@@ -55,9 +55,7 @@ pub struct Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("node_id", &self.node_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("node_id", &self.node_id).finish_non_exhaustive()
     }
 }
 
@@ -110,8 +108,7 @@ impl Link {
         self.tasks.spawn(watch::watch(link()));
         self.tasks.spawn(heartbeat::beat(link()));
         self.tasks.spawn(commands::carry_out(link()));
-        self.tasks
-            .spawn(self.configuration.clone().keep_copy(self.tasks.clone()));
+        self.tasks.spawn(self.configuration.clone().keep_copy(self.tasks.clone()));
         crate::usage::reporter::start(&self.control_plane, &self.journal, &self.tasks);
     }
 }

@@ -68,10 +68,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) {
@@ -86,9 +83,8 @@ async fn serve(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     // Before the start, so that a signal during it is not lost.
     let mut signals = Signals::new()?;
     let listen = arguments.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let running = node::start(NodeParts {
         node_id: arguments.node_id()?,
         control_plane: arguments.control.connect()?,
@@ -109,11 +105,7 @@ async fn serve(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     if !ended {
         tracing::warn!("something did not end in time");
     }
-    Ok(if ended {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn drain(arguments: &DrainArguments) -> Result<ExitCode, Failure> {
@@ -133,10 +125,7 @@ async fn drain(arguments: &DrainArguments) -> Result<ExitCode, Failure> {
         tracing::info!(spools, "the ledger has every usage record of this folder");
         Ok(ExitCode::SUCCESS)
     } else {
-        tracing::warn!(
-            spools,
-            "stopped before every usage record was delivered; they stay in the folder"
-        );
+        tracing::warn!(spools, "stopped before every usage record was delivered; they stay in the folder");
         Ok(ExitCode::FAILURE)
     }
 }

@@ -34,14 +34,8 @@ pub enum Ending {
 }
 
 impl Ending {
-    const ALL: [Self; 6] = [
-        Self::Completed,
-        Self::UpstreamError,
-        Self::ClientGone,
-        Self::CutOff,
-        Self::Refused,
-        Self::Rejected,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Completed, Self::UpstreamError, Self::ClientGone, Self::CutOff, Self::Refused, Self::Rejected];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -97,10 +91,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let handles = Wire::ALL.map(|wire| {
             Ending::ALL.map(|ending| {
-                let labels = RequestLabels {
-                    wire: wire.as_str(),
-                    outcome: ending.as_str(),
-                };
+                let labels = RequestLabels { wire: wire.as_str(), outcome: ending.as_str() };
                 requests.get_or_create(&labels).clone()
             })
         });
@@ -108,31 +99,15 @@ impl Metrics {
         let picks_failed = Counter::default();
         let (first_token, total) = (Timings::default(), Timings::default());
         let (open_streams, in_flight) = (Gauge::default(), Gauge::default());
-        registry.register(
-            "requests",
-            "Requests of clients that ended, by wire and outcome",
-            requests,
-        );
+        registry.register("requests", "Requests of clients that ended, by wire and outcome", requests);
         let help = "Attempts at an upstream that gave no answer, by reason";
         registry.register("failed_attempts", help, failed_attempts.clone());
-        registry.register(
-            "picks_failed",
-            "Requests that found no eligible account",
-            picks_failed.clone(),
-        );
+        registry.register("picks_failed", "Requests that found no eligible account", picks_failed.clone());
         let help = "From a request's arrival to its first content";
         registry.register("first_token_seconds", help, first_token.clone());
-        registry.register(
-            "request_seconds",
-            "From a request's arrival to its end",
-            total.clone(),
-        );
+        registry.register("request_seconds", "From a request's arrival to its end", total.clone());
         registry.register("open_streams", "Streams that run", open_streams.clone());
-        registry.register(
-            "requests_in_flight",
-            "Requests that have not ended",
-            in_flight.clone(),
-        );
+        registry.register("requests_in_flight", "Requests that have not ended", in_flight.clone());
         let registry = Mutex::new(registry);
         Self {
             registry,
@@ -172,9 +147,7 @@ impl Metrics {
     }
 
     pub fn attempt_failed(&self, reason: Reason) {
-        let labels = AttemptLabels {
-            reason: reason.code().into_owned(),
-        };
+        let labels = AttemptLabels { reason: reason.code().into_owned() };
         self.failed_attempts.get_or_create(&labels).inc();
     }
 
@@ -197,12 +170,8 @@ impl Metrics {
     /// Requests that ended, and those of them that the gateway or an upstream failed.
     #[must_use]
     pub fn requests_and_errors(&self) -> (u64, u64) {
-        let count = |ending: Ending| {
-            self.requests
-                .iter()
-                .map(|of_wire| of_wire[ending as usize].get())
-                .sum::<u64>()
-        };
+        let count =
+            |ending: Ending| self.requests.iter().map(|of_wire| of_wire[ending as usize].get()).sum::<u64>();
         let all = Ending::ALL.into_iter().map(count).sum();
         (all, count(Ending::UpstreamError) + count(Ending::CutOff))
     }

@@ -81,14 +81,9 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         None => Live::memory(clock.clone()),
         Some(redis) => Live::redis(redis, clock.clone(), &beside)?,
     });
-    let folder = Folder {
-        data_dir: parts.data_dir,
-        node_id: parts.node_id.clone(),
-        seal_key: parts.seal_key,
-    };
-    let (journal, configuration) = folder
-        .open(&parts.settings, Arc::clone(&live), &clock, &beside)
-        .await?;
+    let folder =
+        Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
+    let (journal, configuration) = folder.open(&parts.settings, Arc::clone(&live), &clock, &beside).await?;
     let metrics = Arc::new(Metrics::new());
     let status_writes = StatusWrites::default();
     let proxy = Proxy::new(ProxyParts {
@@ -118,14 +113,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     let grace = parts.settings.grace();
     let accepting = beside.spawn(ingress::serve(proxy, parts.listener, serving.clone(), grace));
     tracing::info!(whom = "clients", %address, node = link.node_id, "listening");
-    Ok(Running {
-        address,
-        link,
-        settings: parts.settings,
-        serving,
-        beside,
-        accepting,
-    })
+    Ok(Running { address, link, settings: parts.settings, serving, beside, accepting })
 }
 
 /// What needs the node's folder.
@@ -175,10 +163,7 @@ impl Running {
         let delivered = tokio::time::timeout(self.settings.report_grace, self.link.journal.delivered()).await;
         if delivered.is_err() {
             let left = self.link.journal.depth();
-            tracing::warn!(
-                left,
-                "usage records stay on disk until this node starts again or is drained"
-            );
+            tracing::warn!(left, "usage records stay on disk until this node starts again or is drained");
         }
         self.link.configuration.write_copy(&self.beside).await;
         let ended = self.beside.shutdown(ENDING_TIME).await;

@@ -120,10 +120,7 @@ pub fn serves(account: &Account, operation: Operation) -> bool {
 /// The account types that this build can reach.
 #[must_use]
 pub fn served_types() -> Vec<AccountType> {
-    AccountType::ALL
-        .into_iter()
-        .filter(|kind| for_type(*kind).is_some())
-        .collect()
+    AccountType::ALL.into_iter().filter(|kind| for_type(*kind).is_some()).collect()
 }
 
 /// The wires that clients can speak with this build.
@@ -140,17 +137,9 @@ pub fn served_wires() -> Vec<Wire> {
 /// # Errors
 /// See [`Unaddressable`].
 pub fn url(account: &Account, path: &str, query: Option<&str>) -> Result<Uri, Unaddressable> {
-    let base = account
-        .upstream
-        .base_url
-        .as_ref()
-        .ok_or(Unaddressable::NoBaseUrl)?;
+    let base = account.upstream.base_url.as_ref().ok_or(Unaddressable::NoBaseUrl)?;
     let base = base.as_str().trim_end_matches('/');
-    let base = if path.starts_with("/v1/") {
-        base.strip_suffix("/v1").unwrap_or(base)
-    } else {
-        base
-    };
+    let base = if path.starts_with("/v1/") { base.strip_suffix("/v1").unwrap_or(base) } else { base };
     let mut text = String::with_capacity(base.len() + path.len() + query.map_or(0, |query| query.len() + 1));
     text.push_str(base);
     text.push_str(path);

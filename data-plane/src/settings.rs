@@ -5,13 +5,17 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use shared::{secret::Secret, telemetry::LogSettings};
+use shared::{
+    secret::Secret,
+    settings::{duration, secret},
+    telemetry::LogSettings,
+};
 
 use crate::{
     control::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError},
     live::RedisSettings,
     provider::OutboundSettings,
-    snapshot::{InvalidSealKey, Limits, SealKey},
+    snapshot::{InvalidSealKey, Limits, Retries, SealKey},
     usage::SpoolSettings,
 };
 
@@ -101,7 +105,7 @@ pub struct ControlArguments {
 }
 
 /// What holds for a node however it is started.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 pub struct NodeSettings {
     /// How long running requests may go on at shutdown [default: --max-stream and a minute]
     #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
@@ -123,7 +127,7 @@ pub struct NodeSettings {
 }
 
 /// What holds where the operators set nothing in the control plane.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 pub struct LimitSettings {
     /// From sending a request for a stream upstream to the head of its answer; other requests are only bound by the
     /// deadline, since their head comes with their end
@@ -153,6 +157,15 @@ pub struct LimitSettings {
     /// Cut streams that run with a key or an account that was disabled
     #[arg(long, env = "SWITCHYARD_CUT_REVOKED_STREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub cut_revoked_streams: bool,
+    /// Rounds over accounts that failed for the moment, once no other account is eligible
+    #[arg(long, env = "SWITCHYARD_MAX_RETRIES", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=10))]
+    pub max_retries: u32,
+    /// The wait ahead of the first such round
+    #[arg(long, env = "SWITCHYARD_RETRY_DELAY", value_parser = duration, default_value = "1s")]
+    pub retry_delay: Duration,
+    /// How many times as long each further round waits
+    #[arg(long, env = "SWITCHYARD_RETRY_BACKOFF", value_parser = backoff, default_value_t = 2.0)]
+    pub retry_backoff: f64,
 }
 
 /// The settings contradict one another or the machine.
@@ -176,11 +189,7 @@ impl ServeArguments {
             return Ok(name.clone());
         }
         let host = rustix::system::uname();
-        host.nodename()
-            .to_str()
-            .ok()
-            .and_then(|name| node_id(name).ok())
-            .ok_or(SettingsError::NodeId)
+        host.nodename().to_str().ok().and_then(|name| node_id(name).ok()).ok_or(SettingsError::NodeId)
     }
 
     /// `None`, with a warning: no key is given.
@@ -200,10 +209,7 @@ impl ServeArguments {
     #[must_use]
     pub fn redis(&self) -> Option<RedisSettings> {
         let url = self.redis_url.clone()?;
-        Some(RedisSettings {
-            command_timeout: self.redis_timeout,
-            ..RedisSettings::new(url)
-        })
+        Some(RedisSettings { command_timeout: self.redis_timeout, ..RedisSettings::new(url) })
     }
 }
 
@@ -214,11 +220,9 @@ impl ControlArguments {
     /// The URL, the files, or plaintext where it is not allowed.
     pub fn connect(&self) -> Result<ControlPlane, TransportError> {
         let tls = match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
-            (Some(certificate), Some(key), Some(ca)) => Some(TlsFiles {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                ca: ca.clone(),
-            }),
+            (Some(certificate), Some(key), Some(ca)) => {
+                Some(TlsFiles { certificate: certificate.clone(), key: key.clone(), ca: ca.clone() })
+            }
             (None, None, None) => None,
             _ => return Err(TransportError::TlsFilesMissing),
         };
@@ -257,6 +261,9 @@ impl Default for LimitSettings {
             body_timeout: limits.body_idle,
             drain_timeout: limits.drain,
             cut_revoked_streams: limits.cut_revoked_streams,
+            max_retries: limits.retries.max,
+            retry_delay: limits.retries.delay,
+            retry_backoff: limits.retries.backoff,
         }
     }
 }
@@ -264,8 +271,7 @@ impl Default for LimitSettings {
 impl NodeSettings {
     #[must_use]
     pub fn grace(&self) -> Duration {
-        self.shutdown_grace
-            .unwrap_or(self.limits.max_stream + GRACE_MARGIN)
+        self.shutdown_grace.unwrap_or(self.limits.max_stream + GRACE_MARGIN)
     }
 
     pub(crate) fn spool(&self) -> SpoolSettings {
@@ -277,10 +283,7 @@ impl NodeSettings {
     }
 
     pub(crate) fn outbound(&self) -> OutboundSettings {
-        OutboundSettings {
-            allow_private: self.allow_private_upstreams,
-            ..OutboundSettings::default()
-        }
+        OutboundSettings { allow_private: self.allow_private_upstreams, ..OutboundSettings::default() }
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -295,35 +298,23 @@ impl NodeSettings {
             body_idle: limits.body_timeout,
             drain: limits.drain_timeout,
             cut_revoked_streams: limits.cut_revoked_streams,
+            retries: Retries {
+                max: limits.max_retries,
+                delay: limits.retry_delay,
+                backoff: limits.retry_backoff,
+            },
         }
     }
 }
 
-/// Reads `90s`, `30m`, `1h 30m`, `200ms`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
-    let duration = Duration::try_from(signed).map_err(|_| "a duration can't be negative".to_owned())?;
-    if duration < Duration::from_millis(1) {
-        Err("at least 1ms is needed".into())
-    } else {
-        Ok(duration)
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
+fn backoff(text: &str) -> Result<f64, String> {
+    let fits = text.parse().ok().filter(|factor| (1.0..=10.0).contains(factor));
+    fits.ok_or_else(|| "a number from 1 to 10 is expected".to_owned())
 }
 
 fn node_id(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.len() <= NODE_ID_MAX;
-    if fits
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
-    {
+    if fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)) {
         Ok(text.to_owned())
     } else {
         Err("1 to 128 letters, digits, or any of . _ : - are expected".to_owned())
@@ -335,14 +326,7 @@ mod tests {
     use super::*;
 
     fn serve(flags: &[&str]) -> Result<ServeArguments, clap::Error> {
-        let base = [
-            "switchyard-data",
-            "serve",
-            "--data-dir",
-            "/d",
-            "--control-plane",
-            "https://c:1",
-        ];
+        let base = ["switchyard-data", "serve", "--data-dir", "/d", "--control-plane", "https://c:1"];
         match Arguments::try_parse_from(base.iter().chain(flags))?.verb {
             Verb::Serve(arguments) => Ok(*arguments),
             Verb::Drain(_) => panic!("asked to serve"),
@@ -367,28 +351,17 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        let arguments = serve(&[
-            "--redis-url",
-            "redis://:hunter2@r",
-            "--node-seal-key",
-            "aHVudGVyMg==",
-        ])
-        .unwrap();
+        let arguments =
+            serve(&["--redis-url", "redis://:hunter2@r", "--node-seal-key", "aHVudGVyMg=="]).unwrap();
         let shown = format!("{arguments:?}");
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("aHVudGVyMg"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
         assert!(matches!(arguments.seal_key(), Err(SettingsError::SealKey(_))));
     }
 
     #[tokio::test]
     async fn certificate_key_and_authority_come_together() {
         let arguments = serve(&["--tls-cert", "/c"]).unwrap();
-        assert!(matches!(
-            arguments.control.connect(),
-            Err(TransportError::TlsFilesMissing)
-        ));
+        assert!(matches!(arguments.control.connect(), Err(TransportError::TlsFilesMissing)));
         assert!(serve(&["--node-id", "a b"]).is_err());
     }
 }

@@ -87,15 +87,8 @@ fn ordered(accounts: impl IntoIterator<Item = Account>) -> Vec<Arc<Account>> {
 }
 
 fn wanted(model: &str) -> Wanted<'_> {
-    let target = Target {
-        platform: Platform::Claude,
-        account_type: None,
-    };
-    Wanted {
-        target,
-        operation: Operation::Messages,
-        model,
-    }
+    let target = Target { platform: Platform::Claude, account_type: None };
+    Wanted { target, operation: Operation::Messages, model }
 }
 
 fn pattern(text: &str) -> ModelPattern {
@@ -103,12 +96,7 @@ fn pattern(text: &str) -> ModelPattern {
 }
 
 fn mark(kind: MarkKind, family: Option<&str>) -> Mark {
-    Mark {
-        kind,
-        until: Millis(NOW.0 + 5000),
-        reason: "test".into(),
-        model_family: family.map(Into::into),
-    }
+    Mark { kind, until: Millis(NOW.0 + 5000), reason: "test".into(), model_family: family.map(Into::into) }
 }
 
 /// How often each account was picked; slots are given back at once.
@@ -133,42 +121,16 @@ fn every_condition_excludes_with_its_own_reason() {
     let _slot = busy.state.enter(busy.concurrency).unwrap();
     for (account, reason) in [
         (but(1, |account| account.enabled = false), Exclusion::Disabled),
+        (but(1, |account| account.schedulable = false), Exclusion::Unschedulable),
+        (but(1, |account| account.expires_at = Some(NOW)), Exclusion::Expired),
+        (but(1, |account| account.invalid_reason = Some("billing".into())), Exclusion::Invalid),
+        (but(1, |account| account.kind = Some(AccountType::Openai)), Exclusion::OtherPlatform),
+        (but(1, |account| account.kind = Some(AccountType::Bedrock)), Exclusion::UnsupportedByNode),
+        (but(1, |account| account.kind = None), Exclusion::UnsupportedByNode),
+        (but(1, |account| account.upstream.base_url = None), Exclusion::UnsupportedByNode),
+        (but(1, |account| account.upstream.credential = Credential::None), Exclusion::UnsupportedByNode),
         (
-            but(1, |account| account.schedulable = false),
-            Exclusion::Unschedulable,
-        ),
-        (
-            but(1, |account| account.expires_at = Some(NOW)),
-            Exclusion::Expired,
-        ),
-        (
-            but(1, |account| account.invalid_reason = Some("billing".into())),
-            Exclusion::Invalid,
-        ),
-        (
-            but(1, |account| account.kind = Some(AccountType::Openai)),
-            Exclusion::OtherPlatform,
-        ),
-        (
-            but(1, |account| account.kind = Some(AccountType::Bedrock)),
-            Exclusion::UnsupportedByNode,
-        ),
-        (
-            but(1, |account| account.kind = None),
-            Exclusion::UnsupportedByNode,
-        ),
-        (
-            but(1, |account| account.upstream.base_url = None),
-            Exclusion::UnsupportedByNode,
-        ),
-        (
-            but(1, |account| account.upstream.credential = Credential::None),
-            Exclusion::UnsupportedByNode,
-        ),
-        (
-            but(1, |account| {
-                account.allowed_models = vec![pattern("claude-haiku-*")]
-            }),
+            but(1, |account| account.allowed_models = vec![pattern("claude-haiku-*")]),
             Exclusion::ModelNotAllowed,
         ),
         (but(1, |account| account.concurrency = Some(0)), Exclusion::Full),
@@ -179,24 +141,11 @@ fn every_condition_excludes_with_its_own_reason() {
         assert_eq!(eligible(&account, &wanted("claude-opus-5"), NOW), Err(reason));
         let accounts = [Arc::new(account)];
         assert!(
-            pick(
-                &accounts,
-                &wanted("claude-opus-5"),
-                &[],
-                NOW,
-                &mut SmallRng::seed_from_u64(1)
-            )
-            .is_none()
+            pick(&accounts, &wanted("claude-opus-5"), &[], NOW, &mut SmallRng::seed_from_u64(1)).is_none()
         );
     }
-    let ccr_only = Target {
-        platform: Platform::Claude,
-        account_type: Some(AccountType::Ccr),
-    };
-    let wanted = Wanted {
-        target: ccr_only,
-        ..wanted("claude-opus-5")
-    };
+    let ccr_only = Target { platform: Platform::Claude, account_type: Some(AccountType::Ccr) };
+    let wanted = Wanted { target: ccr_only, ..wanted("claude-opus-5") };
     assert_eq!(eligible(&account(1), &wanted, NOW), Err(Exclusion::OtherType));
 }
 
@@ -207,10 +156,7 @@ fn what_has_passed_does_not_exclude() {
     account.state.mark(mark(MarkKind::Overloaded, Some("haiku")), NOW);
     let wanted = wanted("claude-opus-5");
     assert_eq!(eligible(&account, &wanted, NOW), Err(Exclusion::RateLimited));
-    assert_eq!(
-        eligible(&account, &wanted, Millis(NOW.0 + 5000)),
-        Ok("claude-opus-5")
-    );
+    assert_eq!(eligible(&account, &wanted, Millis(NOW.0 + 5000)), Ok("claude-opus-5"));
 }
 
 #[test]
@@ -220,10 +166,7 @@ fn the_allow_list_is_checked_on_the_mapped_name() {
         account.allowed_models = vec![pattern("mapped")];
     });
     assert_eq!(eligible(&account, &wanted("claude-opus-5"), NOW), Ok("mapped"));
-    assert_eq!(
-        eligible(&account, &wanted("opus"), NOW),
-        Err(Exclusion::ModelNotAllowed)
-    );
+    assert_eq!(eligible(&account, &wanted("opus"), NOW), Err(Exclusion::ModelNotAllowed));
 }
 
 #[test]
@@ -243,10 +186,7 @@ fn accounts_of_equal_weight_share_evenly_when_idle_and_the_least_loaded_wins_whe
     for (name, count) in picked(&accounts, 8000) {
         assert!(count.abs_diff(2000) < 200, "{name}: {count}");
     }
-    let _slots: Vec<_> = accounts[..3]
-        .iter()
-        .map(|account| account.state.enter(None).unwrap())
-        .collect();
+    let _slots: Vec<_> = accounts[..3].iter().map(|account| account.state.enter(None).unwrap()).collect();
     assert_eq!(picked(&accounts, 100), HashMap::from([("account-4".into(), 100)]));
 }
 
@@ -293,11 +233,7 @@ fn a_pick_allocates_nothing() {
         assert!(pick(&accounts, &wanted("claude-opus-5"), &[], NOW, &mut rand::rng()).is_some());
     }
     // The thread's own source of randomness sets itself up once.
-    assert!(
-        ALLOCATIONS.get() - before <= 2,
-        "{} allocations",
-        ALLOCATIONS.get() - before
-    );
+    assert!(ALLOCATIONS.get() - before <= 2, "{} allocations", ALLOCATIONS.get() - before);
 }
 
 #[test]

@@ -12,7 +12,9 @@ impl fmt::Debug for ApiKeyCredential {
 
 impl fmt::Debug for AccessTokenCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessTokenCredential").field("expires_at_ms", &self.expires_at_ms).finish_non_exhaustive()
+        f.debug_struct("AccessTokenCredential")
+            .field("expires_at_ms", &self.expires_at_ms)
+            .finish_non_exhaustive()
     }
 }
 

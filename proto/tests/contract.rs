@@ -13,7 +13,8 @@ const UPDATE: &str = "SWITCHYARD_UPDATE_CONTRACT";
 #[test]
 fn the_contract_only_grows() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract.txt");
-    let stored: BTreeSet<String> = fs::read_to_string(&path).unwrap_or_default().lines().map(Into::into).collect();
+    let stored: BTreeSet<String> =
+        fs::read_to_string(&path).unwrap_or_default().lines().map(Into::into).collect();
     let current = lines(&FileDescriptorSet::decode(proto::DESCRIPTOR).unwrap());
 
     let broken: Vec<_> = stored.difference(&current).collect();
@@ -23,7 +24,10 @@ fn the_contract_only_grows() {
         fs::write(&path, current.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
         return;
     }
-    assert!(added.is_empty(), "new in the contract; record it with {UPDATE}=1 cargo test -p proto: {added:#?}");
+    assert!(
+        added.is_empty(),
+        "new in the contract; record it with {UPDATE}=1 cargo test -p proto: {added:#?}"
+    );
 }
 
 fn lines(files: &FileDescriptorSet) -> BTreeSet<String> {
@@ -45,7 +49,12 @@ fn lines(files: &FileDescriptorSet) -> BTreeSet<String> {
 fn message_lines(scope: &str, message: &DescriptorProto, lines: &mut BTreeSet<String>) {
     let scope = format!("{scope}.{}", message.name());
     for field in &message.field {
-        lines.insert(format!("{scope}.{} = {}: {}", field.name(), field.number(), field_type(message, field)));
+        lines.insert(format!(
+            "{scope}.{} = {}: {}",
+            field.name(),
+            field.number(),
+            field_type(message, field)
+        ));
     }
     for nested in &message.nested_type {
         message_lines(&scope, nested, lines);

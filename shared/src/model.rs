@@ -56,7 +56,8 @@ pub fn platform_of(model: &str) -> Option<Platform> {
         ("gemini-", Platform::Gemini),
         ("models/gemini-", Platform::Gemini),
     ];
-    let by_prefix = PREFIXES.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, platform)| *platform);
+    let by_prefix =
+        PREFIXES.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, platform)| *platform);
     by_prefix.or_else(|| is_o_series(model).then_some(Platform::OpenAi))
 }
 

@@ -90,7 +90,14 @@ mod tests {
 
     #[test]
     fn every_kind_counts_once_at_its_own_price() {
-        let usage = Usage { input: 10, cache_read: 100, cache_write_5m: 20, cache_write_1h: 3, output: 7, reasoning: 5 };
+        let usage = Usage {
+            input: 10,
+            cache_read: 100,
+            cache_write_5m: 20,
+            cache_write_1h: 3,
+            output: 7,
+            reasoning: 5,
+        };
         // 30 + 30 + 75 + 18 + 105 micro-dollars.
         assert_eq!(SONNET.cost(&usage).round(), Nanos(258_000));
         assert_eq!(SONNET.cost(&usage).rated(Ppm(1_500_000)), Nanos(387_000));

@@ -4,9 +4,11 @@
 //! `--config` or `SWITCHYARD_CONFIG`; its keys are the flags' names with underscores. A subcommand's flags are
 //! keys too. An unknown key is an error, so that a misspelt limit is not silently without effect.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
+
+use crate::secret::Secret;
 
 /// The name of the flag that names the file.
 pub const CONFIG_FLAG: &str = "config";
@@ -81,12 +83,14 @@ fn config_path(args: &[OsString]) -> Option<PathBuf> {
 }
 
 fn with_file_defaults(command: Command, path: &PathBuf) -> Result<Command, SettingsError> {
-    let text = fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
+    let text =
+        fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
     let table: BTreeMap<String, toml::Value> = toml::from_str(&text)
         .map_err(|source| SettingsError::Parse { path: path.clone(), source: Box::new(source) })?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        let texts = texts(&value).ok_or_else(|| SettingsError::Value { path: path.clone(), key: key.clone() })?;
+        let texts =
+            texts(&value).ok_or_else(|| SettingsError::Value { path: path.clone(), key: key.clone() })?;
         if key == CONFIG_FLAG || !has_flag(&command, &key.replace('_', "-")) {
             return Err(SettingsError::UnknownKey { path: path.clone(), key });
         }
@@ -101,9 +105,11 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
         toml::Value::Integer(number) => Some(vec![number.to_string()]),
         toml::Value::Float(number) => Some(vec![number.to_string()]),
         toml::Value::Boolean(flag) => Some(vec![flag.to_string()]),
-        toml::Value::Array(items) => {
-            items.iter().map(texts).collect::<Option<Vec<_>>>().map(|items| items.into_iter().flatten().collect())
-        }
+        toml::Value::Array(items) => items
+            .iter()
+            .map(texts)
+            .collect::<Option<Vec<_>>>()
+            .map(|items| items.into_iter().flatten().collect()),
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }
@@ -121,11 +127,40 @@ fn apply(mut command: Command, values: &BTreeMap<String, Vec<String>>) -> Comman
     for (id, texts) in set {
         command = command.mut_arg(id, |arg| arg.default_values(texts).required(false));
     }
-    let names: Vec<_> = command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect();
+    let names: Vec<_> =
+        command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect();
     for name in names {
         command = command.mut_subcommand(name, |subcommand| apply(subcommand, values));
     }
     command
+}
+
+/// The longest duration that a setting may have: far above any use, far below where arithmetic with it overflows.
+pub const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// A clap value parser: reads `90s`, `30m`, `1h 30m`, `200ms`, from a millisecond up to [`MAX_DURATION`].
+///
+/// # Errors
+/// What is expected instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration =
+        text.parse().map_err(|_| "not a duration such as 30s, 15m or 200ms".to_owned())?;
+    let duration = Duration::try_from(signed).map_err(|_| "a duration can't be negative".to_owned())?;
+    if duration < Duration::from_millis(1) {
+        Err("at least 1ms is needed".into())
+    } else if duration > MAX_DURATION {
+        Err("more than ten years".into())
+    } else {
+        Ok(duration)
+    }
+}
+
+/// A clap value parser: any text, never shown.
+///
+/// # Errors
+/// None.
+pub fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
 }
 
 #[cfg(test)]
@@ -155,7 +190,8 @@ mod tests {
     }
 
     fn load_with(file: &str, args: &[&str]) -> Result<Settings, SettingsError> {
-        let path = std::env::temp_dir().join(format!("switchyard-settings-{}", crate::id::KeyId::new(crate::clock::Millis(0))));
+        let path = std::env::temp_dir()
+            .join(format!("switchyard-settings-{}", crate::id::KeyId::new(crate::clock::Millis(0))));
         fs::File::create(&path).unwrap().write_all(file.as_bytes()).unwrap();
         let args = ["program", "serve"].iter().chain(args).map(OsString::from).collect();
         let loaded = load_from(args, Some(path.clone().into()));
@@ -165,10 +201,12 @@ mod tests {
 
     #[test]
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {
-        let Verb::Serve { listen, database_url, migrate } =
-            load_with("database_url = \"from-file\"\nmigrate = true\nlisten = \"from-file\"", &["--listen", "from-flag"])
-                .unwrap()
-                .verb;
+        let Verb::Serve { listen, database_url, migrate } = load_with(
+            "database_url = \"from-file\"\nmigrate = true\nlisten = \"from-file\"",
+            &["--listen", "from-flag"],
+        )
+        .unwrap()
+        .verb;
         assert_eq!((listen.as_str(), database_url.as_str(), migrate), ("from-flag", "from-file", true));
     }
 
@@ -181,5 +219,14 @@ mod tests {
     #[test]
     fn what_no_source_gives_is_missing() {
         assert!(matches!(load_with("", &[]).unwrap_err(), SettingsError::Usage(_)));
+    }
+
+    #[test]
+    fn durations_are_read_within_bounds() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        for bad in ["", "5", "-1s", "0s", "11y", "100000w", "soon"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
     }
 }

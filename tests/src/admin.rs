@@ -41,31 +41,18 @@ impl Answer {
 
 impl Admin {
     pub async fn log_in(base_url: &str, username: &str, password: &str) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()
-            .unwrap();
-        let mut admin = Self {
-            http,
-            base_url: base_url.to_owned(),
-            access_token: String::new(),
-        };
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        let mut admin = Self { http, base_url: base_url.to_owned(), access_token: String::new() };
         let login = json!({ "username": username, "password": password });
-        admin.access_token = admin.post("/api/auth/login", login).await.ok()["access_token"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        admin.access_token =
+            admin.post("/api/auth/login", login).await.ok()["access_token"].as_str().unwrap().to_owned();
         admin
     }
 
     /// The same login at another replica.
     #[must_use]
     pub fn at(&self, base_url: &str) -> Self {
-        Self {
-            base_url: base_url.to_owned(),
-            ..self.clone()
-        }
+        Self { base_url: base_url.to_owned(), ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -83,11 +70,7 @@ impl Admin {
     /// Reads, lets `edit` change what was read, and writes it back with its ETag.
     pub async fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) -> Answer {
         let read = self.get(path).await;
-        let etag = read
-            .headers
-            .get("etag")
-            .and_then(|tag| tag.to_str().ok())
-            .map(Into::into);
+        let etag = read.headers.get("etag").and_then(|tag| tag.to_str().ok()).map(Into::into);
         let mut body = read.ok();
         edit(&mut body);
         self.call(Method::PUT, path, Some(body), etag).await
@@ -96,11 +79,7 @@ impl Admin {
     /// Writes with the ETag that `read_from` has now.
     pub async fn put(&self, path: &str, read_from: &str, body: Value) -> Answer {
         let read = self.get(read_from).await;
-        let etag = read
-            .headers
-            .get("etag")
-            .and_then(|tag| tag.to_str().ok())
-            .map(Into::into);
+        let etag = read.headers.get("etag").and_then(|tag| tag.to_str().ok()).map(Into::into);
         self.call(Method::PUT, path, Some(body), etag).await
     }
 
@@ -111,10 +90,8 @@ impl Admin {
         body: Option<Value>,
         if_match: Option<String>,
     ) -> Answer {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.base_url))
-            .bearer_auth(&self.access_token);
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.access_token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -124,10 +101,6 @@ impl Admin {
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null);
-        Answer {
-            status,
-            headers,
-            body,
-        }
+        Answer { status, headers, body }
     }
 }

@@ -42,28 +42,15 @@ impl Reply {
 impl Caller {
     #[must_use]
     pub fn new(url: &str, key: &str) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(60))
-            .build()
-            .unwrap();
-        Self {
-            http,
-            url: url.to_owned(),
-            key: key.to_owned(),
-        }
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        Self { http, url: url.to_owned(), key: key.to_owned() }
     }
 
     /// Waits until the node takes the key.
     pub async fn admitted(&self) {
         eventually("the node to know the key", async || {
-            let models = self
-                .http
-                .get(format!("{}/v1/models", self.url))
-                .bearer_auth(&self.key)
-                .send()
-                .await
-                .ok()?;
+            let models =
+                self.http.get(format!("{}/v1/models", self.url)).bearer_auth(&self.key).send().await.ok()?;
             models.status().is_success().then_some(())
         })
         .await;
@@ -116,12 +103,7 @@ pub async fn read(response: Response) -> Reply {
             Err(_) => whole = false,
         }
     }
-    Reply {
-        status,
-        headers,
-        body: body.into(),
-        whole,
-    }
+    Reply { status, headers, body: body.into(), whole }
 }
 
 /// A Messages body that asks for `text` to be echoed.

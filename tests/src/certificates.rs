@@ -13,9 +13,7 @@ pub struct Certificates {
 
 impl std::fmt::Debug for Certificates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificates")
-            .field("folder", &self.folder.path())
-            .finish_non_exhaustive()
+        f.debug_struct("Certificates").field("folder", &self.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -26,15 +24,8 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        fs::write(
-            folder.path().join("ca.pem"),
-            params.self_signed(&key).unwrap().pem(),
-        )
-        .unwrap();
-        Self {
-            folder,
-            issuer: Issuer::new(params, key),
-        }
+        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, issuer: Issuer::new(params, key) }
     }
 
     /// The authority's certificate.
@@ -48,10 +39,7 @@ impl Certificates {
     pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
         let (certificate_file, key_file) = self.files(name);
         fs::write(&certificate_file, certificate.pem()).unwrap();
         fs::write(&key_file, key.serialize_pem()).unwrap();
@@ -61,10 +49,7 @@ impl Certificates {
     /// Where a certificate of [`Self::issue`] and its key are.
     #[must_use]
     pub fn files(&self, name: &str) -> (String, String) {
-        (
-            self.path(&format!("{name}.pem")),
-            self.path(&format!("{name}.key.pem")),
-        )
+        (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key.pem")))
     }
 
     fn path(&self, file: &str) -> String {

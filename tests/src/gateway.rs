@@ -35,14 +35,7 @@ impl Gateway {
             format!("http://{}", program.address("admin")),
         );
         let admin = Admin::log_in(&admin_url, "admin", ADMIN_PASSWORD).await;
-        Self {
-            emulator,
-            program,
-            admin,
-            data,
-            url,
-            admin_url,
-        }
+        Self { emulator, program, admin, data, url, admin_url }
     }
 
     /// Where clients are served, without a trailing slash.
@@ -95,19 +88,12 @@ impl Gateway {
 
 fn serve(data: &TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Program {
     let folder = data.path().to_str().unwrap();
-    let fixed = [
-        "serve",
-        "--data-dir",
-        folder,
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-    ];
+    let fixed = ["serve", "--data-dir", folder, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     let arguments: Vec<_> = fixed.iter().chain(arguments).copied().collect();
     let fixed = [
         ("SWITCHYARD_ADMIN_PASSWORD", ADMIN_PASSWORD),
         ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
+        ("SWITCHYARD_RETRY_DELAY", "20ms"),
     ];
     let variables: Vec<_> = fixed.iter().chain(variables).copied().collect();
     Program::start("switchyard", &arguments, &variables)
@@ -122,15 +108,12 @@ pub(crate) async fn new_account(
     more: Value,
 ) -> String {
     let mut account = json!({
-        "name": credential,
+        "name": format!("{account_type} {}", credential.rsplit('-').next().unwrap()),
         "type": account_type,
         "base_url": emulator.base_url(),
         "credentials": { "api_key": credential },
     });
-    account
-        .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+    account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     admin.post("/api/admin/accounts", account).await.id()
 }
 
@@ -144,13 +127,8 @@ pub(crate) async fn new_key(admin: &Admin) -> String {
 pub(crate) async fn closed_records(admin: &Admin, count: usize) -> Vec<Value> {
     let records = eventually("so many closed records in the ledger", async || {
         let mut answer = admin.get("/api/admin/usage/records?limit=200").await.ok();
-        let Value::Array(records) = answer["records"].take() else {
-            panic!("{answer}")
-        };
-        let closed: Vec<_> = records
-            .into_iter()
-            .filter(|record| record["outcome"] != "open")
-            .collect();
+        let Value::Array(records) = answer["records"].take() else { panic!("{answer}") };
+        let closed: Vec<_> = records.into_iter().filter(|record| record["outcome"] != "open").collect();
         (closed.len() >= count).then_some(closed)
     })
     .await;

@@ -36,21 +36,11 @@ impl Program {
         for inherited in ["PATH", "HOME"] {
             command.envs(std::env::var_os(inherited).map(|value| (inherited, value)));
         }
-        command
-            .env("SWITCHYARD_LOG_FORMAT", "json")
-            .envs(variables.iter().copied());
-        let mut child = Child::spawn(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        );
+        command.env("SWITCHYARD_LOG_FORMAT", "json").envs(variables.iter().copied());
+        let mut child =
+            Child::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let (out, log) = child.take_output();
-        Self {
-            out: collect(out.unwrap()),
-            log: collect(log.unwrap()),
-            child,
-        }
+        Self { out: collect(out.unwrap()), log: collect(log.unwrap()), child }
     }
 
     /// The address that the program says it serves `whom` on: `clients`, `admin` or `nodes`.
@@ -88,13 +78,7 @@ impl Program {
     pub fn printed(&mut self, text: &str) -> String {
         let mut found = None;
         self.wait_for(&format!("to print {text:?}"), |program| {
-            found = program
-                .out
-                .lock()
-                .unwrap()
-                .iter()
-                .find(|line| line.contains(text))
-                .cloned();
+            found = program.out.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
             found.is_some()
         });
         found.unwrap()
@@ -189,18 +173,9 @@ fn binaries() -> &'static Path {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();
-        assert!(
-            built.status.success(),
-            "{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         // …/target/debug/deps/<test program>
-        std::env::current_exe()
-            .unwrap()
-            .ancestors()
-            .nth(2)
-            .unwrap()
-            .to_owned()
+        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
     })
 }
 

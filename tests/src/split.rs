@@ -119,12 +119,8 @@ impl Split {
 
     /// One more control plane on the same database.
     pub fn add_control(&mut self) -> &mut Control {
-        let control = Control::start_with(
-            &self.database_url,
-            &self.certificates,
-            [ANY, ANY],
-            &self.variables,
-        );
+        let control =
+            Control::start_with(&self.database_url, &self.certificates, [ANY, ANY], &self.variables);
         self.controls.push(control);
         self.controls.last_mut().unwrap()
     }
@@ -132,16 +128,9 @@ impl Split {
     /// Starts the first control plane again where it was, after it was killed.
     pub async fn restart_control(&mut self) {
         let control = &self.controls[0];
-        let (admin, planes) = (
-            host(&control.admin_url).to_owned(),
-            host(&control.planes_url).to_owned(),
-        );
-        self.controls[0] = Control::start_with(
-            &self.database_url,
-            &self.certificates,
-            [&admin, &planes],
-            &self.variables,
-        );
+        let (admin, planes) = (host(&control.admin_url).to_owned(), host(&control.planes_url).to_owned());
+        self.controls[0] =
+            Control::start_with(&self.database_url, &self.certificates, [&admin, &planes], &self.variables);
         self.admin = Admin::log_in(&self.controls[0].admin_url, "admin", ADMIN_PASSWORD).await;
     }
 
@@ -180,11 +169,7 @@ impl Split {
     /// A caller at each node with one new key, once every node knows it.
     pub async fn callers(&self) -> Vec<Caller> {
         let key = self.key().await;
-        let callers: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| Caller::new(&node.url, &key))
-            .collect();
+        let callers: Vec<_> = self.nodes.iter().map(|node| Caller::new(&node.url, &key)).collect();
         for caller in &callers {
             caller.admitted().await;
         }
@@ -200,10 +185,7 @@ impl Split {
         eventually(&format!("the control plane to see {name} so"), async || {
             let answer = self.admin.get("/api/admin/nodes").await.ok();
             let nodes = answer["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
-            nodes
-                .iter()
-                .find(|node| node["node_id"] == name && is(node))
-                .cloned()
+            nodes.iter().find(|node| node["node_id"] == name && is(node)).cloned()
         })
         .await
     }
@@ -256,11 +238,7 @@ impl Control {
         );
         let admin_url = format!("http://{}", program.address("admin"));
         let planes_url = format!("https://{}", program.address("nodes"));
-        Self {
-            program,
-            admin_url,
-            planes_url,
-        }
+        Self { program, admin_url, planes_url }
     }
 
     /// A number of its metrics; `series` is the name with its labels, as on the page. `None`: it is not there.
@@ -283,8 +261,7 @@ async fn metric(url: &str, series: &str) -> Option<f64> {
     let page = reqwest::Client::builder().no_proxy().build().unwrap();
     let page = page.get(format!("{url}/metrics")).send().await.ok()?;
     let page = page.text().await.ok()?;
-    page.lines()
-        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 impl NodeFiles {
@@ -292,11 +269,7 @@ impl NodeFiles {
     #[must_use]
     pub fn issue(certificates: &Certificates, name: &str) -> Self {
         let (certificate, key) = certificates.issue(name);
-        Self {
-            certificate,
-            key,
-            authority: certificates.authority(),
-        }
+        Self { certificate, key, authority: certificates.authority() }
     }
 }
 
@@ -331,24 +304,15 @@ impl Node {
         ];
         let arguments: Vec<String> = arguments.concat().into_iter().map(Into::into).collect();
         let (program, url) = Self::run(&arguments, variables);
-        Self {
-            program,
-            name: name.to_owned(),
-            data,
-            url,
-            arguments,
-            variables: variables.to_vec(),
-        }
+        Self { program, name: name.to_owned(), data, url, arguments, variables: variables.to_vec() }
     }
 
     fn run(arguments: &[String], variables: &[(&str, &str)]) -> (Program, String) {
-        let arguments: Vec<_> = ["serve"]
-            .into_iter()
-            .chain(arguments.iter().map(String::as_str))
-            .collect();
+        let arguments: Vec<_> = ["serve"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         let fixed = [
             ("SWITCHYARD_NODE_SEAL_KEY", SEAL_KEY),
             ("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true"),
+            ("SWITCHYARD_RETRY_DELAY", "20ms"),
         ];
         let variables: Vec<_> = fixed.iter().chain(variables).copied().collect();
         let mut program = Program::start("switchyard-data", &arguments, &variables);
@@ -370,10 +334,7 @@ impl Node {
     /// Delivers what the node left on its disk, after it has ended for good.
     pub fn drain(&self) {
         let shared = &self.arguments[..DRAIN_ARGUMENTS];
-        let arguments: Vec<_> = ["drain"]
-            .into_iter()
-            .chain(shared.iter().map(String::as_str))
-            .collect();
+        let arguments: Vec<_> = ["drain"].into_iter().chain(shared.iter().map(String::as_str)).collect();
         let mut program = Program::start("switchyard-data", &arguments, &[]);
         assert!(program.ended().success(), "{}", program.log_lines().join("\n"));
     }

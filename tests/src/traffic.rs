@@ -42,11 +42,7 @@ impl Traffic {
             .iter()
             .map(|caller| tasks.spawn(ask_on(caller.clone(), Arc::clone(&answered), Arc::clone(&stop))))
             .collect();
-        Self {
-            clients,
-            answered,
-            stop,
-        }
+        Self { clients, answered, stop }
     }
 
     /// Waits until so many more requests were answered.

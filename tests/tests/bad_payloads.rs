@@ -32,14 +32,8 @@ async fn refuses(split: &Split, account: &str) {
             .await;
         let refused = seen["refused_payloads"].as_array().unwrap();
         assert_eq!(refused.len(), 1, "{seen}");
-        assert_eq!(
-            (&refused[0]["kind"], &refused[0]["id"]),
-            (&json!("account"), &json!(account))
-        );
-        assert!(
-            refused[0]["reason"].as_str().unwrap().contains("base URL"),
-            "{seen}"
-        );
+        assert_eq!((&refused[0]["kind"], &refused[0]["id"]), (&json!("account"), &json!(account)));
+        assert!(refused[0]["reason"].as_str().unwrap().contains("base URL"), "{seen}");
     }
 }
 
@@ -50,9 +44,7 @@ async fn ask(split: &Split, caller: &Caller) -> (u16, Option<&'static str>) {
     let status = caller.messages(&messages_body("x", false)).await.status.as_u16();
     let after = [SPOILED, OTHER].map(served);
     let asked = [SPOILED, OTHER].into_iter().enumerate();
-    let mut asked = asked
-        .filter(|(at, _)| after[*at] > before[*at])
-        .map(|(_, credential)| credential);
+    let mut asked = asked.filter(|(at, _)| after[*at] > before[*at]).map(|(_, credential)| credential);
     (status, asked.next())
 }
 
@@ -74,27 +66,16 @@ async fn eventually_asked(split: &Split, caller: &Caller, credential: &'static s
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_payload_spoils_only_itself_through_resync_and_restart_and_never_undoes_a_revocation() {
     let mut split = Split::start_with(1, &[("SWITCHYARD_HEARTBEAT_INTERVAL", "200ms")]).await;
-    let account = split
-        .account_with(
-            "claude-console",
-            SPOILED,
-            json!({ "name": "spoiled", "priority": 1 }),
-        )
-        .await;
-    split
-        .account_with("claude-console", OTHER, json!({ "name": "other", "priority": 2 }))
-        .await;
+    let account =
+        split.account_with("claude-console", SPOILED, json!({ "name": "spoiled", "priority": 1 })).await;
+    split.account_with("claude-console", OTHER, json!({ "name": "other", "priority": 2 })).await;
     let caller = split.callers().await.remove(0);
     caller.offered("claude-sonnet-5").await;
     assert_eq!(ask(&split, &caller).await, (200, Some(SPOILED)));
 
     spoil(&split, "spoiled", "base_url = 'not a URL'");
     refuses(&split, &account).await;
-    assert_eq!(
-        ask(&split, &caller).await,
-        (200, Some(SPOILED)),
-        "the last good form serves on"
-    );
+    assert_eq!(ask(&split, &caller).await, (200, Some(SPOILED)), "the last good form serves on");
     // Nothing else waits for it.
     let caller = split.callers().await.remove(0);
     assert_eq!(ask(&split, &caller).await, (200, Some(SPOILED)));
@@ -134,11 +115,7 @@ async fn a_bad_payload_spoils_only_itself_through_resync_and_restart_and_never_u
     split.controls[0].program.kill();
     split.nodes[0].restart();
     let caller = Caller::new(&split.nodes[0].url, &caller.key);
-    assert_eq!(
-        ask(&split, &caller).await,
-        (200, Some(OTHER)),
-        "the copy keeps the revocation"
-    );
+    assert_eq!(ask(&split, &caller).await, (200, Some(OTHER)), "the copy keeps the revocation");
     split.restart_control().await;
     enable(&split, &account, true).await;
     eventually_asked(&split, &caller, SPOILED).await;
@@ -156,10 +133,6 @@ async fn a_bad_payload_spoils_only_itself_through_resync_and_restart_and_never_u
     split.admin.put(&path, &path, change).await.ok();
     eventually_asked(&split, &newcomer, SPOILED).await;
     for node in &split.nodes {
-        split
-            .node_seen(&node.name, |node| {
-                node["lag"] == 0 && node["refused_payloads"] == json!([])
-            })
-            .await;
+        split.node_seen(&node.name, |node| node["lag"] == 0 && node["refused_payloads"] == json!([])).await;
     }
 }

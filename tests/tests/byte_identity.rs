@@ -49,23 +49,11 @@ fn any_json() -> impl Strategy<Value = Value> {
 fn written(body: &Value, unknown: &Value, pretty: bool, ahead: bool) -> Vec<u8> {
     let with = |text: String| {
         let extra = format!("\"x-unknown-field\" :\t{unknown} ");
-        let inside = text
-            .trim()
-            .strip_prefix('{')
-            .and_then(|text| text.strip_suffix('}'))
-            .unwrap()
-            .to_owned();
-        if ahead {
-            format!(" {{{extra},{inside}}}\r\n")
-        } else {
-            format!("{{{inside},\n{extra}}}")
-        }
+        let inside =
+            text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap().to_owned();
+        if ahead { format!(" {{{extra},{inside}}}\r\n") } else { format!("{{{inside},\n{extra}}}") }
     };
-    let text = if pretty {
-        serde_json::to_string_pretty(body)
-    } else {
-        serde_json::to_string(body)
-    };
+    let text = if pretty { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
     with(text.unwrap()).into_bytes()
 }
 
@@ -84,44 +72,25 @@ async fn any_body_and_any_chunking_pass_byte_for_byte() {
         0_usize..3,
     );
     tokio::task::block_in_place(|| {
-        let mut runner = TestRunner::new(Config {
-            cases: 96,
-            failure_persistence: None,
-            ..Config::default()
-        });
-        runner.run(
-            &case,
-            |(unknown, pretty, ahead, stream, text, piece, writes, line_ends)| {
-                let behaviour = Behaviour::chunked(6)
-                    .with_writes(
-                        [
-                            Writes::Coalesced,
-                            Writes::Frames,
-                            Writes::Bytes(piece),
-                            Writes::SplitUtf8,
-                        ][writes],
-                    )
-                    .with_line_ends([LineEnds::Lf, LineEnds::Crlf, LineEnds::Cr][line_ends]);
-                handle.block_on(async {
-                    let messages = written(&messages_body(&text, stream), &unknown, pretty, ahead);
-                    passes(&gateway, &caller, CLAUDE, "/v1/messages", messages, &behaviour).await?;
-                    let mut chat = chat_body(&text, stream);
-                    if stream {
-                        chat["stream_options"] = json!({ "include_usage": true });
-                    }
-                    let chat = written(&chat, &unknown, pretty, ahead);
-                    passes(
-                        &gateway,
-                        &caller,
-                        OPENAI,
-                        "/v1/chat/completions",
-                        chat,
-                        &behaviour,
-                    )
-                    .await
-                })
-            },
-        )
+        let mut runner =
+            TestRunner::new(Config { cases: 96, failure_persistence: None, ..Config::default() });
+        runner.run(&case, |(unknown, pretty, ahead, stream, text, piece, writes, line_ends)| {
+            let behaviour = Behaviour::chunked(6)
+                .with_writes(
+                    [Writes::Coalesced, Writes::Frames, Writes::Bytes(piece), Writes::SplitUtf8][writes],
+                )
+                .with_line_ends([LineEnds::Lf, LineEnds::Crlf, LineEnds::Cr][line_ends]);
+            handle.block_on(async {
+                let messages = written(&messages_body(&text, stream), &unknown, pretty, ahead);
+                passes(&gateway, &caller, CLAUDE, "/v1/messages", messages, &behaviour).await?;
+                let mut chat = chat_body(&text, stream);
+                if stream {
+                    chat["stream_options"] = json!({ "include_usage": true });
+                }
+                let chat = written(&chat, &unknown, pretty, ahead);
+                passes(&gateway, &caller, OPENAI, "/v1/chat/completions", chat, &behaviour).await
+            })
+        })
     })
     .unwrap();
 }
@@ -134,11 +103,7 @@ async fn passes(
     body: Vec<u8>,
     behaviour: &Behaviour,
 ) -> Result<(), TestCaseError> {
-    gateway
-        .emulator
-        .credential(credential)
-        .next(behaviour.clone())
-        .unwrap();
+    gateway.emulator.credential(credential).next(behaviour.clone()).unwrap();
     let reply = read(caller.post(path, body.clone()).await).await;
     let call = last_call(gateway, credential);
     let answer = call.answer.unwrap();
@@ -157,15 +122,11 @@ async fn a_mapped_model_is_the_only_edit_of_a_messages_body() {
     let caller = gateway.caller().await;
     caller.offered("claude-sonnet-5").await;
 
-    let body = r#"{ "max_tokens":1e2 ,"model" : "claude-sonnet-5", "messages":[{"role":"user","content":"claude-sonnet-5"}] }"#;
+    let body = r#"{ "max_tokens":100 ,"model" : "claude-sonnet-5", "messages":[{"role":"user","content":"claude-sonnet-5"}] }"#;
     let reply = read(caller.post("/v1/messages?beta=true", body).await).await;
     assert_eq!(reply.status, 200, "{:?}", reply.body);
     let call = last_call(&gateway, CLAUDE);
-    let expected = body.replacen(
-        r#""model" : "claude-sonnet-5""#,
-        r#""model" : "claude-sonnet-5-5""#,
-        1,
-    );
+    let expected = body.replacen(r#""model" : "claude-sonnet-5""#, r#""model" : "claude-sonnet-5-5""#, 1);
     assert_eq!(std::str::from_utf8(&call.body).unwrap(), expected);
     assert_eq!(call.target, "/v1/messages?beta=true");
 }
@@ -212,19 +173,9 @@ async fn headers_pass_but_not_the_clients_credentials() {
     let call = last_call(&gateway, CLAUDE);
     assert_eq!(call.header("x-api-key"), Some(CLAUDE));
     assert_eq!(call.header("anthropic-version"), Some("2026-10-21"));
-    assert_eq!(
-        call.header("anthropic-beta"),
-        Some("one-2026-01-01,two-2026-01-01")
-    );
-    assert_eq!(
-        call.header("user-agent"),
-        Some("claude-cli/2.0.1 (external, cli)")
-    );
+    assert_eq!(call.header("anthropic-beta"), Some("one-2026-01-01,two-2026-01-01"));
+    assert_eq!(call.header("user-agent"), Some("claude-cli/2.0.1 (external, cli)"));
     assert_eq!(call.header("x-app"), Some("cli"));
     assert_eq!((call.header("x-hop"), call.header("authorization")), (None, None));
-    assert!(
-        call.headers.iter().all(|(_, value)| !value.contains(&caller.key)),
-        "{:?}",
-        call.headers
-    );
+    assert!(call.headers.iter().all(|(_, value)| !value.contains(&caller.key)), "{:?}", call.headers);
 }

@@ -61,19 +61,11 @@ async fn a_node_starts_from_its_copy_and_without_a_good_one_waits_for_the_contro
     split.account("claude-console", CLAUDE).await;
     let caller = split.callers().await.remove(0);
     caller.offered("claude-sonnet-5").await;
-    let made = split
-        .admin
-        .post("/api/api-keys", json!({ "name": "revoked" }))
-        .await
-        .ok();
+    let made = split.admin.post("/api/api-keys", json!({ "name": "revoked" })).await.ok();
     let revoked = Caller::new(&caller.url, made["key"].as_str().unwrap());
     revoked.admitted().await;
     let path = format!("/api/api-keys/{}", made["id"].as_str().unwrap());
-    split
-        .admin
-        .put(&format!("{path}/toggle"), &path, json!({ "enabled": false }))
-        .await
-        .ok();
+    split.admin.put(&format!("{path}/toggle"), &path, json!({ "enabled": false })).await.ok();
     eventually("the key to be refused", async || {
         (revoked.messages(&messages_body("x", false)).await.status == 401).then_some(())
     })
@@ -86,9 +78,7 @@ async fn a_node_starts_from_its_copy_and_without_a_good_one_waits_for_the_contro
     for start in ["after an orderly end", "after a crash"] {
         split.nodes[0].restart();
         let node = &mut split.nodes[0];
-        let said = node
-            .program
-            .logged("starting with the local copy of the configuration");
+        let said = node.program.logged("starting with the local copy of the configuration");
         assert_eq!(said["level"], "INFO", "{start}: {said}");
         assert_eq!(node.readiness().await.0, 200, "{start}");
         assert_eq!(ask(&node.url, &caller).await, 200, "{start}");
@@ -102,9 +92,7 @@ async fn a_node_starts_from_its_copy_and_without_a_good_one_waits_for_the_contro
     fs::write(&copy, damaged).unwrap();
     split.nodes[0].restart();
     let node = &mut split.nodes[0];
-    let said = node
-        .program
-        .logged("the local copy of the configuration is thrown away");
+    let said = node.program.logged("the local copy of the configuration is thrown away");
     assert_eq!(said["level"], "ERROR", "{said}");
     let (status, text) = node.readiness().await;
     assert_eq!((status, text.trim()), (503, "no configuration yet"));
@@ -113,10 +101,8 @@ async fn a_node_starts_from_its_copy_and_without_a_good_one_waits_for_the_contro
 
     split.restart_control().await;
     let url = split.nodes[0].url.clone();
-    eventually("the node to be ready", async || {
-        (split.nodes[0].readiness().await.0 == 200).then_some(())
-    })
-    .await;
+    eventually("the node to be ready", async || (split.nodes[0].readiness().await.0 == 200).then_some(()))
+        .await;
     assert_eq!((ask(&url, &caller).await, ask(&url, &revoked).await), (200, 401));
     eventually("a new copy", async || copy.exists().then_some(())).await;
     split.controls[0].program.kill();

@@ -16,24 +16,14 @@ async fn the_demo_streams_an_answer_shows_its_record_and_goes_on_serving() {
     }
 
     // The line to paste names the address and the key.
-    let url = curl
-        .split_whitespace()
-        .find_map(|word| word.strip_suffix("/v1/messages"))
-        .unwrap();
+    let url = curl.split_whitespace().find_map(|word| word.strip_suffix("/v1/messages")).unwrap();
     let key = curl
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         .find(|word| word.starts_with("sk-"))
         .unwrap();
-    let reply = Caller::new(url, key)
-        .messages(&messages_body("pasted", false))
-        .await;
+    let reply = Caller::new(url, key).messages(&messages_body("pasted", false)).await;
     assert_eq!(reply.status, 200, "{:?}", reply.body);
-    assert!(
-        reply.json()["content"][0]["text"]
-            .as_str()
-            .unwrap()
-            .contains("pasted")
-    );
+    assert!(reply.json()["content"][0]["text"].as_str().unwrap().contains("pasted"));
 
     demo.terminate();
     assert!(demo.ended().success());

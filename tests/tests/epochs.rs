@@ -39,9 +39,7 @@ async fn all_serve(callers: &[Caller], what: impl fmt::Display) {
 async fn all_refuse(split: &Split, callers: &[Caller], reason: &str, serving: &str) {
     let offered = desired(split).await;
     for node in &split.nodes {
-        let seen = split
-            .node_seen(&node.name, |node| node["refused"] != Value::Null)
-            .await;
+        let seen = split.node_seen(&node.name, |node| node["refused"] != Value::Null).await;
         assert_eq!(seen["refused"]["reason"], reason, "{seen}");
         assert_eq!(seen["refused"]["revision"]["epoch"], *offered, "{seen}");
         assert_eq!(seen["acknowledged"]["epoch"], *serving, "{seen}");
@@ -50,16 +48,10 @@ async fn all_refuse(split: &Split, callers: &[Caller], reason: &str, serving: &s
         assert_eq!(node.readiness().await.0, 200);
     }
     // What changes meanwhile is refused as well.
-    let made = split
-        .admin
-        .post("/api/api-keys", json!({ "name": "unheard of" }))
-        .await
-        .ok();
+    let made = split.admin.post("/api/api-keys", json!({ "name": "unheard of" })).await.ok();
     let later = split.admin.get("/api/admin/nodes").await.ok()["desired"]["version"].clone();
     for (node, caller) in split.nodes.iter().zip(callers) {
-        split
-            .node_seen(&node.name, |node| node["refused"]["revision"]["version"] == later)
-            .await;
+        split.node_seen(&node.name, |node| node["refused"]["revision"]["version"] == later).await;
         let unheard_of = Caller::new(&caller.url, made["key"].as_str().unwrap());
         assert_eq!(unheard_of.messages(&messages_body("x", false)).await.status, 401);
     }
@@ -95,20 +87,14 @@ async fn an_emptied_database_is_not_followed_until_it_is_adopted() {
 
     // Not by coming back either.
     split.nodes[0].crash_and_restart();
-    let restarted = [
-        Caller::new(&split.nodes[0].url, &callers[0].key),
-        callers[1].clone(),
-    ];
+    let restarted = [Caller::new(&split.nodes[0].url, &callers[0].key), callers[1].clone()];
     all_refuse(&split, &restarted, "unknown_epoch", &first).await;
 
     let said = adopt_epoch(split.database_url());
     assert!(said.contains(&desired(&split).await), "{said}");
     let followed = all_follow(&split).await;
     // The new database knows neither the old key nor the old account.
-    assert_eq!(
-        restarted[0].messages(&messages_body("x", false)).await.status,
-        401
-    );
+    assert_eq!(restarted[0].messages(&messages_body("x", false)).await.status, 401);
     split.account("claude-console", CLAUDE).await;
     for caller in &followed {
         caller.offered("claude-sonnet-5").await;
@@ -125,14 +111,7 @@ async fn a_restored_backup_is_not_followed_until_it_is_adopted_and_no_way_leads_
     let later = split.callers().await;
     let keys = split.admin.get("/api/api-keys").await.ok();
     let oldest = keys["api_keys"][0]["id"].as_str().unwrap().to_owned();
-    assert!(
-        split
-            .admin
-            .delete(&format!("/api/api-keys/{oldest}"))
-            .await
-            .status
-            .is_success()
-    );
+    assert!(split.admin.delete(&format!("/api/api-keys/{oldest}")).await.status.is_success());
     for caller in &callers {
         eventually("the deleted key to be refused", async || {
             (caller.messages(&messages_body("x", false)).await.status == 401).then_some(())
@@ -144,9 +123,7 @@ async fn a_restored_backup_is_not_followed_until_it_is_adopted_and_no_way_leads_
     split.move_control_to(&backup).await;
     assert_eq!(desired(&split).await, first);
     for node in &split.nodes {
-        let seen = split
-            .node_seen(&node.name, |node| node["refused"] != Value::Null)
-            .await;
+        let seen = split.node_seen(&node.name, |node| node["refused"] != Value::Null).await;
         assert_eq!(seen["refused"]["reason"], "lower_version", "{seen}");
         assert_eq!(node.metric("switchyard_snapshot_refused").await, Some(1.0));
     }
@@ -175,10 +152,7 @@ async fn a_restored_backup_is_not_followed_until_it_is_adopted_and_no_way_leads_
     all_refuse(&split, &callers, "unknown_epoch", &third).await;
     // What was left is remembered over a restart.
     split.nodes[1].crash_and_restart();
-    let callers = [
-        callers[0].clone(),
-        Caller::new(&split.nodes[1].url, &callers[1].key),
-    ];
+    let callers = [callers[0].clone(), Caller::new(&split.nodes[1].url, &callers[1].key)];
     all_refuse(&split, &callers, "unknown_epoch", &third).await;
 
     split.move_control_to(&backup).await;

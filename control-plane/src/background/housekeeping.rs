@@ -22,17 +22,12 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     commands::delete_expired(&mut tx, before(now, COMMAND_AFTERLIFE)).await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
-    let full = [logins, counters]
-        .into_iter()
-        .any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let full = [logins, counters].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full { Progress::More } else { Progress::Done })
 }
 
 fn before(now: Millis, span: Duration) -> Millis {
-    Millis(
-        now.0
-            .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
-    )
+    Millis(now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
@@ -66,25 +61,10 @@ mod tests {
 
     async fn answered_command(tx: &mut Tx, expires_at: Millis) -> CommandId {
         let id = CommandId::new(NOW);
-        let command = Command {
-            id: id.to_bytes().to_vec(),
-            command: None,
-        };
-        insert(
-            tx,
-            &commands::Letter {
-                node_id: "node-1".into(),
-                command,
-                expires_at,
-            },
-        )
-        .await
-        .unwrap();
+        let command = Command { id: id.to_bytes().to_vec(), command: None };
+        insert(tx, &commands::Letter { node_id: "node-1".into(), command, expires_at }).await.unwrap();
         commands::claim(tx, id).await.unwrap();
-        let result = CommandResult {
-            node_id: "node-1".into(),
-            ..CommandResult::default()
-        };
+        let result = CommandResult { node_id: "node-1".into(), ..CommandResult::default() };
         assert!(answer(tx, id, &result).await.unwrap());
         id
     }
@@ -96,10 +76,7 @@ mod tests {
         let mut tx = store.begin().await.unwrap();
         let (ended, live) = (login(&mut tx, NOW).await, login(&mut tx, Millis(NOW.0 + 1)).await);
         let old = before(before(NOW, COMMAND_AFTERLIFE), Duration::from_millis(1));
-        let commands = [
-            answered_command(&mut tx, old).await,
-            answered_command(&mut tx, NOW).await,
-        ];
+        let commands = [answered_command(&mut tx, old).await, answered_command(&mut tx, NOW).await];
         tx.commit().await.unwrap();
 
         assert_eq!(step(store, &Clock::manual(NOW)).await.unwrap(), Progress::Done);
@@ -107,12 +84,7 @@ mod tests {
         let mut tx = store.read().await.unwrap();
         assert_eq!(sessions::get(&mut tx, ended).await.unwrap(), None);
         assert!(sessions::get(&mut tx, live).await.unwrap().is_some());
-        let left: Vec<_> = answers(&mut tx, &commands)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect();
+        let left: Vec<_> = answers(&mut tx, &commands).await.unwrap().into_iter().map(|(id, _)| id).collect();
         assert_eq!(left, [commands[1]]);
     }
 }

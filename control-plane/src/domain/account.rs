@@ -137,10 +137,7 @@ impl Account {
                 StoreError::corrupt(format_args!("account {}, {field}: {cause}", row.id))
             }
         };
-        let kind: AccountType = row
-            .account_type
-            .parse()
-            .map_err(|error| at("account_type")(&error))?;
+        let kind: AccountType = row.account_type.parse().map_err(|error| at("account_type")(&error))?;
         let fields = serde_json::from_str(&row.options).map_err(|error| at("options")(&error))?;
         let invalid = row.invalid_reason.as_ref().map(|reason| Invalid {
             reason: reason.clone(),
@@ -247,20 +244,13 @@ impl Account {
             ("expires_at", self.expires_at != other.expires_at),
             ("status", self.invalid != other.invalid),
         ];
-        differs
-            .into_iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(field, _)| field)
-            .collect()
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
     }
 }
 
 /// Where an account's credential is sealed.
 fn place(id: AccountId) -> Place<'static> {
-    Place {
-        kind: "account credential",
-        id: id.to_bytes(),
-    }
+    Place { kind: "account credential", id: id.to_bytes() }
 }
 
 /// Seals an account's credential; [`Account::open_credential`] opens it.
@@ -268,15 +258,9 @@ fn place(id: AccountId) -> Place<'static> {
 /// # Errors
 /// What the sealer says.
 pub fn seal(sealer: &Sealer, id: AccountId, credential: &Credential) -> Result<StoredCredential, SealError> {
-    let plain = serde_json::to_vec(credential)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|_| SealError::Form)?;
+    let plain = serde_json::to_vec(credential).map(zeroize::Zeroizing::new).map_err(|_| SealError::Form)?;
     let sealed = Sealed(sealer.seal(place(id), &plain)?);
-    Ok(StoredCredential {
-        kind: credential.kind(),
-        hint: credential::hint(credential),
-        sealed,
-    })
+    Ok(StoredCredential { kind: credential.kind(), hint: credential::hint(credential), sealed })
 }
 
 fn word<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde::de::value::Error> {

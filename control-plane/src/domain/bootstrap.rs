@@ -65,11 +65,7 @@ pub async fn first_admin(
         }
     };
     let hash = passwords.hash(&Password::try_from(secret)?).await?;
-    Ok(if insert(store, clock, hash).await? {
-        done
-    } else {
-        FirstAdmin::NotNeeded
-    })
+    Ok(if insert(store, clock, hash).await? { done } else { FirstAdmin::NotNeeded })
 }
 
 async fn insert(store: &Store, clock: &Clock, password_hash: Secret) -> Result<bool, StoreError> {

@@ -15,10 +15,7 @@ pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
     pub fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Fault {
-            field: field.into(),
-            message: message.into(),
-        });
+        self.0.push(Fault { field: field.into(), message: message.into() });
     }
 
     /// The value, where there is one; its fault is noted otherwise.

@@ -101,10 +101,7 @@ impl RouteInput {
             Patch::Clear => None,
             Patch::Set(kind) => Some(kind.as_str().to_owned()),
         };
-        let kind = row
-            .account_type
-            .as_deref()
-            .and_then(|kind| kind.parse::<AccountType>().ok());
+        let kind = row.account_type.as_deref().and_then(|kind| kind.parse::<AccountType>().ok());
         if kind.is_some_and(|kind| kind.platform().as_str() != row.platform && !row.platform.is_empty()) {
             faults.push("account_type", "is of another platform");
         }
@@ -229,10 +226,7 @@ mod tests {
     #[test]
     fn an_account_type_says_its_platform() {
         let row = route(serde_json::json!({"pattern": "opus", "account_type": "bedrock"})).unwrap();
-        assert_eq!(
-            (row.platform.as_str(), row.position, row.enabled),
-            ("claude", 100, true)
-        );
+        assert_eq!((row.platform.as_str(), row.position, row.enabled), ("claude", 100, true));
         let other = serde_json::json!({"pattern": "opus", "account_type": "bedrock", "platform": "openai"});
         assert_eq!(route(other).unwrap_err(), ["account_type"]);
     }
@@ -251,14 +245,7 @@ mod tests {
         let row = route(serde_json::json!({"pattern": "opus", "platform": "claude", "position": 7})).unwrap();
         let input: RouteInput = serde_json::from_value(serde_json::json!({"enabled": false})).unwrap();
         let changed = input.update(&row, Millis(2_000)).unwrap();
-        assert_eq!(
-            changed,
-            RouteRow {
-                enabled: false,
-                updated_at: 2_000,
-                ..row
-            }
-        );
+        assert_eq!(changed, RouteRow { enabled: false, updated_at: 2_000, ..row });
     }
 
     #[test]
@@ -268,13 +255,7 @@ mod tests {
             input.create(MappingId::new(NOW), NOW).map_err(fields)
         };
         assert!(mapping(serde_json::json!({"from": "opus", "to": "claude-opus-5"})).is_ok());
-        assert_eq!(
-            mapping(serde_json::json!({"from": "claude-*"})).unwrap_err(),
-            ["to", "from"]
-        );
-        assert_eq!(
-            mapping(serde_json::json!({"from": "a", "to": "a"})).unwrap_err(),
-            ["to"]
-        );
+        assert_eq!(mapping(serde_json::json!({"from": "claude-*"})).unwrap_err(), ["to", "from"]);
+        assert_eq!(mapping(serde_json::json!({"from": "a", "to": "a"})).unwrap_err(), ["to"]);
     }
 }

@@ -44,11 +44,7 @@ impl TryFrom<String> for Name {
         if text.trim() != text {
             return Err(InvalidName::Blank);
         }
-        if text.chars().any(is_invisible) {
-            Err(InvalidName::Invisible)
-        } else {
-            Ok(Self(text))
-        }
+        if text.chars().any(is_invisible) { Err(InvalidName::Invisible) } else { Ok(Self(text)) }
     }
 }
 
@@ -90,15 +86,9 @@ mod tests {
         assert_eq!(name(&"字".repeat(101)), Err(InvalidName::Length));
         assert_eq!(name(" a"), Err(InvalidName::Blank));
         assert_eq!(name("a\u{3000}"), Err(InvalidName::Blank));
-        for text in [
-            "a\nb",
-            "a\u{0}b",
-            "\u{202e}gnp.exe",
-            "ad\u{200b}min",
-            "a\u{2028}b",
-            "a\u{feff}b",
-            "\u{3164}",
-        ] {
+        for text in
+            ["a\nb", "a\u{0}b", "\u{202e}gnp.exe", "ad\u{200b}min", "a\u{2028}b", "a\u{feff}b", "\u{3164}"]
+        {
             assert_eq!(name(text), Err(InvalidName::Invisible), "{text:?}");
         }
     }

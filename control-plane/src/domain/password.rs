@@ -42,11 +42,7 @@ impl TryFrom<Secret> for Password {
         if text.expose().chars().count() < MIN_CHARACTERS {
             return Err(InvalidPassword::Short);
         }
-        if text.expose().len() > MAX_BYTES {
-            Err(InvalidPassword::Long)
-        } else {
-            Ok(Self(text))
-        }
+        if text.expose().len() > MAX_BYTES { Err(InvalidPassword::Long) } else { Ok(Self(text)) }
     }
 }
 
@@ -71,11 +67,7 @@ pub struct Passwords {
 impl Passwords {
     #[must_use]
     pub fn new(tasks: Tasks) -> Self {
-        Self {
-            tasks,
-            slots: Arc::new(Semaphore::new(SLOTS)),
-            queue: Arc::new(Semaphore::new(QUEUE)),
-        }
+        Self { tasks, slots: Arc::new(Semaphore::new(SLOTS)), queue: Arc::new(Semaphore::new(QUEUE)) }
     }
 
     /// The hash in the PHC form, with a random salt.
@@ -118,21 +110,15 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let queued = Arc::clone(&self.queue)
-            .try_acquire_owned()
-            .map_err(|_| PasswordError::Busy)?;
-        let slot = Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Busy)?;
+        let queued = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         // The permits go with the work, which goes on where the caller leaves.
         let done = self.tasks.spawn_blocking(move || {
             let result = work();
             drop((queued, slot));
             result
         });
-        done.await
-            .map_err(|error| PasswordError::Failed(error.to_string()))
+        done.await.map_err(|error| PasswordError::Failed(error.to_string()))
     }
 }
 
@@ -161,31 +147,12 @@ mod tests {
     async fn only_the_password_itself_matches_its_hash() {
         let passwords = Passwords::new(Tasks::new());
         let hash = passwords.hash(&password("correct horse").unwrap()).await.unwrap();
-        assert!(
-            hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{}",
-            hash.expose()
-        );
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.expose());
         let other = passwords.hash(&password("correct horse").unwrap()).await.unwrap();
         assert_ne!(hash, other, "the salt is random");
-        assert!(
-            passwords
-                .verify(&Secret::new("correct horse"), Some(&hash))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .verify(&Secret::new("Correct horse"), Some(&hash))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .verify(&Secret::new("correct horse"), None)
-                .await
-                .unwrap()
-        );
+        assert!(passwords.verify(&Secret::new("correct horse"), Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&Secret::new("Correct horse"), Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&Secret::new("correct horse"), None).await.unwrap());
     }
 
     #[tokio::test]
@@ -193,35 +160,18 @@ mod tests {
         let passwords = Passwords::new(Tasks::new());
         let longest = "a".repeat(MAX_BYTES);
         let hash = passwords.hash(&password(&longest).unwrap()).await.unwrap();
-        assert!(
-            passwords
-                .verify(&Secret::new(longest.clone()), Some(&hash))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !passwords
-                .verify(&Secret::new(longest + "a"), Some(&hash))
-                .await
-                .unwrap()
-        );
+        assert!(passwords.verify(&Secret::new(longest.clone()), Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&Secret::new(longest + "a"), Some(&hash)).await.unwrap());
     }
 
     #[tokio::test]
     async fn who_comes_when_the_queue_is_full_is_sent_away() {
         let passwords = Passwords::new(Tasks::new());
-        let all = Arc::clone(&passwords.queue)
-            .acquire_many_owned(u32::try_from(QUEUE).unwrap())
-            .await
-            .unwrap();
+        let all =
+            Arc::clone(&passwords.queue).acquire_many_owned(u32::try_from(QUEUE).unwrap()).await.unwrap();
         let refused = passwords.verify(&Secret::new("correct horse"), None).await;
         assert!(matches!(refused, Err(PasswordError::Busy)), "{refused:?}");
         drop(all);
-        assert!(
-            passwords
-                .verify(&Secret::new("correct horse"), None)
-                .await
-                .is_ok()
-        );
+        assert!(passwords.verify(&Secret::new("correct horse"), None).await.is_ok());
     }
 }

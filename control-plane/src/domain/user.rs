@@ -39,18 +39,9 @@ impl TryFrom<String> for UserName {
     type Error = InvalidUserName;
 
     fn try_from(text: String) -> Result<Self, InvalidUserName> {
-        let first = text
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let all = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte));
-        if first && all && text.len() <= MAX_NAME {
-            Ok(Self(text))
-        } else {
-            Err(InvalidUserName)
-        }
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let all = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte));
+        if first && all && text.len() <= MAX_NAME { Ok(Self(text)) } else { Err(InvalidUserName) }
     }
 }
 
@@ -120,11 +111,7 @@ impl TryFrom<Ppm> for PriceRate {
     type Error = InvalidPriceRate;
 
     fn try_from(rate: Ppm) -> Result<Self, InvalidPriceRate> {
-        if rate.0 <= MAX_PRICE_RATE {
-            Ok(Self(rate))
-        } else {
-            Err(InvalidPriceRate)
-        }
+        if rate.0 <= MAX_PRICE_RATE { Ok(Self(rate)) } else { Err(InvalidPriceRate) }
     }
 }
 
@@ -134,34 +121,13 @@ mod tests {
 
     #[test]
     fn names_cannot_pass_for_others() {
-        for good in [
-            "a",
-            "admin",
-            "ann.lee@example.com",
-            "ci+bot",
-            "0x",
-            &"a".repeat(64),
-        ] {
+        for good in ["a", "admin", "ann.lee@example.com", "ci+bot", "0x", &"a".repeat(64)] {
             assert_eq!(UserName::try_from(good.to_owned()).unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            ".a",
-            "аdmin",
-            "adm\u{200b}in",
-            "a b",
-            "a/b",
-            "<b>",
-            "a\n",
-            "é",
-            "a\u{0}",
-            &"a".repeat(65),
-        ] {
-            assert_eq!(
-                UserName::try_from(bad.to_owned()),
-                Err(InvalidUserName),
-                "{bad:?}"
-            );
+        for bad in
+            ["", ".a", "аdmin", "adm\u{200b}in", "a b", "a/b", "<b>", "a\n", "é", "a\u{0}", &"a".repeat(65)]
+        {
+            assert_eq!(UserName::try_from(bad.to_owned()), Err(InvalidUserName), "{bad:?}");
         }
     }
 

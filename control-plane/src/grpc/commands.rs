@@ -67,21 +67,13 @@ impl Connected {
     /// Forgets the stream, unless a newer one took its place.
     pub(super) fn leave(&self, node_id: &str, serial: u64) {
         let mut streams = self.0.lock();
-        if streams
-            .by_node
-            .get(node_id)
-            .is_some_and(|(current, _)| *current == serial)
-        {
+        if streams.by_node.get(node_id).is_some_and(|(current, _)| *current == serial) {
             streams.by_node.remove(node_id);
         }
     }
 
     fn sender(&self, node_id: &str) -> Option<Sender> {
-        self.0
-            .lock()
-            .by_node
-            .get(node_id)
-            .map(|(_, sender)| sender.clone())
+        self.0.lock().by_node.get(node_id).map(|(_, sender)| sender.clone())
     }
 
     fn is_empty(&self) -> bool {
@@ -98,21 +90,12 @@ pub async fn run(app: &App, nodes: &[String], command: &command::Command) -> Res
     app.commands.notify();
     let ids: Vec<_> = sent.iter().map(|(id, _)| *id).collect();
     let mut results: HashMap<_, _> = await_answers(app, &ids).await?.into_iter().collect();
-    let answers = sent.into_iter().map(|(id, node_id)| Answer {
-        outcome: outcome(results.remove(&id)),
-        node_id,
-    });
+    let answers =
+        sent.into_iter().map(|(id, node_id)| Answer { outcome: outcome(results.remove(&id)), node_id });
     let answers: Vec<_> = answers.collect();
     for answer in &answers {
-        let outcome = if answer.outcome == Err(NoResult::Silent) {
-            "unanswered"
-        } else {
-            "answered"
-        };
-        app.metrics
-            .commands
-            .get_or_create(&CommandLabels { outcome })
-            .inc();
+        let outcome = if answer.outcome == Err(NoResult::Silent) { "unanswered" } else { "answered" };
+        app.metrics.commands.get_or_create(&CommandLabels { outcome }).inc();
     }
     Ok(answers)
 }
@@ -124,11 +107,7 @@ pub async fn run(app: &App, nodes: &[String], command: &command::Command) -> Res
 pub async fn run_on_all(app: &App, command: &command::Command) -> Result<Vec<Answer>, StoreError> {
     let since = super::node_service::live_since(app);
     let mut tx = app.store.read().await?;
-    let nodes: Vec<_> = nodes::live(&mut tx, since)
-        .await?
-        .into_iter()
-        .map(|node| node.node_id)
-        .collect();
+    let nodes: Vec<_> = nodes::live(&mut tx, since).await?.into_iter().map(|node| node.node_id).collect();
     tx.rollback().await?;
     run(app, &nodes, command).await
 }
@@ -136,13 +115,10 @@ pub async fn run_on_all(app: &App, command: &command::Command) -> Result<Vec<Ans
 fn outcome(result: Option<CommandResult>) -> Result<command_result::Result, NoResult> {
     match result {
         None => Err(NoResult::Silent),
-        Some(CommandResult {
-            result: Some(command_result::Result::Error(reason)),
-            ..
-        }) => Err(NoResult::Refused(reason)),
-        Some(CommandResult {
-            result: Some(result), ..
-        }) => Ok(result),
+        Some(CommandResult { result: Some(command_result::Result::Error(reason)), .. }) => {
+            Err(NoResult::Refused(reason))
+        }
+        Some(CommandResult { result: Some(result), .. }) => Ok(result),
         Some(CommandResult { result: None, .. }) => {
             Err(NoResult::Refused("the node does not know this command".into()))
         }
@@ -162,10 +138,7 @@ async fn leave(
     let mut tx = app.store.begin().await?;
     for node_id in nodes {
         let id = CommandId::new(now);
-        let command = Command {
-            id: id.to_bytes().to_vec(),
-            command: Some(command.clone()),
-        };
+        let command = Command { id: id.to_bytes().to_vec(), command: Some(command.clone()) };
         let letter = commands::Letter {
             node_id: node_id.clone(),
             command,
@@ -208,11 +181,7 @@ pub async fn dispatch(app: App, connected: Connected) {
             tracing::warn!(%error, "commands to nodes can't be read");
         }
         let next_look = Instant::now() + app.settings.planes.command_poll;
-        if stopping
-            .run_until_cancelled(timeout_at(next_look, signal.changed()))
-            .await
-            .is_none()
-        {
+        if stopping.run_until_cancelled(timeout_at(next_look, signal.changed())).await.is_none() {
             return;
         }
     }
@@ -247,10 +216,7 @@ async fn dispatch_once(app: &App, connected: &Connected) -> Result<(), StoreErro
 /// The mailbox can't be used.
 pub(super) async fn answered(app: &App, result: &CommandResult) -> Result<(), StoreError> {
     let Ok(id) = CommandId::try_from(result.id.as_slice()) else {
-        tracing::warn!(
-            node = result.node_id,
-            "a node answered a command without naming it"
-        );
+        tracing::warn!(node = result.node_id, "a node answered a command without naming it");
         return Ok(());
     };
     let mut tx = app.store.begin().await?;

@@ -60,17 +60,12 @@ impl NodeService for Nodes {
         Peer::of(&request)?.node(&request.get_ref().node_id)?;
         let heartbeat = request.into_inner();
         for write in heartbeat.status_writes.iter().take(STATUS_WRITES) {
-            self.mark_invalid(&heartbeat.node_id, write)
-                .await
-                .map_err(|error| unavailable(&error))?;
+            self.mark_invalid(&heartbeat.node_id, write).await.map_err(|error| unavailable(&error))?;
         }
         let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
         self.app.metrics.nodes_live.set(i64::from(live_nodes));
         let interval = self.app.settings.planes.heartbeat_interval;
-        Ok(Response::new(HeartbeatResponse {
-            live_nodes,
-            interval_ms: millis(interval),
-        }))
+        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval) }))
     }
 
     async fn commands(
@@ -112,15 +107,8 @@ impl Nodes {
         };
         let now = self.app.clock.now();
         let mut tx = self.app.store.begin().await?;
-        if !accounts::mark_invalid(
-            &mut tx,
-            id,
-            write.account_version,
-            &write.reason,
-            &write.detail,
-            now,
-        )
-        .await?
+        if !accounts::mark_invalid(&mut tx, id, write.account_version, &write.reason, &write.detail, now)
+            .await?
         {
             return tx.rollback().await;
         }

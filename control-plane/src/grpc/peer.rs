@@ -35,11 +35,7 @@ impl Peer {
     #[must_use]
     pub fn new(address: Option<SocketAddr>, certificate: Option<&CertificateDer<'_>>, age: Duration) -> Self {
         let nodes = certificate.map(node_names).unwrap_or_default().into();
-        Self {
-            address,
-            nodes,
-            expires: Instant::now() + age,
-        }
+        Self { address, nodes, expires: Instant::now() + age }
     }
 
     /// The connection's end, as set when it was accepted.
@@ -58,11 +54,7 @@ impl Peer {
     /// # Errors
     /// `internal`: the request did not come through the server of this module.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Status> {
-        request
-            .extensions()
-            .get()
-            .cloned()
-            .ok_or_else(|| Status::internal("the connection has no peer"))
+        request.extensions().get().cloned().ok_or_else(|| Status::internal("the connection has no peer"))
     }
 
     /// Takes a node's id from a message.
@@ -71,21 +63,13 @@ impl Peer {
     /// `invalid_argument`: no id; `permission_denied`: the certificate names other nodes.
     pub fn node(&self, node_id: &str) -> Result<(), Status> {
         let fits = !node_id.is_empty() && node_id.len() <= NODE_ID_MAX;
-        if !fits
-            || !node_id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
-        {
-            return Err(Status::invalid_argument(
-                "node_id: 1 to 128 letters, digits, or any of . _ : -",
-            ));
+        if !fits || !node_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)) {
+            return Err(Status::invalid_argument("node_id: 1 to 128 letters, digits, or any of . _ : -"));
         }
         if self.nodes.is_empty() || self.nodes.iter().any(|name| name == node_id) {
             return Ok(());
         }
-        Err(Status::permission_denied(format!(
-            "the certificate does not name the node {node_id}"
-        )))
+        Err(Status::permission_denied(format!("the certificate does not name the node {node_id}")))
     }
 }
 
@@ -109,9 +93,7 @@ mod tests {
     fn peer(uris: &[&str]) -> Peer {
         let mut params = CertificateParams::new(vec!["data-plane.internal".to_owned()]).unwrap();
         for uri in uris {
-            params
-                .subject_alt_names
-                .push(SanType::URI((*uri).try_into().unwrap()));
+            params.subject_alt_names.push(SanType::URI((*uri).try_into().unwrap()));
         }
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         Peer::new(None, Some(certificate.der()), Duration::from_secs(1))
@@ -119,17 +101,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_certificate_that_names_nodes_speaks_for_no_other() {
-        let peer = peer(&[
-            "switchyard://node/one",
-            "switchyard://node/two",
-            "spiffe://other/three",
-        ]);
+        let peer = peer(&["switchyard://node/one", "switchyard://node/two", "spiffe://other/three"]);
         assert!(peer.node("one").is_ok());
         assert!(peer.node("two").is_ok());
-        assert_eq!(
-            peer.node("three").unwrap_err().code(),
-            tonic::Code::PermissionDenied
-        );
+        assert_eq!(peer.node("three").unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[tokio::test]
@@ -141,11 +116,7 @@ mod tests {
     #[tokio::test]
     async fn an_id_that_would_not_fit_in_a_log_line_is_refused() {
         for id in ["", "a b", "a\n", &"n".repeat(129)] {
-            assert_eq!(
-                peer(&[]).node(id).unwrap_err().code(),
-                tonic::Code::InvalidArgument,
-                "{id:?}"
-            );
+            assert_eq!(peer(&[]).node(id).unwrap_err().code(), tonic::Code::InvalidArgument, "{id:?}");
         }
     }
 }

@@ -56,10 +56,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub enum Listener {
     /// `tls` absent: plaintext.
-    Tcp {
-        listener: TcpListener,
-        tls: Option<Arc<ReloadingTls>>,
-    },
+    Tcp { listener: TcpListener, tls: Option<Arc<ReloadingTls>> },
     /// From the same process.
     InProcess(mpsc::Receiver<DuplexStream>),
 }
@@ -73,10 +70,7 @@ impl InProcess {
     /// `ConnectionRefused`: the listener is gone.
     pub async fn connect(&self) -> io::Result<DuplexStream> {
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        self.0
-            .send(far)
-            .await
-            .map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        self.0.send(far).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(near)
     }
 }
@@ -101,20 +95,9 @@ struct Serving {
 pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tasks: &Tasks) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     let (app, tasks) = (|| app.clone(), || tasks.clone());
-    let snapshots = Snapshots {
-        app: app(),
-        tasks: tasks(),
-        publisher: publisher.clone(),
-    };
-    let nodes = Nodes {
-        app: app(),
-        tasks: tasks(),
-        connected: connected.clone(),
-    };
-    let usage = UsageReports {
-        app: app(),
-        tasks: tasks(),
-    };
+    let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
+    let nodes = Nodes { app: app(), tasks: tasks(), connected: connected.clone() };
+    let usage = UsageReports { app: app(), tasks: tasks() };
     reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;
     reporter.set_serving::<NodeServiceServer<Nodes>>().await;
     reporter.set_serving::<UsageServiceServer<UsageReports>>().await;
@@ -126,11 +109,7 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
 
 /// Accepts until shutdown.
 pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, age: Duration) {
-    let serving = Serving {
-        routes: routes.prepare(),
-        tasks,
-        age,
-    };
+    let serving = Serving { routes: routes.prepare(), tasks, age };
     match listener {
         Listener::Tcp { listener, tls } => serve_tcp(listener, tls, serving).await,
         Listener::InProcess(pipes) => serve_pipes(pipes, serving).await,

@@ -82,8 +82,7 @@ impl Snapshots {
         self.catch_up(&held).await;
         tracing::info!(node = hello.node_id, build = hello.build, ?held, "a node watches");
         let (acknowledged, acks) = watch::channel(None);
-        self.tasks
-            .spawn(note_acknowledged(self.app.clone(), hello.node_id.clone(), acks));
+        self.tasks.spawn(note_acknowledged(self.app.clone(), hello.node_id.clone(), acks));
         self.app.metrics.watchers.inc();
         let mut watcher = Watcher {
             service: self,
@@ -119,10 +118,7 @@ impl Snapshots {
 
 async fn hello(incoming: &mut Streaming<WatchRequest>) -> Result<Hello, Status> {
     let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
-    match first
-        .map_err(|_| Status::deadline_exceeded("no hello came"))??
-        .and_then(|first| first.message)
-    {
+    match first.map_err(|_| Status::deadline_exceeded("no hello came"))??.and_then(|first| first.message) {
         Some(Message::Hello(hello)) => Ok(hello),
         _ => Err(Status::invalid_argument("the first message must be a hello")),
     }
@@ -191,12 +187,7 @@ impl Watcher<'_> {
         let Some(chunks) = self.service.publisher.plan(&held) else {
             return;
         };
-        self.service
-            .app
-            .metrics
-            .updates_sent
-            .get_or_create(&UpdateLabels { form: chunks.form() })
-            .inc();
+        self.service.app.metrics.updates_sent.get_or_create(&UpdateLabels { form: chunks.form() }).inc();
         self.greeted = true;
         self.sending = Some(chunks);
     }
@@ -218,20 +209,13 @@ impl Watcher<'_> {
         match message.message {
             Some(Message::Ack(ack)) => {
                 let revision = ack.revision.and_then(|revision| {
-                    Some(Revision {
-                        epoch: revision.epoch.try_into().ok()?,
-                        version: revision.version,
-                    })
+                    Some(Revision { epoch: revision.epoch.try_into().ok()?, version: revision.version })
                 });
                 self.acknowledged.send_replace(revision);
             }
             Some(Message::Nack(nack)) => self.refused(&nack),
             Some(Message::Resync(resync)) => {
-                tracing::warn!(
-                    node = self.node_id,
-                    reason = resync.reason,
-                    "a node asks for the full state"
-                );
+                tracing::warn!(node = self.node_id, reason = resync.reason, "a node asks for the full state");
                 self.resync = true;
             }
             Some(Message::Hello(_)) => {

@@ -51,10 +51,7 @@ impl TlsFiles {
 
     fn read(&self) -> Result<Contents, TlsError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| TlsError::Read {
-                path: path.to_owned(),
-                source,
-            })
+            std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
         };
         Ok(Contents {
             certificate: read(&self.certificate)?,
@@ -64,31 +61,20 @@ impl TlsFiles {
     }
 
     fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let unusable = |reason: String| TlsError::Pem {
-            path: path.to_owned(),
-            reason,
-        };
+        let unusable = |reason: String| TlsError::Pem { path: path.to_owned(), reason };
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let found = found.map_err(|error| unusable(error.to_string()))?;
-        if found.is_empty() {
-            Err(unusable("no certificate".into()))
-        } else {
-            Ok(found)
-        }
+        if found.is_empty() { Err(unusable("no certificate".into())) } else { Ok(found) }
     }
 
     fn config(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = Self::certificates(&self.certificate, &contents.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| TlsError::Pem {
-            path: self.key.clone(),
-            reason: error.to_string(),
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|error| TlsError::Pem { path: self.key.clone(), reason: error.to_string() })?;
         let mut roots = RootCertStore::empty();
         for authority in Self::certificates(&self.client_ca, &contents.client_ca)? {
-            roots
-                .add(authority)
-                .map_err(|error| TlsError::Config(error.to_string()))?;
+            roots.add(authority).map_err(|error| TlsError::Config(error.to_string()))?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
@@ -113,9 +99,9 @@ struct Contents {
 impl Contents {
     fn fingerprint(&self) -> [u8; 32] {
         let parts = [&self.certificate, &*self.key, &self.client_ca];
-        let sum = parts.iter().fold(Sha256::new(), |sum, part| {
-            sum.chain_update(part.len().to_le_bytes()).chain_update(part)
-        });
+        let sum = parts
+            .iter()
+            .fold(Sha256::new(), |sum, part| sum.chain_update(part.len().to_le_bytes()).chain_update(part));
         sum.finalize().into()
     }
 }
@@ -136,11 +122,7 @@ impl ReloadingTls {
         let contents = files.read()?;
         let config = files.config(&contents)?;
         let seen = RwLock::new(contents.fingerprint());
-        Ok(Self {
-            files,
-            current: RwLock::new(Arc::new(config)),
-            seen,
-        })
+        Ok(Self { files, current: RwLock::new(Arc::new(config)), seen })
     }
 
     #[must_use]
@@ -167,11 +149,7 @@ impl ReloadingTls {
     /// Looks at the files every so often, until shutdown.
     pub async fn watch(self: Arc<Self>, every: Duration, tasks: Tasks, metrics: Metrics) {
         let stopping = tasks.stopping();
-        while stopping
-            .run_until_cancelled(tokio::time::sleep(every))
-            .await
-            .is_some()
-        {
+        while stopping.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
             let tls = Arc::clone(&self);
             match tasks.spawn_blocking(move || tls.reload()).await {
                 Ok(Ok(true)) => tracing::info!("new certificates are in use for nodes"),

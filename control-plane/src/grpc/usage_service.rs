@@ -62,11 +62,7 @@ impl UsageReports {
         let stopping = self.tasks.stopping();
         let mut end = std::pin::pin!(peer.streams_end());
         loop {
-            if outgoing
-                .send(Ok(ReportResponse { acknowledged: answer }))
-                .await
-                .is_err()
-            {
+            if outgoing.send(Ok(ReportResponse { acknowledged: answer })).await.is_err() {
                 return Ok(());
             }
             tokio::select! {
@@ -91,10 +87,7 @@ impl UsageReports {
 
 async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<SpoolHello, Status> {
     let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
-    match first
-        .map_err(|_| Status::deadline_exceeded("no hello came"))??
-        .and_then(|first| first.message)
-    {
+    match first.map_err(|_| Status::deadline_exceeded("no hello came"))??.and_then(|first| first.message) {
         Some(Message::Hello(hello)) => Ok(hello),
         _ => Err(Status::invalid_argument("the first message must be a hello")),
     }
@@ -103,8 +96,6 @@ async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<SpoolHello, St
 fn batch(request: ReportRequest) -> Result<RecordBatch, Status> {
     match request.message {
         Some(Message::Batch(batch)) => Ok(batch),
-        _ => Err(Status::invalid_argument(
-            "after the hello only batches are expected",
-        )),
+        _ => Err(Status::invalid_argument("after the hello only batches are expected")),
     }
 }

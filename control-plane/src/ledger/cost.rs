@@ -55,10 +55,7 @@ impl PriceList {
     /// Adds a price of a model. The order of calls does not matter.
     pub fn add(&mut self, model: String, effective_from: Millis, price: Price) {
         let prices = self.0.entry(model).or_default();
-        prices.push(Dated {
-            effective_from,
-            price,
-        });
+        prices.push(Dated { effective_from, price });
         prices.sort_by_key(|dated| std::cmp::Reverse(dated.effective_from));
     }
 
@@ -69,18 +66,13 @@ impl PriceList {
 
     fn find_one(&self, name: &str, at: Millis) -> Option<Found<'_>> {
         let name = bare(name);
-        self.exact(name, at)
-            .or_else(|| undated(name).find_map(|stem| self.exact(stem, at)))
+        self.exact(name, at).or_else(|| undated(name).find_map(|stem| self.exact(stem, at)))
     }
 
     fn exact(&self, name: &str, at: Millis) -> Option<Found<'_>> {
         let (model, prices) = self.0.get_key_value(name)?;
         let dated = prices.iter().find(|dated| dated.effective_from <= at)?;
-        Some(Found {
-            model,
-            effective_from: dated.effective_from,
-            price: dated.price,
-        })
+        Some(Found { model, effective_from: dated.effective_from, price: dated.price })
     }
 }
 
@@ -98,19 +90,9 @@ pub fn of_attempt<'a>(
     match found {
         Some(found) => {
             let exact = found.price.cost(&usage);
-            AttemptCost {
-                real: exact.round(),
-                rated: exact.rated(rate),
-                found: Some(found),
-                unpriced: false,
-            }
+            AttemptCost { real: exact.round(), rated: exact.rated(rate), found: Some(found), unpriced: false }
         }
-        None => AttemptCost {
-            real: Nanos(0),
-            rated: Nanos(0),
-            found: None,
-            unpriced: !usage.is_zero(),
-        },
+        None => AttemptCost { real: Nanos(0), rated: Nanos(0), found: None, unpriced: !usage.is_zero() },
     }
 }
 
@@ -147,17 +129,9 @@ mod tests {
 
     fn flat(rate: u64) -> Price {
         let rate = PerMillion(rate);
-        let rates = Rates {
-            input: rate,
-            cache_read: rate,
-            cache_write_5m: rate,
-            cache_write_1h: rate,
-            output: rate,
-        };
-        Price {
-            rates,
-            long_context: None,
-        }
+        let rates =
+            Rates { input: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate, output: rate };
+        Price { rates, long_context: None }
     }
 
     fn list(names: &[&str]) -> PriceList {
@@ -184,13 +158,7 @@ mod tests {
 
     #[test]
     fn dated_names_find_their_model() {
-        let list = list(&[
-            "claude-sonnet-4",
-            "claude-sonnet-4-5",
-            "gpt-5",
-            "gpt-5-mini",
-            "gemini-2.5-pro",
-        ]);
+        let list = list(&["claude-sonnet-4", "claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "gemini-2.5-pro"]);
         for (name, model) in [
             ("claude-sonnet-4-5", Some("claude-sonnet-4-5")),
             ("claude-sonnet-4-5-20250929", Some("claude-sonnet-4-5")),
@@ -224,14 +192,8 @@ mod tests {
         let mut list = PriceList::default();
         list.add("m".into(), Millis(2_000), flat(2));
         list.add("m".into(), Millis(1_000), flat(1));
-        let rate = |at| {
-            list.find(&["m"], Millis(at))
-                .map(|found| found.price.rates.input.0)
-        };
-        assert_eq!(
-            [rate(999), rate(1_000), rate(1_999), rate(2_000)],
-            [None, Some(1), Some(1), Some(2)]
-        );
+        let rate = |at| list.find(&["m"], Millis(at)).map(|found| found.price.rates.input.0);
+        assert_eq!([rate(999), rate(1_000), rate(1_999), rate(2_000)], [None, Some(1), Some(1), Some(2)]);
     }
 
     #[test]
@@ -240,10 +202,7 @@ mod tests {
         // 1 token is 500 pico-dollars: just half a nano-dollar.
         list.add("m".into(), Millis(0), flat(500));
         let cost = |tokens, rate| {
-            let usage = Usage {
-                output: tokens,
-                ..Usage::default()
-            };
+            let usage = Usage { output: tokens, ..Usage::default() };
             let cost = of_attempt(&list, &attempt("m", "m", usage), "m", AT, Ppm(rate));
             (cost.real.0, cost.rated.0)
         };
@@ -259,28 +218,11 @@ mod tests {
     #[test]
     fn the_long_tier_counts_cached_input_and_prices_the_whole_attempt() {
         let mut list = PriceList::default();
-        let long = LongContext {
-            threshold: 200_000,
-            rates: flat(2_000_000).rates,
-        };
-        list.add(
-            "m".into(),
-            Millis(0),
-            Price {
-                long_context: Some(long),
-                ..flat(1_000_000)
-            },
-        );
+        let long = LongContext { threshold: 200_000, rates: flat(2_000_000).rates };
+        list.add("m".into(), Millis(0), Price { long_context: Some(long), ..flat(1_000_000) });
         let cost = |cache_read| {
-            let usage = Usage {
-                input: 100_000,
-                cache_read,
-                output: 10,
-                ..Usage::default()
-            };
-            of_attempt(&list, &attempt("m", "m", usage), "m", AT, Ppm::ONE)
-                .real
-                .0
+            let usage = Usage { input: 100_000, cache_read, output: 10, ..Usage::default() };
+            of_attempt(&list, &attempt("m", "m", usage), "m", AT, Ppm::ONE).real.0
         };
         assert_eq!(cost(100_000), 200_010_000);
         assert_eq!(cost(100_001), 2 * 200_011_000);
@@ -290,14 +232,7 @@ mod tests {
     fn tokens_without_a_price_are_told_from_no_tokens() {
         let list = PriceList::default();
         let none = attempt("m", "m", Usage::default());
-        let some = attempt(
-            "m",
-            "m",
-            Usage {
-                input: 1,
-                ..Usage::default()
-            },
-        );
+        let some = attempt("m", "m", Usage { input: 1, ..Usage::default() });
         assert!(!of_attempt(&list, &none, "m", AT, Ppm::ONE).unpriced);
         assert!(of_attempt(&list, &some, "m", AT, Ppm::ONE).unpriced);
     }

@@ -155,17 +155,10 @@ pub fn closed(closed: &Closed, node: &str, prices: &PriceList, rate: Ppm) -> Res
 
 /// The attempt with its cost; false where it used tokens that have no price.
 fn priced(attempt: &Attempt, closed: &Closed, prices: &PriceList, rate: Ppm) -> (AttemptEntry, bool) {
-    let cost = cost::of_attempt(
-        prices,
-        attempt,
-        &closed.open.model_requested,
-        closed.open.started_at,
-        rate,
-    );
-    let price = cost.found.map(|found| PriceUsed {
-        model: found.model.to_owned(),
-        effective_from: found.effective_from,
-    });
+    let cost = cost::of_attempt(prices, attempt, &closed.open.model_requested, closed.open.started_at, rate);
+    let price = cost
+        .found
+        .map(|found| PriceUsed { model: found.model.to_owned(), effective_from: found.effective_from });
     let entry = AttemptEntry {
         account_id: attempt.account_id,
         outcome: attempt.outcome,
@@ -199,28 +192,12 @@ impl ClosedEntry {
         counts.requests = 1;
         counts.errors = i64::from(self.outcome.is_error());
         additions.total.entry(quarter).or_default().add(&counts);
-        additions
-            .user
-            .entry((id_of(&self.row.user_id), quarter))
-            .or_default()
-            .add(&counts);
-        additions
-            .key
-            .entry((id_of(&self.row.key_id), quarter))
-            .or_default()
-            .add(&counts);
-        additions
-            .model
-            .entry((self.row.model.clone(), quarter))
-            .or_default()
-            .add(&counts);
+        additions.user.entry((id_of(&self.row.user_id), quarter)).or_default().add(&counts);
+        additions.key.entry((id_of(&self.row.key_id), quarter)).or_default().add(&counts);
+        additions.model.entry((self.row.model.clone(), quarter)).or_default().add(&counts);
         for attempt in &self.attempts {
             let account = attempt.account_id.map_or([0; 16], AccountId::to_bytes);
-            additions
-                .account
-                .entry((account, quarter))
-                .or_default()
-                .add(&counts_of(attempt));
+            additions.account.entry((account, quarter)).or_default().add(&counts_of(attempt));
         }
         if let Some(first_token_ms) = self.first_token_ms {
             self.add_time(additions, Metric::FirstToken, quarter, first_token_ms);

@@ -86,9 +86,7 @@ pub async fn acknowledged(store: &Store, node_id: &str, spool: SpoolId) -> Resul
 }
 
 fn node_name(node_id: &str) -> &str {
-    let end = (0..=node_id.len().min(MAX_NODE_BYTES))
-        .rev()
-        .find(|end| node_id.is_char_boundary(*end));
+    let end = (0..=node_id.len().min(MAX_NODE_BYTES)).rev().find(|end| node_id.is_char_boundary(*end));
     &node_id[..end.unwrap_or(0)]
 }
 
@@ -168,10 +166,7 @@ struct Pending {
 impl Batch {
     /// `records` by rising sequence.
     fn new(records: &[contract::Record], cursor: u64, now: Millis) -> Self {
-        let mut batch = Self {
-            reached: cursor,
-            ..Self::default()
-        };
+        let mut batch = Self { reached: cursor, ..Self::default() };
         for record in records {
             if record.sequence <= batch.reached {
                 batch.repeated += 1;
@@ -213,23 +208,12 @@ impl Batch {
     fn reject(&mut self, record: &contract::Record, reason: Rejection) {
         let mut payload = record.encode_to_vec();
         payload.truncate(MAX_REJECTED_BYTES);
-        self.rejected.push(RejectedRow {
-            sequence: record.sequence,
-            reason: reason.as_str(),
-            payload,
-        });
+        self.rejected.push(RejectedRow { sequence: record.sequence, reason: reason.as_str(), payload });
     }
 
     fn users(&self) -> Vec<UserId> {
-        let closes = self
-            .requests
-            .values()
-            .filter_map(|pending| pending.close.as_ref());
-        closes
-            .map(|close| close.open.user_id)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+        let closes = self.requests.values().filter_map(|pending| pending.close.as_ref());
+        closes.map(|close| close.open.user_id).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn note_gap(&self, node: &str, spool: SpoolId, cursor: u64) {
@@ -246,12 +230,7 @@ impl Batch {
         metrics.repeated.inc_by(self.repeated);
         metrics.closed_twice.inc_by(self.closed_twice);
         for rejected in &self.rejected {
-            metrics
-                .rejected
-                .get_or_create(&RejectedLabels {
-                    reason: rejected.reason,
-                })
-                .inc();
+            metrics.rejected.get_or_create(&RejectedLabels { reason: rejected.reason }).inc();
             let RejectedRow { sequence, reason, .. } = rejected;
             tracing::warn!(node, %spool, sequence, reason, "a usage record is not understood in full; it is kept in ledger_rejected");
         }
@@ -318,15 +297,10 @@ impl Written {
         if self.unpriced.is_empty() {
             return;
         }
-        metrics()
-            .unpriced
-            .inc_by(u64::try_from(self.unpriced.len()).unwrap_or(u64::MAX));
+        metrics().unpriced.inc_by(u64::try_from(self.unpriced.len()).unwrap_or(u64::MAX));
         if warn_is_due(now) {
             let models: BTreeSet<&str> = self.unpriced.iter().map(String::as_str).take(10).collect();
-            tracing::warn!(
-                ?models,
-                "models without a price were used; their cost counts as 0"
-            );
+            tracing::warn!(?models, "models without a price were used; their cost counts as 0");
         }
     }
 }
@@ -335,18 +309,13 @@ fn warn_is_due(now: Millis) -> bool {
     static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
     let last = LAST.load(Ordering::Relaxed);
     now.0.saturating_sub(last) >= WARN_EVERY_MS
-        && LAST
-            .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        && LAST.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 /// All prices, as this transaction sees them.
 async fn price_list(tx: &mut Tx) -> Result<PriceList, StoreError> {
-    let names: HashMap<_, _> = models::all(tx)
-        .await?
-        .into_iter()
-        .map(|model| (model.id, model.name))
-        .collect();
+    let names: HashMap<_, _> =
+        models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();
     let mut prices = PriceList::default();
     for row in models::all_prices(tx).await? {
         if let Some(name) = names.get(&row.model_id) {

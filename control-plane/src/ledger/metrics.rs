@@ -40,16 +40,8 @@ pub(super) fn metrics() -> &'static LedgerMetrics {
 /// Shows the ledger's numbers on a page of metrics.
 pub fn register(all: &mut Registry) {
     let own = metrics();
-    all.register(
-        "ledger_records",
-        "Usage records entered into the ledger",
-        own.records.clone(),
-    );
-    all.register(
-        "ledger_repeated_records",
-        "Usage records that were entered before",
-        own.repeated.clone(),
-    );
+    all.register("ledger_records", "Usage records entered into the ledger", own.records.clone());
+    all.register("ledger_repeated_records", "Usage records that were entered before", own.repeated.clone());
     all.register(
         "ledger_closed_twice",
         "Close records of requests that were closed",
@@ -65,14 +57,6 @@ pub fn register(all: &mut Registry) {
         "Attempts with tokens and without a price",
         own.unpriced.clone(),
     );
-    all.register(
-        "ledger_gaps",
-        "Batches that began beyond the next sequence",
-        own.gaps.clone(),
-    );
-    all.register(
-        "ledger_retried_transactions",
-        "Ingestions tried again",
-        own.retried.clone(),
-    );
+    all.register("ledger_gaps", "Batches that began beyond the next sequence", own.gaps.clone());
+    all.register("ledger_retried_transactions", "Ingestions tried again", own.retried.clone());
 }

@@ -107,27 +107,16 @@ impl PriceFile {
         for model in raw.models {
             let model = checked(model)?;
             if seen.insert(model.name.clone(), ()).is_some() {
-                return Err(PriceFileError::Model {
-                    model: model.name,
-                    what: "it is there twice",
-                });
+                return Err(PriceFileError::Model { model: model.name, what: "it is there twice" });
             }
             models.push(model);
         }
-        Ok(Self {
-            version: raw.version,
-            models,
-        })
+        Ok(Self { version: raw.version, models })
     }
 }
 
 fn checked(raw: RawModel) -> Result<PricedModel, PriceFileError> {
-    let wrong = |what| {
-        Err(PriceFileError::Model {
-            model: raw.name.clone(),
-            what,
-        })
-    };
+    let wrong = |what| Err(PriceFileError::Model { model: raw.name.clone(), what });
     let rates = Rates {
         input: raw.input,
         cache_read: raw.cache_read,
@@ -166,13 +155,7 @@ fn checked(raw: RawModel) -> Result<PricedModel, PriceFileError> {
 }
 
 fn too_dear(rates: &Rates) -> bool {
-    let all = [
-        rates.input,
-        rates.cache_read,
-        rates.cache_write_5m,
-        rates.cache_write_1h,
-        rates.output,
-    ];
+    let all = [rates.input, rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.output];
     all.into_iter().any(|rate| rate.0 > MAX_RATE)
 }
 
@@ -231,11 +214,7 @@ pub async fn seed(store: &Store, clock: &Clock, file: &PriceFile) -> Result<Seed
 
 async fn latest_prices(tx: &mut Tx) -> Result<HashMap<ModelId, PriceRow>, StoreError> {
     // By rising time, so the last one stays.
-    Ok(models::all_prices(tx)
-        .await?
-        .into_iter()
-        .map(|price| (price.model_id, price))
-        .collect())
+    Ok(models::all_prices(tx).await?.into_iter().map(|price| (price.model_id, price)).collect())
 }
 
 /// From when on the file's price is to hold; `None` where the present one stays.
@@ -266,26 +245,13 @@ async fn add_model(tx: &mut Tx, model: &PricedModel, now: Millis) -> Result<Mode
 
 async fn fill_in(tx: &mut Tx, row: ModelRow, model: &PricedModel, now: Millis) -> Result<(), StoreError> {
     let filled = ModelRow {
-        display_name: row
-            .display_name
-            .clone()
-            .or_else(|| Some(model.display_name.clone())),
-        context_window: row
-            .context_window
-            .or_else(|| Some(i64::from(model.context_window))),
+        display_name: row.display_name.clone().or_else(|| Some(model.display_name.clone())),
+        context_window: row.context_window.or_else(|| Some(i64::from(model.context_window))),
         max_output: row.max_output.or_else(|| model.max_output.map(i64::from)),
         ..row.clone()
     };
     if filled != row {
-        models::update(
-            tx,
-            &ModelRow {
-                updated_at: now.0,
-                ..filled
-            },
-            row.revision,
-        )
-        .await?;
+        models::update(tx, &ModelRow { updated_at: now.0, ..filled }, row.revision).await?;
     }
     Ok(())
 }
@@ -299,17 +265,8 @@ async fn put_price(
     now: Millis,
 ) -> Result<(), StoreError> {
     let source = format!("{SOURCE_PREFIX}{version}");
-    models::put_price(
-        tx,
-        &PriceRow {
-            model_id,
-            effective_from,
-            price: model.price,
-            source,
-            created_at: now,
-        },
-    )
-    .await
+    models::put_price(tx, &PriceRow { model_id, effective_from, price: model.price, source, created_at: now })
+        .await
 }
 
 #[cfg(test)]
@@ -334,30 +291,14 @@ mod tests {
     fn the_embedded_file_is_right() {
         let file = PriceFile::embedded().unwrap();
         let price = |name: &str| {
-            file.models
-                .iter()
-                .find(|model| model.name == name)
-                .unwrap_or_else(|| panic!("{name}"))
-                .price
+            file.models.iter().find(|model| model.name == name).unwrap_or_else(|| panic!("{name}")).price
         };
-        assert_eq!(
-            price("claude-sonnet-4-5").rates.cache_write_1h,
-            PerMillion(6_000_000)
-        );
+        assert_eq!(price("claude-sonnet-4-5").rates.cache_write_1h, PerMillion(6_000_000));
         assert_eq!(price("claude-haiku-5-5").long_context.unwrap().threshold, 100_000);
         assert_eq!(price("gpt-5-mini").rates.output, PerMillion(2_000_000));
         for model in &file.models {
-            assert_eq!(
-                shared::model::platform_of(&model.name),
-                Some(model.platform),
-                "{}",
-                model.name
-            );
-            assert!(
-                model.price.rates.cache_read <= model.price.rates.input,
-                "{}",
-                model.name
-            );
+            assert_eq!(shared::model::platform_of(&model.name), Some(model.platform), "{}", model.name);
+            assert!(model.price.rates.cache_read <= model.price.rates.input, "{}", model.name);
         }
     }
 
@@ -381,9 +322,6 @@ mod tests {
             );
         }
         let twice = format!("{MODEL}{}", MODEL.replacen("version = 1", "", 1));
-        assert!(matches!(
-            PriceFile::parse(&twice),
-            Err(PriceFileError::Model { .. })
-        ));
+        assert!(matches!(PriceFile::parse(&twice), Err(PriceFileError::Model { .. })));
     }
 }

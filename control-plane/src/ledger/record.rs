@@ -120,10 +120,7 @@ impl Outcome {
 impl FromStr for Outcome {
     type Err = UnknownOutcome;
     fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
-        Self::ALL
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
-            .ok_or(UnknownOutcome)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(UnknownOutcome)
     }
 }
 
@@ -210,10 +207,9 @@ impl Entry {
 /// Why nothing of the record can be kept in the ledger.
 pub fn parse(record: &contract::Record, now: Millis) -> Result<Parsed, Rejection> {
     match record.record.as_ref().ok_or(Rejection::NoContent)? {
-        contract::record::Record::Open(open) => Ok(Parsed {
-            entry: Entry::Open(opened(open, now)?),
-            left_out: None,
-        }),
+        contract::record::Record::Open(open) => {
+            Ok(Parsed { entry: Entry::Open(opened(open, now)?), left_out: None })
+        }
         contract::record::Record::Close(close) => closed(close, now),
     }
 }
@@ -254,11 +250,7 @@ fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejectio
     let mut left_out = None;
     let mut attempts = Vec::with_capacity(close.attempts.len().min(MAX_ATTEMPTS));
     // The last attempts are those that were paid for.
-    for from in close
-        .attempts
-        .iter()
-        .skip(close.attempts.len().saturating_sub(MAX_ATTEMPTS))
-    {
+    for from in close.attempts.iter().skip(close.attempts.len().saturating_sub(MAX_ATTEMPTS)) {
         let attempt = attempt(from, open.started_at, &mut conditions);
         if attempt.usage.is_none() && from.usage.is_some() {
             left_out = Some(Rejection::Usage);
@@ -279,10 +271,7 @@ fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejectio
         total_ms: duration(close.total_ms),
         estimated: close.estimated,
     };
-    Ok(Parsed {
-        entry: Entry::Close(Box::new(closed)),
-        left_out,
-    })
+    Ok(Parsed { entry: Entry::Close(Box::new(closed)), left_out })
 }
 
 fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Conditions) -> Attempt {
@@ -297,11 +286,7 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
         }
         fits.then_some(usage)
     });
-    let started_at = if from.started_at_ms > 0 {
-        Millis(from.started_at_ms)
-    } else {
-        request_start
-    };
+    let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { request_start };
     Attempt {
         account_id,
         outcome: Outcome::from(from.outcome()),
@@ -353,11 +338,7 @@ fn status(status: u32) -> u16 {
 }
 
 const fn duration(milliseconds: u64) -> u64 {
-    if milliseconds > MAX_DURATION_MS {
-        MAX_DURATION_MS
-    } else {
-        milliseconds
-    }
+    if milliseconds > MAX_DURATION_MS { MAX_DURATION_MS } else { milliseconds }
 }
 
 /// The text's start, cut between characters.
@@ -403,10 +384,7 @@ mod tests {
     }
 
     fn record(record: contract::record::Record) -> contract::Record {
-        contract::Record {
-            sequence: 1,
-            record: Some(record),
-        }
+        contract::Record { sequence: 1, record: Some(record) }
     }
 
     fn parse_close(close: contract::CloseRecord) -> (Closed, Option<Rejection>) {
@@ -420,40 +398,13 @@ mod tests {
     #[test]
     fn what_names_no_request_is_rejected() {
         let reason = |record: contract::Record| parse(&record, NOW).unwrap_err();
-        assert_eq!(
-            reason(contract::Record {
-                sequence: 1,
-                record: None
-            }),
-            Rejection::NoContent
-        );
+        assert_eq!(reason(contract::Record { sequence: 1, record: None }), Rejection::NoContent);
         let close = contract::CloseRecord::default();
-        assert_eq!(
-            reason(record(contract::record::Record::Close(close))),
-            Rejection::NoRequest
-        );
+        assert_eq!(reason(record(contract::record::Record::Close(close))), Rejection::NoRequest);
         for (spoil, expected) in [
-            (
-                contract::OpenRecord {
-                    request_id: vec![1; 15],
-                    ..open()
-                },
-                Rejection::RequestId,
-            ),
-            (
-                contract::OpenRecord {
-                    key_id: vec![],
-                    ..open()
-                },
-                Rejection::KeyId,
-            ),
-            (
-                contract::OpenRecord {
-                    user_id: vec![1; 17],
-                    ..open()
-                },
-                Rejection::UserId,
-            ),
+            (contract::OpenRecord { request_id: vec![1; 15], ..open() }, Rejection::RequestId),
+            (contract::OpenRecord { key_id: vec![], ..open() }, Rejection::KeyId),
+            (contract::OpenRecord { user_id: vec![1; 17], ..open() }, Rejection::UserId),
         ] {
             assert_eq!(reason(record(contract::record::Record::Open(spoil))), expected);
         }
@@ -467,33 +418,21 @@ mod tests {
             ..contract::CloseRecord::default()
         };
         let (closed, left_out) = parse_close(newer);
-        assert_eq!(
-            (closed.outcome, closed.open.wire, left_out),
-            (Outcome::Unknown, None, None)
-        );
+        assert_eq!((closed.outcome, closed.open.wire, left_out), (Outcome::Unknown, None, None));
         assert_eq!(closed.open.conditions, ["unknown_wire", "unknown_outcome"]);
     }
 
     #[test]
     fn absurd_usage_is_left_out_and_the_request_still_counts() {
-        let absurd = contract::Usage {
-            output: u64::MAX,
-            ..contract::Usage::default()
-        };
-        let attempt = contract::Attempt {
-            usage: Some(absurd),
-            ..contract::Attempt::default()
-        };
+        let absurd = contract::Usage { output: u64::MAX, ..contract::Usage::default() };
+        let attempt = contract::Attempt { usage: Some(absurd), ..contract::Attempt::default() };
         let close = contract::CloseRecord {
             open: Some(open()),
             attempts: vec![attempt],
             ..contract::CloseRecord::default()
         };
         let (closed, left_out) = parse_close(close);
-        assert_eq!(
-            (closed.attempts[0].usage, left_out),
-            (None, Some(Rejection::Usage))
-        );
+        assert_eq!((closed.attempts[0].usage, left_out), (None, Some(Rejection::Usage)));
         assert!(closed.open.conditions.contains(&"absurd_usage".to_owned()));
         assert!(closed.open.conditions.contains(&"bad_account_id".to_owned()));
     }
@@ -501,18 +440,10 @@ mod tests {
     #[test]
     fn a_start_from_another_age_is_now() {
         for started_at_ms in [0, -5, i64::MAX, NOW.0 + MAX_AHEAD_MS + 1] {
-            let odd = contract::OpenRecord {
-                started_at_ms,
-                ..open()
-            };
+            let odd = contract::OpenRecord { started_at_ms, ..open() };
             let parsed = parse(&record(contract::record::Record::Open(odd)), NOW).unwrap();
-            let Entry::Open(opened) = parsed.entry else {
-                panic!("an open record became a close one")
-            };
-            assert_eq!(
-                (opened.started_at, opened.conditions),
-                (NOW, vec!["clock_skew".to_owned()])
-            );
+            let Entry::Open(opened) = parsed.entry else { panic!("an open record became a close one") };
+            assert_eq!((opened.started_at, opened.conditions), (NOW, vec!["clock_skew".to_owned()]));
         }
     }
 

@@ -59,9 +59,7 @@ fn before(now: Millis, days: u64) -> Millis {
 
 /// This month and those ahead.
 fn months(now: Millis) -> Vec<Month> {
-    std::iter::successors(Month::of(now), |month| Some(month.next()))
-        .take(MONTHS_AHEAD + 1)
-        .collect()
+    std::iter::successors(Month::of(now), |month| Some(month.next())).take(MONTHS_AHEAD + 1).collect()
 }
 
 fn is_full(removed: u64) -> bool {

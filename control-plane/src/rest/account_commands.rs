@@ -36,9 +36,7 @@ const HEARD_POLL: Duration = Duration::from_millis(50);
 const REASON_MAX: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(put_status))
-        .routes(routes!(test))
+    OpenApiRouter::new().routes(routes!(put_status)).routes(routes!(test))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -135,34 +133,18 @@ async fn put_status(
         }
     };
     let detail = serde_json::json!({ "status": change.status, "reason": reason });
-    audit::write(
-        &mut tx,
-        &caller.audit("account.set_status", "account", id, detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("account.set_status", "account", id, detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    let nodes = if change.status == Status::Valid {
-        clear_on_nodes(&app, id).await?
-    } else {
-        Vec::new()
-    };
-    Ok(Tagged {
-        revision: expected + i64::from(changed),
-        body: StatusSet {
-            status: change.status,
-            nodes,
-        },
-    })
+    let nodes = if change.status == Status::Valid { clear_on_nodes(&app, id).await? } else { Vec::new() };
+    Ok(Tagged { revision: expected + i64::from(changed), body: StatusSet { status: change.status, nodes } })
 }
 
 /// `None` with `valid`.
 fn reason(change: &StatusChange) -> ApiResult<Option<String>> {
     let is_code = |text: &str| {
         (1..=REASON_MAX).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     match (change.status, &change.reason) {
         (Status::Valid, None) => Ok(None),
@@ -174,9 +156,7 @@ fn reason(change: &StatusChange) -> ApiResult<Option<String>> {
 }
 
 async fn clear_on_nodes(app: &App, id: AccountId) -> ApiResult<Vec<NodeOutcome>> {
-    let clear = command::Command::ClearStatus(v1::ClearStatus {
-        account_id: id.to_bytes().to_vec(),
-    });
+    let clear = command::Command::ClearStatus(v1::ClearStatus { account_id: id.to_bytes().to_vec() });
     let answers = commands::run_on_all(app, &clear).await?;
     Ok(answers.into_iter().map(cleared).collect())
 }
@@ -187,11 +167,7 @@ fn cleared(answer: Answer) -> NodeOutcome {
         Err(NoResult::Refused(reason)) => (ClearOutcome::Refused, Some(reason)),
         Err(NoResult::Silent) => (ClearOutcome::Silent, None),
     };
-    NodeOutcome {
-        node_id: answer.node_id,
-        outcome,
-        detail,
-    }
+    NodeOutcome { node_id: answer.node_id, outcome, detail }
 }
 
 /// Has a live node send one smallest possible request to the account's upstream.
@@ -212,10 +188,7 @@ async fn test(
         ModelPattern::new(model).map_err(|error| Problem::invalid("model", error.to_string()))?;
     }
     let node = choose(&app, id).await?;
-    let ask = command::Command::TestAccount(v1::TestAccount {
-        account_id: id.to_bytes().to_vec(),
-        model,
-    });
+    let ask = command::Command::TestAccount(v1::TestAccount { account_id: id.to_bytes().to_vec(), model });
     let answer = commands::run(&app, &[node], &ask).await?.pop();
     let Answer { node_id, outcome } = answer.ok_or_else(|| Problem::internal("a command had no answer"))?;
     let result = match outcome {
@@ -259,27 +232,19 @@ async fn choose(app: &App, id: AccountId) -> ApiResult<String> {
 
 async fn nearest(app: &App, tx: &mut Tx, id: AccountId) -> ApiResult<NodeRow> {
     let row = accounts::get(tx, id).await?.ok_or(StoreError::NotFound)?;
-    let kind: AccountType = row
-        .account_type
-        .parse()
-        .map_err(|error| Problem::internal(format_args!("{id}: {error}")))?;
+    let kind: AccountType =
+        row.account_type.parse().map_err(|error| Problem::internal(format_args!("{id}: {error}")))?;
     let live = nodes::live(tx, live_since(app)).await?;
     if live.is_empty() {
-        return Err(Problem::conflict(
-            "no_live_node",
-            "no node is running, so nobody can ask the upstream",
-        ));
+        return Err(Problem::conflict("no_live_node", "no node is running, so nobody can ask the upstream"));
     }
     let wanted = encode::account_type(kind);
     let reaches = |node: &NodeRow| node.ready && node.report.account_types().any(|reached| reached == wanted);
     let newest = |node: &NodeRow| (node.revision.map(|revision| revision.version), node.heard_at);
-    live.into_iter()
-        .filter(reaches)
-        .max_by_key(newest)
-        .ok_or_else(|| {
-            Problem::conflict(
-                "unsupported_by_node",
-                format!("no running node reaches accounts of the type {kind}"),
-            )
-        })
+    live.into_iter().filter(reaches).max_by_key(newest).ok_or_else(|| {
+        Problem::conflict(
+            "unsupported_by_node",
+            format!("no running node reaches accounts of the type {kind}"),
+        )
+    })
 }

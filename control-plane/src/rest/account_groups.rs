@@ -30,9 +30,7 @@ use crate::{
 const MAX_MEMBERS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 /// A group to make, or what to change of one. In a change a field that is absent keeps its value, and null sets the
@@ -90,10 +88,7 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<GroupList>> 
         let members = by_group.remove(&row.id).unwrap_or_default();
         view(row, members)
     });
-    Ok(Json(GroupList {
-        account_groups: views.collect(),
-        next_cursor,
-    }))
+    Ok(Json(GroupList { account_groups: views.collect(), next_cursor }))
 }
 
 /// A new group.
@@ -119,18 +114,8 @@ async fn create(
     let (row, members) = apply(input, row, faults)?;
     let mut tx = app.store.begin().await?;
     groups::insert(&mut tx, &row).await?;
-    groups::set_members(&mut tx, row.id, &members.unwrap_or_default(), now)
-        .await
-        .map_err(refused)?;
-    log(
-        &mut tx,
-        &app,
-        &caller,
-        "account_group.create",
-        row.id,
-        json!({"name": row.name}),
-    )
-    .await?;
+    groups::set_members(&mut tx, row.id, &members.unwrap_or_default(), now).await.map_err(refused)?;
+    log(&mut tx, &app, &caller, "account_group.create", row.id, json!({"name": row.name})).await?;
     let made = read(&mut tx, row.id).await?;
     tx.commit().await?;
     app.changed();
@@ -164,27 +149,15 @@ async fn update(
         ("description", row.description != present.description),
         ("account_ids", members.is_some()),
     ];
-    let fields: Vec<_> = differs
-        .into_iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(field, _)| field)
-        .collect();
+    let fields: Vec<_> =
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect();
     row.updated_at = now.0;
     groups::update(&mut tx, &row, revision).await?;
     if let Some(members) = members {
-        groups::set_members(&mut tx, id, &members, now)
-            .await
-            .map_err(refused)?;
+        groups::set_members(&mut tx, id, &members, now).await.map_err(refused)?;
     }
-    log(
-        &mut tx,
-        &app,
-        &caller,
-        "account_group.update",
-        id,
-        json!({"name": row.name, "fields": fields}),
-    )
-    .await?;
+    log(&mut tx, &app, &caller, "account_group.update", id, json!({"name": row.name, "fields": fields}))
+        .await?;
     let changed = read(&mut tx, id).await?;
     tx.commit().await?;
     app.changed();
@@ -201,15 +174,7 @@ async fn delete(
     let mut tx = app.store.begin().await?;
     let row = groups::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     groups::delete(&mut tx, id, app.clock.now()).await?;
-    log(
-        &mut tx,
-        &app,
-        &caller,
-        "account_group.delete",
-        id,
-        json!({"name": row.name}),
-    )
-    .await?;
+    log(&mut tx, &app, &caller, "account_group.delete", id, json!({"name": row.name})).await?;
     tx.commit().await?;
     app.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -239,10 +204,7 @@ fn apply(
         Patch::Clear => Some(Vec::new()),
         Patch::Set(ids) => Some(ids),
     };
-    if members
-        .as_ref()
-        .is_some_and(|members| members.len() > MAX_MEMBERS)
-    {
+    if members.as_ref().is_some_and(|members| members.len() > MAX_MEMBERS) {
         faults.push("account_ids", format!("at most {MAX_MEMBERS}"));
     }
     faults.none().map(|()| (row, members))
@@ -251,10 +213,7 @@ fn apply(
 async fn read(tx: &mut Tx, id: GroupId) -> ApiResult<Tagged<GroupView>> {
     let row = groups::get(tx, id).await?.ok_or(StoreError::NotFound)?;
     let members = groups::members(tx, id).await?;
-    Ok(Tagged {
-        revision: row.revision,
-        body: view(row, members),
-    })
+    Ok(Tagged { revision: row.revision, body: view(row, members) })
 }
 
 fn view(row: GroupRow, mut members: Vec<AccountId>) -> GroupView {

@@ -37,9 +37,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,10 +89,7 @@ async fn list(
             None
         }
     });
-    Ok(axum::Json(AccountList {
-        accounts: views.collect(),
-        next_cursor,
-    }))
+    Ok(axum::Json(AccountList { accounts: views.collect(), next_cursor }))
 }
 
 /// A new account.
@@ -107,9 +102,7 @@ async fn create(
     let now = app.clock.now();
     let account = input.create(AccountId::new(now), rules(&app, now))?;
     let mut tx = app.store.begin().await?;
-    accounts::insert(&mut tx, &account.to_row()?)
-        .await
-        .map_err(refused)?;
+    accounts::insert(&mut tx, &account.to_row()?).await.map_err(refused)?;
     let detail = json!({"name": account.name, "type": account.kind});
     log(&mut tx, &app, &caller, "account.create", account.id, detail).await?;
     tx.commit().await?;
@@ -148,18 +141,9 @@ async fn update(
         tx.rollback().await?;
         return Ok(tagged(present, live));
     }
-    account.revision = accounts::update(&mut tx, &account.to_row()?, revision)
-        .await
-        .map_err(refused)?;
-    log(
-        &mut tx,
-        &app,
-        &caller,
-        "account.update",
-        id,
-        json!({"name": account.name, "fields": fields}),
-    )
-    .await?;
+    account.revision = accounts::update(&mut tx, &account.to_row()?, revision).await.map_err(refused)?;
+    log(&mut tx, &app, &caller, "account.update", id, json!({"name": account.name, "fields": fields}))
+        .await?;
     tx.commit().await?;
     app.changed();
     Ok(tagged(account, live))
@@ -175,15 +159,8 @@ async fn delete(
     let mut tx = app.store.begin().await?;
     let row = accounts::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     accounts::delete(&mut tx, id).await?;
-    log(
-        &mut tx,
-        &app,
-        &caller,
-        "account.delete",
-        id,
-        json!({"name": row.name, "type": row.account_type}),
-    )
-    .await?;
+    log(&mut tx, &app, &caller, "account.delete", id, json!({"name": row.name, "type": row.account_type}))
+        .await?;
     tx.commit().await?;
     app.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -196,11 +173,7 @@ async fn read(tx: &mut Tx, id: AccountId) -> ApiResult<Account> {
 
 fn rules(app: &App, now: Millis) -> Rules<'_> {
     let allow_private_upstreams = app.settings.allow_private_upstreams;
-    Rules {
-        sealer: &app.sealer,
-        allow_private_upstreams,
-        now,
-    }
+    Rules { sealer: &app.sealer, allow_private_upstreams, now }
 }
 
 async fn log(
@@ -232,10 +205,8 @@ fn refused(error: StoreError) -> Problem {
 
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
-        let errors = faults.0.into_iter().map(|fault| FieldError {
-            field: fault.field,
-            message: fault.message,
-        });
+        let errors =
+            faults.0.into_iter().map(|fault| FieldError { field: fault.field, message: fault.message });
         Self::invalid_fields(errors.collect())
     }
 }

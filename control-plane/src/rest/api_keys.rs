@@ -36,10 +36,7 @@ const MAX_TIME: Millis = Millis(253_402_300_799_999);
 const PREFIX_CHARACTERS: usize = 12;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, post))
-        .routes(routes!(get, put, delete))
-        .routes(routes!(toggle))
+    OpenApiRouter::new().routes(routes!(list, post)).routes(routes!(get, put, delete)).routes(routes!(toggle))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -175,10 +172,7 @@ async fn list(
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |key| key.id.to_bytes());
     let now = app.clock.now();
-    Ok(Json(KeyList {
-        api_keys: rows.into_iter().map(|key| KeyBody::of(key, now)).collect(),
-        next_cursor,
-    }))
+    Ok(Json(KeyList { api_keys: rows.into_iter().map(|key| KeyBody::of(key, now)).collect(), next_cursor }))
 }
 
 /// Makes a key. The answer is the only one that shows it.
@@ -198,10 +192,7 @@ async fn post(
         return Err(Problem::forbidden());
     }
     if new.expires_at.is_some_and(|at| at <= now || at > MAX_TIME) {
-        return Err(Problem::invalid(
-            "expires_at",
-            "must be a time to come, in milliseconds since 1970",
-        ));
+        return Err(Problem::invalid("expires_at", "must be a time to come, in milliseconds since 1970"));
     }
     let secret = secret::new_api_key().map_err(|_| StoreError::Random)?;
     let key = ApiKey {
@@ -231,15 +222,7 @@ async fn insert(app: &App, caller: &Caller, key: &ApiKey, now: Millis) -> ApiRes
         return Err(Problem::conflict("too_many_keys", detail));
     }
     api_keys::insert(&mut tx, key).await?;
-    write_audit(
-        &mut tx,
-        caller,
-        "api_key.create",
-        key,
-        &["name", "enabled", "expires_at"],
-        now,
-    )
-    .await?;
+    write_audit(&mut tx, caller, "api_key.create", key, &["name", "enabled", "expires_at"], now).await?;
     tx.commit().await?;
     app.changed();
     Ok(())
@@ -247,13 +230,7 @@ async fn insert(app: &App, caller: &Caller, key: &ApiKey, now: Millis) -> ApiRes
 
 fn shown_once(key: ApiKey, secret: &Secret, now: Millis) -> Tagged<NewKeyBody> {
     let revision = key.revision;
-    Tagged {
-        revision,
-        body: NewKeyBody {
-            body: KeyBody::of(key, now),
-            key: secret.expose().to_owned(),
-        },
-    }
+    Tagged { revision, body: NewKeyBody { body: KeyBody::of(key, now), key: secret.expose().to_owned() } }
 }
 
 /// One key.
@@ -272,10 +249,7 @@ async fn get(
     if key.user != caller.user && !caller.role.reads_all() {
         return Err(Problem::not_found());
     }
-    Ok(Tagged {
-        revision: key.revision,
-        body: KeyBody::of(key, app.clock.now()),
-    })
+    Ok(Tagged { revision: key.revision, body: KeyBody::of(key, app.clock.now()) })
 }
 
 /// Changes a key's name, expiry or enabling.
@@ -300,10 +274,7 @@ async fn put(
         ("enabled", change.enabled.is_some()),
         ("expires_at", !change.expires_at.is_keep()),
     ];
-    let fields: Vec<_> = fields
-        .into_iter()
-        .filter_map(|(name, given)| given.then_some(name))
-        .collect();
+    let fields: Vec<_> = fields.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
     update(&app, &caller, id, if_match, &fields, |key| {
         if let Some(name) = change.name {
             key.name = name.into_string();
@@ -352,10 +323,7 @@ async fn update(
     write_audit(&mut tx, caller, "api_key.update", &key, fields, now).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged {
-        revision: key.revision,
-        body: KeyBody::of(key, now),
-    })
+    Ok(Tagged { revision: key.revision, body: KeyBody::of(key, now) })
 }
 
 /// Deletes a key. What it used stays in the ledger.
@@ -379,11 +347,7 @@ async fn writable(tx: &mut Tx, caller: &Caller, id: KeyId) -> ApiResult<ApiKey> 
     if key.user == caller.user || caller.role.manages_users() {
         return Ok(key);
     }
-    Err(if caller.role.reads_all() {
-        Problem::forbidden()
-    } else {
-        Problem::not_found()
-    })
+    Err(if caller.role.reads_all() { Problem::forbidden() } else { Problem::not_found() })
 }
 
 async fn write_audit(

@@ -94,12 +94,7 @@ fn body(row: AuditRow) -> Result<AuditBody, StoreError> {
     Ok(AuditBody {
         id: row.id,
         at: Millis(row.at),
-        actor: row
-            .actor
-            .as_deref()
-            .map(UserId::try_from)
-            .transpose()
-            .map_err(StoreError::corrupt)?,
+        actor: row.actor.as_deref().map(UserId::try_from).transpose().map_err(StoreError::corrupt)?,
         action: row.action,
         target_kind: row.target_kind,
         target_id: row.target_id,

@@ -98,11 +98,7 @@ async fn login(
     address: ClientAddress,
     JsonBody(request): JsonBody<LoginRequest>,
 ) -> ApiResult<Json<TokenResponse>> {
-    let attempt = Attempt {
-        purpose: Purpose::Login,
-        name: &request.username,
-        address: address.0,
-    };
+    let attempt = Attempt { purpose: Purpose::Login, name: &request.username, address: address.0 };
     let receipt = admit(&app, &attempt).await?;
     let mut tx = app.store.read().await?;
     let user = users::by_name(&mut tx, &request.username).await?;
@@ -110,10 +106,7 @@ async fn login(
     let hash = user.as_ref().map(|user| &user.password_hash);
     let right = check(&app, &receipt, &request.password, hash).await?;
     let Some(user) = user.filter(|_| right) else {
-        return Err(Problem::unauthorized(
-            "invalid_credentials",
-            "the name or the password is wrong",
-        ));
+        return Err(Problem::unauthorized("invalid_credentials", "the name or the password is wrong"));
     };
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
@@ -121,27 +114,15 @@ async fn login(
     // The password or the person may have changed while the hash was computed.
     let latest = users::get_latest(&mut tx, user.id).await?;
     let Some(user) = latest.filter(|latest| latest.password_hash == user.password_hash) else {
-        return Err(Problem::unauthorized(
-            "invalid_credentials",
-            "the name or the password is wrong",
-        ));
+        return Err(Problem::unauthorized("invalid_credentials", "the name or the password is wrong"));
     };
     if !user.enabled {
         tx.commit().await?;
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "user_disabled",
-            "an admin has disabled this user",
-        ));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "user_disabled", "an admin has disabled this user"));
     }
     let (session, token) = new_session(&app, user.id, now)?;
     sessions::insert(&mut tx, &session).await?;
-    let caller = Caller {
-        user: user.id,
-        role: user.role,
-        session: session.id,
-        address: address.0,
-    };
+    let caller = Caller { user: user.id, role: user.role, session: session.id, address: address.0 };
     let detail = serde_json::json!({});
     audit::write(&mut tx, &caller.audit("auth.login", "user", user.id, detail, now)).await?;
     tx.commit().await?;
@@ -165,21 +146,9 @@ async fn register(
     tx.commit().await?;
     if !settings.registration_enabled {
         let detail = "an admin makes users here; registration is off";
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "registration_disabled",
-            detail,
-        ));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "registration_disabled", detail));
     }
-    admit(
-        &app,
-        &Attempt {
-            purpose: Purpose::Registration,
-            name: "",
-            address: address.0,
-        },
-    )
-    .await?;
+    admit(&app, &Attempt { purpose: Purpose::Registration, name: "", address: address.0 }).await?;
     let password_hash = app.passwords.hash(&request.password).await?;
     let now = app.clock.now();
     let user = User {
@@ -225,30 +194,16 @@ async fn refresh(
     let (id, old) = parse_refresh_token(&request.refresh_token).ok_or_else(invalid)?;
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let session = sessions::get(&mut tx, id)
-        .await?
-        .filter(|session| session.expires_at > now)
-        .ok_or_else(invalid)?;
-    let user = users::get(&mut tx, session.user)
-        .await?
-        .filter(|user| user.enabled)
-        .ok_or_else(invalid)?;
+    let session =
+        sessions::get(&mut tx, id).await?.filter(|session| session.expires_at > now).ok_or_else(invalid)?;
+    let user = users::get(&mut tx, session.user).await?.filter(|user| user.enabled).ok_or_else(invalid)?;
     let token = new_refresh_token(id)?;
     let expires_at = now.plus(app.settings.policy.session_lifetime);
     if !sessions::rotate(&mut tx, id, old, hash(token.expose()), now, expires_at).await? {
         sessions::delete(&mut tx, id).await?;
-        let caller = Caller {
-            user: user.id,
-            role: user.role,
-            session: id,
-            address: address.0,
-        };
+        let caller = Caller { user: user.id, role: user.role, session: id, address: address.0 };
         let detail = serde_json::json!({ "reason": "refresh_reused" });
-        audit::write(
-            &mut tx,
-            &caller.audit("auth.revoke", "user", user.id, detail, now),
-        )
-        .await?;
+        audit::write(&mut tx, &caller.audit("auth.revoke", "user", user.id, detail, now)).await?;
         tx.commit().await?;
         let detail = "this refresh token was used before, so the login was ended; sign in again";
         return Err(Problem::unauthorized("refresh_reused", detail));
@@ -263,11 +218,7 @@ async fn logout(State(app): State<App>, caller: Caller) -> ApiResult<StatusCode>
     let mut tx = app.store.begin().await?;
     sessions::delete(&mut tx, caller.session).await?;
     let detail = serde_json::json!({});
-    audit::write(
-        &mut tx,
-        &caller.audit("auth.logout", "user", caller.user, detail, app.clock.now()),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("auth.logout", "user", caller.user, detail, app.clock.now())).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -282,11 +233,7 @@ pub(super) async fn admit(app: &App, attempt: &Attempt<'_>) -> ApiResult<Receipt
         }
         Admission::Wait(wait) => {
             tx.rollback().await?;
-            Err(Problem::too_many_requests(
-                "too_many_attempts",
-                "too many attempts; wait a little",
-                wait,
-            ))
+            Err(Problem::too_many_requests("too_many_attempts", "too many attempts; wait a little", wait))
         }
     }
 }
@@ -325,17 +272,7 @@ fn new_session(app: &App, user: UserId, now: Millis) -> ApiResult<(Session, Secr
     let token = new_refresh_token(id)?;
     let expires_at = now.plus(app.settings.policy.session_lifetime);
     let refresh_hash = hash(token.expose());
-    Ok((
-        Session {
-            id,
-            user,
-            refresh_hash,
-            created_at: now,
-            last_used_at: now,
-            expires_at,
-        },
-        token,
-    ))
+    Ok((Session { id, user, refresh_hash, created_at: now, last_used_at: now, expires_at }, token))
 }
 
 /// The login's id and 32 random bytes, in base64url.
@@ -348,13 +285,8 @@ fn new_refresh_token(session: SessionId) -> ApiResult<Secret> {
 }
 
 fn parse_refresh_token(token: &Secret) -> Option<(SessionId, [u8; 32])> {
-    let bytes: [u8; 48] = URL_SAFE_NO_PAD
-        .decode(token.expose())
-        .map(Zeroizing::new)
-        .ok()?
-        .as_slice()
-        .try_into()
-        .ok()?;
+    let bytes: [u8; 48] =
+        URL_SAFE_NO_PAD.decode(token.expose()).map(Zeroizing::new).ok()?.as_slice().try_into().ok()?;
     Some((SessionId::try_from(bytes.get(..16)?).ok()?, hash(token.expose())))
 }
 
@@ -369,16 +301,7 @@ fn respond(
     refresh: &Secret,
     now: Millis,
 ) -> ApiResult<TokenResponse> {
-    let access = app
-        .tokens
-        .issue(
-            AccessToken {
-                user: user.id,
-                session,
-            },
-            now,
-        )
-        .map_err(Problem::internal)?;
+    let access = app.tokens.issue(AccessToken { user: user.id, session }, now).map_err(Problem::internal)?;
     Ok(TokenResponse {
         access_token: access.expose().to_owned(),
         token_type: "Bearer",

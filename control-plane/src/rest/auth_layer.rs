@@ -82,29 +82,16 @@ pub async fn authorize(State(app): State<App>, request: Request, next: Next) -> 
 
 /// `None` where anyone may.
 async fn check(app: &App, parts: &Parts, address: ClientAddress) -> ApiResult<Option<Caller>> {
-    let path = parts
-        .extensions
-        .get::<MatchedPath>()
-        .map_or("", MatchedPath::as_str);
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     // axum answers HEAD with the GET handler.
-    let method = if parts.method == Method::HEAD {
-        &Method::GET
-    } else {
-        &parts.method
-    };
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     match super::access(method, path) {
         Some(Access::Public) => Ok(None),
         Some(Access::Least(least)) => {
             let caller = authenticate(app, &parts.headers, address).await?;
-            if caller.role >= least {
-                Ok(Some(caller))
-            } else {
-                Err(Problem::forbidden())
-            }
+            if caller.role >= least { Ok(Some(caller)) } else { Err(Problem::forbidden()) }
         }
-        None => Err(Problem::internal(format_args!(
-            "{method} {path} has no entry in the table of routes"
-        ))),
+        None => Err(Problem::internal(format_args!("{method} {path} has no entry in the table of routes"))),
     }
 }
 
@@ -120,36 +107,21 @@ async fn authenticate(app: &App, headers: &HeaderMap, address: ClientAddress) ->
     let user = users::get(&mut tx, token.user).await?;
     tx.commit().await?;
     let ended = || Problem::unauthorized("session_ended", "sign in again");
-    let session = session
-        .filter(|session| session.user == token.user && session.expires_at > now)
-        .ok_or_else(ended)?;
+    let session =
+        session.filter(|session| session.user == token.user && session.expires_at > now).ok_or_else(ended)?;
     let user = user.filter(|user| user.enabled).ok_or_else(ended)?;
-    Ok(Caller {
-        user: user.id,
-        role: user.role,
-        session: session.id,
-        address: address.0,
-    })
+    Ok(Caller { user: user.id, role: user.role, session: session.id, address: address.0 })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// The peer, or what the nearest proxy that is not trusted said, counted from our end: what is further left in
 /// X-Forwarded-For anyone may write.
 fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()?
-        .0
-        .ip()
-        .to_canonical();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = peer;
     let forwarded: Vec<&str> = parts
@@ -173,9 +145,7 @@ fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
 
 /// Some proxies add the port.
 fn hop_address(text: &str) -> Option<IpAddr> {
-    text.parse()
-        .ok()
-        .or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
+    text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -208,22 +178,15 @@ mod tests {
             request = request.header("x-forwarded-for", *value);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        parts
-            .extensions
-            .insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
-        client_address(&parts, &["10.0.0.0/8".parse().unwrap()])
-            .unwrap()
-            .to_string()
+        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+        client_address(&parts, &["10.0.0.0/8".parse().unwrap()]).unwrap().to_string()
     }
 
     #[test]
     fn only_trusted_proxies_are_believed() {
         assert_eq!(address("203.0.113.1", &["198.51.100.7"]), "203.0.113.1");
         assert_eq!(address("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
-        assert_eq!(
-            address("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"]),
-            "198.51.100.7"
-        );
+        assert_eq!(address("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
         assert_eq!(address("10.0.0.1", &["1.2.3.4", "198.51.100.7"]), "198.51.100.7");
         assert_eq!(address("10.0.0.1", &["1.2.3.4, junk"]), "10.0.0.1");
         assert_eq!(address("10.0.0.1", &["198.51.100.7:4711"]), "198.51.100.7");

@@ -46,10 +46,7 @@ impl Page {
     /// # Errors
     /// The cursor is of another length: it is of another list, or made up.
     pub fn after<const N: usize>(&self) -> Result<Option<[u8; N]>, Problem> {
-        self.after
-            .as_deref()
-            .map(|key| key.try_into().map_err(|_| not_a_cursor()))
-            .transpose()
+        self.after.as_deref().map(|key| key.try_into().map_err(|_| not_a_cursor())).transpose()
     }
 
     /// Drops what is beyond the page. Returns `next_cursor`, made of the last row that stays; `None` at the end.
@@ -71,10 +68,7 @@ impl<S: Sync> FromRequestParts<S> for Page {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut page = Self {
-            limit: DEFAULT_LIMIT,
-            after: None,
-        };
+        let mut page = Self { limit: DEFAULT_LIMIT, after: None };
         for (name, value) in extract::query_pairs(parts) {
             match name.as_ref() {
                 "limit" => page.limit = limit(&value)?,
@@ -89,20 +83,13 @@ impl<S: Sync> FromRequestParts<S> for Page {
 fn limit(text: &str) -> Result<u32, Problem> {
     match text.parse() {
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        _ => Err(Problem::invalid(
-            "limit",
-            format!("a whole number from 1 to {MAX_LIMIT} is expected"),
-        )),
+        _ => Err(Problem::invalid("limit", format!("a whole number from 1 to {MAX_LIMIT} is expected"))),
     }
 }
 
 fn key(text: &str) -> Result<Vec<u8>, Problem> {
     let key = URL_SAFE_NO_PAD.decode(text).map_err(|_| not_a_cursor())?;
-    if key.is_empty() || key.len() > MAX_CURSOR_BYTES {
-        Err(not_a_cursor())
-    } else {
-        Ok(key)
-    }
+    if key.is_empty() || key.len() > MAX_CURSOR_BYTES { Err(not_a_cursor()) } else { Ok(key) }
 }
 
 #[cfg(test)]
@@ -110,13 +97,8 @@ mod tests {
     use super::*;
 
     async fn page(query: &str) -> Result<Page, &'static str> {
-        let (mut parts, ()) = http::Request::get(format!("/things?{query}"))
-            .body(())
-            .unwrap()
-            .into_parts();
-        Page::from_request_parts(&mut parts, &())
-            .await
-            .map_err(|problem| problem.code())
+        let (mut parts, ()) = http::Request::get(format!("/things?{query}")).body(()).unwrap().into_parts();
+        Page::from_request_parts(&mut parts, &()).await.map_err(|problem| problem.code())
     }
 
     #[tokio::test]
@@ -143,15 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_list_gave_is_refused() {
-        for bad in [
-            "limit=0",
-            "limit=201",
-            "limit=-1",
-            "limit=ten",
-            "cursor=%21",
-            "cursor=",
-            "limit=",
-        ] {
+        for bad in ["limit=0", "limit=201", "limit=-1", "limit=ten", "cursor=%21", "cursor=", "limit="] {
             assert_eq!(page(bad).await, Err("invalid_fields"), "{bad}");
         }
         assert!(page("cursor=AAAA").await.unwrap().after::<16>().is_err());

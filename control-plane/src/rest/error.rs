@@ -51,31 +51,17 @@ pub struct ProblemBody {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// 404, also where the thing exists and is not the caller's.
     pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is no such thing, or it is not yours",
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or it is not yours")
     }
 
     /// 403: the caller's role does not allow it.
     pub fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "your role does not allow this",
-        )
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "your role does not allow this")
     }
 
     /// 401 with the reason as `code`.
@@ -90,10 +76,7 @@ impl Problem {
 
     /// 422 for one field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::invalid_fields(vec![FieldError {
-            field: field.into(),
-            message: message.into(),
-        }])
+        Self::invalid_fields(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
     /// 422 for several fields.
@@ -103,18 +86,12 @@ impl Problem {
             [one] => format!("{}: {}", one.field, one.message),
             several => format!("{} fields are not valid", several.len()),
         };
-        Self {
-            errors,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", detail)
-        }
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", detail) }
     }
 
     /// 429: try again after `wait`.
     pub fn too_many_requests(code: &'static str, detail: impl Into<String>, wait: Duration) -> Self {
-        Self {
-            retry_after: Some(wait),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
-        }
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail) }
     }
 
     /// 503: try again in a moment.
@@ -128,11 +105,7 @@ impl Problem {
     /// 500. `context` is logged and not shown.
     pub fn internal(context: impl std::fmt::Display) -> Self {
         tracing::error!(%context, "a request failed inside");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something failed inside; the log says what",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed inside; the log says what")
     }
 
     #[must_use]
@@ -186,15 +159,9 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(wait) = self.retry_after {
-            let seconds = wait
-                .as_secs()
-                .saturating_add(u64::from(wait.subsec_nanos() > 0))
-                .max(1);
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {

@@ -46,11 +46,7 @@ impl IfMatch {
     /// # Errors
     /// `Stale`.
     pub fn holds_for(self, revision: i64) -> Result<(), StoreError> {
-        if self.0 == revision {
-            Ok(())
-        } else {
-            Err(StoreError::Stale)
-        }
+        if self.0 == revision { Ok(()) } else { Err(StoreError::Stale) }
     }
 }
 
@@ -66,11 +62,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
                 "send the ETag of what you read as If-Match, so that nobody's change is lost",
             ));
         };
-        let known = if tags.next().is_some() {
-            None
-        } else {
-            tag.to_str().ok().and_then(revision)
-        };
+        let known = if tags.next().is_some() { None } else { tag.to_str().ok().and_then(revision) };
         known.map(Self).ok_or_else(|| {
             Problem::new(
                 StatusCode::PRECONDITION_FAILED,
@@ -110,16 +102,9 @@ mod tests {
     #[tokio::test]
     async fn no_tag_is_428_and_a_strange_one_412() {
         assert_eq!(read(&[]).await, Err((428, "if_match_required")));
-        for strange in [
-            "*",
-            "7",
-            "W/\"7\"",
-            "\"7\", \"8\"",
-            "\"\"",
-            "\"+7\"",
-            "\"-7\"",
-            "\"99999999999999999999\"",
-        ] {
+        for strange in
+            ["*", "7", "W/\"7\"", "\"7\", \"8\"", "\"\"", "\"+7\"", "\"-7\"", "\"99999999999999999999\""]
+        {
             assert_eq!(read(&[strange]).await, Err((412, "stale_revision")), "{strange}");
         }
         assert_eq!(read(&["\"7\"", "\"8\""]).await, Err((412, "stale_revision")));

@@ -24,17 +24,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        OptionalJsonBody::from_request(request, state)
-            .await?
-            .0
-            .map(Self)
-            .ok_or_else(|| {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_json",
-                    "a JSON body is expected, and there is none",
-                )
-            })
+        OptionalJsonBody::from_request(request, state).await?.0.map(Self).ok_or_else(|| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                "a JSON body is expected, and there is none",
+            )
+        })
     }
 }
 
@@ -53,35 +49,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T>
         }
         if !is_json {
             let detail = "send the body with Content-Type: application/json";
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "json_expected",
-                detail,
-            ));
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected", detail));
         }
         parse(&bytes).map(Some).map(Self)
     }
 }
 
 fn is_json(request: &Request) -> bool {
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+    let content_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = content_type.split(';').next().unwrap_or("").trim();
     kind.eq_ignore_ascii_case("application/json")
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-    let read = read.map_err(|_| {
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            "the body took too long",
-        )
-    })?;
+    let read = read
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long"))?;
     read.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
@@ -104,17 +88,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 fn problem_of(path: &str, error: &serde_json::Error) -> Problem {
     if !error.is_data() {
-        let detail = format!(
-            "the body is not JSON: line {}, column {}",
-            error.line(),
-            error.column()
-        );
+        let detail = format!("the body is not JSON: line {}, column {}", error.line(), error.column());
         return Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail);
     }
     let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(message, _)| message);
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let path = if path == "." { "" } else { path };
     let field = match misnamed_field(message) {
         Some(name) if path.is_empty() => name.to_owned(),
@@ -156,14 +134,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
         own.extend_pairs(query_pairs(parts).filter(|(name, _)| name != "limit" && name != "cursor"));
         let own = own.finish();
         let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(own.as_bytes()));
-        serde_path_to_error::deserialize(deserializer)
-            .map(Self)
-            .map_err(|error| {
-                let path = error.path().to_string();
-                let message = error.inner().to_string();
-                let field = misnamed_field(&message).map_or(path, ToOwned::to_owned);
-                Problem::invalid(field, without_the_value(&message))
-            })
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let message = error.inner().to_string();
+            let field = misnamed_field(&message).map_or(path, ToOwned::to_owned);
+            Problem::invalid(field, without_the_value(&message))
+        })
     }
 }
 
@@ -247,13 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_400() {
-        for body in [
-            "{",
-            r#"{"name":"a"} x"#,
-            "\u{feff}{}",
-            r#"{"name":"\ud800"}"#,
-            &"[".repeat(100_000),
-        ] {
+        for body in ["{", r#"{"name":"a"} x"#, "\u{feff}{}", r#"{"name":"\ud800"}"#, &"[".repeat(100_000)] {
             let (status, problem) = refused(body);
             assert!(status == 400 || status == 422, "{problem}");
         }

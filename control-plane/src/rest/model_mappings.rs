@@ -26,9 +26,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,10 +56,7 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<MappingList>
     let mut rows = store::list(&mut tx, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    Ok(Json(MappingList {
-        model_mappings: rows.into_iter().map(MappingView::from).collect(),
-        next_cursor,
-    }))
+    Ok(Json(MappingList { model_mappings: rows.into_iter().map(MappingView::from).collect(), next_cursor }))
 }
 
 /// A new mapping.
@@ -140,10 +135,7 @@ async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &Mappin
 }
 
 fn tagged(row: MappingRow) -> Tagged<MappingView> {
-    Tagged {
-        revision: row.revision,
-        body: row.into(),
-    }
+    Tagged { revision: row.revision, body: row.into() }
 }
 
 impl From<MappingRow> for MappingView {

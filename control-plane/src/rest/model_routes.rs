@@ -26,9 +26,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,10 +60,7 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<RouteList>> 
     let mut rows = store::list(&mut tx, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    Ok(Json(RouteList {
-        model_routes: rows.into_iter().map(RouteView::from).collect(),
-        next_cursor,
-    }))
+    Ok(Json(RouteList { model_routes: rows.into_iter().map(RouteView::from).collect(), next_cursor }))
 }
 
 /// A new route.
@@ -147,10 +142,7 @@ async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &RouteR
 }
 
 fn tagged(row: RouteRow) -> Tagged<RouteView> {
-    Tagged {
-        revision: row.revision,
-        body: row.into(),
-    }
+    Tagged { revision: row.revision, body: row.into() }
 }
 
 impl From<RouteRow> for RouteView {

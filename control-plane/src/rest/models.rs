@@ -106,10 +106,7 @@ async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<ModelList>> 
         let prices = by_model.remove(&row.id).unwrap_or_default();
         view(row, prices, now)
     });
-    Ok(Json(ModelList {
-        models: views.collect(),
-        next_cursor,
-    }))
+    Ok(Json(ModelList { models: views.collect(), next_cursor }))
 }
 
 /// `prices` by rising time.
@@ -135,10 +132,10 @@ impl From<PriceRow> for PriceView {
             effective_from: row.effective_from,
             source: row.source,
             rates: row.price.rates.into(),
-            long_context: row.price.long_context.map(|long| LongContextView {
-                threshold: long.threshold,
-                rates: long.rates.into(),
-            }),
+            long_context: row
+                .price
+                .long_context
+                .map(|long| LongContextView { threshold: long.threshold, rates: long.rates.into() }),
         }
     }
 }

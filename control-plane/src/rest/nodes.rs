@@ -42,10 +42,7 @@ pub(super) struct RevisionView {
 
 impl From<Revision> for RevisionView {
     fn from(revision: Revision) -> Self {
-        Self {
-            epoch: format!("{:032x}", u128::from_be_bytes(revision.epoch)),
-            version: revision.version,
-        }
+        Self { epoch: format!("{:032x}", u128::from_be_bytes(revision.epoch)), version: revision.version }
     }
 }
 
@@ -136,11 +133,7 @@ async fn get(State(app): State<App>) -> ApiResult<Json<NodeList>> {
     tx.commit().await?;
     let nodes: Vec<_> = rows.into_iter().map(|row| view(row, desired, since)).collect();
     let live_nodes = nodes.iter().filter(|node| node.health != Health::Silent).count();
-    Ok(Json(NodeList {
-        desired: desired.into(),
-        live_nodes,
-        nodes,
-    }))
+    Ok(Json(NodeList { desired: desired.into(), live_nodes, nodes }))
 }
 
 /// Forgets a node that is gone for good.
@@ -157,18 +150,11 @@ async fn delete(
     let mut tx = app.store.begin().await?;
     let node = nodes::get(&mut tx, &node_id).await?.ok_or(StoreError::NotFound)?;
     if node.heard_at >= live_since(&app) {
-        return Err(Problem::conflict(
-            "node_is_live",
-            "the node was heard of a moment ago; stop it first",
-        ));
+        return Err(Problem::conflict("node_is_live", "the node was heard of a moment ago; stop it first"));
     }
     nodes::delete(&mut tx, &node_id).await?;
     let detail = serde_json::json!({ "build": node.build });
-    audit::write(
-        &mut tx,
-        &caller.audit("node.delete", "node", &node_id, detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("node.delete", "node", &node_id, detail, now)).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -210,42 +196,21 @@ fn wire(wire: v1::Wire) -> Option<&'static str> {
 
 fn account_types(report: &v1::HeartbeatRequest) -> Vec<&'static str> {
     let reached: Vec<_> = report.account_types().collect();
-    let known = AccountType::ALL
-        .into_iter()
-        .filter(|kind| reached.contains(&encode::account_type(*kind)));
+    let known = AccountType::ALL.into_iter().filter(|kind| reached.contains(&encode::account_type(*kind)));
     known.map(AccountType::as_str).collect()
 }
 
 fn refused(refused: v1::RefusedRevision) -> RefusedView {
     let revision = refused.revision.and_then(|revision| {
-        Some(
-            Revision {
-                epoch: revision.epoch.try_into().ok()?,
-                version: revision.version,
-            }
-            .into(),
-        )
+        Some(Revision { epoch: revision.epoch.try_into().ok()?, version: revision.version }.into())
     });
-    RefusedView {
-        revision,
-        reason: refused.reason,
-    }
+    RefusedView { revision, reason: refused.reason }
 }
 
 fn refused_payload(nack: &v1::Nack) -> RefusedPayload {
-    let kind = nack
-        .kind()
-        .as_str_name()
-        .trim_start_matches("RESOURCE_KIND_")
-        .to_lowercase();
-    let id = AccountId::try_from(nack.id.as_slice())
-        .map(|id| id.to_string())
-        .unwrap_or_default();
-    RefusedPayload {
-        kind,
-        id,
-        reason: nack.reason.clone(),
-    }
+    let kind = nack.kind().as_str_name().trim_start_matches("RESOURCE_KIND_").to_lowercase();
+    let id = AccountId::try_from(nack.id.as_slice()).map(|id| id.to_string()).unwrap_or_default();
+    RefusedPayload { kind, id, reason: nack.reason.clone() }
 }
 
 fn statistics(statistics: v1::NodeStatistics) -> StatisticsView {

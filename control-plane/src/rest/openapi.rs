@@ -34,10 +34,7 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         openapi
             .components
             .get_or_insert_default()
@@ -54,11 +51,7 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 /// # Errors
 /// It does not serialise, which a test rules out.
 pub fn document() -> Result<String, serde_json::Error> {
-    super::api()
-        .split_for_parts()
-        .1
-        .to_pretty_json()
-        .map(|json| json + "\n")
+    super::api().split_for_parts().1.to_pretty_json().map(|json| json + "\n")
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {

@@ -24,9 +24,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(get, put))
-        .routes(routes!(put_password))
+    OpenApiRouter::new().routes(routes!(get, put)).routes(routes!(put_password))
 }
 
 /// A person, as they see themselves.
@@ -77,14 +75,9 @@ struct PasswordChange {
 #[utoipa::path(get, path = "/api/profile", tag = "profile", responses((status = OK, body = Profile)))]
 async fn get(State(app): State<App>, caller: Caller) -> ApiResult<Tagged<Profile>> {
     let mut tx = app.store.read().await?;
-    let user = users::get(&mut tx, caller.user)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let user = users::get(&mut tx, caller.user).await?.ok_or(StoreError::NotFound)?;
     tx.commit().await?;
-    Ok(Tagged {
-        revision: user.revision,
-        body: Profile::of(&user),
-    })
+    Ok(Tagged { revision: user.revision, body: Profile::of(&user) })
 }
 
 /// Changes your own profile.
@@ -100,25 +93,16 @@ async fn put(
 ) -> ApiResult<Tagged<Profile>> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    let mut user = users::get(&mut tx, caller.user)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let mut user = users::get(&mut tx, caller.user).await?.ok_or(StoreError::NotFound)?;
     if_match.holds_for(user.revision)?;
     user.language = Language::patched(user.language, change.language);
     user.updated_at = now;
     let revision = users::update(&mut tx, &user, if_match.0).await?;
     let detail = serde_json::json!({ "fields": ["language"] });
-    audit::write(
-        &mut tx,
-        &caller.audit("profile.update", "user", user.id, detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("profile.update", "user", user.id, detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged {
-        revision,
-        body: Profile::of(&user),
-    })
+    Ok(Tagged { revision, body: Profile::of(&user) })
 }
 
 /// Changes your own password, and ends all your logins but this one.
@@ -137,29 +121,13 @@ async fn put_password(
 ) -> ApiResult<Tagged<Profile>> {
     let name = caller.user.to_string();
     let mut tx = app.store.read().await?;
-    let mut user = users::get(&mut tx, caller.user)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let mut user = users::get(&mut tx, caller.user).await?.ok_or(StoreError::NotFound)?;
     tx.commit().await?;
     if_match.holds_for(user.revision)?;
-    let receipt = auth::admit(
-        &app,
-        &Attempt {
-            purpose: Purpose::PasswordChange,
-            name: &name,
-            address: None,
-        },
-    )
-    .await?;
+    let receipt =
+        auth::admit(&app, &Attempt { purpose: Purpose::PasswordChange, name: &name, address: None }).await?;
     // A wrong one is 422: 401 would tell clients that the login has ended.
-    if !auth::check(
-        &app,
-        &receipt,
-        &change.current_password,
-        Some(&user.password_hash),
-    )
-    .await?
-    {
+    if !auth::check(&app, &receipt, &change.current_password, Some(&user.password_hash)).await? {
         return Err(Problem::invalid("current_password", "it is not your password"));
     }
     user.password_hash = app.passwords.hash(&change.new_password).await?;
@@ -170,15 +138,8 @@ async fn put_password(
     sessions::delete_of_user(&mut tx, user.id, Some(caller.session)).await?;
     throttle::succeeded(&mut tx, &receipt, now).await?;
     let detail = serde_json::json!({ "fields": ["password"] });
-    audit::write(
-        &mut tx,
-        &caller.audit("profile.password", "user", user.id, detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("profile.password", "user", user.id, detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged {
-        revision,
-        body: Profile::of(&user),
-    })
+    Ok(Tagged { revision, body: Profile::of(&user) })
 }

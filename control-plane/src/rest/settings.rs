@@ -118,9 +118,7 @@ impl SettingsChange {
         let settings = Settings {
             registration_enabled: self.registration_enabled.unwrap_or(present.registration_enabled),
             public_api_url: url_over(self.public_api_url, present.public_api_url.clone(), &mut faults),
-            cut_revoked_streams: self
-                .cut_revoked_streams
-                .over_optional(present.cut_revoked_streams),
+            cut_revoked_streams: self.cut_revoked_streams.over_optional(present.cut_revoked_streams),
             ..settings
         };
         faults.none()?;
@@ -136,42 +134,12 @@ impl SettingsChange {
                 &mut settings.first_byte_timeout_ms,
                 100..=DAY_MS,
             ),
-            (
-                "idle_timeout_ms",
-                &self.idle_timeout_ms,
-                &mut settings.idle_timeout_ms,
-                100..=DAY_MS,
-            ),
-            (
-                "deadline_ms",
-                &self.deadline_ms,
-                &mut settings.deadline_ms,
-                100..=DAY_MS,
-            ),
-            (
-                "max_stream_ms",
-                &self.max_stream_ms,
-                &mut settings.max_stream_ms,
-                1_000..=DAY_MS,
-            ),
-            (
-                "commit_hold_ms",
-                &self.commit_hold_ms,
-                &mut settings.commit_hold_ms,
-                0..=MINUTE_MS,
-            ),
-            (
-                "max_body_bytes",
-                &self.max_body_bytes,
-                &mut settings.max_body_bytes,
-                1 << 10..=1 << 30,
-            ),
-            (
-                "drain_timeout_ms",
-                &self.drain_timeout_ms,
-                &mut settings.drain_timeout_ms,
-                0..=10 * MINUTE_MS,
-            ),
+            ("idle_timeout_ms", &self.idle_timeout_ms, &mut settings.idle_timeout_ms, 100..=DAY_MS),
+            ("deadline_ms", &self.deadline_ms, &mut settings.deadline_ms, 100..=DAY_MS),
+            ("max_stream_ms", &self.max_stream_ms, &mut settings.max_stream_ms, 1_000..=DAY_MS),
+            ("commit_hold_ms", &self.commit_hold_ms, &mut settings.commit_hold_ms, 0..=MINUTE_MS),
+            ("max_body_bytes", &self.max_body_bytes, &mut settings.max_body_bytes, 1 << 10..=1 << 30),
+            ("drain_timeout_ms", &self.drain_timeout_ms, &mut settings.drain_timeout_ms, 0..=10 * MINUTE_MS),
             (
                 "ledger_retention_days",
                 &self.ledger_retention_days,
@@ -182,10 +150,7 @@ impl SettingsChange {
             let value = change.clone().over_optional(*place);
             match value {
                 Some(number) if !range.contains(&number) => {
-                    faults.push(
-                        field,
-                        format!("must be from {} to {}", range.start(), range.end()),
-                    );
+                    faults.push(field, format!("must be from {} to {}", range.start(), range.end()));
                 }
                 _ => *place = value,
             }
@@ -203,10 +168,7 @@ fn url_over(change: Patch<String>, present: Option<String>, faults: &mut Faults)
 fn changed(before: &Settings, after: &Settings) -> Result<Vec<String>, serde_json::Error> {
     let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
     let fields = after.as_object().into_iter().flatten();
-    Ok(fields
-        .filter(|(name, value)| before.get(name) != Some(value))
-        .map(|(name, _)| name.clone())
-        .collect())
+    Ok(fields.filter(|(name, value)| before.get(name) != Some(value)).map(|(name, _)| name.clone()).collect())
 }
 
 /// `http` or `https`, a host, maybe a path; without a slash at its end.
@@ -220,11 +182,7 @@ fn public_url(text: &str) -> Result<String, &'static str> {
         && url.query().is_none()
         && url.fragment().is_none();
     let url = url.as_str().trim_end_matches('/');
-    if plain && url.len() <= MAX_URL {
-        Ok(url.to_owned())
-    } else {
-        Err(FORM)
-    }
+    if plain && url.len() <= MAX_URL { Ok(url.to_owned()) } else { Err(FORM) }
 }
 
 /// The settings.
@@ -233,10 +191,7 @@ async fn get(State(app): State<App>) -> ApiResult<Tagged<SettingsBody>> {
     let mut tx = app.store.read().await?;
     let (settings, revision) = settings::load(&mut tx).await?;
     tx.commit().await?;
-    Ok(Tagged {
-        revision,
-        body: settings.into(),
-    })
+    Ok(Tagged { revision, body: settings.into() })
 }
 
 /// Changes settings. Nodes follow at once.
@@ -258,17 +213,10 @@ async fn put(
     let fields = changed(&before, &settings).map_err(Problem::internal)?;
     let revision = settings::save(&mut tx, &settings, if_match.0, now).await?;
     let detail = serde_json::json!({ "fields": fields });
-    audit::write(
-        &mut tx,
-        &caller.audit("settings.update", "settings", "settings", detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("settings.update", "settings", "settings", detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged {
-        revision,
-        body: settings.into(),
-    })
+    Ok(Tagged { revision, body: settings.into() })
 }
 
 #[cfg(test)]
@@ -277,14 +225,8 @@ mod tests {
 
     #[test]
     fn public_urls_are_plain() {
-        assert_eq!(
-            public_url("https://api.example.com/"),
-            Ok("https://api.example.com".to_owned())
-        );
-        assert_eq!(
-            public_url("http://127.0.0.1:8080/llm/"),
-            Ok("http://127.0.0.1:8080/llm".to_owned())
-        );
+        assert_eq!(public_url("https://api.example.com/"), Ok("https://api.example.com".to_owned()));
+        assert_eq!(public_url("http://127.0.0.1:8080/llm/"), Ok("http://127.0.0.1:8080/llm".to_owned()));
         for bad in [
             "",
             "api.example.com",

@@ -72,11 +72,7 @@ impl Answer {
     }
 
     fn retry_after(&self) -> u64 {
-        self.headers[header::RETRY_AFTER]
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap()
+        self.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap()
     }
 
     /// Status and code, for one comparison.
@@ -154,49 +150,23 @@ impl TestApi {
             old_master_keys: Vec::new(),
         };
         let settings = Settings::embedded(&database.url, keys).unwrap();
-        let app = App::new(
-            settings,
-            database.store.clone(),
-            Clock::manual(START),
-            Tasks::new(),
-        )
-        .unwrap();
+        let app = App::new(settings, database.store.clone(), Clock::manual(START), Tasks::new()).unwrap();
         let router = super::router(app.clone());
-        Self {
-            app,
-            router,
-            password_hash: cheap_hash(PASSWORD),
-            _database: database,
-        }
+        Self { app, router, password_hash: cheap_hash(PASSWORD), _database: database }
     }
 
     async fn send(&self, mut request: Request<Body>, address: &str) -> Answer {
-        request
-            .extensions_mut()
-            .insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 40_000)));
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 40_000)));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 24).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, text, body }
     }
 
     fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
-        Call {
-            api: self,
-            method,
-            path: path.into(),
-            token: None,
-            if_match: None,
-            address: HOME,
-            body: None,
-        }
+        Call { api: self, method, path: path.into(), token: None, if_match: None, address: HOME, body: None }
     }
 
     fn get(&self, path: impl Into<String>) -> Call<'_> {
@@ -250,17 +220,7 @@ impl TestApi {
         let mut tx = self.app.store.begin().await.unwrap();
         sessions::insert(&mut tx, &session).await.unwrap();
         tx.commit().await.unwrap();
-        let token = self
-            .app
-            .tokens
-            .issue(
-                AccessToken {
-                    user,
-                    session: session.id,
-                },
-                now,
-            )
-            .unwrap();
+        let token = self.app.tokens.issue(AccessToken { user, session: session.id }, now).unwrap();
         token.expose().to_owned()
     }
 
@@ -276,35 +236,22 @@ impl TestApi {
     }
 
     async fn new_key(&self, token: &str, name: &str) -> Value {
-        let made = self
-            .post("/api/api-keys")
-            .by(token)
-            .json(json!({ "name": name }))
-            .send()
-            .await;
+        let made = self.post("/api/api-keys").by(token).json(json!({ "name": name })).send().await;
         made.expect(StatusCode::CREATED).body
     }
 
     async fn audited(&self, action: &str) -> usize {
         let mut tx = self.app.store.read().await.unwrap();
-        let filter = crate::store::audit::AuditFilter {
-            action: Some(action.to_owned()),
-            ..Default::default()
-        };
-        crate::store::audit::list(&mut tx, &filter, None, 200)
-            .await
-            .unwrap()
-            .len()
+        let filter =
+            crate::store::audit::AuditFilter { action: Some(action.to_owned()), ..Default::default() };
+        crate::store::audit::list(&mut tx, &filter, None, 200).await.unwrap().len()
     }
 
     /// What nodes are told since `version`, as kind, id and whether it is gone.
     async fn changes_since(&self, version: u64) -> Vec<(proto::v1::ResourceKind, [u8; 16], bool)> {
         let mut tx = self.app.store.read().await.unwrap();
         let changes = changes::since(&mut tx, version).await.unwrap();
-        changes
-            .into_iter()
-            .map(|change| (change.kind, change.id, change.deleted))
-            .collect()
+        changes.into_iter().map(|change| (change.kind, change.id, change.deleted)).collect()
     }
 
     async fn version(&self) -> u64 {
@@ -316,11 +263,7 @@ impl TestApi {
 /// A hash that takes no time: its parameters are in it, and `verify` goes by those.
 fn cheap_hash(password: &str) -> Secret {
     use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher as _};
-    let argon = Argon2::new(
-        Algorithm::Argon2id,
-        Version::V0x13,
-        Params::new(8, 1, 1, None).unwrap(),
-    );
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
     let hash = argon.hash_password(password.as_bytes()).unwrap();
     Secret::new(hash.to_string())
 }

@@ -67,17 +67,10 @@ impl Tokens {
         master_keys: impl IntoIterator<Item = &'a [u8; 32]>,
         lifetime: Duration,
     ) -> Result<Self, TokenError> {
-        let keys = master_keys
-            .into_iter()
-            .map(|key| derive(key))
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys = master_keys.into_iter().map(|key| derive(key)).collect::<Result<Vec<_>, _>>()?;
         let first = keys.first().ok_or(TokenError::Signing)?;
         let sign = EncodingKey::from_secret(first);
-        Ok(Self {
-            lifetime,
-            sign,
-            check: keys.iter().map(|key| DecodingKey::from_secret(key)).collect(),
-        })
+        Ok(Self { lifetime, sign, check: keys.iter().map(|key| DecodingKey::from_secret(key)).collect() })
     }
 
     /// How long an access token is good for.
@@ -91,13 +84,7 @@ impl Tokens {
     pub fn issue(&self, token: AccessToken, now: Millis) -> Result<Secret, TokenError> {
         let iat = now.0.div_euclid(1000);
         let exp = now.plus(self.lifetime).0.div_euclid(1000);
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            sub: token.user,
-            sid: token.session,
-            iat,
-            exp,
-        };
+        let claims = Claims { iss: ISSUER.to_owned(), sub: token.user, sid: token.session, iat, exp };
         let jwt = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign);
         jwt.map(Secret::new).map_err(|_| TokenError::Signing)
     }
@@ -119,10 +106,7 @@ impl Tokens {
         if now.0.div_euclid(1000) >= claims.exp {
             return Err(TokenError::Expired);
         }
-        Ok(AccessToken {
-            user: claims.sub,
-            session: claims.sid,
-        })
+        Ok(AccessToken { user: claims.sub, session: claims.sid })
     }
 }
 
@@ -146,10 +130,7 @@ mod tests {
     }
 
     fn token() -> AccessToken {
-        AccessToken {
-            user: UserId::new(NOW),
-            session: SessionId::new(NOW),
-        }
+        AccessToken { user: UserId::new(NOW), session: SessionId::new(NOW) }
     }
 
     #[test]
@@ -173,10 +154,7 @@ mod tests {
         let jwt = tokens.issue(token(), NOW).unwrap();
         let last = NOW.plus(LIFETIME - Duration::from_secs(1));
         assert!(tokens.check(jwt.expose(), last).is_ok());
-        assert_eq!(
-            tokens.check(jwt.expose(), NOW.plus(LIFETIME)),
-            Err(TokenError::Expired)
-        );
+        assert_eq!(tokens.check(jwt.expose(), NOW.plus(LIFETIME)), Err(TokenError::Expired));
     }
 
     #[test]
@@ -184,11 +162,7 @@ mod tests {
         let tokens = tokens(&[[7; 32]]);
         let jwt = tokens.issue(token(), NOW).unwrap();
         let mut parts: Vec<_> = jwt.expose().split('.').map(ToOwned::to_owned).collect();
-        let unsigned = format!(
-            "{}.{}.",
-            URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#),
-            parts[1]
-        );
+        let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#), parts[1]);
         assert_eq!(tokens.check(&unsigned, NOW), Err(TokenError::Invalid));
         let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(&parts[1]).unwrap()).unwrap();
         parts[1] = URL_SAFE_NO_PAD.encode(claims.replace("\"exp\":17", "\"exp\":99"));

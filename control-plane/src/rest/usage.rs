@@ -237,14 +237,7 @@ async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> A
         total = view::percentiles(&buckets);
     }
     tx.commit().await?;
-    Ok(Json(UsageSummary::new(
-        span.from,
-        span.to,
-        &counts,
-        audience,
-        first_token,
-        total,
-    )))
+    Ok(Json(UsageSummary::new(span.from, span.to, &counts, audience, first_token, total)))
 }
 
 async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
@@ -264,10 +257,8 @@ async fn records(
     let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
     let names = view::Names::of(&mut tx, &rows, audience).await?;
     tx.commit().await?;
-    let records = rows
-        .into_iter()
-        .map(|row| view::record(row, &names, audience))
-        .collect::<Result<_, _>>()?;
+    let records =
+        rows.into_iter().map(|row| view::record(row, &names, audience)).collect::<Result<_, _>>()?;
     Ok(Json(UsageRecords { records, next_cursor }))
 }
 
@@ -314,26 +305,19 @@ impl Span {
         let back = i64::try_from(DEFAULT_SPAN.as_millis()).unwrap_or(i64::MAX);
         let first = from.unwrap_or(Millis(last.0.saturating_sub(back)));
         if first > last || last.0.saturating_sub(first.0) > MAX_SPAN_MS {
-            return Err(Problem::invalid(
-                "from",
-                "`from` comes before `to`, by a thousand days at most",
-            ));
+            return Err(Problem::invalid("from", "`from` comes before `to`, by a thousand days at most"));
         }
         let end = quarter_of(last).saturating_add(QUARTER_MS);
-        Ok(Self {
-            from: Millis(quarter_of(first)),
-            to: Millis(end),
-        })
+        Ok(Self { from: Millis(quarter_of(first)), to: Millis(end) })
     }
 }
 
 fn wire(given: Option<String>) -> ApiResult<Option<String>> {
     let known = |name: &str| name == UNKNOWN_WIRE || Wire::ALL.iter().any(|wire| wire.as_str() == name);
     match given {
-        Some(name) if !known(&name) => Err(Problem::invalid(
-            "wire",
-            "chat, responses, messages or gemini is expected",
-        )),
+        Some(name) if !known(&name) => {
+            Err(Problem::invalid("wire", "chat, responses, messages or gemini is expected"))
+        }
         given => Ok(given),
     }
 }
@@ -356,13 +340,7 @@ mod tests {
     fn a_span_is_widened_to_whole_quarters() {
         let now = Millis(100 * QUARTER_MS + 5);
         let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, now).unwrap();
-        assert_eq!(
-            span,
-            Span {
-                from: Millis(10 * QUARTER_MS),
-                to: Millis(101 * QUARTER_MS)
-            }
-        );
+        assert_eq!(span, Span { from: Millis(10 * QUARTER_MS), to: Millis(101 * QUARTER_MS) });
         let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), now).unwrap();
         assert_eq!(on_the_border.to, Millis(102 * QUARTER_MS));
     }

@@ -29,9 +29,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, post))
-        .routes(routes!(get, put, delete))
+    OpenApiRouter::new().routes(routes!(list, post)).routes(routes!(get, put, delete))
 }
 
 /// A person.
@@ -154,20 +152,10 @@ async fn post(
     let mut tx = app.store.begin().await?;
     users::insert(&mut tx, &user).await?;
     let detail = serde_json::json!({ "name": user.name, "role": user.role, "enabled": user.enabled });
-    audit::write(
-        &mut tx,
-        &caller.audit("user.create", "user", user.id, detail, now),
-    )
-    .await?;
+    audit::write(&mut tx, &caller.audit("user.create", "user", user.id, detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok((
-        StatusCode::CREATED,
-        Tagged {
-            revision: user.revision,
-            body: UserBody::of(user, &caller),
-        },
-    ))
+    Ok((StatusCode::CREATED, Tagged { revision: user.revision, body: UserBody::of(user, &caller) }))
 }
 
 /// One person.
@@ -183,10 +171,7 @@ async fn get(
     let mut tx = app.store.read().await?;
     let user = users::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     tx.commit().await?;
-    Ok(Tagged {
-        revision: user.revision,
-        body: UserBody::of(user, &caller),
-    })
+    Ok(Tagged { revision: user.revision, body: UserBody::of(user, &caller) })
 }
 
 /// Changes a person. Nobody changes their own role, password or enabling here, and the last admin stays one.
@@ -211,9 +196,7 @@ async fn put(
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     changes::lock(&mut tx).await?;
-    let before = users::get_latest(&mut tx, id)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let before = users::get_latest(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     if_match.holds_for(before.revision)?;
     let fields = change.fields();
     let mut user = change.apply(before.clone());
@@ -233,10 +216,7 @@ async fn put(
     audit::write(&mut tx, &caller.audit("user.update", "user", id, detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged {
-        revision: user.revision,
-        body: UserBody::of(user, &caller),
-    })
+    Ok(Tagged { revision: user.revision, body: UserBody::of(user, &caller) })
 }
 
 impl UserChange {
@@ -296,9 +276,7 @@ async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<UserI
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     changes::lock(&mut tx).await?;
-    let user = users::get_latest(&mut tx, id)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let user = users::get_latest(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
     if user.enabled && user.role == Role::Admin {
         keep_an_admin(&mut tx, id).await?;
     }

@@ -22,11 +22,7 @@ struct Health {
 }
 
 pub(super) fn routes(app: &App, publisher: &Publisher, edge: &Tasks) -> Router {
-    let health = Health {
-        metrics: app.metrics.clone(),
-        publisher: publisher.clone(),
-        edge: edge.clone(),
-    };
+    let health = Health { metrics: app.metrics.clone(), publisher: publisher.clone(), edge: edge.clone() };
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -65,11 +61,7 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS") => known.to_owned(),
         _ => "other".to_owned(),
     };
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
     metrics.count_request(&method, &route, response.status().as_u16(), started.elapsed());
     response

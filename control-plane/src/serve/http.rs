@@ -54,14 +54,8 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router, task
     // Without it small messages wait for the peer's acknowledgement; a socket that refuses is only slower.
     _ = stream.set_nodelay(true);
     let mut builder = auto::Builder::new(TaskExecutor(tasks.clone()));
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
     let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
         router.clone().oneshot(request)

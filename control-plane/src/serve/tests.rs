@@ -20,11 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn settings(folder: &TempDir) -> Settings {
     let url = format!("sqlite:{}", folder.path().join("switchyard.db").display());
     let master_key = Some(Secret::new(STANDARD.encode([7_u8; 32])));
-    let keys = KeySettings {
-        master_key,
-        master_key_file: None,
-        old_master_keys: Vec::new(),
-    };
+    let keys = KeySettings { master_key, master_key_file: None, old_master_keys: Vec::new() };
     let mut settings = Settings::embedded(&url, keys).unwrap();
     settings.admin_listen.set_port(0);
     settings.planes.grpc_listen.set_port(0);
@@ -32,15 +28,7 @@ fn settings(folder: &TempDir) -> Settings {
 }
 
 async fn standalone(settings: Settings) -> Result<Running, StartError> {
-    start(
-        settings,
-        Ends {
-            admin: None,
-            nodes: NodesEnd::InProcess,
-        },
-        Clock::System,
-    )
-    .await
+    start(settings, Ends { admin: None, nodes: NodesEnd::InProcess }, Clock::System).await
 }
 
 /// Status and body of a GET on a connection of its own.
@@ -53,9 +41,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let answer = tokio::time::timeout(PATIENCE, asked)
-        .await
-        .expect("an answer in time");
+    let answer = tokio::time::timeout(PATIENCE, asked).await.expect("an answer in time");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
@@ -73,32 +59,16 @@ async fn people_and_nodes_are_served_until_shutdown() {
         let connector = connector.clone();
         async move { connector.connect().await.map(TokioIo::new) }
     });
-    let channel = Endpoint::from_static("http://in-process")
-        .connect_with_connector(connect)
-        .await
-        .unwrap();
-    let heartbeat = HeartbeatRequest {
-        node_id: "node-1".into(),
-        ..HeartbeatRequest::default()
-    };
-    let answer = NodeServiceClient::new(channel)
-        .heartbeat(heartbeat)
-        .await
-        .unwrap()
-        .into_inner();
+    let channel = Endpoint::from_static("http://in-process").connect_with_connector(connect).await.unwrap();
+    let heartbeat = HeartbeatRequest { node_id: "node-1".into(), ..HeartbeatRequest::default() };
+    let answer = NodeServiceClient::new(channel).heartbeat(heartbeat).await.unwrap().into_inner();
     assert_eq!((answer.live_nodes, answer.interval_ms), (1, 5000));
     let (status, metrics) = get(address, "/metrics").await;
     assert_eq!(status, 200);
     assert!(metrics.contains("switchyard_control_nodes_live 1"), "{metrics}");
-    assert!(
-        metrics.contains(r#"route="/api/profile",status="401"} 1"#),
-        "{metrics}"
-    );
+    assert!(metrics.contains(r#"route="/api/profile",status="401"} 1"#), "{metrics}");
     assert!(running.shutdown().await, "everything ends in time");
-    assert!(
-        TcpStream::connect(address).await.is_err(),
-        "nobody listens any more"
-    );
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test]
@@ -127,13 +97,9 @@ async fn tables_are_left_alone_where_the_operator_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder);
     settings.migrate = Migrate::Off;
-    assert!(matches!(
-        standalone(settings.clone()).await,
-        Err(StartError::Pending(_))
-    ));
-    let store = Store::connect(settings.database.database_url.expose(), &StoreOptions::default())
-        .await
-        .unwrap();
+    assert!(matches!(standalone(settings.clone()).await, Err(StartError::Pending(_))));
+    let store =
+        Store::connect(settings.database.database_url.expose(), &StoreOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
     store.close().await;
     assert!(standalone(settings).await.unwrap().shutdown().await);
@@ -143,14 +109,8 @@ async fn tables_are_left_alone_where_the_operator_says_so() {
 async fn plaintext_off_loopback_must_be_allowed_in_so_many_words() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder);
-    settings
-        .planes
-        .grpc_listen
-        .set_ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let ends = || Ends {
-        admin: None,
-        nodes: NodesEnd::Listen,
-    };
+    settings.planes.grpc_listen.set_ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let ends = || Ends { admin: None, nodes: NodesEnd::Listen };
     let refused = start(settings.clone(), ends(), Clock::System).await;
     assert!(matches!(refused, Err(StartError::Plaintext(_))), "{refused:?}");
     settings.planes.allow_plaintext_planes = true;
@@ -164,8 +124,5 @@ async fn without_a_master_key_there_is_no_start() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder);
     settings.keys.master_key = None;
-    assert!(matches!(
-        standalone(settings).await,
-        Err(StartError::App(AppError::MasterKey(_)))
-    ));
+    assert!(matches!(standalone(settings).await, Err(StartError::App(AppError::MasterKey(_)))));
 }

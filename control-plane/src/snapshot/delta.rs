@@ -26,13 +26,9 @@ impl Held {
     pub fn from_hello(known: Option<&v1::Revision>, digest: &[u8]) -> Self {
         let Some(known) = known else { return Self::Nothing };
         match (known.epoch.as_slice().try_into(), Digest::from_bytes(digest)) {
-            (Ok(epoch), Some(digest)) => Self::At {
-                revision: Revision {
-                    epoch,
-                    version: known.version,
-                },
-                digest,
-            },
+            (Ok(epoch), Some(digest)) => {
+                Self::At { revision: Revision { epoch, version: known.version }, digest }
+            }
             _ => Self::Nothing,
         }
     }
@@ -40,10 +36,7 @@ impl Held {
 
 impl From<Head> for Held {
     fn from(head: Head) -> Self {
-        Self::At {
-            revision: head.revision,
-            digest: head.digest,
-        }
+        Self::At { revision: head.revision, digest: head.digest }
     }
 }
 
@@ -65,11 +58,7 @@ impl Chunks {
         let delta = match held {
             Held::At { revision, digest } if revision.epoch == head.revision.epoch => {
                 let agrees = revision.version != head.revision.version || *digest == head.digest;
-                let changed = if agrees {
-                    published.since(revision.version)
-                } else {
-                    None
-                };
+                let changed = if agrees { published.since(revision.version) } else { None };
                 changed.map(|changed| (revision.version, changed))
             }
             Held::At { .. } | Held::Nothing => None,
@@ -78,13 +67,7 @@ impl Chunks {
             Some((from, changed)) => (Some(from), changed),
             None => (None, published.all()),
         };
-        Self {
-            head,
-            from_version,
-            resources: resources.into_iter().peekable(),
-            chunk_bytes,
-            done: false,
-        }
+        Self { head, from_version, resources: resources.into_iter().peekable(), chunk_bytes, done: false }
     }
 
     /// Where the update leads.
@@ -96,19 +79,14 @@ impl Chunks {
     /// `full` or `delta`.
     #[must_use]
     pub fn form(&self) -> &'static str {
-        if self.from_version.is_some() {
-            "delta"
-        } else {
-            "full"
-        }
+        if self.from_version.is_some() { "delta" } else { "full" }
     }
 
     /// As many resources as fit; at least one, so that none is too large.
     fn next_resources(&mut self) -> Vec<Resource> {
         let (mut taken, mut bytes) = (Vec::new(), 0_usize);
-        while let Some(resource) = self
-            .resources
-            .next_if(|next| taken.is_empty() || bytes + next.encoded_len() <= self.chunk_bytes)
+        while let Some(resource) =
+            self.resources.next_if(|next| taken.is_empty() || bytes + next.encoded_len() <= self.chunk_bytes)
         {
             bytes += resource.encoded_len();
             taken.push(resource);
@@ -126,20 +104,14 @@ impl Iterator for Chunks {
         }
         let resources = self.next_resources();
         self.done = self.resources.peek().is_none();
-        let revision = v1::Revision {
-            epoch: self.head.revision.epoch.to_vec(),
-            version: self.head.revision.version,
-        };
+        let revision =
+            v1::Revision { epoch: self.head.revision.epoch.to_vec(), version: self.head.revision.version };
         Some(Update {
             revision: Some(revision),
             from_version: self.from_version,
             resources,
             last: self.done,
-            digest: if self.done {
-                self.head.digest.to_bytes().to_vec()
-            } else {
-                Vec::new()
-            },
+            digest: if self.done { self.head.digest.to_bytes().to_vec() } else { Vec::new() },
             adopted: self.head.adopted,
         })
     }
@@ -154,11 +126,7 @@ mod tests {
 
     fn published() -> Published {
         let mut published = Published::empty(at(0), false);
-        published.apply(
-            at(5),
-            false,
-            (1..=5).map(|id| put(id, u64::from(id), &[id; 100])).collect(),
-        );
+        published.apply(at(5), false, (1..=5).map(|id| put(id, u64::from(id), &[id; 100])).collect());
         published
     }
 
@@ -166,17 +134,8 @@ mod tests {
     fn a_large_state_comes_in_chunks_of_which_the_last_has_the_digest() {
         let published = published();
         let chunks: Vec<_> = Chunks::plan(&published, &Held::Nothing, 300).collect();
-        assert_eq!(
-            chunks
-                .iter()
-                .map(|chunk| chunk.resources.len())
-                .collect::<Vec<_>>(),
-            [2, 2, 1]
-        );
-        assert_eq!(
-            chunks.iter().map(|chunk| chunk.last).collect::<Vec<_>>(),
-            [false, false, true]
-        );
+        assert_eq!(chunks.iter().map(|chunk| chunk.resources.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(chunks.iter().map(|chunk| chunk.last).collect::<Vec<_>>(), [false, false, true]);
         assert!(chunks[0].digest.is_empty());
         assert_eq!(chunks[2].digest, published.head().digest.to_bytes());
         assert!(chunks.iter().all(|chunk| chunk.from_version.is_none()));
@@ -208,23 +167,11 @@ mod tests {
         let digest = published.head().digest;
         let mut other_digest = digest;
         other_digest.add(1);
-        let other_epoch = Revision {
-            epoch: [1; 16],
-            version: 5,
-        };
+        let other_epoch = Revision { epoch: [1; 16], version: 5 };
         for held in [
-            Held::At {
-                revision: at(5),
-                digest: other_digest,
-            },
-            Held::At {
-                revision: at(6),
-                digest,
-            },
-            Held::At {
-                revision: other_epoch,
-                digest,
-            },
+            Held::At { revision: at(5), digest: other_digest },
+            Held::At { revision: at(6), digest },
+            Held::At { revision: other_epoch, digest },
         ] {
             assert_eq!(Chunks::plan(&published, &held, 300).form(), "full", "{held:?}");
         }

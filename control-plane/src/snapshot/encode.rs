@@ -54,11 +54,7 @@ pub fn account(row: &AccountRow, sealer: &Sealer) -> Result<v1::Account, EncodeE
             .map(|(from, to)| v1::ModelMap { from, to })
             .collect(),
         allowed_models: account.allowed_models,
-        group_ids: account
-            .group_ids
-            .iter()
-            .map(|id| id.to_bytes().to_vec())
-            .collect(),
+        group_ids: account.group_ids.iter().map(|id| id.to_bytes().to_vec()).collect(),
         client_gone: v1::ClientGonePolicy::from(account.client_gone).into(),
         upstream: Some(v1::Upstream {
             base_url: account.base_url,
@@ -71,67 +67,43 @@ pub fn account(row: &AccountRow, sealer: &Sealer) -> Result<v1::Account, EncodeE
 fn credential(credential: Credential) -> upstream::Credential {
     let text = |secret: Secret| secret.expose().to_owned();
     match credential {
-        Credential::ApiKey { api_key } => upstream::Credential::ApiKey(v1::ApiKeyCredential {
-            api_key: text(api_key),
-        }),
-        Credential::Oauth {
-            access_token,
-            expires_at_ms,
-            refresh_token: _,
-        } => upstream::Credential::AccessToken(v1::AccessTokenCredential {
-            access_token: text(access_token),
-            expires_at_ms: expires_at_ms.map(|at| at.0),
-        }),
-        Credential::AwsKeys {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        } => upstream::Credential::Aws(v1::AwsCredential {
-            access_key_id: text(access_key_id),
-            secret_access_key: text(secret_access_key),
-            session_token: session_token.map(text),
-        }),
+        Credential::ApiKey { api_key } => {
+            upstream::Credential::ApiKey(v1::ApiKeyCredential { api_key: text(api_key) })
+        }
+        Credential::Oauth { access_token, expires_at_ms, refresh_token: _ } => {
+            upstream::Credential::AccessToken(v1::AccessTokenCredential {
+                access_token: text(access_token),
+                expires_at_ms: expires_at_ms.map(|at| at.0),
+            })
+        }
+        Credential::AwsKeys { access_key_id, secret_access_key, session_token } => {
+            upstream::Credential::Aws(v1::AwsCredential {
+                access_key_id: text(access_key_id),
+                secret_access_key: text(secret_access_key),
+                session_token: session_token.map(text),
+            })
+        }
     }
 }
 
 fn options(options: Options) -> Option<upstream::Options> {
     Some(match options {
         Options::None => return None,
-        Options::OpenAi {
-            organization,
-            project,
-            chatgpt_account_id,
-        } => upstream::Options::Openai(v1::OpenAiOptions {
-            organization,
-            project,
-            chatgpt_account_id,
-        }),
+        Options::OpenAi { organization, project, chatgpt_account_id } => {
+            upstream::Options::Openai(v1::OpenAiOptions { organization, project, chatgpt_account_id })
+        }
         Options::Bedrock { region } => upstream::Options::Bedrock(v1::BedrockOptions { region }),
-        Options::Azure {
+        Options::Azure { api_version, deployments } => upstream::Options::Azure(v1::AzureOptions {
             api_version,
-            deployments,
-        } => upstream::Options::Azure(v1::AzureOptions {
-            api_version,
-            deployments: deployments
-                .into_iter()
-                .map(|(from, to)| v1::ModelMap { from, to })
-                .collect(),
+            deployments: deployments.into_iter().map(|(from, to)| v1::ModelMap { from, to }).collect(),
         }),
-        Options::Gemini {
-            form,
-            project,
-            location,
-        } => {
+        Options::Gemini { form, project, location } => {
             let form = match form {
                 GeminiForm::Developer => v1::gemini_options::Form::Developer,
                 GeminiForm::Vertex => v1::gemini_options::Form::Vertex,
                 GeminiForm::CodeAssist => v1::gemini_options::Form::CodeAssist,
             };
-            upstream::Options::Gemini(v1::GeminiOptions {
-                form: form.into(),
-                project,
-                location,
-            })
+            upstream::Options::Gemini(v1::GeminiOptions { form: form.into(), project, location })
         }
         Options::Droid { endpoint } => {
             let endpoint = match endpoint {
@@ -139,25 +111,19 @@ fn options(options: Options) -> Option<upstream::Options> {
                 DroidEndpoint::Openai => v1::droid_options::Endpoint::Openai,
                 DroidEndpoint::Common => v1::droid_options::Endpoint::Common,
             };
-            upstream::Options::Droid(v1::DroidOptions {
-                endpoint: endpoint.into(),
-            })
+            upstream::Options::Droid(v1::DroidOptions { endpoint: endpoint.into() })
         }
     })
 }
 
 #[must_use]
 pub fn group(row: &GroupRow) -> v1::AccountGroup {
-    v1::AccountGroup {
-        name: row.name.clone(),
-    }
+    v1::AccountGroup { name: row.name.clone() }
 }
 
 #[must_use]
 pub fn user(row: &User) -> v1::User {
-    v1::User {
-        name: row.name.clone(),
-    }
+    v1::User { name: row.name.clone() }
 }
 
 #[must_use]
@@ -190,20 +156,14 @@ pub fn route(row: &RouteRow) -> Result<v1::ModelRoute, EncodeError> {
 
 #[must_use]
 pub fn mapping(row: &MappingRow) -> v1::ModelMapping {
-    v1::ModelMapping {
-        from: row.from_model.clone(),
-        to: row.to_model.clone(),
-    }
+    v1::ModelMapping { from: row.from_model.clone(), to: row.to_model.clone() }
 }
 
 /// # Errors
 /// See [`EncodeError`].
 pub fn model(row: &ModelRow) -> Result<v1::Model, EncodeError> {
     let tokens = |field, count: Option<i64>| {
-        count
-            .map(u64::try_from)
-            .transpose()
-            .map_err(|error| corrupt(field, &error))
+        count.map(u64::try_from).transpose().map_err(|error| corrupt(field, &error))
     };
     Ok(v1::Model {
         name: row.name.clone(),
@@ -230,9 +190,7 @@ pub fn settings(settings: &Settings) -> v1::Settings {
 }
 
 fn platform(name: &str) -> Result<v1::Platform, EncodeError> {
-    let platform = Platform::ALL
-        .into_iter()
-        .find(|platform| platform.as_str() == name);
+    let platform = Platform::ALL.into_iter().find(|platform| platform.as_str() == name);
     match platform {
         Some(Platform::Claude) => Ok(v1::Platform::Claude),
         Some(Platform::OpenAi) => Ok(v1::Platform::Openai),

@@ -58,11 +58,7 @@ impl Published {
     #[must_use]
     pub fn empty(revision: Revision, adopted: bool) -> Self {
         Self {
-            head: Head {
-                revision,
-                digest: Digest::default(),
-                adopted,
-            },
+            head: Head { revision, digest: Digest::default(), adopted },
             entries: BTreeMap::new(),
             tombstones: HashMap::new(),
             by_version: BTreeSet::new(),
@@ -103,10 +99,7 @@ impl Published {
         let Ok(id) = <[u8; 16]>::try_from(resource.id.as_slice()) else {
             return;
         };
-        let key = Key {
-            kind: resource.kind,
-            id,
-        };
+        let key = Key { kind: resource.kind, id };
         self.forget(&key);
         let hash = hash(&resource);
         self.head.digest.add(hash);
@@ -132,19 +125,10 @@ impl Published {
 
     /// Forgets the oldest tombstones above `limit`.
     fn trim(&mut self, limit: usize) {
-        let Some(excess) = self
-            .tombstones
-            .len()
-            .checked_sub(limit)
-            .filter(|excess| *excess > 0)
-        else {
+        let Some(excess) = self.tombstones.len().checked_sub(limit).filter(|excess| *excess > 0) else {
             return;
         };
-        let mut by_age: Vec<_> = self
-            .tombstones
-            .iter()
-            .map(|(key, version)| (*version, *key))
-            .collect();
+        let mut by_age: Vec<_> = self.tombstones.iter().map(|(key, version)| (*version, *key)).collect();
         by_age.sort_unstable();
         for (version, key) in by_age.into_iter().take(excess) {
             self.forget(&key);
@@ -158,30 +142,18 @@ impl Published {
         if version < self.floor || version > self.head.revision.version {
             return None;
         }
-        let least = (
-            version.saturating_add(1),
-            Key {
-                kind: i32::MIN,
-                id: [0; 16],
-            },
-        );
-        let changed = self
-            .by_version
-            .range(least..)
-            .map(|(version, key)| match self.get(key) {
-                Some(resource) => resource.clone(),
-                None => tombstone(key, *version),
-            });
+        let least = (version.saturating_add(1), Key { kind: i32::MIN, id: [0; 16] });
+        let changed = self.by_version.range(least..).map(|(version, key)| match self.get(key) {
+            Some(resource) => resource.clone(),
+            None => tombstone(key, *version),
+        });
         Some(changed.collect())
     }
 
     /// Everything that exists.
     #[must_use]
     pub fn all(&self) -> Vec<Resource> {
-        self.entries
-            .values()
-            .map(|entry| entry.resource.clone())
-            .collect()
+        self.entries.values().map(|entry| entry.resource.clone()).collect()
     }
 }
 
@@ -215,10 +187,7 @@ pub(crate) mod tests {
     const EPOCH: [u8; 16] = [7; 16];
 
     pub(crate) fn at(version: u64) -> Revision {
-        Revision {
-            epoch: EPOCH,
-            version,
-        }
+        Revision { epoch: EPOCH, version }
     }
 
     pub(crate) fn put(id: u8, version: u64, payload: &[u8]) -> Changed {
@@ -233,13 +202,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn deleted(id: u8, version: u64) -> Changed {
-        Changed::Deleted {
-            key: Key {
-                kind: 1,
-                id: [id; 16],
-            },
-            version,
-        }
+        Changed::Deleted { key: Key { kind: 1, id: [id; 16] }, version }
     }
 
     /// A node, as the contract describes it.
@@ -275,10 +238,7 @@ pub(crate) mod tests {
 
     /// Versions 1, 2, 3 … with a put or a deletion of one of few resources each.
     fn histories() -> impl Strategy<Value = Vec<(u8, Option<Vec<u8>>)>> {
-        let step = (
-            0_u8..6,
-            proptest::option::weighted(0.7, proptest::collection::vec(any::<u8>(), 0..4)),
-        );
+        let step = (0_u8..6, proptest::option::weighted(0.7, proptest::collection::vec(any::<u8>(), 0..4)));
         proptest::collection::vec(step, 0..40)
     }
 
@@ -329,11 +289,7 @@ pub(crate) mod tests {
     #[test]
     fn a_node_that_missed_forgotten_deletions_gets_no_delta() {
         let mut published = Published::empty(at(0), false);
-        published.apply(
-            at(6),
-            false,
-            vec![put(1, 1, b"a"), deleted(2, 3), deleted(3, 4), deleted(4, 6)],
-        );
+        published.apply(at(6), false, vec![put(1, 1, b"a"), deleted(2, 3), deleted(3, 4), deleted(4, 6)]);
         published.trim(1);
         assert_eq!(published.floor, 4);
         assert!(published.since(3).is_none());

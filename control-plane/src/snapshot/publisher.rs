@@ -50,13 +50,7 @@ struct Inner {
 impl Publisher {
     #[must_use]
     pub fn new(chunk_bytes: usize) -> Self {
-        let nothing = Published::empty(
-            Revision {
-                epoch: [0; 16],
-                version: 0,
-            },
-            false,
-        );
+        let nothing = Published::empty(Revision { epoch: [0; 16], version: 0 }, false);
         Self(Arc::new(Inner {
             published: RwLock::new(nothing),
             heads: watch::Sender::new(None),
@@ -88,12 +82,7 @@ impl Publisher {
     /// Rows that can't be encoded now, and why.
     #[must_use]
     pub fn unencodable(&self) -> Vec<(Key, String)> {
-        self.0
-            .unencodable
-            .read()
-            .iter()
-            .map(|(key, reason)| (*key, reason.clone()))
-            .collect()
+        self.0.unencodable.read().iter().map(|(key, reason)| (*key, reason.clone())).collect()
     }
 
     /// The last look at the database failed; what is published may be old.
@@ -115,9 +104,7 @@ impl Publisher {
             tx.rollback().await?;
             return Ok(false);
         }
-        let known = held
-            .filter(|head| can_follow(head.revision, revision))
-            .map(|head| head.revision.version);
+        let known = held.filter(|head| can_follow(head.revision, revision)).map(|head| head.revision.version);
         let changed = changes::since(&mut tx, known.unwrap_or(0)).await?;
         let loaded = load(&mut tx, &changed, &app.sealer).await?;
         tx.rollback().await?;
@@ -132,10 +119,7 @@ impl Publisher {
             *published = Published::empty(revision, adopted);
             self.0.unencodable.write().clear();
         }
-        let changes = changed
-            .iter()
-            .filter_map(|change| self.changed(&published, change, &loaded))
-            .collect();
+        let changes = changed.iter().filter_map(|change| self.changed(&published, change, &loaded)).collect();
         published.apply(revision, adopted, changes);
         let head = published.head();
         drop(published);
@@ -143,17 +127,11 @@ impl Publisher {
     }
 
     fn changed(&self, published: &Published, change: &Change, loaded: &Loaded) -> Option<Changed> {
-        let key = Key {
-            kind: i32::from(change.kind),
-            id: change.id,
-        };
+        let key = Key { kind: i32::from(change.kind), id: change.id };
         self.0.unencodable.write().remove(&key);
         let row = if change.deleted { None } else { loaded.get(&key) };
         let Some(row) = row else {
-            return Some(Changed::Deleted {
-                key,
-                version: change.version,
-            });
+            return Some(Changed::Deleted { key, version: change.version });
         };
         let payload = match &row.payload {
             Ok(payload) => payload.clone(),
@@ -181,9 +159,7 @@ impl Publisher {
             .snapshot_version
             .set(i64::try_from(published.head().revision.version).unwrap_or(i64::MAX));
         app.metrics.snapshot_resources.set(number(published.resources()));
-        app.metrics
-            .snapshot_unencodable
-            .set(number(self.0.unencodable.read().len()));
+        app.metrics.snapshot_unencodable.set(number(self.0.unencodable.read().len()));
     }
 }
 

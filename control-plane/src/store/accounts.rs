@@ -115,11 +115,7 @@ pub async fn get(tx: &mut Tx, id: AccountId) -> Result<Option<AccountRow>, Store
 /// What the database says.
 pub async fn all(tx: &mut Tx) -> Result<Vec<AccountRow>, StoreError> {
     let mut rows = fetch_all!(tx, AccountRow, select!("ORDER BY id"))?;
-    let members = fetch_all!(
-        tx,
-        Member,
-        "SELECT account_id, group_id FROM account_group_members"
-    )?;
+    let members = fetch_all!(tx, Member, "SELECT account_id, group_id FROM account_group_members")?;
     assign(&mut rows, &members);
     Ok(rows)
 }
@@ -308,12 +304,7 @@ pub async fn sealed(
         after.clone(),
         i64::from(limit),
     )?;
-    let pair = |(id, sealed)| {
-        Ok((
-            AccountId::try_from(id).map_err(StoreError::corrupt)?,
-            Sealed(sealed),
-        ))
-    };
+    let pair = |(id, sealed)| Ok((AccountId::try_from(id).map_err(StoreError::corrupt)?, Sealed(sealed)));
     rows.into_iter().map(pair).collect()
 }
 
@@ -382,9 +373,7 @@ async fn with_groups(tx: &mut Tx, rows: &mut [AccountRow]) -> Result<(), StoreEr
 /// Makes these the account's groups. The lock of the change log is held, so a group that is there stays.
 async fn join(tx: &mut Tx, account: AccountId, group_ids: &[GroupId]) -> Result<(), StoreError> {
     if !groups::all_exist(tx, group_ids).await? {
-        return Err(StoreError::Missing {
-            what: "a group of group_ids",
-        });
+        return Err(StoreError::Missing { what: "a group of group_ids" });
     }
     let sql = tx.sql(
         "SELECT group_id FROM account_group_members WHERE account_id = ? FOR UPDATE",

@@ -48,10 +48,7 @@ impl TryFrom<Row> for ApiKey {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let hash = row
-            .hash
-            .try_into()
-            .map_err(|_| StoreError::corrupt("a key's hash has not 32 bytes"))?;
+        let hash = row.hash.try_into().map_err(|_| StoreError::corrupt("a key's hash has not 32 bytes"))?;
         Ok(Self {
             id: KeyId::try_from(row.id.as_slice()).map_err(StoreError::corrupt)?,
             user: UserId::try_from(row.user_id.as_slice()).map_err(StoreError::corrupt)?,
@@ -139,13 +136,7 @@ pub async fn list(
             after,
             i64::from(limit)
         ),
-        None => fetch_all!(
-            tx,
-            Row,
-            select!("WHERE id > ? ORDER BY id LIMIT ?"),
-            after,
-            i64::from(limit)
-        ),
+        None => fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, i64::from(limit)),
     }?;
     rows.into_iter().map(ApiKey::try_from).collect()
 }
@@ -155,10 +146,7 @@ pub async fn list(
 /// # Errors
 /// What the database says.
 pub async fn all(tx: &mut Tx) -> Result<Vec<ApiKey>, StoreError> {
-    fetch_all!(tx, Row, select!("ORDER BY id"))?
-        .into_iter()
-        .map(ApiKey::try_from)
-        .collect()
+    fetch_all!(tx, Row, select!("ORDER BY id"))?.into_iter().map(ApiKey::try_from).collect()
 }
 
 /// For the snapshot; those that do not exist are left out, and the order is any.

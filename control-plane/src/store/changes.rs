@@ -36,10 +36,7 @@ pub const SETTINGS_ID: [u8; 16] = [0; 16];
 /// # Errors
 /// `Busy` where the wait is too long.
 pub async fn lock(tx: &mut Tx) -> Result<(), StoreError> {
-    match execute!(
-        tx,
-        "UPDATE configuration_revision SET version = version WHERE id = 1"
-    )? {
+    match execute!(tx, "UPDATE configuration_revision SET version = version WHERE id = 1")? {
         1 => Ok(()),
         _ => Err(StoreError::corrupt("the configuration has no revision")),
     }
@@ -54,10 +51,7 @@ pub async fn record(tx: &mut Tx, kind: ResourceKind, id: [u8; 16], deleted: bool
         ON DUPLICATE KEY UPDATE version = VALUES(version), deleted = VALUES(deleted)";
     const SQLITE: &str = "INSERT INTO changes (kind, id, version, deleted) VALUES (?, ?, ?, ?)
         ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted";
-    execute!(
-        tx,
-        "UPDATE configuration_revision SET version = version + 1 WHERE id = 1"
-    )?;
+    execute!(tx, "UPDATE configuration_revision SET version = version + 1 WHERE id = 1")?;
     let (revision, _) = revision(tx).await?;
     let version = stored(revision.version)?;
     let sql = tx.sql(MYSQL, SQLITE);
@@ -75,13 +69,7 @@ pub async fn revision(tx: &mut Tx) -> Result<(Revision, bool), StoreError> {
         (Vec<u8>, i64, bool),
         "SELECT epoch, version, adopted FROM configuration_revision WHERE id = 1"
     )?;
-    Ok((
-        Revision {
-            epoch: id(epoch)?,
-            version: number(version)?,
-        },
-        adopted,
-    ))
+    Ok((Revision { epoch: id(epoch)?, version: number(version)? }, adopted))
 }
 
 /// The resources that changed after `version`, by rising version of their latest change.
@@ -103,13 +91,7 @@ pub async fn since(tx: &mut Tx, version: u64) -> Result<Vec<Change>, StoreError>
 /// # Errors
 /// What the database says.
 pub async fn version_of(tx: &mut Tx, kind: ResourceKind, id: [u8; 16]) -> Result<Option<u64>, StoreError> {
-    version_row(
-        tx,
-        "SELECT version FROM changes WHERE kind = ? AND id = ?",
-        kind,
-        id,
-    )
-    .await
+    version_row(tx, "SELECT version FROM changes WHERE kind = ? AND id = ?", kind, id).await
 }
 
 /// [`version_of`] as committed last, for a transaction that holds the lock.
@@ -154,18 +136,11 @@ pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
 
 fn change((kind, bytes, version, deleted): (i32, Vec<u8>, i64, bool)) -> Result<Change, StoreError> {
     let kind = ResourceKind::try_from(kind).map_err(StoreError::corrupt)?;
-    Ok(Change {
-        kind,
-        id: id(bytes)?,
-        version: number(version)?,
-        deleted,
-    })
+    Ok(Change { kind, id: id(bytes)?, version: number(version)?, deleted })
 }
 
 fn id(bytes: Vec<u8>) -> Result<[u8; 16], StoreError> {
-    bytes
-        .try_into()
-        .map_err(|_| StoreError::corrupt("an id has not 16 bytes"))
+    bytes.try_into().map_err(|_| StoreError::corrupt("an id has not 16 bytes"))
 }
 
 fn number(stored: i64) -> Result<u64, StoreError> {

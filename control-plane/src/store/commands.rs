@@ -55,11 +55,7 @@ pub async fn pending(tx: &mut Tx, now: Millis) -> Result<Vec<Letter>, StoreError
     )?;
     let letter = |(node_id, command, expires_at): (String, Vec<u8>, i64)| {
         let command = Command::decode(command.as_slice()).map_err(StoreError::corrupt)?;
-        Ok(Letter {
-            node_id,
-            command,
-            expires_at: Millis(expires_at),
-        })
+        Ok(Letter { node_id, command, expires_at: Millis(expires_at) })
     };
     rows.into_iter().map(letter).collect()
 }
@@ -80,13 +76,7 @@ pub async fn claim(tx: &mut Tx, id: CommandId) -> Result<bool, StoreError> {
 pub async fn answer(tx: &mut Tx, id: CommandId, result: &CommandResult) -> Result<bool, StoreError> {
     let sql =
         "UPDATE commands SET state = 'answered', result = ? WHERE id = ? AND node_id = ? AND state = 'sent'";
-    Ok(execute!(
-        tx,
-        sql,
-        result.encode_to_vec(),
-        &id.to_bytes()[..],
-        result.node_id.as_str()
-    )? > 0)
+    Ok(execute!(tx, sql, result.encode_to_vec(), &id.to_bytes()[..], result.node_id.as_str())? > 0)
 }
 
 /// The answers that have come to these commands.
@@ -104,10 +94,7 @@ pub async fn answers(tx: &mut Tx, ids: &[CommandId]) -> Result<Vec<(CommandId, C
     )?;
     let answer = |(id, result): (Vec<u8>, Vec<u8>)| {
         let id = CommandId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
-        Ok((
-            id,
-            CommandResult::decode(result.as_slice()).map_err(StoreError::corrupt)?,
-        ))
+        Ok((id, CommandResult::decode(result.as_slice()).map_err(StoreError::corrupt)?))
     };
     rows.into_iter().map(answer).collect()
 }

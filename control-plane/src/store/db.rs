@@ -61,11 +61,7 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.db {
             Db::MySql(pool) => Ok(Tx::MySql(pool.begin().await?)),
-            Db::Sqlite {
-                pool,
-                writer,
-                busy_timeout,
-            } => {
+            Db::Sqlite { pool, writer, busy_timeout } => {
                 let permit = tokio::time::timeout(*busy_timeout, Arc::clone(writer).acquire_owned())
                     .await
                     .map_err(|_| StoreError::Busy(None))?
@@ -84,14 +80,12 @@ impl Store {
     /// `Unavailable`.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         match &self.db {
-            Db::MySql(pool) => Ok(Tx::MySql(
-                pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-                    .await?,
-            )),
-            Db::Sqlite { pool, .. } => Ok(Tx::Sqlite {
-                transaction: pool.begin_with("BEGIN DEFERRED").await?,
-                writer: None,
-            }),
+            Db::MySql(pool) => {
+                Ok(Tx::MySql(pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?))
+            }
+            Db::Sqlite { pool, .. } => {
+                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN DEFERRED").await?, writer: None })
+            }
         }
     }
 
@@ -163,11 +157,7 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
     let pool = open_sqlite(connect, options).await?;
-    let db = Db::Sqlite {
-        pool,
-        writer: Arc::new(Semaphore::new(1)),
-        busy_timeout: options.busy_timeout,
-    };
+    let db = Db::Sqlite { pool, writer: Arc::new(Semaphore::new(1)), busy_timeout: options.busy_timeout };
     Ok(Store { db })
 }
 
@@ -207,21 +197,12 @@ async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, Store
 /// What the SQL here relies on, whatever the server's defaults are.
 async fn prepare_mysql(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
     const UNKNOWN_VARIABLE: u16 = 1193;
-    connection
-        .execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')")
-        .await?;
-    connection
-        .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        .await?;
+    connection.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')").await?;
+    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     // Newer MariaDBs fail a write to a row that changed since the snapshot; writes here check revisions instead.
-    match connection
-        .execute("SET SESSION innodb_snapshot_isolation = OFF")
-        .await
-    {
+    match connection.execute("SET SESSION innodb_snapshot_isolation = OFF").await {
         Err(sqlx::Error::Database(error))
-            if error
-                .try_downcast_ref::<MySqlDatabaseError>()
-                .map(MySqlDatabaseError::number)
+            if error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
                 == Some(UNKNOWN_VARIABLE) =>
         {
             Ok(())
@@ -324,21 +305,13 @@ macro_rules! fetch_in {
     ($tx:expr, $row:ty, $head:expr, $tail:expr, $values:expr) => {{
         let mut rows: Vec<$row> = Vec::new();
         for piece in $values.chunks(200) {
-            let sql = format!(
-                "{}{}{}",
-                $head,
-                $crate::store::db::placeholders(piece.len()),
-                $tail
-            );
+            let sql = format!("{}{}{}", $head, $crate::store::db::placeholders(piece.len()), $tail);
             rows.extend($crate::store::db::with_tx!(&mut *$tx, |connection| {
                 let mut query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
                 for value in piece {
                     query = query.bind(value.clone());
                 }
-                query
-                    .fetch_all(connection)
-                    .await
-                    .map_err($crate::store::StoreError::from)
+                query.fetch_all(connection).await.map_err($crate::store::StoreError::from)
             })?);
         }
         Ok::<Vec<$row>, $crate::store::StoreError>(rows)

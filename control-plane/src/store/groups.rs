@@ -27,10 +27,7 @@ pub struct GroupRow {
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, name, description, created_at, updated_at, revision FROM account_groups ",
-            $rest
-        )
+        concat!("SELECT id, name, description, created_at, updated_at, revision FROM account_groups ", $rest)
     };
 }
 
@@ -78,12 +75,8 @@ pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: u32) -> Result<Vec
 /// # Errors
 /// What the database says.
 pub async fn members(tx: &mut Tx, id: GroupId) -> Result<Vec<AccountId>, StoreError> {
-    members_by(
-        tx,
-        "SELECT account_id FROM account_group_members WHERE group_id = ? ORDER BY account_id",
-        id,
-    )
-    .await
+    members_by(tx, "SELECT account_id FROM account_group_members WHERE group_id = ? ORDER BY account_id", id)
+        .await
 }
 
 /// Who is in these groups, in no order.
@@ -95,10 +88,7 @@ pub async fn members_of(tx: &mut Tx, ids: &[GroupId]) -> Result<Vec<(GroupId, Ac
     let keys: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
     let rows = fetch_in!(tx, (Vec<u8>, Vec<u8>), HEAD, "", keys)?;
     let pair = |(group, account)| Ok((GroupId::try_from(group)?, AccountId::try_from(account)?));
-    rows.into_iter()
-        .map(pair)
-        .collect::<Result<_, shared::id::InvalidId>>()
-        .map_err(StoreError::corrupt)
+    rows.into_iter().map(pair).collect::<Result<_, shared::id::InvalidId>>().map_err(StoreError::corrupt)
 }
 
 /// Returns the version of the change.
@@ -142,11 +132,7 @@ pub async fn update(tx: &mut Tx, row: &GroupRow, expected_revision: i64) -> Resu
         return Ok(expected_revision + 1);
     }
     let there = all_exist(tx, &[row.id]).await?;
-    Err(if there {
-        StoreError::Stale
-    } else {
-        StoreError::NotFound
-    })
+    Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
 /// Makes the group consist of these accounts; each account that enters or leaves changes with it. The group's revision
@@ -177,11 +163,7 @@ pub async fn set_members(
 pub async fn delete(tx: &mut Tx, id: GroupId, at: Millis) -> Result<(), StoreError> {
     set_members(tx, id, &[], at).await?;
     changes::record(tx, ResourceKind::AccountGroup, id.to_bytes(), true).await?;
-    match execute!(
-        tx,
-        "DELETE FROM account_groups WHERE id = ?",
-        id.to_bytes().to_vec()
-    )? {
+    match execute!(tx, "DELETE FROM account_groups WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }
@@ -201,11 +183,7 @@ pub(super) async fn set_member(
         "DELETE FROM account_group_members WHERE group_id = ? AND account_id = ?"
     };
     execute!(tx, sql, id.to_bytes().to_vec(), account.to_bytes().to_vec())?;
-    execute!(
-        tx,
-        "UPDATE account_groups SET revision = revision + 1 WHERE id = ?",
-        id.to_bytes().to_vec()
-    )?;
+    execute!(tx, "UPDATE account_groups SET revision = revision + 1 WHERE id = ?", id.to_bytes().to_vec())?;
     Ok(())
 }
 
@@ -213,13 +191,7 @@ pub(super) async fn set_member(
 pub(super) async fn all_exist(tx: &mut Tx, ids: &[GroupId]) -> Result<bool, StoreError> {
     let keys: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
     let locking = tx.locking();
-    let found = fetch_in!(
-        tx,
-        (Vec<u8>,),
-        "SELECT id FROM account_groups WHERE id IN ",
-        locking,
-        keys
-    )?;
+    let found = fetch_in!(tx, (Vec<u8>,), "SELECT id FROM account_groups WHERE id IN ", locking, keys)?;
     Ok(found.len() == ids.len())
 }
 
@@ -233,9 +205,7 @@ async fn latest_members(tx: &mut Tx, id: GroupId) -> Result<Vec<AccountId>, Stor
 
 async fn members_by(tx: &mut Tx, sql: &'static str, id: GroupId) -> Result<Vec<AccountId>, StoreError> {
     let rows = fetch_all!(tx, (Vec<u8>,), sql, id.to_bytes().to_vec())?;
-    rows.into_iter()
-        .map(|(id,)| AccountId::try_from(id).map_err(StoreError::corrupt))
-        .collect()
+    rows.into_iter().map(|(id,)| AccountId::try_from(id).map_err(StoreError::corrupt)).collect()
 }
 
 async fn touch(tx: &mut Tx, account: AccountId, at: Millis) -> Result<(), StoreError> {
@@ -246,11 +216,5 @@ async fn touch(tx: &mut Tx, account: AccountId, at: Millis) -> Result<(), StoreE
         at.0,
         account.to_bytes().to_vec(),
     )?;
-    if matched == 0 {
-        Err(StoreError::Missing {
-            what: "an account of account_ids",
-        })
-    } else {
-        Ok(())
-    }
+    if matched == 0 { Err(StoreError::Missing { what: "an account of account_ids" }) } else { Ok(()) }
 }

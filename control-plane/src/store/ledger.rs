@@ -130,9 +130,7 @@ pub async fn acknowledged(tx: &mut Tx, node: &str, spool: SpoolId) -> Result<u64
         node,
         spool.to_bytes().to_vec()
     )?;
-    row.map_or(Ok(0), |(acknowledged,)| {
-        u64::try_from(acknowledged).map_err(StoreError::corrupt)
-    })
+    row.map_or(Ok(0), |(acknowledged,)| u64::try_from(acknowledged).map_err(StoreError::corrupt))
 }
 
 /// Which of the requests have a row, and whether that is still open.
@@ -162,13 +160,8 @@ pub async fn open_rows(tx: &mut Tx, requests: &[RequestId]) -> Result<HashMap<Re
 /// What the database says.
 pub async fn price_rates(tx: &mut Tx, users: &[UserId]) -> Result<HashMap<UserId, Ppm>, StoreError> {
     let ids: Vec<Vec<u8>> = users.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, i64)> = fetch_in!(
-        tx,
-        (Vec<u8>, i64),
-        "SELECT id, price_rate FROM users WHERE id IN ",
-        "",
-        ids
-    )?;
+    let rows: Vec<(Vec<u8>, i64)> =
+        fetch_in!(tx, (Vec<u8>, i64), "SELECT id, price_rate FROM users WHERE id IN ", "", ids)?;
     rows.into_iter()
         .map(|(id, rate)| {
             let id = UserId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;

@@ -33,48 +33,28 @@ pub enum Partitioning {
     /// Another process is at it.
     Elsewhere,
     /// The names of those that were made, and of those that are gone with their rows.
-    Arranged {
-        split: Vec<String>,
-        dropped: Vec<String>,
-    },
+    Arranged { split: Vec<String>, dropped: Vec<String> },
 }
 
 impl Month {
     /// `None` for a time that no calendar has.
     #[must_use]
     pub fn of(at: Millis) -> Option<Self> {
-        let date = Timestamp::from_millisecond(at.0)
-            .ok()?
-            .to_zoned_datetime(TimeZone::UTC)
-            .date();
-        Some(Self {
-            year: date.year(),
-            month: date.month(),
-        })
+        let date = Timestamp::from_millisecond(at.0).ok()?.to_zoned_datetime(TimeZone::UTC).date();
+        Some(Self { year: date.year(), month: date.month() })
     }
 
     #[must_use]
     pub const fn next(self) -> Self {
         match self.month {
-            12 => Self {
-                year: self.year.saturating_add(1),
-                month: 1,
-            },
-            month => Self {
-                month: month + 1,
-                ..self
-            },
+            12 => Self { year: self.year.saturating_add(1), month: 1 },
+            month => Self { month: month + 1, ..self },
         }
     }
 
     fn begins(self) -> Option<Millis> {
         let date = Date::new(self.year, self.month, 1).ok()?;
-        Some(Millis(
-            date.to_zoned_datetime(TimeZone::UTC)
-                .ok()?
-                .timestamp()
-                .as_millisecond(),
-        ))
+        Some(Millis(date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_millisecond()))
     }
 
     /// The first moment after it.
@@ -113,9 +93,7 @@ async fn arrange_mysql(
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('partitions:', MD5(DATABASE())), 0)";
     // Not given back to the pool: its lock and its settings go with it.
     let mut connection = pool.acquire().await?.detach();
-    sqlx::query("SET SESSION lock_wait_timeout = 5")
-        .execute(&mut connection)
-        .await?;
+    sqlx::query("SET SESSION lock_wait_timeout = 5").execute(&mut connection).await?;
     let (got,): (Option<i64>,) = sqlx::query_as(LOCK).fetch_one(&mut connection).await?;
     let done = if got == Some(1) {
         change(&mut connection, months, keep_from).await
@@ -134,9 +112,7 @@ async fn change(
     let there = partitions(connection).await?;
     let mut split = Vec::new();
     if let Some((names, statement)) = splitting(&there, months) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-            .execute(&mut *connection)
-            .await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *connection).await?;
         split = names;
     }
     let dropped: Vec<String> = there
@@ -146,9 +122,7 @@ async fn change(
         .collect();
     if !dropped.is_empty() {
         let statement = format!("ALTER TABLE ledger DROP PARTITION {}", dropped.join(", "));
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-            .execute(&mut *connection)
-            .await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *connection).await?;
     }
     Ok(Partitioning::Arranged { split, dropped })
 }
@@ -160,21 +134,15 @@ async fn partitions(connection: &mut MySqlConnection) -> Result<BTreeSet<Month>,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .iter()
-        .filter_map(|(name,)| Month::of_partition(name))
-        .collect())
+    Ok(rows.iter().filter_map(|(name,)| Month::of_partition(name)).collect())
 }
 
 /// The partitions that are missing at the end, and the statement that makes them. One that is missing before the end
 /// stays so: its rows are in the one after it.
 fn splitting(there: &BTreeSet<Month>, months: &[Month]) -> Option<(Vec<String>, String)> {
     let last = there.last().copied();
-    let missing: BTreeSet<Month> = months
-        .iter()
-        .copied()
-        .filter(|month| last.is_none_or(|last| *month > last))
-        .collect();
+    let missing: BTreeSet<Month> =
+        months.iter().copied().filter(|month| last.is_none_or(|last| *month > last)).collect();
     let parts: Vec<(String, String)> = missing.iter().filter_map(|month| definition(*month)).collect();
     if parts.is_empty() {
         return None;
@@ -204,10 +172,7 @@ mod tests {
     use super::*;
 
     fn months(names: &[&str]) -> Vec<Month> {
-        names
-            .iter()
-            .map(|name| Month::of_partition(name).unwrap())
-            .collect()
+        names.iter().map(|name| Month::of_partition(name).unwrap()).collect()
     }
 
     #[test]

@@ -120,22 +120,14 @@ pub async fn update(tx: &mut Tx, row: &MappingRow, expected_revision: i64) -> Re
         "SELECT revision FROM model_mappings WHERE id = ?",
     );
     let there = fetch_optional!(tx, (i64,), sql, row.id.to_bytes().to_vec())?.is_some();
-    Err(if there {
-        StoreError::Stale
-    } else {
-        StoreError::NotFound
-    })
+    Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
 /// # Errors
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: MappingId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::ModelMapping, id.to_bytes(), true).await?;
-    match execute!(
-        tx,
-        "DELETE FROM model_mappings WHERE id = ?",
-        id.to_bytes().to_vec()
-    )? {
+    match execute!(tx, "DELETE FROM model_mappings WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }

@@ -87,10 +87,7 @@ async fn migrate_mysql(pool: &MySqlPool) -> Result<(), StoreError> {
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('switchyard:', MD5(DATABASE())), ?)";
     // Not given back to the pool: the lock goes with the connection, however this ends.
     let mut connection = pool.acquire().await?.detach();
-    let (got,): (Option<i64>,) = sqlx::query_as(LOCK)
-        .bind(LOCK_SECONDS)
-        .fetch_one(&mut connection)
-        .await?;
+    let (got,): (Option<i64>,) = sqlx::query_as(LOCK).bind(LOCK_SECONDS).fetch_one(&mut connection).await?;
     if got != Some(1) {
         return Err(StoreError::Busy(None));
     }
@@ -116,10 +113,7 @@ async fn apply_mysql(connection: &mut MySqlConnection) -> Result<(), StoreError>
     }
     let (revisions,): (i64,) = sqlx::query_as(REVISIONS).fetch_one(&mut *connection).await?;
     if revisions == 0 {
-        sqlx::query(FIRST_REVISION)
-            .bind(new_epoch()?.to_vec())
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(FIRST_REVISION).bind(new_epoch()?.to_vec()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -147,10 +141,7 @@ async fn apply_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreErro
     }
     let (revisions,): (i64,) = sqlx::query_as(REVISIONS).fetch_one(&mut *connection).await?;
     if revisions == 0 {
-        sqlx::query(FIRST_REVISION)
-            .bind(new_epoch()?.to_vec())
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(FIRST_REVISION).bind(new_epoch()?.to_vec()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -177,9 +168,7 @@ fn pending(
             Some((_, sum)) if *sum == checksum(text(migration)) => {}
             Some(_) => {
                 let name = migration.name;
-                return Err(StoreError::Migration(format!(
-                    "{name} was changed after it had been applied"
-                )));
+                return Err(StoreError::Migration(format!("{name} was changed after it had been applied")));
             }
         }
     }
@@ -196,8 +185,7 @@ fn checksum(text: &str) -> Vec<u8> {
 
 /// MySQL refuses a text that is only comments.
 fn has_statement(text: &str) -> bool {
-    text.lines()
-        .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
+    text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
 }
 
 #[cfg(test)]
@@ -224,30 +212,20 @@ mod tests {
             names
         };
         for migration in MIGRATIONS {
-            assert_eq!(
-                tables(migration.mysql),
-                tables(migration.sqlite),
-                "{}",
-                migration.name
-            );
+            assert_eq!(tables(migration.mysql), tables(migration.sqlite), "{}", migration.name);
         }
     }
 
     #[test]
     fn a_changed_migration_is_refused() {
         let changed = vec![(1, checksum("something else"))];
-        assert!(matches!(
-            pending(changed, |migration| migration.sqlite),
-            Err(StoreError::Migration(_))
-        ));
+        assert!(matches!(pending(changed, |migration| migration.sqlite), Err(StoreError::Migration(_))));
     }
 
     #[test]
     fn a_later_release_s_migration_is_no_error() {
-        let mut applied: Vec<_> = MIGRATIONS
-            .iter()
-            .map(|migration| (migration.number, checksum(migration.sqlite)))
-            .collect();
+        let mut applied: Vec<_> =
+            MIGRATIONS.iter().map(|migration| (migration.number, checksum(migration.sqlite))).collect();
         applied.push((9_999, vec![0; 32]));
         assert!(pending(applied, |migration| migration.sqlite).unwrap().is_empty());
     }

@@ -145,11 +145,7 @@ pub async fn update(tx: &mut Tx, row: &ModelRow, expected_revision: i64) -> Resu
         "SELECT revision FROM models WHERE id = ?",
     );
     let there = fetch_optional!(tx, (i64,), sql, row.id.to_bytes().to_vec())?.is_some();
-    Err(if there {
-        StoreError::Stale
-    } else {
-        StoreError::NotFound
-    })
+    Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
 /// Deletes the model with its prices.
@@ -158,11 +154,7 @@ pub async fn update(tx: &mut Tx, row: &ModelRow, expected_revision: i64) -> Resu
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: ModelId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::Model, id.to_bytes(), true).await?;
-    execute!(
-        tx,
-        "DELETE FROM model_prices WHERE model_id = ?",
-        id.to_bytes().to_vec()
-    )?;
+    execute!(tx, "DELETE FROM model_prices WHERE model_id = ?", id.to_bytes().to_vec())?;
     match execute!(tx, "DELETE FROM models WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
@@ -181,10 +173,7 @@ struct StoredPrice {
 
 macro_rules! select_prices {
     ($rest:literal) => {
-        concat!(
-            "SELECT model_id, effective_from, price, source, created_at FROM model_prices ",
-            $rest
-        )
+        concat!("SELECT model_id, effective_from, price, source, created_at FROM model_prices ", $rest)
     };
 }
 
@@ -193,11 +182,7 @@ macro_rules! select_prices {
 /// # Errors
 /// `Corrupt` where a price can't be read.
 pub async fn all_prices(tx: &mut Tx) -> Result<Vec<PriceRow>, StoreError> {
-    let rows = fetch_all!(
-        tx,
-        StoredPrice,
-        select_prices!("ORDER BY model_id, effective_from")
-    )?;
+    let rows = fetch_all!(tx, StoredPrice, select_prices!("ORDER BY model_id, effective_from"))?;
     rows.into_iter().map(price_row).collect()
 }
 

@@ -80,14 +80,8 @@ pub async fn heard(tx: &mut Tx, heartbeat: &HeartbeatRequest, now: Millis) -> Re
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (node_id) DO UPDATE SET build = excluded.build, ready = excluded.ready,
             heard_at = excluded.heard_at, epoch = excluded.epoch, version = excluded.version, report = excluded.report";
-    let kept = HeartbeatRequest {
-        status_writes: Vec::new(),
-        ..heartbeat.clone()
-    };
-    let revision = heartbeat
-        .revision
-        .as_ref()
-        .filter(|revision| revision.epoch.len() == 16);
+    let kept = HeartbeatRequest { status_writes: Vec::new(), ..heartbeat.clone() };
+    let revision = heartbeat.revision.as_ref().filter(|revision| revision.epoch.len() == 16);
     let version = revision.map(|revision| stored_version(revision.version));
     let build: String = heartbeat.build.chars().take(BUILD_MAX).collect();
     let sql = tx.sql(MYSQL, SQLITE);
@@ -113,13 +107,7 @@ pub async fn heard(tx: &mut Tx, heartbeat: &HeartbeatRequest, now: Millis) -> Re
 pub async fn acknowledged(tx: &mut Tx, node_id: &str, revision: Revision) -> Result<(), StoreError> {
     let epoch = revision.epoch.to_vec();
     let sql = "UPDATE nodes SET epoch = ?, version = ? WHERE node_id = ?";
-    execute!(
-        tx,
-        sql,
-        epoch.as_slice(),
-        stored_version(revision.version),
-        node_id
-    )?;
+    execute!(tx, sql, epoch.as_slice(), stored_version(revision.version), node_id)?;
     Ok(())
 }
 
@@ -168,12 +156,7 @@ pub async fn live(tx: &mut Tx, since: Millis) -> Result<Vec<NodeRow>, StoreError
 /// # Errors
 /// What the database says.
 pub async fn count_live(tx: &mut Tx, since: Millis) -> Result<u32, StoreError> {
-    let (count,) = fetch_one!(
-        tx,
-        (i64,),
-        "SELECT COUNT(*) FROM nodes WHERE heard_at >= ?",
-        since.0
-    )?;
+    let (count,) = fetch_one!(tx, (i64,), "SELECT COUNT(*) FROM nodes WHERE heard_at >= ?", since.0)?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
@@ -212,11 +195,7 @@ pub async fn account_live(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec
     let known = nodes.into_iter().flat_map(|node| {
         node.report.accounts.into_iter().filter_map(move |account| {
             let account_id = AccountId::try_from(account.account_id.as_slice()).ok()?;
-            let marks = account
-                .marks
-                .into_iter()
-                .filter(|mark| mark.until_ms > now.0)
-                .collect();
+            let marks = account.marks.into_iter().filter(|mark| mark.until_ms > now.0).collect();
             Some(AccountOnNode {
                 node_id: node.node_id.clone(),
                 account_id,
@@ -225,9 +204,7 @@ pub async fn account_live(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec
             })
         })
     });
-    Ok(known
-        .filter(|account| account.in_flight > 0 || !account.marks.is_empty())
-        .collect())
+    Ok(known.filter(|account| account.in_flight > 0 || !account.marks.is_empty()).collect())
 }
 
 fn stored_version(version: u64) -> i64 {

@@ -31,11 +31,6 @@ pub async fn lock(tx: &mut Tx, now: Millis) -> Result<u32, StoreError> {
 /// # Errors
 /// What the database says.
 pub async fn set(tx: &mut Tx, version: u32, now: Millis) -> Result<(), StoreError> {
-    execute!(
-        tx,
-        "UPDATE price_file SET version = ?, seeded_at = ? WHERE id = 1",
-        i64::from(version),
-        now.0
-    )?;
+    execute!(tx, "UPDATE price_file SET version = ?, seeded_at = ? WHERE id = 1", i64::from(version), now.0)?;
     Ok(())
 }

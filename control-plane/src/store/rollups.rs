@@ -40,12 +40,8 @@ impl Counts {
         self.errors = self.errors.saturating_add(other.errors);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
-        self.cache_write_5m_tokens = self
-            .cache_write_5m_tokens
-            .saturating_add(other.cache_write_5m_tokens);
-        self.cache_write_1h_tokens = self
-            .cache_write_1h_tokens
-            .saturating_add(other.cache_write_1h_tokens);
+        self.cache_write_5m_tokens = self.cache_write_5m_tokens.saturating_add(other.cache_write_5m_tokens);
+        self.cache_write_1h_tokens = self.cache_write_1h_tokens.saturating_add(other.cache_write_1h_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.reasoning_tokens = self.reasoning_tokens.saturating_add(other.reasoning_tokens);
         self.real_cost = self.real_cost.saturating_add(other.real_cost);
@@ -134,12 +130,7 @@ macro_rules! upserts {
     ($table:literal, $keys:literal, $places:literal) => {
         (
             upsert!($table, $keys, $places, "ON DUPLICATE KEY UPDATE"),
-            upsert!(
-                $table,
-                $keys,
-                $places,
-                concat!("ON CONFLICT (", $keys, ") DO UPDATE SET")
-            ),
+            upsert!($table, $keys, $places, concat!("ON CONFLICT (", $keys, ") DO UPDATE SET")),
         )
     };
 }
@@ -148,11 +139,7 @@ macro_rules! upserts {
 macro_rules! deletes {
     ($table:literal, $keys:literal) => {
         (
-            concat!(
-                "DELETE FROM ",
-                $table,
-                " WHERE quarter_start < ? ORDER BY quarter_start LIMIT ?"
-            ),
+            concat!("DELETE FROM ", $table, " WHERE quarter_start < ? ORDER BY quarter_start LIMIT ?"),
             concat!(
                 "DELETE FROM ",
                 $table,
@@ -219,16 +206,7 @@ macro_rules! add_counts {
 pub async fn add(tx: &mut Tx, additions: &Additions) -> Result<(), StoreError> {
     for ((model, metric, quarter, bucket), requests) in &additions.latency {
         let sql = tx.sql(LATENCY.0, LATENCY.1);
-        execute!(
-            &mut *tx,
-            sql,
-            model,
-            metric.as_str(),
-            quarter,
-            bucket,
-            requests,
-            requests
-        )?;
+        execute!(&mut *tx, sql, model, metric.as_str(), quarter, bucket, requests, requests)?;
     }
     for ((model, quarter), counts) in &additions.model {
         let sql = tx.sql(MODEL.0, MODEL.1);
@@ -282,12 +260,7 @@ mod tests {
     #[test]
     fn buckets_begin_where_the_one_before_ends() {
         let buckets: Vec<i64> = (0..64).map(bucket_of).collect();
-        assert!(
-            buckets
-                .windows(2)
-                .all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1),
-            "{buckets:?}"
-        );
+        assert!(buckets.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1), "{buckets:?}");
         assert_eq!(bucket_of(u64::from(u32::MAX)), 123);
     }
 

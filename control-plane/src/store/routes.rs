@@ -130,22 +130,14 @@ pub async fn update(tx: &mut Tx, row: &RouteRow, expected_revision: i64) -> Resu
         "SELECT revision FROM model_routes WHERE id = ?",
     );
     let there = fetch_optional!(tx, (i64,), sql, row.id.to_bytes().to_vec())?.is_some();
-    Err(if there {
-        StoreError::Stale
-    } else {
-        StoreError::NotFound
-    })
+    Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
 /// # Errors
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: RouteId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::ModelRoute, id.to_bytes(), true).await?;
-    match execute!(
-        tx,
-        "DELETE FROM model_routes WHERE id = ?",
-        id.to_bytes().to_vec()
-    )? {
+    match execute!(tx, "DELETE FROM model_routes WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }

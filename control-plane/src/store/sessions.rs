@@ -65,12 +65,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
         MAX_SESSIONS - 1,
     )?;
     if let Some((oldest_kept,)) = oldest_kept {
-        execute!(
-            tx,
-            "DELETE FROM sessions WHERE user_id = ? AND last_used_at < ?",
-            user,
-            oldest_kept
-        )?;
+        execute!(tx, "DELETE FROM sessions WHERE user_id = ? AND last_used_at < ?", user, oldest_kept)?;
     }
     Ok(())
 }
@@ -128,12 +123,7 @@ pub async fn delete(tx: &mut Tx, id: SessionId) -> Result<(), StoreError> {
 /// What the database says.
 pub async fn delete_of_user(tx: &mut Tx, user: UserId, except: Option<SessionId>) -> Result<(), StoreError> {
     let except = except.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    execute!(
-        tx,
-        "DELETE FROM sessions WHERE user_id = ? AND id <> ?",
-        user.to_bytes().to_vec(),
-        except
-    )?;
+    execute!(tx, "DELETE FROM sessions WHERE user_id = ? AND id <> ?", user.to_bytes().to_vec(), except)?;
     Ok(())
 }
 

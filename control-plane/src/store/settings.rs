@@ -86,7 +86,5 @@ fn fields(settings: &Settings) -> Result<serde_json::Map<String, serde_json::Val
 }
 
 fn revision(version: Option<u64>) -> i64 {
-    version
-        .and_then(|version| i64::try_from(version).ok())
-        .unwrap_or(0)
+    version.and_then(|version| i64::try_from(version).ok()).unwrap_or(0)
 }

@@ -36,10 +36,7 @@ impl Database {
         match &self.store.db {
             super::db::Db::MySql(pool) => {
                 let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
-                sqlx::query(sqlx::AssertSqlSafe(create))
-                    .execute(pool)
-                    .await
-                    .unwrap();
+                sqlx::query(sqlx::AssertSqlSafe(create)).execute(pool).await.unwrap();
                 self.url.replace("/switchyard?", &format!("/{name}?"))
             }
             super::db::Db::Sqlite { .. } => format!("sqlite:{}", self.folder.path().join(name).display()),
@@ -61,12 +58,7 @@ pub(crate) async fn sqlite() -> Database {
     let url = format!("sqlite:{}", folder.path().join("switchyard.db").display());
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Database {
-        store,
-        url,
-        server: None,
-        folder,
-    }
+    Database { store, url, server: None, folder }
 }
 
 pub(crate) async fn mariadb() -> Database {
@@ -79,12 +71,7 @@ pub(crate) async fn mariadb() -> Database {
     create_database(&socket).await;
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
-    Database {
-        store,
-        url,
-        server: server.0.take(),
-        folder,
-    }
+    Database { store, url, server: server.0.take(), folder }
 }
 
 struct KillOnDrop(Option<Child>);
@@ -115,19 +102,10 @@ fn start(folder: &Path) -> Child {
         .stdin(Stdio::null())
         .output()
         .expect("mariadb-install-db is needed: install mariadb-server");
-    assert!(
-        install.status.success(),
-        "{}",
-        String::from_utf8_lossy(&install.stdout)
-    );
+    assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stdout));
     Command::new("mariadbd")
         .args(&same)
-        .args([
-            "--skip-networking",
-            "--skip-log-bin",
-            "--performance-schema=off",
-            "--max-connections=200",
-        ])
+        .args(["--skip-networking", "--skip-log-bin", "--performance-schema=off", "--max-connections=200"])
         .arg(format!("--socket={}", folder.join("s").display()))
         .arg(format!("--pid-file={}", folder.join("pid").display()))
         .args(as_root(folder))
@@ -154,12 +132,7 @@ async fn create_database(socket: &Path) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let super::db::Db::MySql(pool) = &store.db else {
-        unreachable!("the URL is of MySQL")
-    };
-    sqlx::query("CREATE DATABASE switchyard CHARACTER SET utf8mb4")
-        .execute(pool)
-        .await
-        .unwrap();
+    let super::db::Db::MySql(pool) = &store.db else { unreachable!("the URL is of MySQL") };
+    sqlx::query("CREATE DATABASE switchyard CHARACTER SET utf8mb4").execute(pool).await.unwrap();
     store.close().await;
 }

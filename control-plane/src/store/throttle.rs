@@ -55,9 +55,7 @@ impl Counter {
             return Duration::ZERO;
         }
         let beyond = u32::try_from(failures - self.free_failures()).unwrap_or(u32::MAX);
-        FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(beyond.min(20)))
-            .min(self.longest_wait())
+        FIRST_WAIT.saturating_mul(2_u32.saturating_pow(beyond.min(20))).min(self.longest_wait())
     }
 }
 
@@ -123,10 +121,7 @@ impl Attempt<'_> {
             Purpose::Login => &Counter::ALL[..],
             Purpose::Registration | Purpose::PasswordChange => &[Counter::NameFromAddress],
         };
-        let mut counters: Vec<_> = counters
-            .iter()
-            .map(|counter| (*counter, self.id(*counter)))
-            .collect();
+        let mut counters: Vec<_> = counters.iter().map(|counter| (*counter, self.id(*counter))).collect();
         counters.sort_by(|one, other| one.1.cmp(&other.1));
         counters
     }
@@ -153,9 +148,8 @@ pub async fn admit(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<Ad
         let state = lock(tx, &id, now).await?;
         states.push((counter, id, state));
     }
-    let known = states
-        .iter()
-        .any(|(_, _, state)| state.succeeded_at.is_some_and(|at| now.since(at) < KNOWN_FOR));
+    let known =
+        states.iter().any(|(_, _, state)| state.succeeded_at.is_some_and(|at| now.since(at) < KNOWN_FOR));
     let wait = states
         .iter()
         .filter(|(counter, ..)| *counter == Counter::NameFromAddress || !known)
@@ -199,16 +193,8 @@ async fn lock(tx: &mut Tx, id: &[u8], now: Millis) -> Result<State, StoreError> 
     );
     let row = fetch_optional!(tx, (i64, i64, i64, Option<i64>), sql, id.to_vec())?;
     let (failures, last, blocked_until, succeeded_at) = row.ok_or(StoreError::NotFound)?;
-    let failures = if now.since(Millis(last)) >= FORGET_AFTER {
-        0
-    } else {
-        failures
-    };
-    Ok(State {
-        failures,
-        blocked_until: Millis(blocked_until),
-        succeeded_at: succeeded_at.map(Millis),
-    })
+    let failures = if now.since(Millis(last)) >= FORGET_AFTER { 0 } else { failures };
+    Ok(State { failures, blocked_until: Millis(blocked_until), succeeded_at: succeeded_at.map(Millis) })
 }
 
 /// Takes back what [`admit`] counted: the password was right. The name from this address begins anew and is known;
@@ -275,15 +261,7 @@ mod tests {
     fn the_wait_doubles_past_the_free_failures_and_is_bounded() {
         let wait = |failures| Counter::NameFromAddress.wait_after(failures).as_secs();
         assert_eq!(
-            [
-                wait(1),
-                wait(4),
-                wait(5),
-                wait(6),
-                wait(7),
-                wait(20),
-                wait(i64::MAX)
-            ],
+            [wait(1), wait(4), wait(5), wait(6), wait(7), wait(20), wait(i64::MAX)],
             [0, 0, 1, 2, 4, 900, 900]
         );
     }
@@ -291,12 +269,7 @@ mod tests {
     #[test]
     fn counters_are_apart_by_purpose_name_and_network() {
         let id = |purpose, name, address: &str, counter| {
-            Attempt {
-                purpose,
-                name,
-                address: address.parse().ok(),
-            }
-            .id(counter)
+            Attempt { purpose, name, address: address.parse().ok() }.id(counter)
         };
         let pair = |name, address| id(Purpose::Login, name, address, Counter::NameFromAddress);
         let registration = |name, address| id(Purpose::Registration, name, address, Counter::NameFromAddress);

@@ -50,31 +50,15 @@ impl RecordFilter {
     /// The conditions, most selective first as a rule: the first one's index is used.
     fn conditions(&self) -> Vec<Condition> {
         let bytes = |index, sql, id: Option<[u8; 16]>| {
-            id.map(|id| Condition {
-                index,
-                sql,
-                value: Value::Bytes(id.to_vec()),
-            })
+            id.map(|id| Condition { index, sql, value: Value::Bytes(id.to_vec()) })
         };
         let text = |index, sql, text: &Option<String>| {
-            text.clone().map(|text| Condition {
-                index,
-                sql,
-                value: Value::Text(text),
-            })
+            text.clone().map(|text| Condition { index, sql, value: Value::Text(text) })
         };
         let all = [
             bytes("ledger_by_key", "key_id = ?", self.key_id.map(KeyId::to_bytes)),
-            bytes(
-                "ledger_by_user",
-                "user_id = ?",
-                self.user_id.map(UserId::to_bytes),
-            ),
-            bytes(
-                "ledger_by_account",
-                "account_id = ?",
-                self.account_id.map(AccountId::to_bytes),
-            ),
+            bytes("ledger_by_user", "user_id = ?", self.user_id.map(UserId::to_bytes)),
+            bytes("ledger_by_account", "account_id = ?", self.account_id.map(AccountId::to_bytes)),
             text("ledger_by_model", "model = ?", &self.model),
             text("ledger_by_outcome", "outcome = ?", &self.outcome),
             text("ledger_by_wire", "wire = ?", &self.wire),
@@ -100,10 +84,7 @@ impl RecordFilter {
         };
         let mut sql = format!("SELECT {COLUMNS} FROM ledger{hint} WHERE request_id >= ? AND request_id < ?");
         let (first, end) = self.bounds();
-        let mut values = vec![
-            Value::Bytes(first.to_bytes().to_vec()),
-            Value::Bytes(end.to_bytes().to_vec()),
-        ];
+        let mut values = vec![Value::Bytes(first.to_bytes().to_vec()), Value::Bytes(end.to_bytes().to_vec())];
         for condition in conditions {
             sql.push_str(" AND ");
             sql.push_str(condition.sql);
@@ -341,7 +322,5 @@ pub async fn names(
         Named::Keys => "SELECT id, name FROM api_keys WHERE id IN ",
         Named::Accounts => "SELECT id, name FROM accounts WHERE id IN ",
     };
-    Ok(fetch_in!(tx, (Vec<u8>, String), sql, "", ids)?
-        .into_iter()
-        .collect())
+    Ok(fetch_in!(tx, (Vec<u8>, String), sql, "", ids)?.into_iter().collect())
 }

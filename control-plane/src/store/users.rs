@@ -54,9 +54,7 @@ impl TryFrom<Row> for User {
             password_hash: Secret::new(row.password_hash),
             role: row.role.parse().map_err(StoreError::corrupt)?,
             enabled: row.enabled,
-            price_rate: u32::try_from(row.price_rate)
-                .map(Ppm)
-                .map_err(StoreError::corrupt)?,
+            price_rate: u32::try_from(row.price_rate).map(Ppm).map_err(StoreError::corrupt)?,
             language: row.language,
             created_at: Millis(row.created_at),
             updated_at: Millis(row.updated_at),
@@ -131,13 +129,7 @@ pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<User>, StoreError
 /// What the database says.
 pub async fn list(tx: &mut Tx, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
     let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    let rows = fetch_all!(
-        tx,
-        Row,
-        select!("WHERE id > ? ORDER BY id LIMIT ?"),
-        after,
-        i64::from(limit)
-    )?;
+    let rows = fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, i64::from(limit))?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -146,10 +138,7 @@ pub async fn list(tx: &mut Tx, after: Option<UserId>, limit: u32) -> Result<Vec<
 /// # Errors
 /// What the database says.
 pub async fn all(tx: &mut Tx) -> Result<Vec<User>, StoreError> {
-    fetch_all!(tx, Row, select!("ORDER BY id"))?
-        .into_iter()
-        .map(User::try_from)
-        .collect()
+    fetch_all!(tx, Row, select!("ORDER BY id"))?.into_iter().map(User::try_from).collect()
 }
 
 /// For the snapshot; those that do not exist are left out, and the order is any.
@@ -211,10 +200,7 @@ pub async fn delete(tx: &mut Tx, id: UserId) -> Result<(), StoreError> {
 /// # Errors
 /// What the database says.
 pub async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
-    let sql = tx.sql(
-        "SELECT id FROM users LIMIT 1 FOR UPDATE",
-        "SELECT id FROM users LIMIT 1",
-    );
+    let sql = tx.sql("SELECT id FROM users LIMIT 1 FOR UPDATE", "SELECT id FROM users LIMIT 1");
     Ok(fetch_optional!(tx, (Vec<u8>,), sql)?.is_some())
 }
 

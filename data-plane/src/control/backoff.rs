@@ -18,10 +18,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            failures: 0,
-            random: StdRng::seed_from_u64(seed),
-        }
+        Self { failures: 0, random: StdRng::seed_from_u64(seed) }
     }
 
     /// The wait after another failure.

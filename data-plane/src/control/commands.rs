@@ -27,11 +27,7 @@ pub(super) async fn carry_out(link: Link) {
                 pause
             }
         };
-        if stopping
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
+        if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }
@@ -39,17 +35,9 @@ pub(super) async fn carry_out(link: Link) {
 
 async fn session(link: &Link, backoff: &mut Backoff) -> Result<(), tonic::Status> {
     let (results, requests) = mpsc::channel(AT_ONCE + 1);
-    let name = CommandResult {
-        node_id: link.node_id.clone(),
-        ..CommandResult::default()
-    };
+    let name = CommandResult { node_id: link.node_id.clone(), ..CommandResult::default() };
     _ = results.send(name).await;
-    let mut commands = link
-        .control_plane
-        .nodes()
-        .commands(ReceiverStream::new(requests))
-        .await?
-        .into_inner();
+    let mut commands = link.control_plane.nodes().commands(ReceiverStream::new(requests)).await?.into_inner();
     backoff.worked();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(command) = commands.message().await? {
@@ -77,11 +65,7 @@ async fn answer(link: &Link, command: Command) -> CommandResult {
         () = stopping.cancelled() => Err("the node is stopping".to_owned()),
     };
     let result = done.unwrap_or_else(command_result::Result::Error);
-    CommandResult {
-        node_id: link.node_id.clone(),
-        id: command.id,
-        result: Some(result),
-    }
+    CommandResult { node_id: link.node_id.clone(), id: command.id, result: Some(result) }
 }
 
 async fn perform(link: &Link, command: Option<command::Command>) -> Result<command_result::Result, String> {
@@ -90,17 +74,12 @@ async fn perform(link: &Link, command: Option<command::Command>) -> Result<comma
             link.live.clear(account_id(&clear.account_id)?).await;
             Ok(command_result::Result::ClearStatus(ClearStatusResult {}))
         }
-        Some(command::Command::TestAccount(TestAccount {
-            account_id: id,
-            model,
-        })) => {
+        Some(command::Command::TestAccount(TestAccount { account_id: id, model })) => {
             let id = account_id(&id)?;
             let snapshot = link.configuration.handle().load_full();
             let account = snapshot.accounts.iter().find(|account| account.id == id).cloned();
             let account = account.ok_or("this node has no such account")?;
-            Ok(command_result::Result::TestAccount(
-                link.serving.test(account, model).await,
-            ))
+            Ok(command_result::Result::TestAccount(link.serving.test(account, model).await))
         }
         None => Err("this node's build does not know the command".to_owned()),
     }

@@ -112,10 +112,7 @@ impl FakeControlPlane {
                 let pipes = door.ok_or(io::ErrorKind::ConnectionRefused)?;
                 let (near, mut middle) = tokio::io::duplex(64 * 1024);
                 let (mut other_middle, far) = tokio::io::duplex(64 * 1024);
-                pipes
-                    .send(far)
-                    .await
-                    .map_err(|_| io::ErrorKind::ConnectionRefused)?;
+                pipes.send(far).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
                 let cable = this.0.tasks.spawn(async move {
                     _ = tokio::io::copy_bidirectional(&mut middle, &mut other_middle).await;
                 });
@@ -133,20 +130,12 @@ impl FakeControlPlane {
     /// Sends to the node that watches.
     pub(crate) async fn publish(&self, update: Update) {
         let watcher = self.0.watcher.lock().clone();
-        watcher
-            .expect("a node watches")
-            .send(Ok(update))
-            .await
-            .expect("the stream is open");
+        watcher.expect("a node watches").send(Ok(update)).await.expect("the stream is open");
     }
 
     pub(crate) async fn command(&self, command: Command) {
         let commander = self.0.commander.lock().clone();
-        commander
-            .expect("a node takes commands")
-            .send(Ok(command))
-            .await
-            .expect("the stream is open");
+        commander.expect("a node takes commands").send(Ok(command)).await.expect("the stream is open");
     }
 
     pub(crate) fn takes_commands(&self) -> bool {
@@ -180,11 +169,7 @@ impl FakeControlPlane {
         self.heard(|heard| heard.report_streams += 1);
         loop {
             let acknowledged = self.heard(|heard| {
-                heard
-                    .ledger
-                    .get(&spool)
-                    .and_then(|of| of.last())
-                    .map_or(0, |last| last.sequence)
+                heard.ledger.get(&spool).and_then(|of| of.last()).map_or(0, |last| last.sequence)
             });
             _ = outgoing.send(Ok(ReportResponse { acknowledged })).await;
             let Some(request) = incoming.message().await? else {
@@ -250,10 +235,7 @@ impl NodeService for FakeControlPlane {
             return Err(Status::unavailable("refused by the test"));
         }
         let interval_ms = self.0.heartbeat_interval_ms.load(Ordering::Relaxed);
-        Ok(Response::new(HeartbeatResponse {
-            live_nodes: 3,
-            interval_ms,
-        }))
+        Ok(Response::new(HeartbeatResponse { live_nodes: 3, interval_ms }))
     }
 
     async fn commands(

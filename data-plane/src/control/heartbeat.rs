@@ -55,9 +55,7 @@ async fn beat_once(link: &Link) -> Result<HeartbeatResponse, tonic::Status> {
         .map_err(|_| tonic::Status::deadline_exceeded("no answer in time"))??
         .into_inner();
     link.status_writes.taken(&sent);
-    link.state
-        .live_nodes
-        .store(answer.live_nodes.max(1), Ordering::Relaxed);
+    link.state.live_nodes.store(answer.live_nodes.max(1), Ordering::Relaxed);
     Ok(answer)
 }
 
@@ -73,10 +71,7 @@ fn request(link: &Link) -> HeartbeatRequest {
         node_id: link.node_id.clone(),
         build: BUILD.to_owned(),
         revision: report.revision.map(crate::snapshot::Revision::to_message),
-        digest: report
-            .revision
-            .map(|_| report.digest.to_bytes().to_vec())
-            .unwrap_or_default(),
+        digest: report.revision.map(|_| report.digest.to_bytes().to_vec()).unwrap_or_default(),
         refused: report.refused,
         wires: link.serving.wires().into_iter().map(Into::into).collect(),
         account_types: link.serving.account_types().into_iter().map(Into::into).collect(),
@@ -106,20 +101,10 @@ fn accounts(link: &Link) -> Vec<AccountLive> {
 }
 
 fn mark(mark: Mark) -> StatusMark {
-    let Mark {
-        kind,
-        until: Millis(until_ms),
-        reason,
-        model_family,
-    } = mark;
+    let Mark { kind, until: Millis(until_ms), reason, model_family } = mark;
     let kind = match kind {
         MarkKind::RateLimited => Kind::RateLimited,
         MarkKind::Overloaded => Kind::Overloaded,
     };
-    StatusMark {
-        kind: kind.into(),
-        until_ms,
-        reason,
-        model_family,
-    }
+    StatusMark { kind: kind.into(), until_ms, reason, model_family }
 }

@@ -25,10 +25,7 @@ impl StatusWrites {
     pub fn push(&self, write: StatusWrite) {
         let mut waiting = self.0.waiting.lock();
         if waiting.len() >= CAPACITY && !waiting.contains_key(&write.account_id) {
-            tracing::warn!(
-                capacity = CAPACITY,
-                "too many status writes are waiting: one is dropped"
-            );
+            tracing::warn!(capacity = CAPACITY, "too many status writes are waiting: one is dropped");
             return;
         }
         waiting.insert(write.account_id.clone(), write);
@@ -62,11 +59,7 @@ mod tests {
     use super::*;
 
     fn write(account: u8, reason: &str) -> StatusWrite {
-        StatusWrite {
-            account_id: vec![account; 16],
-            reason: reason.into(),
-            ..StatusWrite::default()
-        }
+        StatusWrite { account_id: vec![account; 16], reason: reason.into(), ..StatusWrite::default() }
     }
 
     #[test]
@@ -78,21 +71,15 @@ mod tests {
         assert_eq!(sent, [write(1, "billing")]);
         writes.push(write(1, "forbidden"));
         writes.taken(&sent);
-        assert_eq!(
-            writes.waiting(),
-            [write(1, "forbidden")],
-            "it came after the heartbeat had left"
-        );
+        assert_eq!(writes.waiting(), [write(1, "forbidden")], "it came after the heartbeat had left");
     }
 
     #[test]
     fn the_queue_is_bounded() {
         let writes = StatusWrites::default();
         for account in 0..2 * u16::try_from(CAPACITY).unwrap() {
-            writes.push(StatusWrite {
-                account_id: account.to_be_bytes().repeat(8),
-                ..StatusWrite::default()
-            });
+            writes
+                .push(StatusWrite { account_id: account.to_be_bytes().repeat(8), ..StatusWrite::default() });
         }
         assert_eq!(writes.waiting().len(), CAPACITY);
     }

@@ -35,10 +35,7 @@ struct NoClients;
 
 impl Serving for NoClients {
     fn statistics(&self) -> NodeStatistics {
-        NodeStatistics {
-            requests: 7,
-            ..NodeStatistics::default()
-        }
+        NodeStatistics { requests: 7, ..NodeStatistics::default() }
     }
 
     fn wires(&self) -> Vec<Wire> {
@@ -52,12 +49,7 @@ impl Serving for NoClients {
     fn test(&self, account: Arc<Account>, model: Option<String>) -> BoxFuture<'static, TestAccountResult> {
         let model = model.unwrap_or_default();
         Box::pin(async move {
-            TestAccountResult {
-                ok: true,
-                detail: account.name.clone(),
-                model,
-                ..Default::default()
-            }
+            TestAccountResult { ok: true, detail: account.name.clone(), model, ..Default::default() }
         })
     }
 }
@@ -96,20 +88,11 @@ impl TestNode {
     }
 
     fn version(&self) -> Option<u64> {
-        self.link
-            .configuration
-            .handle()
-            .revision()
-            .map(|revision| revision.version)
+        self.link.configuration.handle().revision().map(|revision| revision.version)
     }
 
     fn has_key(&self) -> bool {
-        self.link
-            .configuration
-            .handle()
-            .load()
-            .keys
-            .contains_key(&KeyHash([9; 32]))
+        self.link.configuration.handle().load().keys.contains_key(&KeyHash([9; 32]))
     }
 
     async fn stop(self) {
@@ -121,10 +104,7 @@ impl TestNode {
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "waited in vain until {what}"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -137,32 +117,15 @@ fn resource(
     payload: &impl prost::Message,
 ) -> Resource {
     let payload = payload.encode_to_vec().into();
-    Resource {
-        kind: kind.into(),
-        id: vec![id; 16],
-        version,
-        enabled,
-        deleted: false,
-        payload,
-    }
+    Resource { kind: kind.into(), id: vec![id; 16], version, enabled, deleted: false, payload }
 }
 
 fn user() -> Resource {
-    resource(
-        ResourceKind::User,
-        8,
-        1,
-        true,
-        &message::User { name: "ada".into() },
-    )
+    resource(ResourceKind::User, 8, 1, true, &message::User { name: "ada".into() })
 }
 
 fn key(version: u64, enabled: bool) -> Resource {
-    let key = message::ApiKey {
-        hash: vec![9; 32],
-        user_id: vec![8; 16],
-        ..Default::default()
-    };
+    let key = message::ApiKey { hash: vec![9; 32], user_id: vec![8; 16], ..Default::default() };
     resource(ResourceKind::ApiKey, 7, version, enabled, &key)
 }
 
@@ -179,30 +142,14 @@ fn account() -> Resource {
 }
 
 fn revision(epoch: u8, version: u64) -> Revision {
-    Revision {
-        epoch: [epoch; 16],
-        version,
-    }
+    Revision { epoch: [epoch; 16], version }
 }
 
 fn digest_of(resources: &[Resource]) -> Vec<u8> {
     let mut digest = Digest::default();
     for resource in resources {
-        let Resource {
-            kind,
-            id,
-            version,
-            enabled,
-            payload,
-            ..
-        } = resource;
-        digest.add(digest::hash(Hashed {
-            kind: *kind,
-            id,
-            version: *version,
-            enabled: *enabled,
-            payload,
-        }));
+        let Resource { kind, id, version, enabled, payload, .. } = resource;
+        digest.add(digest::hash(Hashed { kind: *kind, id, version: *version, enabled: *enabled, payload }));
     }
     digest.to_bytes().to_vec()
 }
@@ -219,11 +166,7 @@ fn full(epoch: u8, version: u64, resources: &[Resource]) -> Update {
 
 /// `changed` leads from version `from` to `all`.
 fn delta(from: u64, version: u64, changed: &[Resource], all: &[Resource]) -> Update {
-    Update {
-        from_version: Some(from),
-        resources: changed.to_vec(),
-        ..full(EPOCH, version, all)
-    }
+    Update { from_version: Some(from), resources: changed.to_vec(), ..full(EPOCH, version, all) }
 }
 
 fn acknowledged(fake: &FakeControlPlane, version: u64) -> bool {
@@ -249,11 +192,7 @@ impl Setting {
         let tasks = Tasks::new();
         let fake = FakeControlPlane::new(&tasks);
         fake.ask_for_heartbeats_every(50);
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            tasks,
-            fake,
-        }
+        Self { folder: tempfile::tempdir().unwrap(), tasks, fake }
     }
 
     fn node(&self) -> TestNode {

@@ -100,11 +100,7 @@ impl ControlPlane {
                 let files = settings.tls.clone().ok_or(TransportError::TlsFilesMissing)?;
                 let name = settings.server_name.clone().unwrap_or_else(|| address.0.clone());
                 let name = ServerName::try_from(name).map_err(|_| TransportError::Url)?;
-                let tls = Arc::new(Tls {
-                    last_good: Mutex::new(files.load()?),
-                    files,
-                    name,
-                });
+                let tls = Arc::new(Tls { last_good: Mutex::new(files.load()?), files, name });
                 Arc::new(move || Box::pin(connect_tls(address.clone(), Arc::clone(&tls))))
             }
             "http" if settings.allow_plaintext || is_loopback(&host) => {
@@ -140,9 +136,7 @@ impl ControlPlane {
             let io = connect();
             async move { Ok::<Connected, io::Error>(TokioIo::new(io.await?)) }
         });
-        Self {
-            channel: endpoint.connect_with_connector_lazy(connector),
-        }
+        Self { channel: endpoint.connect_with_connector_lazy(connector) }
     }
 
     pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
@@ -230,10 +224,7 @@ impl TlsFiles {
         }
         if roots.is_empty() {
             let reason = "holds no certificate".to_owned();
-            return Err(TransportError::File {
-                file: self.ca.clone(),
-                reason,
-            });
+            return Err(TransportError::File { file: self.ca.clone(), reason });
         }
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(error(&self.key))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

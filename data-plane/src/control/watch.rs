@@ -39,11 +39,7 @@ pub(super) async fn watch(link: Link) {
                 pause
             }
         };
-        if stopping
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
+        if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }
@@ -53,12 +49,7 @@ pub(super) async fn watch(link: Link) {
 async fn session(link: &Link, backoff: &mut Backoff) -> Result<(), WatchError> {
     let (answers, requests) = mpsc::channel(QUEUE);
     send(&answers, Message::Hello(hello(link))).await;
-    let mut updates = link
-        .control_plane
-        .snapshots()
-        .watch(ReceiverStream::new(requests))
-        .await?
-        .into_inner();
+    let mut updates = link.control_plane.snapshots().watch(ReceiverStream::new(requests)).await?.into_inner();
     link.state.watching.store(true, Ordering::Relaxed);
     let mut chunks = Chunks::default();
     while let Some(chunk) = updates.message().await? {
@@ -76,9 +67,7 @@ fn hello(link: &Link) -> Hello {
         node_id: link.node_id.clone(),
         build: BUILD.to_owned(),
         known: known.map(|(revision, _)| revision.to_message()),
-        digest: known
-            .map(|(_, digest)| digest.to_bytes().to_vec())
-            .unwrap_or_default(),
+        digest: known.map(|(_, digest)| digest.to_bytes().to_vec()).unwrap_or_default(),
     }
 }
 
@@ -89,19 +78,13 @@ async fn take(
 ) -> Result<(), WatchError> {
     let (revision, digest, whole) = (update.revision, update.digest, update.from_version.is_none());
     let configuration = link.configuration.clone();
-    let outcome = link
-        .tasks
-        .spawn_blocking(move || configuration.receive(update))
-        .await?;
+    let outcome = link.tasks.spawn_blocking(move || configuration.receive(update)).await?;
     match outcome {
         Outcome::Applied { refused } => {
             for nack in refused {
                 send(answers, Message::Nack(nack)).await;
             }
-            let ack = Ack {
-                revision: Some(revision.to_message()),
-                digest: digest.to_bytes().to_vec(),
-            };
+            let ack = Ack { revision: Some(revision.to_message()), digest: digest.to_bytes().to_vec() };
             send(answers, Message::Ack(ack)).await;
         }
         // The operator's answer will come on this stream.
@@ -114,9 +97,5 @@ async fn take(
 
 /// Where the stream is gone, reading from it says so.
 async fn send(answers: &mpsc::Sender<WatchRequest>, message: Message) {
-    _ = answers
-        .send(WatchRequest {
-            message: Some(message),
-        })
-        .await;
+    _ = answers.send(WatchRequest { message: Some(message) }).await;
 }

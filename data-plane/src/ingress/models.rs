@@ -19,10 +19,7 @@ type Offered<'a> = BTreeMap<&'a str, Option<&'a Model>>;
 /// All models that some account offers.
 pub(super) fn list(snapshot: &Snapshot, wire: Wire, pin: Option<Pin>, now: Millis) -> Bytes {
     let offered = offered(snapshot, pin, now);
-    let items: Vec<_> = offered
-        .iter()
-        .map(|(name, model)| item(wire, name, *model))
-        .collect();
+    let items: Vec<_> = offered.iter().map(|(name, model)| item(wire, name, *model)).collect();
     let list = match wire {
         Wire::Chat | Wire::Responses => json!({ "object": "list", "data": items }),
         Wire::Messages => json!({
@@ -46,15 +43,13 @@ pub(super) fn get(
     now: Millis,
 ) -> Result<Bytes, Refusal> {
     let offered = offered(snapshot, pin, now);
-    let (name, model) = offered.get_key_value(name).ok_or(Unroutable::UnknownModel)?;
+    let (name, model) = offered.get_key_value(name).ok_or_else(|| Unroutable::UnknownModel(name.into()))?;
     Ok(Bytes::from(item(wire, name, *model).to_string()))
 }
 
 fn item(wire: Wire, name: &str, model: Option<&Model>) -> Value {
     let released = model.and_then(|model| model.released_at).unwrap_or_default();
-    let display_name = model
-        .and_then(|model| model.display_name.as_deref())
-        .unwrap_or(name);
+    let display_name = model.and_then(|model| model.display_name.as_deref()).unwrap_or(name);
     match wire {
         Wire::Chat | Wire::Responses => json!({
             "id": name,
@@ -79,18 +74,12 @@ fn item(wire: Wire, name: &str, model: Option<&Model>) -> Value {
 }
 
 fn rfc3339(at: Millis) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
-        .unwrap_or_default()
-        .to_string()
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_string()
 }
 
 fn offered(snapshot: &Snapshot, pin: Option<Pin>, now: Millis) -> Offered<'_> {
     let mut offered = Offered::new();
-    for account in snapshot
-        .accounts
-        .iter()
-        .filter(|account| is_usable(account, pin, now))
-    {
+    for account in snapshot.accounts.iter().filter(|account| is_usable(account, pin, now)) {
         of_account(account, snapshot, &mut offered);
     }
     // Names that the mapping for all accounts makes of an offered one.
@@ -111,9 +100,7 @@ fn is_usable(account: &Account, pin: Option<Pin>, now: Millis) -> bool {
         Some(Pin::Platform(platform)) => account.kind.is_some_and(|kind| kind.platform() == platform),
         Some(Pin::Type(pinned)) => account.kind == Some(pinned),
     };
-    let served = Operation::ALL
-        .iter()
-        .any(|operation| provider::serves(account, *operation));
+    let served = Operation::ALL.iter().any(|operation| provider::serves(account, *operation));
     fits && served
         && account.enabled
         && account.schedulable
@@ -132,11 +119,7 @@ fn of_account<'a>(account: &'a Account, snapshot: &'a Snapshot, offered: &mut Of
             offered.insert(name, known(name));
         }
     }
-    for model in snapshot
-        .models
-        .iter()
-        .filter(|model| Some(model.platform) == platform)
-    {
+    for model in snapshot.models.iter().filter(|model| Some(model.platform) == platform) {
         if scheduler::mapped(account, &model.name).is_some() {
             offered.insert(&model.name, Some(model));
         }

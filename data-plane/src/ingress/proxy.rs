@@ -66,24 +66,10 @@ impl Proxy {
     /// # Errors
     /// The HTTP client can't be set up.
     pub fn new(parts: ProxyParts) -> Result<Arc<Self>, OutboundError> {
-        let ProxyParts {
-            snapshot,
-            live,
-            journal,
-            status_writes,
-            metrics,
-            clock,
-            tasks,
-            outbound,
-        } = parts;
+        let ProxyParts { snapshot, live, journal, status_writes, metrics, clock, tasks, outbound } = parts;
         let upstream = Arc::new(UpstreamClient::new(&outbound)?);
-        let tester = Tester::new(
-            Arc::clone(&upstream),
-            snapshot.clone(),
-            status_writes,
-            clock.clone(),
-            tasks.clone(),
-        );
+        let tester =
+            Tester::new(Arc::clone(&upstream), snapshot.clone(), status_writes, clock.clone(), tasks.clone());
         Ok(Arc::new(Self {
             started_at: clock.now(),
             drains: Arc::new(Semaphore::new(MAX_DRAINS)),

@@ -57,15 +57,8 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Rou
 
 /// `/v1/models/{name}`, or Google's `/v1beta/models/{name}:{verb}`.
 fn model<'a>(path: &'a str, pin: Option<Pin>) -> Result<(Route<'a>, &'static str), RouteError> {
-    const VERBS: [&str; 4] = [
-        ":generateContent",
-        ":streamGenerateContent",
-        ":countTokens",
-        ":embedContent",
-    ];
-    let name = path
-        .strip_prefix("/v1/models/")
-        .or_else(|| path.strip_prefix("/v1beta/models/"));
+    const VERBS: [&str; 4] = [":generateContent", ":streamGenerateContent", ":countTokens", ":embedContent"];
+    let name = path.strip_prefix("/v1/models/").or_else(|| path.strip_prefix("/v1beta/models/"));
     match name {
         Some(name) if VERBS.iter().any(|verb| name.ends_with(verb)) => {
             Ok((Route::NotServed("the Gemini API"), "POST"))
@@ -135,10 +128,7 @@ mod tests {
         assert_eq!(post("/v1/embeddings"), call(Operation::Embeddings, None));
         assert_eq!(post("/v1/messages"), call(Operation::Messages, None));
         assert_eq!(post("/api/v1/messages"), call(Operation::Messages, None));
-        assert_eq!(
-            post("/api/v1/messages/count_tokens"),
-            call(Operation::CountTokens, None)
-        );
+        assert_eq!(post("/api/v1/messages/count_tokens"), call(Operation::CountTokens, None));
         assert_eq!(post("/claude/v1/messages"), call(Operation::Messages, CLAUDE));
         let azure = Some(Pin::Type(AccountType::AzureOpenai));
         assert_eq!(post("/azure/v1/chat/completions"), call(Operation::Chat, azure));
@@ -149,13 +139,7 @@ mod tests {
         );
         let get = |path| route(&Method::GET, path);
         assert_eq!(get("/v1/models"), Ok(Route::Models { pin: None }));
-        assert_eq!(
-            get("/claude/v1/models/a/b"),
-            Ok(Route::Model {
-                pin: CLAUDE,
-                name: "a/b"
-            })
-        );
+        assert_eq!(get("/claude/v1/models/a/b"), Ok(Route::Model { pin: CLAUDE, name: "a/b" }));
         assert_eq!(get("/healthz"), Ok(Route::Health));
         assert_eq!(route(&Method::HEAD, "/"), Ok(Route::Root));
         assert_eq!(route(&Method::HEAD, "/claude"), Ok(Route::Root));
@@ -164,29 +148,18 @@ mod tests {
     #[test]
     fn what_is_not_there_and_what_is_asked_wrongly() {
         assert_eq!(route(&Method::POST, "/v1/nothing"), Err(RouteError::NotFound));
-        assert_eq!(
-            route(&Method::POST, "/claudette/v1/messages"),
-            Err(RouteError::NotFound)
-        );
+        assert_eq!(route(&Method::POST, "/claudette/v1/messages"), Err(RouteError::NotFound));
         assert_eq!(route(&Method::GET, "/v1/models/"), Err(RouteError::NotFound));
-        assert_eq!(
-            route(&Method::GET, "/v1/messages"),
-            Err(RouteError::MethodNotAllowed("POST"))
-        );
+        assert_eq!(route(&Method::GET, "/v1/messages"), Err(RouteError::MethodNotAllowed("POST")));
         assert_eq!(route(&Method::GET, "/claude/healthz"), Err(RouteError::NotFound));
     }
 
     #[test]
     fn the_wire_of_an_error_is_the_clients() {
         let headers = |name: Option<&'static str>| -> HeaderMap {
-            name.map(|name| {
-                (
-                    http::HeaderName::from_static(name),
-                    http::HeaderValue::from_static("x"),
-                )
-            })
-            .into_iter()
-            .collect()
+            name.map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("x")))
+                .into_iter()
+                .collect()
         };
         let wire = |path: &'static str, header| wire_of(&Uri::from_static(path), &headers(header));
         assert_eq!(wire("/v1/messages/unknown", None), Wire::Messages);

@@ -25,10 +25,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener, tasks: Tasks, grace
     }
     proxy.lifecycle.close();
     if !all_end(&connections, &proxy.departed, CLOSING_TIME).await {
-        tracing::warn!(
-            open = connections.len(),
-            "some clients do not take the end of their streams"
-        );
+        tracing::warn!(open = connections.len(), "some clients do not take the end of their streams");
     }
     proxy.upstream.close(CLOSING_TIME).await;
 }

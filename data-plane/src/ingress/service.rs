@@ -44,11 +44,7 @@ pub(super) async fn serve_request(
         Ok(Route::Root) => Response::new(ResponseBody::empty()),
         Ok(Route::Health) => text(StatusCode::OK, "text/plain", "ok\n".into()),
         Ok(Route::Ready) if proxy.ready() => text(StatusCode::OK, "text/plain", "ready\n".into()),
-        Ok(Route::Ready) => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "text/plain",
-            unready(&proxy).into(),
-        ),
+        Ok(Route::Ready) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", unready(&proxy).into()),
         Ok(Route::Metrics) => {
             const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             text(StatusCode::OK, OPEN_METRICS, proxy.metrics.text().into())
@@ -67,15 +63,7 @@ async fn call(
     let started_at = proxy.clock.now();
     let id = RequestId::new(started_at);
     let request::Parts { uri, headers, .. } = parts;
-    let call = Call {
-        id,
-        operation,
-        pin,
-        uri,
-        headers,
-        arrived: Instant::now(),
-        started_at,
-    };
+    let call = Call { id, operation, pin, uri, headers, arrived: Instant::now(), started_at };
     match pipeline::run(proxy, call, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -131,8 +119,6 @@ fn unready(proxy: &Proxy) -> &'static str {
 fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -28,12 +28,7 @@ pub(super) struct WriteDeadline<S> {
 
 impl<S: AsyncWrite + Unpin> WriteDeadline<S> {
     pub(super) const fn new(stream: S, limit: Duration) -> Self {
-        Self {
-            stream,
-            limit,
-            timer: None,
-            blocked: false,
-        }
+        Self { stream, limit, timer: None, blocked: false }
     }
 
     fn bound(
@@ -52,10 +47,7 @@ impl<S: AsyncWrite + Unpin> WriteDeadline<S> {
             self.blocked = true;
             timer.as_mut().reset(Instant::now() + limit);
         }
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

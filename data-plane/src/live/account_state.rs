@@ -51,9 +51,7 @@ impl AccountState {
     pub fn enter(self: &Arc<Self>, limit: Option<u32>) -> Option<InFlight> {
         let limit = limit.unwrap_or(u32::MAX);
         self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < limit).then(|| count + 1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then(|| count + 1))
             .ok()?;
         Some(InFlight(Arc::clone(self)))
     }
@@ -65,31 +63,20 @@ impl AccountState {
             return None;
         }
         let marks = self.marks.read();
-        marks
-            .iter()
-            .find(|mark| mark.until > now && mark.covers(model))
-            .map(|mark| mark.kind)
+        marks.iter().find(|mark| mark.until > now && mark.covers(model)).map(|mark| mark.kind)
     }
 
     /// The marks in force.
     #[must_use]
     pub fn marks(&self, now: Millis) -> Vec<Mark> {
-        self.marks
-            .read()
-            .iter()
-            .filter(|mark| mark.until > now)
-            .cloned()
-            .collect()
+        self.marks.read().iter().filter(|mark| mark.until > now).cloned().collect()
     }
 
     /// Puts a mark in place of one of the same kind and family, unless that one lasts longer.
     pub fn mark(&self, mark: Mark, now: Millis) {
         let mut marks = self.marks.write();
         marks.retain(|old| old.until > now);
-        match marks
-            .iter_mut()
-            .find(|old| old.kind == mark.kind && old.model_family == mark.model_family)
-        {
+        match marks.iter_mut().find(|old| old.kind == mark.kind && old.model_family == mark.model_family) {
             Some(old) if old.until >= mark.until => {}
             Some(old) => *old = mark,
             None => marks.push(mark),
@@ -113,9 +100,7 @@ impl AccountState {
 impl Mark {
     #[must_use]
     pub fn covers(&self, model: &str) -> bool {
-        self.model_family
-            .as_deref()
-            .is_none_or(|family| model.contains(family))
+        self.model_family.as_deref().is_none_or(|family| model.contains(family))
     }
 
     #[must_use]
@@ -154,9 +139,7 @@ impl AccountStates {
 
     /// Forgets accounts that are no longer configured and not in use.
     pub fn retain(&self, mut configured: impl FnMut(AccountId) -> bool) {
-        self.0
-            .pin()
-            .retain(|id, state| configured(*id) || state.in_flight() > 0);
+        self.0.pin().retain(|id, state| configured(*id) || state.in_flight() > 0);
     }
 }
 
@@ -187,10 +170,7 @@ mod tests {
         let state = AccountState::default();
         state.mark(mark(100, Some("opus")), Millis(0));
         assert_eq!(state.marked("claude-sonnet-5", Millis(1)), None);
-        assert_eq!(
-            state.marked("claude-opus-5", Millis(1)),
-            Some(MarkKind::RateLimited)
-        );
+        assert_eq!(state.marked("claude-opus-5", Millis(1)), Some(MarkKind::RateLimited));
     }
 
     #[test]

@@ -13,10 +13,7 @@ pub struct MemoryLive {
 
 impl MemoryLive {
     pub(super) fn new(clock: Clock) -> Self {
-        Self {
-            states: AccountStates::default(),
-            clock,
-        }
+        Self { states: AccountStates::default(), clock }
     }
 
     pub(super) fn mark(&self, account: AccountId, mark: Mark) {

@@ -118,15 +118,9 @@ impl RedisLive {
         let mut own = self.0.own.lock();
         let marks = &mut own.entry(account).or_default().marks;
         marks.retain(|old| old.mark.until > now);
-        if !marks
-            .iter()
-            .any(|old| old.mark.same_place(&mark) && old.mark.until >= mark.until)
-        {
+        if !marks.iter().any(|old| old.mark.same_place(&mark) && old.mark.until >= mark.until) {
             marks.retain(|old| !old.mark.same_place(&mark));
-            marks.push(OwnMark {
-                mark: mark.clone(),
-                written: false,
-            });
+            marks.push(OwnMark { mark: mark.clone(), written: false });
         }
         self.0.states.of(account).mark(mark, now);
         drop(own);

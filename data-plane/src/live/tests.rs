@@ -25,17 +25,9 @@ struct RedisServer {
 impl RedisServer {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = spawn(folder.path(), port);
-        Self {
-            folder,
-            port,
-            process,
-        }
+        Self { folder, port, process }
     }
 
     /// As a crash does; nothing is kept.
@@ -74,17 +66,7 @@ impl Drop for RedisServer {
 
 fn spawn(folder: &Path, port: u16) -> Child {
     Command::new("redis-server")
-        .args([
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--daemonize",
-            "no",
-            "--port",
-        ])
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no", "--port"])
         .arg(port.to_string())
         .current_dir(folder)
         .stdout(Stdio::null())
@@ -102,11 +84,7 @@ struct Nodes {
 
 impl Nodes {
     fn alone(clock: Clock) -> Self {
-        Self {
-            lives: vec![Arc::new(Live::memory(clock.clone()))],
-            clock,
-            tasks: Tasks::new(),
-        }
+        Self { lives: vec![Arc::new(Live::memory(clock.clone()))], clock, tasks: Tasks::new() }
     }
 
     /// Their clock is far from Redis's own: marks must not depend on nodes having its time.
@@ -116,9 +94,8 @@ impl Nodes {
 
     fn with_clock(settings: &RedisSettings, count: usize, clock: Clock) -> Self {
         let tasks = Tasks::new();
-        let lives = (0..count)
-            .map(|_| Arc::new(Live::redis(settings, clock.clone(), &tasks).unwrap()))
-            .collect();
+        let lives =
+            (0..count).map(|_| Arc::new(Live::redis(settings, clock.clone(), &tasks).unwrap())).collect();
         let nodes = Self { clock, tasks, lives };
         for live in &nodes.lives {
             // As their configuration would.
@@ -139,31 +116,21 @@ impl Nodes {
     /// Kinds and families of the marks that the last node sees.
     fn seen(&self, account: AccountId) -> Vec<(MarkKind, Option<String>)> {
         let state = self.lives.last().unwrap().states().of(account);
-        let mut marks: Vec<_> = state
-            .marks(self.clock.now())
-            .into_iter()
-            .map(|mark| (mark.kind, mark.model_family))
-            .collect();
+        let mut marks: Vec<_> =
+            state.marks(self.clock.now()).into_iter().map(|mark| (mark.kind, mark.model_family)).collect();
         marks.sort();
         marks
     }
 
     async fn until_seen(&self, account: AccountId, expected: &[(MarkKind, Option<&str>)]) {
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(kind, family)| (*kind, family.map(ToOwned::to_owned)))
-            .collect();
-        until(&format!("{expected:?} are seen"), || {
-            self.seen(account) == expected
-        })
-        .await;
+        let expected: Vec<_> =
+            expected.iter().map(|(kind, family)| (*kind, family.map(ToOwned::to_owned))).collect();
+        until(&format!("{expected:?} are seen"), || self.seen(account) == expected).await;
     }
 
     async fn until_degraded(&self, degraded: bool) {
-        until("all nodes know how Redis is", || {
-            self.lives.iter().all(|live| live.degraded() == degraded)
-        })
-        .await;
+        until("all nodes know how Redis is", || self.lives.iter().all(|live| live.degraded() == degraded))
+            .await;
     }
 
     async fn end(self) {
@@ -174,10 +141,7 @@ impl Nodes {
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "waited in vain until {what}"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -189,37 +153,18 @@ async fn conforms(nodes: &Nodes) {
     nodes.until_degraded(false).await;
 
     first.mark(ACCOUNT, nodes.mark(RateLimited, 60, None)).await;
-    assert_eq!(
-        first.states().of(ACCOUNT).marked("any", nodes.clock.now()),
-        Some(RateLimited),
-        "at once"
-    );
+    assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now()), Some(RateLimited), "at once");
     nodes.until_seen(ACCOUNT, &[(RateLimited, None)]).await;
-    first
-        .mark(ACCOUNT, nodes.mark(RateLimited, 60, Some("opus")))
-        .await;
+    first.mark(ACCOUNT, nodes.mark(RateLimited, 60, Some("opus"))).await;
     first.mark(ACCOUNT, nodes.mark(Overloaded, 600, None)).await;
-    nodes
-        .until_seen(
-            ACCOUNT,
-            &[
-                (RateLimited, None),
-                (RateLimited, Some("opus")),
-                (Overloaded, None),
-            ],
-        )
-        .await;
+    nodes.until_seen(ACCOUNT, &[(RateLimited, None), (RateLimited, Some("opus")), (Overloaded, None)]).await;
     assert_eq!(nodes.seen(OTHER), []);
 
     first.mark(OTHER, nodes.mark(Overloaded, 600, None)).await;
     nodes.until_seen(OTHER, &[(Overloaded, None)]).await;
 
     first.clear(ACCOUNT).await;
-    assert_eq!(
-        first.states().of(ACCOUNT).marked("any", nodes.clock.now()),
-        None,
-        "at once"
-    );
+    assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now()), None, "at once");
     nodes.until_seen(ACCOUNT, &[]).await;
     assert_eq!(nodes.seen(OTHER).len(), 1, "others keep theirs");
 
@@ -233,23 +178,16 @@ async fn lets_marks_end(nodes: &Nodes) {
     let first = &nodes.lives[0];
     let mark = |kind, millis| {
         let until = nodes.clock.now().plus(Duration::from_millis(millis));
-        Mark {
-            until,
-            ..nodes.mark(kind, 0, None)
-        }
+        Mark { until, ..nodes.mark(kind, 0, None) }
     };
     first.mark(ACCOUNT, mark(Overloaded, 60_000)).await;
     // A shorter one does not replace a longer one.
     first.mark(ACCOUNT, mark(Overloaded, 1)).await;
     first.mark(ACCOUNT, mark(RateLimited, 400)).await;
-    nodes
-        .until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)])
-        .await;
+    nodes.until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)]).await;
     nodes.until_seen(ACCOUNT, &[(Overloaded, None)]).await;
     first.mark(ACCOUNT, mark(RateLimited, 60_000)).await;
-    nodes
-        .until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)])
-        .await;
+    nodes.until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)]).await;
 }
 
 #[tokio::test]
@@ -284,20 +222,13 @@ async fn redis_conforms_on_one_node_and_between_two() {
 async fn a_node_that_comes_later_reads_what_is_there() {
     let redis = RedisServer::start();
     let nodes = Nodes::sharing(&redis.settings(), 1);
-    nodes.lives[0]
-        .mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 60, None))
-        .await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 60, None)).await;
     let later = Nodes::sharing(&redis.settings(), 1);
     later.until_seen(ACCOUNT, &[(MarkKind::Overloaded, None)]).await;
 
     let new = AccountId::from_bytes([3; 16]);
-    nodes.lives[0]
-        .mark(new, nodes.mark(MarkKind::RateLimited, 60, None))
-        .await;
-    until("it is told of an account that it does not know", || {
-        !later.seen(new).is_empty()
-    })
-    .await;
+    nodes.lives[0].mark(new, nodes.mark(MarkKind::RateLimited, 60, None)).await;
+    until("it is told of an account that it does not know", || !later.seen(new).is_empty()).await;
     later.end().await;
     nodes.end().await;
 }
@@ -307,28 +238,15 @@ async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_ba
     let mut redis = RedisServer::start();
     let nodes = Nodes::sharing(&redis.settings(), 2);
     nodes.until_degraded(false).await;
-    nodes.lives[0]
-        .mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None))
-        .await;
+    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     nodes.until_seen(OTHER, &[(MarkKind::Overloaded, None)]).await;
 
     redis.kill();
     nodes.until_degraded(true).await;
     let begun = Instant::now();
-    nodes.lives[0]
-        .mark(ACCOUNT, nodes.mark(MarkKind::RateLimited, 600, None))
-        .await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(50),
-        "nobody waits for Redis"
-    );
-    assert!(
-        nodes.lives[0]
-            .states()
-            .of(ACCOUNT)
-            .marked("any", nodes.clock.now())
-            .is_some()
-    );
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::RateLimited, 600, None)).await;
+    assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
+    assert!(nodes.lives[0].states().of(ACCOUNT).marked("any", nodes.clock.now()).is_some());
     assert_eq!(nodes.seen(OTHER).len(), 1, "what was known stays known");
 
     redis.start_again();
@@ -346,17 +264,10 @@ async fn a_redis_that_hangs_is_found_and_holds_nobody_up() {
 
     redis.signal(Signal::STOP);
     let begun = Instant::now();
-    nodes.lives[0]
-        .mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None))
-        .await;
-    nodes.lives[0]
-        .mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None))
-        .await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
+    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     nodes.lives[0].clear(OTHER).await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(50),
-        "nobody waits for Redis"
-    );
+    assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
     nodes.until_degraded(true).await;
 
     redis.signal(Signal::CONT);
@@ -373,9 +284,7 @@ async fn a_redis_that_is_away_at_the_start_is_a_mode_and_no_error() {
     let mut redis = redis;
     redis.kill();
     let nodes = Nodes::sharing(&settings, 1);
-    nodes.lives[0]
-        .mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None))
-        .await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     assert_eq!((nodes.seen(ACCOUNT).len(), nodes.lives[0].degraded()), (1, true));
     redis.start_again();
     nodes.until_degraded(false).await;

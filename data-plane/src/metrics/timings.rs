@@ -14,9 +14,8 @@ use prometheus_client::{
 };
 
 /// Upper bounds in seconds; there is one more bucket without one.
-const BOUNDS: [f64; 15] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0,
-];
+const BOUNDS: [f64; 15] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0];
 
 /// Clones are the same histogram.
 #[derive(Debug, Clone, Default)]

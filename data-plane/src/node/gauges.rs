@@ -40,52 +40,26 @@ impl Gauges {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let version = report.revision.map_or(-1, |revision| count(revision.version));
-        let age = self
-            .configuration
-            .applied_at()
-            .map_or(-1, |at| count(self.clock.now().since(at).as_secs()));
+        let age =
+            self.configuration.applied_at().map_or(-1, |at| count(self.clock.now().since(at).as_secs()));
         let payloads = i64::try_from(report.refused_payloads.len()).unwrap_or(i64::MAX);
         [
-            (
-                "snapshot_version",
-                "Version of the configuration in force; -1: none",
-                version,
-            ),
-            (
-                "snapshot_age_seconds",
-                "Since the configuration in force was received; -1: none",
-                age,
-            ),
+            ("snapshot_version", "Version of the configuration in force; -1: none", version),
+            ("snapshot_age_seconds", "Since the configuration in force was received; -1: none", age),
             (
                 "snapshot_refused",
                 "1: the control plane offers a configuration that is not followed",
                 report.refused.is_some().into(),
             ),
-            (
-                "snapshot_refused_payloads",
-                "Resources whose payload is refused",
-                payloads,
-            ),
-            (
-                "control_plane_connected",
-                "1: the configuration is watched",
-                self.state.watching().into(),
-            ),
-            (
-                "live_nodes",
-                "Nodes that the control plane heard of lately",
-                self.state.live_nodes().into(),
-            ),
+            ("snapshot_refused_payloads", "Resources whose payload is refused", payloads),
+            ("control_plane_connected", "1: the configuration is watched", self.state.watching().into()),
+            ("live_nodes", "Nodes that the control plane heard of lately", self.state.live_nodes().into()),
             (
                 "live_degraded",
                 "1: Redis is out of reach and marks stay on this node",
                 self.live.degraded().into(),
             ),
-            (
-                "spool_depth",
-                "Usage records that the ledger does not have yet",
-                count(self.journal.depth()),
-            ),
+            ("spool_depth", "Usage records that the ledger does not have yet", count(self.journal.depth())),
             (
                 "spool_healthy",
                 "0: usage records can't be written and no requests are taken",

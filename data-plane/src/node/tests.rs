@@ -19,10 +19,7 @@ async fn node(folder: &Path, fake: &FakeControlPlane) -> Running {
         control_plane: fake.transport(),
         redis: None,
         seal_key: Some(SealKey::parse(&Secret::new(STANDARD.encode([5; 32]))).unwrap()),
-        settings: NodeSettings {
-            report_grace: Duration::from_millis(200),
-            ..NodeSettings::default()
-        },
+        settings: NodeSettings { report_grace: Duration::from_millis(200), ..NodeSettings::default() },
         clock: Clock::System,
     })
     .await
@@ -42,10 +39,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
 async fn until_ready(address: SocketAddr) {
     let begun = Instant::now();
     while !get(address, "/readyz").await.starts_with("HTTP/1.1 200") {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "the node does not get ready"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "the node does not get ready");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -57,22 +51,11 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     fake.go_down().await;
     let running = node(folder.path(), &fake).await;
     let answer = get(running.address, "/readyz").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 503") && answer.contains("no configuration yet"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no configuration yet"), "{answer}");
     assert!(get(running.address, "/healthz").await.starts_with("HTTP/1.1 200"));
 
-    let revision = Some(Revision {
-        epoch: vec![1; 16],
-        version: 12,
-    });
-    fake.greet_with(vec![Update {
-        revision,
-        last: true,
-        digest: vec![0; 16],
-        ..Update::default()
-    }]);
+    let revision = Some(Revision { epoch: vec![1; 16], version: 12 });
+    fake.greet_with(vec![Update { revision, last: true, digest: vec![0; 16], ..Update::default() }]);
     fake.come_up();
     until_ready(running.address).await;
     let metrics = get(running.address, "/metrics").await;
@@ -84,16 +67,10 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
 
     fake.go_down().await;
     let running = node(folder.path(), &fake).await;
-    assert!(
-        get(running.address, "/readyz").await.starts_with("HTTP/1.1 200"),
-        "from its copy"
-    );
+    assert!(get(running.address, "/readyz").await.starts_with("HTTP/1.1 200"), "from its copy");
     let address = running.address;
     assert!(running.shutdown().await);
-    assert!(
-        TcpStream::connect(address).await.is_err(),
-        "nobody is served any more"
-    );
+    assert!(TcpStream::connect(address).await.is_err(), "nobody is served any more");
     tasks.stop();
 }
 

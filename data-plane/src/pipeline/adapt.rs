@@ -37,9 +37,7 @@ impl Prepared {
         account: &Account,
         model: &str,
     ) -> Result<Request<Full<Bytes>>, Unaddressable> {
-        let path = provider
-            .path(admitted.call.operation)
-            .ok_or(Unaddressable::InvalidUrl)?;
+        let path = provider.path(admitted.call.operation).ok_or(Unaddressable::InvalidUrl)?;
         let uri = url(account, path, self.query.as_deref())?;
         let mut headers = self.headers.clone();
         provider.sign(account, &mut headers)?;
@@ -53,9 +51,7 @@ impl Prepared {
 
 /// What is changed in the answer, because the request was.
 pub(super) fn edits(admitted: &Admitted) -> StreamEdits {
-    StreamEdits {
-        hide_usage: admitted.call.operation == Operation::Chat && !admitted.view.wants_usage,
-    }
+    StreamEdits { hide_usage: admitted.call.operation == Operation::Chat && !admitted.view.wants_usage }
 }
 
 fn body(admitted: &Admitted, model: &str) -> Bytes {
@@ -69,10 +65,8 @@ fn body(admitted: &Admitted, model: &str) -> Bytes {
 
 /// The client's query, without its key.
 fn without_key(query: &str) -> Option<String> {
-    let kept: Vec<_> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("key="))
-        .collect();
+    let kept: Vec<_> =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("key=")).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
 }
 

@@ -31,51 +31,30 @@ pub fn authenticate(proxy: &Proxy, headers: &HeaderMap, uri: &Uri) -> Result<Cal
                 refusal = Refusal::ExpiredKey;
             }
             Some(key) => {
-                return Ok(Caller {
-                    key: Arc::clone(key),
-                    hash,
-                    snapshot,
-                });
+                return Ok(Caller { key: Arc::clone(key), hash, snapshot });
             }
             None => refusal = Refusal::UnknownKey,
         }
     }
     // Without a configuration every key is unknown, and that is not the client's fault.
-    if proxy.snapshot.has_config() {
-        Err(refusal)
-    } else {
-        Err(Refusal::NotConfigured)
-    }
+    if proxy.snapshot.has_config() { Err(refusal) } else { Err(Refusal::NotConfigured) }
 }
 
 /// Every way in which clients send a key, in the order in which they are believed.
 fn presented<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> impl Iterator<Item = &'a [u8]> {
     let header = |name: &str| headers.get(name).map(|value| value.as_bytes().trim_ascii());
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| bearer(value.as_bytes()));
-    let named = [
-        bearer,
-        header("x-api-key"),
-        header("x-goog-api-key"),
-        header("api-key"),
-        in_query(uri),
-    ];
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    let named = [bearer, header("x-api-key"), header("x-goog-api-key"), header("api-key"), in_query(uri)];
     named.into_iter().flatten().filter(|key| !key.is_empty())
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 fn in_query(uri: &Uri) -> Option<&[u8]> {
-    uri.query()?
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("key="))
-        .map(str::as_bytes)
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key=")).map(str::as_bytes)
 }
 
 #[cfg(test)]
@@ -88,16 +67,11 @@ mod tests {
             let headers: HeaderMap = headers
                 .iter()
                 .map(|(name, value)| {
-                    (
-                        http::HeaderName::from_static(name),
-                        http::HeaderValue::from_static(value),
-                    )
+                    (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
                 })
                 .collect();
             let uri = Uri::from_static(uri);
-            presented(&headers, &uri)
-                .map(|key| String::from_utf8_lossy(key).into_owned())
-                .collect()
+            presented(&headers, &uri).map(|key| String::from_utf8_lossy(key).into_owned()).collect()
         };
         assert_eq!(keys(&[("authorization", "Bearer sk-1")], "/"), ["sk-1"]);
         assert_eq!(keys(&[("authorization", "bearer  sk-1 ")], "/"), ["sk-1"]);
@@ -105,13 +79,7 @@ mod tests {
         assert_eq!(keys(&[("x-goog-api-key", "sk-3")], "/"), ["sk-3"]);
         assert_eq!(keys(&[("api-key", "sk-4")], "/"), ["sk-4"]);
         assert_eq!(keys(&[], "/v1beta/models?alt=sse&key=sk-5"), ["sk-5"]);
-        assert_eq!(
-            keys(&[("authorization", "Basic abc"), ("x-api-key", "")], "/?keyed=1"),
-            [""; 0]
-        );
-        assert_eq!(
-            keys(&[("x-api-key", "b"), ("authorization", "Bearer a")], "/"),
-            ["a", "b"]
-        );
+        assert_eq!(keys(&[("authorization", "Basic abc"), ("x-api-key", "")], "/?keyed=1"), [""; 0]);
+        assert_eq!(keys(&[("x-api-key", "b"), ("authorization", "Bearer a")], "/"), ["a", "b"]);
     }
 }

@@ -36,9 +36,9 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream
-                .poll_bytes(cx)
-                .map(|next| next.map(|bytes| bytes.map(Frame::data))),
+            Self::Stream(stream) => {
+                stream.poll_bytes(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+            }
         }
     }
 

@@ -36,10 +36,7 @@ pub(super) struct Coalescer {
 
 impl Coalescer {
     pub(super) fn with(chunks: Chunks) -> Self {
-        Self {
-            waiting: chunks,
-            ..Self::default()
-        }
+        Self { waiting: chunks, ..Self::default() }
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -159,11 +156,7 @@ mod tests {
     async fn a_burst_of_twenty_frames_is_one_write() {
         let frames: VecDeque<_> = (0..20).map(|n| Bytes::from(format!("data: {n}\n\n"))).collect();
         let all = frames.iter().flatten().copied().collect::<Vec<u8>>();
-        let written = written(TurnByTurn {
-            frames,
-            turn_passed: false,
-        })
-        .await;
+        let written = written(TurnByTurn { frames, turn_passed: false }).await;
         assert_eq!(written.len(), 1);
         assert_eq!(written[0], all);
     }
@@ -187,11 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_single_frame_is_not_copied() {
         let frame = Bytes::from(vec![b'x'; 100]);
-        let written = written(TurnByTurn {
-            frames: [frame.clone()].into(),
-            turn_passed: false,
-        })
-        .await;
+        let written = written(TurnByTurn { frames: [frame.clone()].into(), turn_passed: false }).await;
         assert_eq!(written[0].as_ptr(), frame.as_ptr());
     }
 
@@ -199,15 +188,8 @@ mod tests {
     async fn large_frames_go_as_they_are() {
         let frames: VecDeque<_> = (0..3).map(|_| Bytes::from(vec![b'x'; MAX_MERGED])).collect();
         let pointers: Vec<_> = frames.iter().map(|frame| frame.as_ptr()).collect();
-        let written = written(TurnByTurn {
-            frames,
-            turn_passed: false,
-        })
-        .await;
-        assert_eq!(
-            written.iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>(),
-            pointers
-        );
+        let written = written(TurnByTurn { frames, turn_passed: false }).await;
+        assert_eq!(written.iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>(), pointers);
     }
 
     proptest! {

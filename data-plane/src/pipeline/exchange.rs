@@ -143,8 +143,7 @@ impl Flight {
 
     /// Begins an attempt; its request comes with [`Self::send`].
     pub(super) fn begin(&mut self, picked: Picked<'_>) {
-        self.meter
-            .begin_attempt(picked.account, picked.model, &self.proxy.clock);
+        self.meter.begin_attempt(picked.account, picked.model, &self.proxy.clock);
         self.leg = Some(Leg {
             account: Arc::clone(picked.account),
             status: 0,
@@ -155,17 +154,10 @@ impl Flight {
     }
 
     pub(super) fn send(&mut self, request: Request<Full<Bytes>>) {
-        let first_byte = self
-            .streaming
-            .then(|| Instant::now() + self.snapshot.limits.first_byte);
-        self.watchdog
-            .set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
+        let first_byte = self.streaming.then(|| Instant::now() + self.snapshot.limits.first_byte);
+        self.watchdog.set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
         if let Some(leg) = &mut self.leg {
-            leg.upstream = self
-                .proxy
-                .upstream
-                .send(request)
-                .map_or(Upstream::None, Upstream::Head);
+            leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
         }
     }
 
@@ -189,20 +181,14 @@ impl Flight {
                 Poll::Ready(Err(reason_of(&error)))
             }
             Poll::Pending if self.proxy.closing() => Poll::Ready(Err(Reason::Stopped)),
-            Poll::Pending => self
-                .watchdog
-                .poll_elapsed(cx)
-                .map(|()| Err(self.late(Reason::FirstByteTimeout))),
+            Poll::Pending => {
+                self.watchdog.poll_elapsed(cx).map(|()| Err(self.late(Reason::FirstByteTimeout)))
+            }
         }
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let Some(Leg {
-            upstream: Upstream::Body(body),
-            account,
-            ..
-        }) = &mut self.leg
-        else {
+        let Some(Leg { upstream: Upstream::Body(body), account, .. }) = &mut self.leg else {
             return Poll::Ready(Next::End);
         };
         loop {
@@ -231,11 +217,7 @@ impl Flight {
     }
 
     pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.proxy.closing() {
-            Poll::Ready(())
-        } else {
-            self.watchdog.poll_elapsed(cx)
-        }
+        if self.proxy.closing() { Poll::Ready(()) } else { self.watchdog.poll_elapsed(cx) }
     }
 
     /// What is read may be held back for so long: then comes [`Next::HoldOver`], once.
@@ -311,10 +293,8 @@ impl Flight {
         let Some(leg) = self.leg.take() else { return };
         let (usage, served, complete) = leg.reading.used();
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
-        let consumed = matches!(
-            outcome,
-            Outcome::Completed | Outcome::ClientGone | Outcome::CutOff
-        ) || self.meter.had_content();
+        let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)
+            || self.meter.had_content();
         if consumed && !complete {
             self.meter.estimate();
         }
@@ -329,12 +309,7 @@ impl Flight {
         if let Some(reason) = reason.filter(|_| outcome == Outcome::UpstreamError) {
             self.proxy.metrics.attempt_failed(reason);
         }
-        let Self {
-            meter,
-            proxy,
-            sent_status,
-            ..
-        } = *self;
+        let Self { meter, proxy, sent_status, .. } = *self;
         meter.close(&proxy, outcome, sent_status);
     }
 }

@@ -28,12 +28,7 @@ pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted
         Operation::Messages => view::messages(&body),
         Operation::CountTokens => view::count_tokens(&body),
     }?;
-    Ok(Admitted {
-        call,
-        caller,
-        view,
-        body,
-    })
+    Ok(Admitted { call, caller, view, body })
 }
 
 impl Admitted {
@@ -43,10 +38,6 @@ impl Admitted {
     /// The model's name leads nowhere.
     pub fn wanted(&self) -> Result<Wanted<'_>, Refusal> {
         let routed = route(&self.caller.snapshot, self.call.pin, &self.view.model)?;
-        Ok(Wanted {
-            target: routed.target,
-            operation: self.call.operation,
-            model: routed.model,
-        })
+        Ok(Wanted { target: routed.target, operation: self.call.operation, model: routed.model })
     }
 }

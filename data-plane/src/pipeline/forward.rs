@@ -31,15 +31,10 @@ use crate::{
         failure::{Class, Reason},
     },
     scheduler::{Picked, Tried, Wanted},
-    snapshot::{Account, Snapshot},
+    snapshot::{Account, Retries, Snapshot},
 };
 
 pub(super) use open::{MAX_WHOLE, Opened, choose_reading, is_about_the_request, read_whole};
-
-/// Rounds over accounts that failed for the moment, once no other account is eligible.
-const MAX_RETRIES: u32 = 3;
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-const RETRY_BACKOFF: u32 = 2;
 
 /// An answer on its way to the client.
 #[derive(Debug)]
@@ -69,12 +64,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) const fn of(reason: Reason) -> Self {
-        Self {
-            reason,
-            class: reason.class(),
-            limited_for: None,
-            detail: String::new(),
-        }
+        Self { reason, class: reason.class(), limited_for: None, detail: String::new() }
     }
 }
 
@@ -100,13 +90,7 @@ pub(super) async fn forward(
     let (wanted, snapshot) = (admitted.wanted()?, &*admitted.caller.snapshot);
     let now = proxy.clock.now();
     let Some(mut picked) = schedule::next(snapshot, &wanted, &[], now) else {
-        return Err(schedule::no_account(
-            proxy,
-            snapshot,
-            &wanted,
-            &admitted.view.model,
-            now,
-        ));
+        return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
     };
     let mut exchange = Exchange::open(proxy, &admitted, watchdog)?;
     let mut tries = Tries::default();
@@ -144,19 +128,10 @@ async fn attempt(
     match prepared.request(admitted, provider, account, model) {
         Ok(request) => flight.send(request),
         Err(error) => {
-            return Err(Failure {
-                detail: error.to_string(),
-                ..unaddressable
-            });
+            return Err(Failure { detail: error.to_string(), ..unaddressable });
         }
     }
-    open::open(
-        flight,
-        provider,
-        admitted.call.operation.wire(),
-        adapt::edits(admitted),
-    )
-    .await
+    open::open(flight, provider, admitted.call.operation.wire(), adapt::edits(admitted)).await
 }
 
 /// The attempt's end is written down, and what it says about the account becomes known to others.
@@ -178,16 +153,9 @@ async fn learn(
     }
     match failure.class {
         Class::Limited(kind) => {
-            let lasts = failure
-                .limited_for
-                .unwrap_or(provider::failure::DEFAULT_OVERLOADED);
+            let lasts = failure.limited_for.unwrap_or(provider::failure::DEFAULT_OVERLOADED);
             let until = proxy.clock.now().plus(lasts);
-            let mark = Mark {
-                kind,
-                until,
-                reason: reason.into_owned(),
-                model_family: None,
-            };
+            let mark = Mark { kind, until, reason: reason.into_owned(), model_family: None };
             proxy.live.mark(account.id, mark).await;
         }
         Class::Credential => proxy.tester.confirm(account),
@@ -203,30 +171,25 @@ impl Tries {
         }
         let attempts = self.last.map_or(0, |last| last.attempts) + 1;
         let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
-        self.last = Some(UpstreamFailed {
-            reason,
-            class,
-            attempts,
-            retry_after,
-        });
+        self.last = Some(UpstreamFailed { reason, class, attempts, retry_after });
     }
 
     /// No time is left, whoever would be next.
     fn over(&self) -> bool {
-        self.last
-            .is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
+        self.last.is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
     }
 
     /// How long to wait before those that failed for the moment are tried again; `None`: not any more.
-    fn delay(&mut self) -> Option<Duration> {
-        if self.transient.is_empty() || self.rounds >= MAX_RETRIES {
+    fn delay(&mut self, retries: &Retries) -> Option<Duration> {
+        if self.transient.is_empty() || self.rounds >= retries.max {
             return None;
         }
-        let delay = RETRY_DELAY * RETRY_BACKOFF.pow(self.rounds);
+        let factor =
+            (0..self.rounds).fold(rand::rng().random_range(0.75..1.25), |factor, _| factor * retries.backoff);
         self.rounds += 1;
         let transient = std::mem::take(&mut self.transient);
         self.tried.retain(|id| !transient.contains(id));
-        Some(delay.mul_f64(rand::rng().random_range(0.75..1.25)))
+        Some(retries.delay.mul_f64(factor))
     }
 }
 
@@ -245,7 +208,7 @@ async fn next<'a>(
     if picked.is_some() {
         return picked;
     }
-    let delay = tries.delay()?;
+    let delay = tries.delay(&snapshot.limits.retries)?;
     let flight = exchange.flight()?;
     if !flight.begin_pause(Instant::now() + delay) {
         return None;
@@ -262,11 +225,7 @@ fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
         retry_after: None,
     });
     let refusal = Refusal::UpstreamFailed(failed);
-    let outcome = if failed.reason == Reason::Stopped {
-        Outcome::CutOff
-    } else {
-        Outcome::UpstreamError
-    };
+    let outcome = if failed.reason == Reason::Stopped { Outcome::CutOff } else { Outcome::UpstreamError };
     if let Some(flight) = exchange.flight() {
         flight.sent_status = refusal.classify(wire).1;
     }
@@ -290,10 +249,5 @@ async fn answer(mut exchange: Exchange, opened: Opened, admitted: &Admitted) -> 
             (parts, AnswerBody::Stream(stream))
         }
     };
-    Answer {
-        id,
-        wire,
-        parts,
-        body,
-    }
+    Answer { id, wire, parts, body }
 }

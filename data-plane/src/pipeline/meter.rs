@@ -51,10 +51,7 @@ impl Meter {
             write_open(&proxy.journal, &open)?;
         }
         Ok(Self {
-            record: CloseRecord {
-                open: Some(open),
-                ..CloseRecord::default()
-            },
+            record: CloseRecord { open: Some(open), ..CloseRecord::default() },
             metered,
             wire,
             arrived: call.arrived,
@@ -88,9 +85,7 @@ impl Meter {
         };
         attempt.set_outcome(outcome);
         attempt.http_status = u32::from(status);
-        attempt.reason = reason
-            .map(|reason| reason.code().into_owned())
-            .unwrap_or_default();
+        attempt.reason = reason.map(|reason| reason.code().into_owned()).unwrap_or_default();
         attempt.usage = usage.map(contract_usage);
         attempt.model_served = served.unwrap_or_default().to_owned();
         attempt.total_ms = milliseconds(self.attempt_began.elapsed());
@@ -169,22 +164,8 @@ const fn contract_wire(wire: Wire) -> proto::v1::Wire {
 }
 
 const fn contract_usage(usage: Usage) -> proto::v1::Usage {
-    let Usage {
-        input,
-        cache_read,
-        cache_write_5m,
-        cache_write_1h,
-        output,
-        reasoning,
-    } = usage;
-    proto::v1::Usage {
-        input,
-        cache_read,
-        cache_write_5m,
-        cache_write_1h,
-        output,
-        reasoning,
-    }
+    let Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
+    proto::v1::Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

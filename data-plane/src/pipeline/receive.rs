@@ -26,12 +26,8 @@ pub(super) async fn receive(
     limits: &Limits,
     watchdog: &mut Watchdog,
 ) -> Result<Bytes, Refusal> {
-    let stated = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let too_large = Refusal::BodyTooLarge {
-        limit: limits.max_body,
-    };
+    let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_large = Refusal::BodyTooLarge { limit: limits.max_body };
     if stated.is_some_and(|length| length > limits.max_body) {
         return Err(too_large);
     }

@@ -110,7 +110,7 @@ impl Refusal {
             Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
             Self::BodyLost => plain(ErrorKind::InvalidRequest, "body_incomplete"),
             Self::Body(_) => plain(ErrorKind::InvalidRequest, "invalid_body"),
-            Self::Unroutable(Unroutable::UnknownModel) => plain(ErrorKind::NotFound, "model_not_found"),
+            Self::Unroutable(Unroutable::UnknownModel(_)) => plain(ErrorKind::NotFound, "model_not_found"),
             Self::Unroutable(_) => plain(ErrorKind::InvalidRequest, "account_type_pinned"),
             Self::NoAccount(explanation) => no_account_kind(explanation, wire),
             Self::UpstreamFailed(failed) => upstream_kind(failed, wire),
@@ -125,13 +125,7 @@ impl Refusal {
     pub fn response(&self, wire: Wire, id: RequestId) -> Response<ResponseBody> {
         let (kind, status, code) = self.classify(wire);
         let (id, message) = (id.to_string(), self.to_string());
-        let error = WireError {
-            status,
-            kind,
-            message: &message,
-            code,
-            request_id: &id,
-        };
+        let error = WireError { status, kind, message: &message, code, request_id: &id };
         let mut response = Response::new(ResponseBody::full(body(wire, &error)));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -139,10 +133,7 @@ impl Refusal {
         set_request_id(headers, wire, id);
         if let Some(after) = self.retry_after() {
             // Rounded up, so that the client does not come too early.
-            headers.insert(
-                RETRY_AFTER,
-                HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64),
-            );
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64));
         }
         if let Self::Route(RouteError::MethodNotAllowed(allowed)) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));

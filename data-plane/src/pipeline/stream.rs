@@ -35,12 +35,7 @@ const X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-re
 pub struct Broken;
 
 pub(super) fn stream(answer: Answer) -> Response<ResponseBody> {
-    let Answer {
-        id,
-        wire,
-        mut parts,
-        body,
-    } = answer;
+    let Answer { id, wire, mut parts, body } = answer;
     strip_response_headers(&mut parts.headers);
     set_request_id(&mut parts.headers, wire, id.to_string());
     let body = match body {
@@ -80,17 +75,8 @@ pub struct StreamBody {
 impl StreamBody {
     pub(super) fn new(mut exchange: Exchange, chunks: Chunks, id: RequestId) -> Self {
         let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
-        let passing = Passing {
-            exchange,
-            id,
-            broken: false,
-        };
-        Self {
-            coalescer: Coalescer::with(chunks),
-            passing,
-            first: None,
-            _running: running,
-        }
+        let passing = Passing { exchange, id, broken: false };
+        Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
     /// Takes what belongs to the burst that the first content came in.
@@ -213,29 +199,13 @@ const fn early(reason: Reason) -> Outcome {
 
 fn ending(reason: Reason, request_id: &str) -> WireError<'_> {
     let (kind, message) = match reason {
-        Reason::Stopped => (
-            ErrorKind::Unavailable,
-            "the gateway is shutting down; send the request again",
-        ),
-        Reason::MaxStream => (
-            ErrorKind::Timeout,
-            "the stream ran for longer than the gateway allows",
-        ),
+        Reason::Stopped => (ErrorKind::Unavailable, "the gateway is shutting down; send the request again"),
+        Reason::MaxStream => (ErrorKind::Timeout, "the stream ran for longer than the gateway allows"),
         Reason::Revoked => (ErrorKind::Permission, "the API key or the account was revoked"),
-        Reason::Stall | Reason::Deadline => (
-            ErrorKind::Timeout,
-            "the upstream fell silent; send the request again",
-        ),
-        _ => (
-            ErrorKind::Api,
-            "the upstream's answer broke off; send the request again",
-        ),
+        Reason::Stall | Reason::Deadline => {
+            (ErrorKind::Timeout, "the upstream fell silent; send the request again")
+        }
+        _ => (ErrorKind::Api, "the upstream's answer broke off; send the request again"),
     };
-    WireError {
-        status: kind.status(),
-        kind,
-        message,
-        code: Some("stream_interrupted"),
-        request_id,
-    }
+    WireError { status: kind.status(), kind, message, code: Some("stream_interrupted"), request_id }
 }

@@ -114,8 +114,7 @@ pub fn limited_for(kind: MarkKind, provider: &dyn Provider, headers: &HeaderMap,
         // Rate limit headers come with every answer and say nothing about the overload.
         MarkKind::Overloaded => (reset::retry_after(headers, now), DEFAULT_OVERLOADED),
     };
-    said.unwrap_or(default)
-        .clamp(Duration::from_millis(100), reset::MAX_LIMITED)
+    said.unwrap_or(default).clamp(Duration::from_millis(100), reset::MAX_LIMITED)
 }
 
 #[cfg(test)]
@@ -146,33 +145,15 @@ mod tests {
         let provider = for_type(shared::account::AccountType::Openai).unwrap();
         let mut headers = HeaderMap::new();
         let now = Millis(0);
-        assert_eq!(
-            limited_for(MarkKind::RateLimited, provider, &headers, now),
-            DEFAULT_RATE_LIMITED
-        );
-        assert_eq!(
-            limited_for(MarkKind::Overloaded, provider, &headers, now),
-            DEFAULT_OVERLOADED
-        );
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), DEFAULT_RATE_LIMITED);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), DEFAULT_OVERLOADED);
         headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("5s"));
-        assert_eq!(
-            limited_for(MarkKind::RateLimited, provider, &headers, now),
-            Duration::from_secs(5)
-        );
-        assert_eq!(
-            limited_for(MarkKind::Overloaded, provider, &headers, now),
-            DEFAULT_OVERLOADED
-        );
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), Duration::from_secs(5));
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), DEFAULT_OVERLOADED);
         headers.insert("retry-after", HeaderValue::from_static("2"));
-        assert_eq!(
-            limited_for(MarkKind::RateLimited, provider, &headers, now),
-            Duration::from_secs(2)
-        );
-        assert_eq!(
-            limited_for(MarkKind::Overloaded, provider, &headers, now),
-            Duration::from_secs(2)
-        );
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), Duration::from_secs(2));
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), Duration::from_secs(2));
         headers.insert("retry-after", HeaderValue::from_static("0"));
         let shortest = limited_for(MarkKind::RateLimited, provider, &headers, now);
         assert!(shortest > Duration::ZERO, "an end that is past would be no mark");

@@ -100,10 +100,7 @@ mod tests {
         for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
             headers.insert(name, HeaderValue::from_static("secret"));
         }
-        headers.insert(
-            CONNECTION,
-            HeaderValue::from_static("keep-alive, x-only-this-hop"),
-        );
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, x-only-this-hop"));
         headers.insert("x-only-this-hop", HeaderValue::from_static("secret"));
         headers.insert("anthropic-beta", HeaderValue::from_static("one"));
         headers.append("anthropic-beta", HeaderValue::from_static("two"));
@@ -128,10 +125,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(SET_COOKIE, HeaderValue::from_static("secret"));
         headers.insert(ALT_SVC, HeaderValue::from_static("secret"));
-        headers.insert(
-            "anthropic-ratelimit-requests-remaining",
-            HeaderValue::from_static("7"),
-        );
+        headers.insert("anthropic-ratelimit-requests-remaining", HeaderValue::from_static("7"));
         strip_response_headers(&mut headers);
         assert_eq!(headers.len(), 1);
     }

@@ -32,11 +32,7 @@ impl Provider for OpenAi {
         };
         headers.insert(AUTHORIZATION, sensitive(&["Bearer ", key.expose()])?);
         let (organization, project) = match &account.upstream.options {
-            Options::OpenAi {
-                organization,
-                project,
-                ..
-            } => (organization.as_deref(), project.as_deref()),
+            Options::OpenAi { organization, project, .. } => (organization.as_deref(), project.as_deref()),
             _ => (None, None),
         };
         // The client's own would speak of another account.
@@ -52,10 +48,7 @@ impl Provider for OpenAi {
 fn set(headers: &mut HeaderMap, name: HeaderName, text: Option<&str>) -> Result<(), Unaddressable> {
     match text {
         Some(text) => {
-            headers.insert(
-                name,
-                HeaderValue::from_str(text).map_err(|_| Unaddressable::InvalidHeader)?,
-            );
+            headers.insert(name, HeaderValue::from_str(text).map_err(|_| Unaddressable::InvalidHeader)?);
         }
         None => {
             headers.remove(name);

@@ -50,10 +50,8 @@ impl Service<Name> for Resolver {
         Box::pin(async move {
             let all: Vec<SocketAddr> = resolving.await?.collect();
             let found_some = !all.is_empty();
-            let taken: Vec<_> = all
-                .into_iter()
-                .filter(|address| allow_private || is_public(address.ip()))
-                .collect();
+            let taken: Vec<_> =
+                all.into_iter().filter(|address| allow_private || is_public(address.ip())).collect();
             if taken.is_empty() && found_some {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, PrivateAddress).into());
             }
@@ -71,10 +69,8 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(allow_private: bool, configure: impl FnOnce(&mut HttpConnector<Resolver>)) -> Self {
-        let mut inner = HttpConnector::new_with_resolver(Resolver {
-            inner: GaiResolver::new(),
-            allow_private,
-        });
+        let mut inner =
+            HttpConnector::new_with_resolver(Resolver { inner: GaiResolver::new(), allow_private });
         inner.enforce_http(false);
         inner.set_nodelay(true);
         configure(&mut inner);
@@ -92,12 +88,9 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, destination: Uri) -> Self::Future {
-        let literal = destination.host().and_then(|host| {
-            host.trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<IpAddr>()
-                .ok()
-        });
+        let literal = destination
+            .host()
+            .and_then(|host| host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok());
         if !self.allow_private && literal.is_some_and(|address| !is_public(address)) {
             return Box::pin(std::future::ready(Err(PrivateAddress.into())));
         }
@@ -192,20 +185,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_private_address_is_refused_however_it_is_written() {
-        for url in [
-            "http://127.0.0.1:1/",
-            "http://[::1]:1/",
-            "http://[::ffff:127.0.0.1]:1/",
-            "http://localhost:1/",
-        ] {
-            let error = Connector::new(false, |_| {})
-                .call(Uri::from_static(url))
-                .await
-                .unwrap_err();
-            assert!(
-                super::super::upstream::is_private_address(&*error),
-                "{url}: {error:?}"
-            );
+        for url in
+            ["http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:127.0.0.1]:1/", "http://localhost:1/"]
+        {
+            let error = Connector::new(false, |_| {}).call(Uri::from_static(url)).await.unwrap_err();
+            assert!(super::super::upstream::is_private_address(&*error), "{url}: {error:?}");
         }
     }
 }

@@ -10,9 +10,8 @@ pub(super) const MAX_LIMITED: Duration = Duration::from_secs(24 * 3600);
 
 /// `Retry-After`, in seconds or as a date. `retry-after-ms` is more exact where it is given.
 pub(super) fn retry_after(headers: &HeaderMap, now: Millis) -> Option<Duration> {
-    let milliseconds = text(headers, "retry-after-ms")
-        .and_then(|text| text.parse().ok())
-        .map(Duration::from_millis);
+    let milliseconds =
+        text(headers, "retry-after-ms").and_then(|text| text.parse().ok()).map(Duration::from_millis);
     let after = milliseconds.or_else(|| {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         seconds(text).or_else(|| {
@@ -27,37 +26,19 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Millis) -> Option<Duration> 
 /// the unified limit of subscriptions.
 pub(super) fn anthropic(headers: &HeaderMap, now: Millis) -> Option<Duration> {
     const LIMITS: [(&str, &str); 4] = [
-        (
-            "anthropic-ratelimit-requests-remaining",
-            "anthropic-ratelimit-requests-reset",
-        ),
-        (
-            "anthropic-ratelimit-tokens-remaining",
-            "anthropic-ratelimit-tokens-reset",
-        ),
-        (
-            "anthropic-ratelimit-input-tokens-remaining",
-            "anthropic-ratelimit-input-tokens-reset",
-        ),
-        (
-            "anthropic-ratelimit-output-tokens-remaining",
-            "anthropic-ratelimit-output-tokens-reset",
-        ),
+        ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+        ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+        ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+        ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
     ];
-    let used_up = LIMITS
-        .iter()
-        .filter(|(remaining, _)| text(headers, remaining) == Some("0"));
+    let used_up = LIMITS.iter().filter(|(remaining, _)| text(headers, remaining) == Some("0"));
     let resets = used_up.filter_map(|(_, reset)| {
         let at: jiff::Timestamp = text(headers, reset)?.parse().ok()?;
         Some(Millis(at.as_millisecond()).since(now))
     });
     let unified = text(headers, "anthropic-ratelimit-unified-status")
         .filter(|status| *status == "rejected")
-        .and_then(|_| {
-            text(headers, "anthropic-ratelimit-unified-reset")?
-                .parse::<i64>()
-                .ok()
-        })
+        .and_then(|_| text(headers, "anthropic-ratelimit-unified-reset")?.parse::<i64>().ok())
         .map(|at| Millis(at.saturating_mul(1000)).since(now));
     resets.chain(unified).max().map(|after| after.min(MAX_LIMITED))
 }
@@ -68,9 +49,7 @@ pub(super) fn openai(headers: &HeaderMap) -> Option<Duration> {
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
         ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
     ];
-    let used_up = LIMITS
-        .iter()
-        .filter(|(remaining, _)| text(headers, remaining) == Some("0"));
+    let used_up = LIMITS.iter().filter(|(remaining, _)| text(headers, remaining) == Some("0"));
     let resets = used_up.filter_map(|(_, reset)| go_duration(text(headers, reset)?));
     resets.max().map(|after| after.min(MAX_LIMITED))
 }
@@ -125,10 +104,7 @@ mod tests {
     fn retry_after_is_seconds_or_a_date_or_milliseconds() {
         let after = |pairs: &[_]| retry_after(&headers(pairs), NOW);
         assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(
-            after(&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")]),
-            Some(Duration::from_secs(60))
-        );
+        assert_eq!(after(&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")]), Some(Duration::from_secs(60)));
         assert_eq!(
             after(&[("retry-after", "7"), ("retry-after-ms", "250")]),
             Some(Duration::from_millis(250))

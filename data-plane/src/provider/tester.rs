@@ -57,27 +57,15 @@ impl Tester {
         tasks: Tasks,
     ) -> Self {
         let confirmed = HashMap::new();
-        Self(Arc::new(Inner {
-            upstream,
-            snapshot,
-            status_writes,
-            clock,
-            tasks,
-            confirmed,
-        }))
+        Self(Arc::new(Inner { upstream, snapshot, status_writes, clock, tasks, confirmed }))
     }
 
     /// Sends one smallest request. `model` absent: the account's first allowed model, else one of its platform.
     pub async fn test(&self, account: &Arc<Account>, model: Option<&str>) -> TestAccountResult {
         let started = Instant::now();
-        let model = model
-            .map(ToOwned::to_owned)
-            .or_else(|| self.model_for(account))
-            .unwrap_or_default();
-        let failed = |reason: &str| TestAccountResult {
-            reason: reason.to_owned(),
-            ..TestAccountResult::default()
-        };
+        let model = model.map(ToOwned::to_owned).or_else(|| self.model_for(account)).unwrap_or_default();
+        let failed =
+            |reason: &str| TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() };
         let mut result = match self.request(account, &model) {
             Err(reason) => failed(reason),
             Ok(request) => match timeout(TEST_TIMEOUT, self.exchange(request)).await {
@@ -106,9 +94,7 @@ impl Tester {
             return;
         }
         let (tester, account) = (self.clone(), Arc::clone(account));
-        self.0
-            .tasks
-            .spawn(async move { tester.confirm_now(&account).await });
+        self.0.tasks.spawn(async move { tester.confirm_now(&account).await });
     }
 
     async fn confirm_now(&self, account: &Arc<Account>) {
@@ -129,24 +115,16 @@ impl Tester {
     }
 
     fn model_for(&self, account: &Account) -> Option<String> {
-        let exact = account
-            .allowed_models
-            .iter()
-            .map(|pattern| pattern.as_str())
-            .find(|name| !name.contains('*'));
+        let exact =
+            account.allowed_models.iter().map(|pattern| pattern.as_str()).find(|name| !name.contains('*'));
         if let Some(name) = exact {
             return Some(name.to_owned());
         }
         let platform = account.kind?.platform();
         let snapshot = self.0.snapshot.load();
-        let offered = snapshot
-            .models
-            .iter()
-            .filter(|model| model.platform == platform && is_chat(&model.name));
-        offered
-            .filter_map(|model| scheduler::mapped(account, &model.name))
-            .next()
-            .map(ToOwned::to_owned)
+        let offered =
+            snapshot.models.iter().filter(|model| model.platform == platform && is_chat(&model.name));
+        offered.filter_map(|model| scheduler::mapped(account, &model.name)).next().map(ToOwned::to_owned)
     }
 
     fn request(&self, account: &Account, model: &str) -> Result<Request<Full<Bytes>>, &'static str> {
@@ -162,9 +140,7 @@ impl Tester {
         let mut headers = HeaderMap::new();
         strip_request_headers(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        provider
-            .sign(account, &mut headers)
-            .map_err(|_| "unaddressable")?;
+        provider.sign(account, &mut headers).map_err(|_| "unaddressable")?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -183,11 +159,7 @@ fn judge(status: u16, words: String) -> TestAccountResult {
     TestAccountResult {
         ok,
         http_status: u32::from(status),
-        reason: if ok {
-            String::new()
-        } else {
-            Reason::Status(status).code().into_owned()
-        },
+        reason: if ok { String::new() } else { Reason::Status(status).code().into_owned() },
         detail: if ok { String::new() } else { words },
         ..TestAccountResult::default()
     }
@@ -228,9 +200,7 @@ async fn words(mut body: Incoming) -> String {
         }
     }
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&read).ok();
-    let message = parsed
-        .as_ref()
-        .and_then(|body| body.pointer("/error/message")?.as_str());
+    let message = parsed.as_ref().and_then(|body| body.pointer("/error/message")?.as_str());
     let text = message.map_or_else(|| String::from_utf8_lossy(&read).into_owned(), ToOwned::to_owned);
     let mut text = text;
     text.truncate(text.floor_char_boundary(DETAIL_MAX));

@@ -90,10 +90,7 @@ impl UpstreamClient {
             .pool_idle_timeout(settings.pool_idle_timeout)
             .pool_max_idle_per_host(settings.pool_max_idle_per_host)
             .build(connector);
-        Ok(Self {
-            client: ArcSwapOption::from_pointee(client),
-            connections,
-        })
+        Ok(Self { client: ArcSwapOption::from_pointee(client), connections })
     }
 
     /// Sends a request; `None` once the client is closed.
@@ -110,9 +107,7 @@ impl UpstreamClient {
 }
 
 fn tls(extra_roots: &[CertificateDer<'static>]) -> Result<ClientConfig, OutboundError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let (_, unreadable) = roots.add_parsable_certificates(extra_roots.iter().cloned());
     if unreadable > 0 {
         tracing::warn!(

@@ -82,10 +82,7 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
         Some(MarkKind::Overloaded) => return Err(Exclusion::Overloaded),
         None => {}
     }
-    if account
-        .concurrency
-        .is_some_and(|slots| account.state.in_flight() >= slots)
-    {
+    if account.concurrency.is_some_and(|slots| account.state.in_flight() >= slots) {
         return Err(Exclusion::Full);
     }
     Ok(model)

@@ -31,12 +31,7 @@ pub fn explain(
             Ok(_) => continue,
         };
         if matches!(reason, Exclusion::RateLimited | Exclusion::Overloaded) {
-            let latest = account
-                .state
-                .marks(now)
-                .iter()
-                .map(|mark| mark.remaining(now))
-                .max();
+            let latest = account.state.marks(now).iter().map(|mark| mark.remaining(now)).max();
             frees_in = match (frees_in, latest) {
                 (Some(soonest), Some(latest)) => Some(soonest.min(latest)),
                 (soonest, latest) => soonest.or(latest),
@@ -55,31 +50,23 @@ impl Explanation {
         for reason in self.fitting() {
             *counts.entry(reason).or_default() += 1;
         }
-        let parts: Vec<_> = counts
-            .iter()
-            .map(|(reason, count)| format!("{count} {}", reason.as_str()))
-            .collect();
+        let parts: Vec<_> =
+            counts.iter().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
         parts.join(", ")
     }
 
     /// Whether there is an account that only has to become free: one that is limited, overloaded or full.
     #[must_use]
     pub fn passing(&self) -> bool {
-        self.fitting().any(|reason| {
-            matches!(
-                reason,
-                Exclusion::RateLimited | Exclusion::Overloaded | Exclusion::Full
-            )
-        })
+        self.fitting()
+            .any(|reason| matches!(reason, Exclusion::RateLimited | Exclusion::Overloaded | Exclusion::Full))
     }
 
     /// Whether every account that could serve is rate limited or full.
     #[must_use]
     pub fn limited(&self) -> bool {
         self.passing()
-            && self
-                .fitting()
-                .all(|reason| reason != Exclusion::Overloaded && reason != Exclusion::Tried)
+            && self.fitting().all(|reason| reason != Exclusion::Overloaded && reason != Exclusion::Tried)
     }
 
     /// Whether accounts of the platform exist, and none of them offers the model.

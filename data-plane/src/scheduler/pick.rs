@@ -64,10 +64,7 @@ fn draw<'a, R: Rng + ?Sized>(
     let mut drawn: Option<Drawn<'a>> = None;
     let mut sum = 0_u64;
     for (index, account) in accounts.iter().enumerate() {
-        if drawn
-            .as_ref()
-            .is_some_and(|drawn| drawn.account.priority != account.priority)
-        {
+        if drawn.as_ref().is_some_and(|drawn| drawn.account.priority != account.priority) {
             break;
         }
         let Some(model) = candidate(account, wanted, tried, now) else {
@@ -76,14 +73,7 @@ fn draw<'a, R: Rng + ?Sized>(
         let weight = u64::from(account.weight.max(1));
         sum += weight;
         match &mut drawn {
-            None => {
-                drawn = Some(Drawn {
-                    tier: &accounts[index..],
-                    account,
-                    model,
-                    alone: true,
-                })
-            }
+            None => drawn = Some(Drawn { tier: &accounts[index..], account, model, alone: true }),
             Some(drawn) => {
                 drawn.alone = false;
                 if random.random_range(0..sum) < weight {
@@ -108,10 +98,7 @@ fn least_loaded<'a, R: Rng + ?Sized>(
     }
     let mut load = drawn.account.state.in_flight();
     let mut equals = 1_u32;
-    let tier = drawn
-        .tier
-        .iter()
-        .take_while(|account| account.priority == drawn.account.priority);
+    let tier = drawn.tier.iter().take_while(|account| account.priority == drawn.account.priority);
     for account in
         tier.filter(|account| account.weight == drawn.account.weight && account.id != drawn.account.id)
     {

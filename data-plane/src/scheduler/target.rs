@@ -32,10 +32,10 @@ pub struct Routed<'a> {
 }
 
 /// Why a model's name leads nowhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unroutable {
-    #[error("no platform is known for this model: check its name, or add a model route")]
-    UnknownModel,
+    #[error("no platform is known for the model `{0}`: check its name, or add a model route")]
+    UnknownModel(Box<str>),
     #[error("the account type in front of the model's name is not the one that the path asks for")]
     OtherTypePinned,
 }
@@ -56,32 +56,19 @@ pub fn route<'a>(snapshot: &'a Snapshot, pin: Option<Pin>, asked: &'a str) -> Re
     };
     let target = match (pin, named) {
         (Some(Pin::Type(pinned)), Some(named)) if pinned != named => return Err(Unroutable::OtherTypePinned),
-        (Some(Pin::Type(exact)), _) | (None, Some(exact)) => Target {
-            platform: exact.platform(),
-            account_type: Some(exact),
-        },
-        (Some(Pin::Platform(platform)), Some(exact)) => Target {
-            platform,
-            account_type: Some(exact),
-        },
+        (Some(Pin::Type(exact)), _) | (None, Some(exact)) => {
+            Target { platform: exact.platform(), account_type: Some(exact) }
+        }
+        (Some(Pin::Platform(platform)), Some(exact)) => Target { platform, account_type: Some(exact) },
         (Some(Pin::Platform(platform)), None) => {
             let route = matching().filter(|route| route.platform == platform);
-            Target {
-                platform,
-                account_type: route.and_then(|route| route.account_type),
-            }
+            Target { platform, account_type: route.and_then(|route| route.account_type) }
         }
         (None, None) => match matching() {
-            Some(route) => Target {
-                platform: route.platform,
-                account_type: route.account_type,
-            },
+            Some(route) => Target { platform: route.platform, account_type: route.account_type },
             None => {
-                let platform = platform_of(model).ok_or(Unroutable::UnknownModel)?;
-                Target {
-                    platform,
-                    account_type: None,
-                }
+                let platform = platform_of(model).ok_or_else(|| Unroutable::UnknownModel(model.into()))?;
+                Target { platform, account_type: None }
             }
         },
     };
@@ -118,34 +105,21 @@ mod tests {
     fn routed(pin: Option<Pin>, asked: &str) -> Result<(Platform, Option<AccountType>, String), Unroutable> {
         let snapshot = snapshot();
         let routed = route(&snapshot, pin, asked)?;
-        Ok((
-            routed.target.platform,
-            routed.target.account_type,
-            routed.model.into(),
-        ))
+        Ok((routed.target.platform, routed.target.account_type, routed.model.into()))
     }
 
     #[test]
     fn routes_come_before_the_prefix() {
-        assert_eq!(
-            routed(None, "gpt-5"),
-            Ok((Platform::OpenAi, None, "gpt-5".into()))
-        );
+        assert_eq!(routed(None, "gpt-5"), Ok((Platform::OpenAi, None, "gpt-5".into())));
         let local = Ok((Platform::Claude, Some(AccountType::Ccr), "gpt-local-1".into()));
         assert_eq!(routed(None, "gpt-local-1"), local);
-        assert_eq!(
-            routed(None, "llama-4"),
-            Ok((Platform::OpenAi, None, "llama-4".into()))
-        );
-        assert_eq!(routed(None, "mystery"), Err(Unroutable::UnknownModel));
+        assert_eq!(routed(None, "llama-4"), Ok((Platform::OpenAi, None, "llama-4".into())));
+        assert_eq!(routed(None, "mystery"), Err(Unroutable::UnknownModel("mystery".into())));
     }
 
     #[test]
     fn the_mapping_for_all_accounts_comes_before_the_prefix() {
-        assert_eq!(
-            routed(None, "opus"),
-            Ok((Platform::Claude, None, "claude-opus-5".into()))
-        );
+        assert_eq!(routed(None, "opus"), Ok((Platform::Claude, None, "claude-opus-5".into())));
         let ccr = Ok((Platform::Claude, Some(AccountType::Ccr), "claude-opus-5".into()));
         assert_eq!(routed(None, "router"), ccr);
     }
@@ -155,19 +129,10 @@ mod tests {
         let ccr = Ok((Platform::Claude, Some(AccountType::Ccr), "claude-opus-5".into()));
         assert_eq!(routed(None, "ccr,opus"), ccr);
         let azure = Some(Pin::Type(AccountType::AzureOpenai));
-        assert_eq!(
-            routed(azure, "x"),
-            Ok((Platform::OpenAi, Some(AccountType::AzureOpenai), "x".into()))
-        );
+        assert_eq!(routed(azure, "x"), Ok((Platform::OpenAi, Some(AccountType::AzureOpenai), "x".into())));
         assert_eq!(routed(azure, "ccr,x"), Err(Unroutable::OtherTypePinned));
         let claude = Some(Pin::Platform(Platform::Claude));
-        assert_eq!(
-            routed(claude, "mystery"),
-            Ok((Platform::Claude, None, "mystery".into()))
-        );
-        assert_eq!(
-            routed(claude, "llama-4"),
-            Ok((Platform::Claude, None, "llama-4".into()))
-        );
+        assert_eq!(routed(claude, "mystery"), Ok((Platform::Claude, None, "mystery".into())));
+        assert_eq!(routed(claude, "llama-4"), Ok((Platform::Claude, None, "llama-4".into())));
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use proto::v1::Settings;
+use shared::settings::MAX_DURATION;
 
 use super::{
     domain::{Limits, Snapshot},
@@ -34,7 +35,9 @@ impl LimitOverrides {
     }
 
     fn over(&self, own: &Limits) -> Limits {
-        let duration = |stated: Option<u64>, own: Duration| stated.map_or(own, Duration::from_millis);
+        let duration = |stated: Option<u64>, own: Duration| {
+            stated.map_or(own, |millis| Duration::from_millis(millis).min(MAX_DURATION))
+        };
         Limits {
             first_byte: duration(self.0.first_byte_timeout_ms, own.first_byte),
             idle: duration(self.0.idle_timeout_ms, own.idle),
@@ -44,6 +47,7 @@ impl LimitOverrides {
             max_body: self.0.max_body_bytes.unwrap_or(own.max_body),
             body_idle: own.body_idle,
             drain: duration(self.0.drain_timeout_ms, own.drain),
+            retries: own.retries.clone(),
             cut_revoked_streams: self.0.cut_revoked_streams.unwrap_or(own.cut_revoked_streams),
         }
     }
@@ -51,10 +55,7 @@ impl LimitOverrides {
 
 /// Makes the snapshot of `resources`, with `own` where the operators set nothing.
 pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own: &Limits) -> Snapshot {
-    let mut snapshot = Snapshot {
-        limits: own.clone(),
-        ..Snapshot::default()
-    };
+    let mut snapshot = Snapshot { limits: own.clone(), ..Snapshot::default() };
     let mut keys = Vec::new();
     let mut users = HashSet::new();
     let mut routes = Vec::new();
@@ -76,17 +77,13 @@ pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own
             Parsed::Settings(overrides) => snapshot.limits = overrides.over(own),
         }
     }
-    snapshot
-        .accounts
-        .sort_by_key(|account| (account.priority, account.id));
+    snapshot.accounts.sort_by_key(|account| (account.priority, account.id));
     // Stable: routes of one position stay in the order of their ids.
     routes.sort_by_key(|(position, _)| *position);
     snapshot.routes = routes.into_iter().map(|(_, route)| route).collect();
     snapshot.models.sort_by(|one, other| one.name.cmp(&other.name));
-    snapshot.keys = keys
-        .into_iter()
-        .filter(|(_, key)| users.contains(&key.user_id))
-        .collect::<HashMap<_, _>>();
+    snapshot.keys =
+        keys.into_iter().filter(|(_, key)| users.contains(&key.user_id)).collect::<HashMap<_, _>>();
     snapshot
 }
 
@@ -96,21 +93,11 @@ mod tests {
 
     #[test]
     fn what_the_operators_leave_open_is_the_nodes_own() {
-        let own = Limits {
-            idle: Duration::from_secs(7),
-            ..Limits::default()
-        };
-        let stated = Settings {
-            deadline_ms: Some(1_500),
-            cut_revoked_streams: Some(true),
-            ..Settings::default()
-        };
+        let own = Limits { idle: Duration::from_secs(7), ..Limits::default() };
+        let stated =
+            Settings { deadline_ms: Some(1_500), cut_revoked_streams: Some(true), ..Settings::default() };
         let limits = LimitOverrides::new(&stated).unwrap().over(&own);
-        let expected = Limits {
-            deadline: Duration::from_millis(1_500),
-            cut_revoked_streams: true,
-            ..own
-        };
+        let expected = Limits { deadline: Duration::from_millis(1_500), cut_revoked_streams: true, ..own };
         assert_eq!(limits, expected);
     }
 }

@@ -120,10 +120,7 @@ impl Configuration {
             }
             Outcome::Refused(reason) => {
                 let reason = reason.as_str().to_owned();
-                let refused = RefusedRevision {
-                    revision: Some(revision.to_message()),
-                    reason,
-                };
+                let refused = RefusedRevision { revision: Some(revision.to_message()), reason };
                 let mut status = self.0.status.lock();
                 if status.refused.as_ref() != Some(&refused) {
                     tracing::error!(%revision, reason = refused.reason, held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
@@ -138,18 +135,10 @@ impl Configuration {
     fn publish(&self, held: &Held) {
         let Some(revision) = held.revision() else { return };
         let snapshot = compile(held.resources(), &self.0.limits);
-        let ids = |snapshot: &Snapshot| {
-            snapshot
-                .accounts
-                .iter()
-                .map(|account| account.id)
-                .collect::<HashSet<_>>()
-        };
+        let ids =
+            |snapshot: &Snapshot| snapshot.accounts.iter().map(|account| account.id).collect::<HashSet<_>>();
         let (known, configured) = (ids(&self.0.handle.load_full()), ids(&snapshot));
-        *self.0.status.lock() = Status {
-            refused: None,
-            applied_at: Some(self.0.clock.now()),
-        };
+        *self.0.status.lock() = Status { refused: None, applied_at: Some(self.0.clock.now()) };
         self.0.handle.publish(snapshot, revision);
         self.0.live.states().retain(|id| configured.contains(&id));
         if !configured.is_subset(&known) {

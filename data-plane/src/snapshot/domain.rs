@@ -104,26 +104,11 @@ pub enum Credential {
 #[derive(Debug)]
 pub enum Options {
     None,
-    OpenAi {
-        organization: Option<String>,
-        project: Option<String>,
-        chatgpt_account_id: Option<String>,
-    },
-    Bedrock {
-        region: String,
-    },
-    Azure {
-        api_version: String,
-        deployments: Vec<(String, String)>,
-    },
-    Gemini {
-        form: proto::v1::gemini_options::Form,
-        project: Option<String>,
-        location: Option<String>,
-    },
-    Droid {
-        endpoint: proto::v1::droid_options::Endpoint,
-    },
+    OpenAi { organization: Option<String>, project: Option<String>, chatgpt_account_id: Option<String> },
+    Bedrock { region: String },
+    Azure { api_version: String, deployments: Vec<(String, String)> },
+    Gemini { form: proto::v1::gemini_options::Form, project: Option<String>, location: Option<String> },
+    Droid { endpoint: proto::v1::droid_options::Endpoint },
 }
 
 /// Sends the models that match to a platform, and maybe to one account type.
@@ -145,7 +130,7 @@ pub struct Model {
 }
 
 /// Time-outs and sizes in force: the operators' settings over the node's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// From sending a request for a stream upstream to its response head; others have until the deadline.
     pub first_byte: Duration,
@@ -162,6 +147,23 @@ pub struct Limits {
     /// How long an upstream is read on after its client left.
     pub drain: Duration,
     pub cut_revoked_streams: bool,
+    pub retries: Retries,
+}
+
+/// Repeats of accounts that failed for the moment, once no other account is eligible.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retries {
+    /// Rounds; 0 for none.
+    pub max: u32,
+    /// Ahead of the first round; each further one waits `backoff` times as long, give or take a quarter.
+    pub delay: Duration,
+    pub backoff: f64,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { max: 3, delay: Duration::from_secs(1), backoff: 2.0 }
+    }
 }
 
 impl Default for Limits {
@@ -176,6 +178,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             cut_revoked_streams: false,
+            retries: Retries::default(),
         }
     }
 }

@@ -72,11 +72,7 @@ impl RefusedReason {
 impl Held {
     /// What a copy kept. `None` where the digest is not that of the resources.
     pub(super) fn restore(copy: Kept, states: &AccountStates) -> Option<Self> {
-        let mut held = Self {
-            revision: Some(copy.revision),
-            left: copy.left,
-            ..Self::default()
-        };
+        let mut held = Self { revision: Some(copy.revision), left: copy.left, ..Self::default() };
         for (received, last_good) in copy.resources {
             let resource = HeldResource::new(received, last_good, states);
             held.digest.add(resource.hash);
@@ -116,10 +112,7 @@ impl Held {
         let Some(revision) = self.revision else {
             return Vec::new();
         };
-        self.resources
-            .values()
-            .filter_map(|held| held.nack(revision))
-            .collect()
+        self.resources.values().filter_map(|held| held.nack(revision)).collect()
     }
 
     /// All or nothing.
@@ -143,10 +136,7 @@ impl Held {
     }
 
     fn apply_delta(&mut self, from: u64, update: WholeUpdate, states: &AccountStates) -> Outcome {
-        let base = Revision {
-            version: from,
-            ..update.revision
-        };
+        let base = Revision { version: from, ..update.revision };
         if self.revision != Some(base) {
             return Outcome::Resync(format!("a difference from {base} does not continue what is held"));
         }
@@ -197,16 +187,11 @@ impl Held {
         }
         self.digest = digest;
         self.leave_for(update.revision);
-        Outcome::Applied {
-            refused: self.refused(),
-        }
+        Outcome::Applied { refused: self.refused() }
     }
 
     fn leave_for(&mut self, next: Revision) {
-        let left = self
-            .revision
-            .replace(next)
-            .filter(|left| left.epoch != next.epoch);
+        let left = self.revision.replace(next).filter(|left| left.epoch != next.epoch);
         if let Some(left) = left {
             self.left.push(left.epoch);
             let surplus = self.left.len().saturating_sub(LEFT_EPOCHS);
@@ -222,34 +207,18 @@ impl HeldResource {
         received.payload = Bytes::copy_from_slice(&received.payload);
         let hash = hash(&received);
         match parse(&received, &received.payload, states) {
-            Ok(parsed) => Self {
-                received,
-                last_good: None,
-                parsed: Some(parsed),
-                refusal: None,
-                hash,
-            },
+            Ok(parsed) => Self { received, last_good: None, parsed: Some(parsed), refusal: None, hash },
             Err(refusal) => {
                 let parsed = good.as_ref().and_then(|good| parse(&received, good, states).ok());
                 let last_good = good.filter(|_| parsed.is_some());
-                Self {
-                    received,
-                    last_good,
-                    parsed,
-                    refusal: Some(refusal.to_string()),
-                    hash,
-                }
+                Self { received, last_good, parsed, refusal: Some(refusal.to_string()), hash }
             }
         }
     }
 
     /// The payload in use.
     fn into_good(self) -> Option<Bytes> {
-        if self.refusal.is_some() {
-            self.last_good
-        } else {
-            Some(self.received.payload)
-        }
+        if self.refusal.is_some() { self.last_good } else { Some(self.received.payload) }
     }
 
     fn nack(&self, revision: Revision) -> Option<Nack> {
@@ -274,10 +243,7 @@ pub(super) struct Kept {
 
 /// One resource of a key; the last one stands.
 fn by_key(resources: Vec<Resource>) -> BTreeMap<ResourceKey, Resource> {
-    resources
-        .into_iter()
-        .map(|resource| (key(&resource), resource))
-        .collect()
+    resources.into_iter().map(|resource| (key(&resource), resource)).collect()
 }
 
 fn key(resource: &Resource) -> ResourceKey {

@@ -109,23 +109,10 @@ fn own_id<T>(id: Result<T, InvalidId>) -> Result<T, Refusal> {
 
 fn api_key(id: KeyId, payload: &[u8]) -> Result<Parsed, Refusal> {
     let key = message::ApiKey::decode(payload)?;
-    let hash = KeyHash(
-        key.hash
-            .as_slice()
-            .try_into()
-            .map_err(|_| Refusal::Range("the key's hash"))?,
-    );
+    let hash = KeyHash(key.hash.as_slice().try_into().map_err(|_| Refusal::Range("the key's hash"))?);
     let user_id = UserId::try_from(key.user_id.as_slice()).map_err(|_| Refusal::Id("the key's user"))?;
     let expires_at = key.expires_at_ms.map(Millis);
-    Ok(Parsed::ApiKey(
-        hash,
-        Arc::new(ApiKey {
-            id,
-            user_id,
-            name: key.name,
-            expires_at,
-        }),
-    ))
+    Ok(Parsed::ApiKey(hash, Arc::new(ApiKey { id, user_id, name: key.name, expires_at })))
 }
 
 fn model_route(payload: &[u8]) -> Result<Parsed, Refusal> {

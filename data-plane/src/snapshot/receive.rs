@@ -50,16 +50,9 @@ struct Begun {
 impl Chunks {
     /// Takes a chunk; gives the update with the last one. After an error the stream is of no more use.
     pub(crate) fn push(&mut self, chunk: Update) -> Result<Option<WholeUpdate>, Malformed> {
-        let revision = chunk
-            .revision
-            .as_ref()
-            .and_then(Revision::from_message)
-            .ok_or(Malformed::NoRevision)?;
-        let this = Begun {
-            revision,
-            from_version: chunk.from_version,
-            adopted: chunk.adopted,
-        };
+        let revision =
+            chunk.revision.as_ref().and_then(Revision::from_message).ok_or(Malformed::NoRevision)?;
+        let this = Begun { revision, from_version: chunk.from_version, adopted: chunk.adopted };
         if self.begun.get_or_insert(this) != &this {
             return Err(Malformed::Mixed);
         }
@@ -73,18 +66,8 @@ impl Chunks {
         }
         let digest = Digest::from_bytes(&chunk.digest).ok_or(Malformed::NoDigest)?;
         let resources = std::mem::take(self).resources;
-        let Begun {
-            revision,
-            from_version,
-            adopted,
-        } = this;
-        Ok(Some(WholeUpdate {
-            revision,
-            from_version,
-            adopted,
-            digest,
-            resources,
-        }))
+        let Begun { revision, from_version, adopted } = this;
+        Ok(Some(WholeUpdate { revision, from_version, adopted, digest, resources }))
     }
 }
 
@@ -98,13 +81,7 @@ mod tests {
 
     fn chunk(version: u64, last: bool) -> Update {
         Update {
-            revision: Some(
-                Revision {
-                    epoch: [1; 16],
-                    version,
-                }
-                .to_message(),
-            ),
+            revision: Some(Revision { epoch: [1; 16], version }.to_message()),
             resources: vec![Resource::default()],
             last,
             digest: if last { vec![0; 16] } else { Vec::new() },
@@ -131,21 +108,9 @@ mod tests {
 
     #[test]
     fn an_update_names_its_revision_and_its_digest() {
-        let nameless = Update {
-            revision: None,
-            ..chunk(1, true)
-        };
-        assert_eq!(
-            Chunks::default().push(nameless).unwrap_err(),
-            Malformed::NoRevision
-        );
-        let unchecked = Update {
-            digest: vec![0; 15],
-            ..chunk(1, true)
-        };
-        assert_eq!(
-            Chunks::default().push(unchecked).unwrap_err(),
-            Malformed::NoDigest
-        );
+        let nameless = Update { revision: None, ..chunk(1, true) };
+        assert_eq!(Chunks::default().push(nameless).unwrap_err(), Malformed::NoRevision);
+        let unchecked = Update { digest: vec![0; 15], ..chunk(1, true) };
+        assert_eq!(Chunks::default().push(unchecked).unwrap_err(), Malformed::NoDigest);
     }
 }

@@ -13,18 +13,12 @@ impl Revision {
     /// `None` where the message names no revision: its epoch does not have 16 bytes.
     #[must_use]
     pub fn from_message(message: &proto::v1::Revision) -> Option<Self> {
-        Some(Self {
-            epoch: message.epoch.as_slice().try_into().ok()?,
-            version: message.version,
-        })
+        Some(Self { epoch: message.epoch.as_slice().try_into().ok()?, version: message.version })
     }
 
     #[must_use]
     pub fn to_message(self) -> proto::v1::Revision {
-        proto::v1::Revision {
-            epoch: self.epoch.to_vec(),
-            version: self.version,
-        }
+        proto::v1::Revision { epoch: self.epoch.to_vec(), version: self.version }
     }
 }
 

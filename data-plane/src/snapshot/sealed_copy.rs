@@ -42,14 +42,8 @@ impl SealKey {
     /// # Errors
     /// See [`InvalidSealKey`].
     pub fn parse(text: &Secret) -> Result<Self, InvalidSealKey> {
-        let bytes = Zeroizing::new(
-            STANDARD
-                .decode(text.expose().trim())
-                .map_err(|_| InvalidSealKey)?,
-        );
-        XChaCha20Poly1305::new_from_slice(&bytes)
-            .map(Self)
-            .map_err(|_| InvalidSealKey)
+        let bytes = Zeroizing::new(STANDARD.decode(text.expose().trim()).map_err(|_| InvalidSealKey)?);
+        XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| InvalidSealKey)
     }
 }
 
@@ -105,26 +99,19 @@ struct BodyResource {
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body")
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for BodyResource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BodyResource")
-            .field("received", &self.received)
-            .finish_non_exhaustive()
+        f.debug_struct("BodyResource").field("received", &self.received).finish_non_exhaustive()
     }
 }
 
 impl SealedCopy {
     pub(super) fn new(folder: &Path, key: SealKey) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            key,
-        }
+        Self { folder: folder.to_owned(), key }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -144,13 +131,7 @@ impl SealedCopy {
         let opened = self
             .key
             .0
-            .decrypt(
-                &nonce,
-                Payload {
-                    msg: sealed,
-                    aad: MAGIC,
-                },
-            )
+            .decrypt(&nonce, Payload { msg: sealed, aad: MAGIC })
             .map(Zeroizing::new)
             .map_err(|_| CopyError::Unopened)?;
         let body = Body::decode(opened.as_slice()).map_err(|_| CopyError::Content)?;
@@ -164,21 +145,10 @@ impl SealedCopy {
         let sealed = self
             .key
             .0
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: &plain,
-                    aad: MAGIC,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: MAGIC })
             .map_err(|_| CopyError::Seal)?;
         let next = self.folder.join(format!("{FILE}.next"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&next)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
         file.write_all(MAGIC)?;
         file.write_all(&nonce)?;
         file.write_all(&sealed)?;
@@ -205,10 +175,7 @@ impl Body {
             resources: kept
                 .resources
                 .into_iter()
-                .map(|(received, last_good)| BodyResource {
-                    received: Some(received),
-                    last_good,
-                })
+                .map(|(received, last_good)| BodyResource { received: Some(received), last_good })
                 .collect(),
         }
     }
@@ -217,11 +184,7 @@ impl Body {
         Some(Kept {
             revision: Revision::from_message(&self.revision?)?,
             digest: Digest::from_bytes(&self.digest)?,
-            left: self
-                .left
-                .into_iter()
-                .map(|epoch| epoch.try_into().ok())
-                .collect::<Option<_>>()?,
+            left: self.left.into_iter().map(|epoch| epoch.try_into().ok()).collect::<Option<_>>()?,
             resources: self
                 .resources
                 .into_iter()
@@ -250,10 +213,7 @@ mod tests {
             ..message::Resource::default()
         };
         Kept {
-            revision: Revision {
-                epoch: [9; 16],
-                version: 4,
-            },
+            revision: Revision { epoch: [9; 16], version: 4 },
             digest: Digest::default(),
             left: vec![[1; 16]],
             resources: vec![(received, Some(b"good".as_slice().into()))],
@@ -271,10 +231,7 @@ mod tests {
         assert_eq!(read.resources, kept().resources);
         let file = fs::read(copy.path()).unwrap();
         assert!(!file.windows(14).any(|window| window == b"sk-very-secret"));
-        assert_eq!(
-            fs::metadata(copy.path()).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(copy.path()).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -302,10 +259,7 @@ mod tests {
 
     #[test]
     fn a_key_has_32_bytes_and_does_not_show() {
-        assert_eq!(
-            SealKey::parse(&Secret::new("c2hvcnQ=")).unwrap_err(),
-            InvalidSealKey
-        );
+        assert_eq!(SealKey::parse(&Secret::new("c2hvcnQ=")).unwrap_err(), InvalidSealKey);
         let key = SealKey::parse(&Secret::new(STANDARD.encode([7; 32]))).unwrap();
         assert_eq!(format!("{key:?}"), "SealKey([redacted])");
     }

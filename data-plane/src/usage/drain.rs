@@ -21,10 +21,7 @@ pub async fn drain(
     tasks: &Tasks,
 ) -> Result<Drained, SpoolError> {
     let (_lock, outboxes) = spool::found_outboxes(data_dir)?;
-    let mut drained = Drained {
-        spools: outboxes.len(),
-        complete: true,
-    };
+    let mut drained = Drained { spools: outboxes.len(), complete: true };
     for outbox in outboxes {
         reporter::deliver(control_plane.clone(), outbox.clone(), tasks.clone()).await;
         drained.complete &= outbox.finished();

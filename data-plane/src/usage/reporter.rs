@@ -14,10 +14,7 @@ use tonic::Streaming;
 use super::spool::{BatchSize, Journal, Outbox, Reader};
 use crate::control::{Backoff, ControlPlane};
 
-const BATCH: BatchSize = BatchSize {
-    records: 500,
-    bytes: 512 * 1024,
-};
+const BATCH: BatchSize = BatchSize { records: 500, bytes: 512 * 1024 };
 /// Batches sent and not acknowledged.
 const WINDOW: usize = 4;
 /// Without an acknowledgement for this long, the stream is given up and begun anew.
@@ -55,9 +52,8 @@ pub(crate) fn start(control_plane: &ControlPlane, journal: &Journal, tasks: &Tas
 pub(crate) async fn deliver(control_plane: ControlPlane, outbox: Outbox, tasks: Tasks) {
     let stopping = tasks.stopping();
     let mut backoff = Backoff::new(rand::random());
-    while let Some(ended) = stopping
-        .run_until_cancelled(session(&control_plane, &outbox, &tasks, &mut backoff))
-        .await
+    while let Some(ended) =
+        stopping.run_until_cancelled(session(&control_plane, &outbox, &tasks, &mut backoff)).await
     {
         if outbox.finished() {
             return;
@@ -70,11 +66,7 @@ pub(crate) async fn deliver(control_plane: ControlPlane, outbox: Outbox, tasks: 
                 pause
             }
         };
-        if stopping
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
+        if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }
@@ -88,23 +80,12 @@ async fn session(
     backoff: &mut Backoff,
 ) -> Result<(), ReportError> {
     let (batches, requests) = mpsc::channel(WINDOW + 1);
-    let hello = SpoolHello {
-        node_id: outbox.node_id().to_owned(),
-        spool_id: outbox.spool().to_bytes().to_vec(),
-    };
+    let hello =
+        SpoolHello { node_id: outbox.node_id().to_owned(), spool_id: outbox.spool().to_bytes().to_vec() };
     send(&batches, Message::Hello(hello)).await;
     let mut client = control_plane.usage();
-    let answers = within(client.report(ReceiverStream::new(requests)))
-        .await??
-        .into_inner();
-    let mut session = Session {
-        outbox,
-        tasks,
-        batches,
-        answers,
-        sent: 0,
-        under_way: VecDeque::new(),
-    };
+    let answers = within(client.report(ReceiverStream::new(requests))).await??.into_inner();
+    let mut session = Session { outbox, tasks, batches, answers, sent: 0, under_way: VecDeque::new() };
     let Some(begin) = within(session.answers.message()).await?? else {
         return Ok(());
     };
@@ -150,9 +131,7 @@ impl Session<'_> {
     }
 
     async fn send_batch(&mut self, mut reader: Reader, durable: u64) -> Result<Reader, ReportError> {
-        let read = self
-            .tasks
-            .spawn_blocking(move || (reader.batch(durable, BATCH), reader));
+        let read = self.tasks.spawn_blocking(move || (reader.batch(durable, BATCH), reader));
         let (records, reader) = read.await?;
         let records: Vec<Record> = records?;
         if let Some(last) = records.last() {
@@ -166,10 +145,7 @@ impl Session<'_> {
     async fn acknowledged(&mut self, answer: ReportResponse) -> Result<(), ReportError> {
         let outbox = self.outbox.clone();
         self.under_way.retain(|last| *last > answer.acknowledged);
-        Ok(self
-            .tasks
-            .spawn_blocking(move || outbox.acknowledge(answer.acknowledged))
-            .await?)
+        Ok(self.tasks.spawn_blocking(move || outbox.acknowledge(answer.acknowledged)).await?)
     }
 }
 
@@ -186,15 +162,9 @@ async fn risen(rising: Option<&mut tokio::sync::watch::Receiver<u64>>) {
 
 /// Where the stream is gone, reading from it says so.
 async fn send(batches: &mpsc::Sender<ReportRequest>, message: Message) {
-    _ = batches
-        .send(ReportRequest {
-            message: Some(message),
-        })
-        .await;
+    _ = batches.send(ReportRequest { message: Some(message) }).await;
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> Result<T, ReportError> {
-    tokio::time::timeout(ACKNOWLEDGED_WITHIN, work)
-        .await
-        .map_err(|_| ReportError::Silent)
+    tokio::time::timeout(ACKNOWLEDGED_WITHIN, work).await.map_err(|_| ReportError::Silent)
 }

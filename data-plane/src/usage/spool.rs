@@ -148,11 +148,7 @@ impl Journal {
         }
         tasks.spawn(upkeep::sync_when_dirty(Arc::clone(&own), tasks.clone()));
         tasks.spawn(upkeep::probe_when_failed(Arc::clone(&own), tasks.clone()));
-        Ok(Self(Arc::new(Spools {
-            own,
-            found,
-            _lock: lock,
-        })))
+        Ok(Self(Arc::new(Spools { own, found, _lock: lock })))
     }
 
     /// Writes that a request begins. Once this returns `Ok` the record survives a kill of the process.
@@ -174,10 +170,8 @@ impl Journal {
     /// # Errors
     /// The record is not on disk yet.
     pub fn close(&self, record: &CloseRecord) -> Result<(), SpoolError> {
-        let request = record
-            .open
-            .as_ref()
-            .and_then(|open| RequestId::try_from(open.request_id.as_slice()).ok());
+        let request =
+            record.open.as_ref().and_then(|open| RequestId::try_from(open.request_id.as_slice()).ok());
         self.0.own.write(|writer| writer.close(record, request))
     }
 
@@ -187,10 +181,7 @@ impl Journal {
         let Spools { own, found, .. } = &*self.0;
         let waiting = u64::try_from(own.writer.lock().waiting()).unwrap_or(u64::MAX);
         let found: u64 = found.iter().map(|found| found.depth()).sum();
-        let own = own
-            .written
-            .load(Ordering::Acquire)
-            .saturating_sub(*own.acknowledged.borrow());
+        let own = own.written.load(Ordering::Acquire).saturating_sub(*own.acknowledged.borrow());
         own.saturating_add(waiting).saturating_add(found)
     }
 
@@ -227,11 +218,7 @@ pub(crate) fn found_outboxes(data_dir: &Path) -> Result<(File, Vec<Outbox>), Spo
 
 fn take_folder(data_dir: &Path) -> Result<(File, Vec<Arc<Found>>), SpoolError> {
     fs::create_dir_all(data_dir.join(FOLDER))?;
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data_dir.join(LOCK_FILE))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(SpoolError::Locked(data_dir.to_owned())),
@@ -275,13 +262,7 @@ impl Own {
             .files
             .iter()
             .try_for_each(|file| file.sync_data())
-            .and_then(|()| {
-                if unsynced.folder {
-                    segment::sync_folder(&self.folder)
-                } else {
-                    Ok(())
-                }
-            });
+            .and_then(|()| if unsynced.folder { segment::sync_folder(&self.folder) } else { Ok(()) });
         match synced {
             Ok(()) => _ = self.durable.send_replace(unsynced.last),
             Err(error) => {

@@ -137,13 +137,7 @@ mod tests {
     use super::*;
 
     fn error(kind: ErrorKind, code: Option<&'static str>) -> WireError<'static> {
-        WireError {
-            status: kind.status(),
-            kind,
-            message: "say \"what\"\nto do",
-            code,
-            request_id: "01J",
-        }
+        WireError { status: kind.status(), kind, message: "say \"what\"\nto do", code, request_id: "01J" }
     }
 
     fn parsed(body: &[u8]) -> Value {
@@ -163,22 +157,14 @@ mod tests {
     fn a_messages_error_is_shaped_as_anthropics() {
         let found = parsed(&body(Wire::Messages, &error(ErrorKind::Overloaded, None)));
         let inner = json!({"type": "overloaded_error", "message": "say \"what\"\nto do"});
-        assert_eq!(
-            found,
-            json!({"type": "error", "error": inner, "request_id": "01J"})
-        );
-        let coded = parsed(&body(
-            Wire::Messages,
-            &error(ErrorKind::Billing, Some("budget_spent")),
-        ));
+        assert_eq!(found, json!({"type": "error", "error": inner, "request_id": "01J"}));
+        let coded = parsed(&body(Wire::Messages, &error(ErrorKind::Billing, Some("budget_spent"))));
         assert_eq!(coded["error"]["code"], "budget_spent");
     }
 
     #[test]
     fn messages_has_a_type_for_each_kind() {
-        let found = words(Wire::Messages, |body| {
-            body["error"]["type"].as_str().unwrap().to_owned()
-        });
+        let found = words(Wire::Messages, |body| body["error"]["type"].as_str().unwrap().to_owned());
         let expected = [
             "400 invalid_request_error",
             "401 authentication_error",
@@ -244,9 +230,7 @@ mod tests {
             ],
         }});
         assert_eq!(found, expected);
-        let found = words(Wire::Gemini, |body| {
-            body["error"]["status"].as_str().unwrap().to_owned()
-        });
+        let found = words(Wire::Gemini, |body| body["error"]["status"].as_str().unwrap().to_owned());
         assert!(
             found.contains(&"401 UNAUTHENTICATED".to_owned())
                 && found.contains(&"529 UNAVAILABLE".to_owned())

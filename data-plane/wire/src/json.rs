@@ -56,10 +56,7 @@ impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Fields<F> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
-            (self.0)(Field {
-                key: key.get(),
-                value: value.get(),
-            });
+            (self.0)(Field { key: key.get(), value: value.get() });
         }
         Ok(())
     }

@@ -10,8 +10,6 @@ pub mod watch;
 
 /// The model's name in an upstream's answer, cut to what records hold. None: it is empty.
 pub(crate) fn served(model: &str) -> Option<String> {
-    let model = model
-        .get(..model.floor_char_boundary(view::MODEL_MAX))
-        .unwrap_or_default();
+    let model = model.get(..model.floor_char_boundary(view::MODEL_MAX)).unwrap_or_default();
     (!model.is_empty()).then(|| model.to_owned())
 }

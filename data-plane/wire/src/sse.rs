@@ -108,10 +108,7 @@ impl FrameSplitter {
         let taken = rest.get(..taken).unwrap_or_default();
         if self.large {
             self.large = !ended;
-            return Some(Piece::Large(Part {
-                bytes: taken,
-                carried: false,
-            }));
+            return Some(Piece::Large(Part { bytes: taken, carried: false }));
         }
         let carried = !self.carry.is_empty();
         if carried || !ended {
@@ -140,14 +137,8 @@ impl FrameSplitter {
         if self.spent || self.carry.is_empty() {
             return None;
         }
-        let part = Part {
-            bytes: &self.carry,
-            carried: true,
-        };
-        Some(Frame {
-            part,
-            start: start_of(&self.carry, self.first),
-        })
+        let part = Part { bytes: &self.carry, carried: true };
+        Some(Frame { part, start: start_of(&self.carry, self.first) })
     }
 
     /// Forgets an unfinished frame.
@@ -185,11 +176,7 @@ impl FrameSplitter {
             from += length + 1 + usize::from(crlf);
             let open = is_cr && from == bytes.len() && !crlf;
             if frame_ends {
-                self.position = if open {
-                    Position::FrameStartAfterCr
-                } else {
-                    Position::LineStart
-                };
+                self.position = if open { Position::FrameStartAfterCr } else { Position::LineStart };
                 return Some(from);
             }
             if open {
@@ -207,11 +194,7 @@ fn counted(bytes: &[u8], ended: bool) -> usize {
 }
 
 fn start_of(bytes: &[u8], first: bool) -> usize {
-    if first && bytes.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len()
-    } else {
-        0
-    }
+    if first && bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
 }
 
 /// A frame's fields.
@@ -257,10 +240,7 @@ fn line(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
         return Some((rest, bytes.len()));
     };
     let crlf = rest.get(length..length + 2) == Some(b"\r\n");
-    Some((
-        rest.get(..length).unwrap_or_default(),
-        from + length + 1 + usize::from(crlf),
-    ))
+    Some((rest.get(..length).unwrap_or_default(), from + length + 1 + usize::from(crlf)))
 }
 
 impl<'a> Fields<'a> {
@@ -324,30 +304,15 @@ mod tests {
 
     #[test]
     fn a_blank_line_ends_a_frame_whatever_ends_the_lines() {
-        assert_eq!(
-            frames(99, &["data: 1\n\ndata: 2\n\n"]),
-            ["data: 1\n\n", "data: 2\n\n"]
-        );
-        assert_eq!(
-            frames(99, &["data: 1\r\n\r\ndata: 2\r\n\r\n"]),
-            ["data: 1\r\n\r\n", "data: 2\r\n\r\n"]
-        );
-        assert_eq!(
-            frames(99, &["data: 1\r\rdata: 2\r\r"]),
-            ["data: 1\r\r", "data: 2\r\r"]
-        );
-        assert_eq!(
-            frames(99, &["data: 1\r\n\rdata: 2\n\r\n"]),
-            ["data: 1\r\n\r", "data: 2\n\r\n"]
-        );
+        assert_eq!(frames(99, &["data: 1\n\ndata: 2\n\n"]), ["data: 1\n\n", "data: 2\n\n"]);
+        assert_eq!(frames(99, &["data: 1\r\n\r\ndata: 2\r\n\r\n"]), ["data: 1\r\n\r\n", "data: 2\r\n\r\n"]);
+        assert_eq!(frames(99, &["data: 1\r\rdata: 2\r\r"]), ["data: 1\r\r", "data: 2\r\r"]);
+        assert_eq!(frames(99, &["data: 1\r\n\rdata: 2\n\r\n"]), ["data: 1\r\n\r", "data: 2\n\r\n"]);
     }
 
     #[test]
     fn a_line_feed_that_comes_late_belongs_to_the_frame_before() {
-        assert_eq!(
-            frames(99, &["data: 1\r\n\r", "\ndata: 2\n\n"]),
-            ["data: 1\r\n\r", "data: 2\n\n"]
-        );
+        assert_eq!(frames(99, &["data: 1\r\n\r", "\ndata: 2\n\n"]), ["data: 1\r\n\r", "data: 2\n\n"]);
         assert_eq!(
             frames(99, &["data: 1\r", "\n\r\n", "data: 2\r", "\r"]),
             ["data: 1\r\n\r\n", "data: 2\r\r"]
@@ -358,10 +323,7 @@ mod tests {
     fn an_unfinished_frame_waits_for_its_end() {
         let mut splitter = FrameSplitter::default();
         assert!(splitter.next(b"data: 1\nda", &mut 0).is_none());
-        assert_eq!(
-            splitter.rest().map(|frame| frame.part.bytes),
-            Some(b"data: 1\nda".as_slice())
-        );
+        assert_eq!(splitter.rest().map(|frame| frame.part.bytes), Some(b"data: 1\nda".as_slice()));
         splitter.clear();
         assert!(splitter.rest().is_none());
     }
@@ -369,25 +331,19 @@ mod tests {
     #[test]
     fn a_frame_above_the_limit_passes_in_parts_and_the_next_is_whole_again() {
         let passed = frames(12, &["data: 0123456789\n", "data: more\n\ndata: 2\n\n"]);
-        assert_eq!(
-            passed,
-            ["large data: 0123456789\n", "large data: more\n\n", "data: 2\n\n"]
-        );
+        assert_eq!(passed, ["large data: 0123456789\n", "large data: more\n\n", "data: 2\n\n"]);
     }
 
     #[test]
     fn fields_are_read_as_the_standard_says() {
-        only_frame(
-            "\u{feff}event:a\nevent: b\r\ndata\ndata:  x\ndata:y\n: note\nid: 1\n\n",
-            |frame| {
-                let fields = frame.fields();
-                assert_eq!(fields.event, Some(b"b".as_slice()));
-                assert_eq!(fields.data.as_deref(), Some(b"\n x\ny".as_slice()));
-                assert_eq!(fields.data_at, None);
-                assert!(fields.has_comment && !fields.has_stray_line);
-                assert_eq!(frame.leading_event(), Some(b"a".as_slice()));
-            },
-        );
+        only_frame("\u{feff}event:a\nevent: b\r\ndata\ndata:  x\ndata:y\n: note\nid: 1\n\n", |frame| {
+            let fields = frame.fields();
+            assert_eq!(fields.event, Some(b"b".as_slice()));
+            assert_eq!(fields.data.as_deref(), Some(b"\n x\ny".as_slice()));
+            assert_eq!(fields.data_at, None);
+            assert!(fields.has_comment && !fields.has_stray_line);
+            assert_eq!(frame.leading_event(), Some(b"a".as_slice()));
+        });
     }
 
     #[test]

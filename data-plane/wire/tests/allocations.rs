@@ -67,33 +67,19 @@ const CHAT_BULK: &str = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\"
 
 #[test]
 fn bulk_frames_of_messages_allocate_nothing() {
-    assert_eq!(
-        allocations_of(
-            Wire::Messages,
-            false,
-            MESSAGES_BEGIN,
-            shared_buffer(MESSAGES_BULK)
-        ),
-        0
-    );
+    assert_eq!(allocations_of(Wire::Messages, false, MESSAGES_BEGIN, shared_buffer(MESSAGES_BULK)), 0);
 }
 
 #[test]
 fn bulk_frames_of_chat_allocate_nothing() {
-    assert_eq!(
-        allocations_of(Wire::Chat, false, CHAT_BEGIN, shared_buffer(CHAT_BULK)),
-        0
-    );
+    assert_eq!(allocations_of(Wire::Chat, false, CHAT_BEGIN, shared_buffer(CHAT_BULK)), 0);
 }
 
 #[test]
 fn a_frame_in_two_chunks_costs_at_most_the_bytes_that_join_it() {
     let mut watch = StreamWatch::new(Wire::Messages, StreamEdits::default()).unwrap();
     let mut out = Chunks::new();
-    let (head, tail) = (
-        shared_buffer(&MESSAGES_BULK[..40]),
-        shared_buffer(&MESSAGES_BULK[40..]),
-    );
+    let (head, tail) = (shared_buffer(&MESSAGES_BULK[..40]), shared_buffer(&MESSAGES_BULK[40..]));
     watch.feed(shared_buffer(MESSAGES_BEGIN), &mut out);
     watch.feed(shared_buffer(MESSAGES_BULK).slice(..40), &mut out);
     watch.feed(tail.clone(), &mut out);

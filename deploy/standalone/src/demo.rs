@@ -58,10 +58,7 @@ pub struct Demo {
 pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
     let emulator = Emulator::start(EmulatorOptions::default()).await?;
     let pace = Behaviour::chunked(12).with_gap(Duration::from_millis(60));
-    emulator
-        .credential(UPSTREAM_KEY)
-        .next(pace)
-        .map_err(io::Error::other)?;
+    emulator.credential(UPSTREAM_KEY).next(pace).map_err(io::Error::other)?;
     let folder = TempDir::with_prefix("switchyard-demo-")?;
     let password = new_password()?;
     let planes = planes::start(PlanesSettings {
@@ -69,10 +66,7 @@ pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
         listen: arguments.listen,
         master_key: None,
         node_seal_key: None,
-        policy: PolicySettings {
-            admin_password: Some(password.clone()),
-            ..PolicySettings::default()
-        },
+        policy: PolicySettings { admin_password: Some(password.clone()), ..PolicySettings::default() },
         node: NodeSettings {
             allow_private_upstreams: true,
             shutdown_grace: Some(Duration::from_secs(5)),
@@ -80,11 +74,7 @@ pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
         },
     })
     .await?;
-    let demo = Demo {
-        planes,
-        _emulator: emulator,
-        _folder: folder,
-    };
+    let demo = Demo { planes, _emulator: emulator, _folder: folder };
     demo.show(&password).await?;
     Ok(demo)
 }
@@ -98,15 +88,10 @@ fn new_password() -> io::Result<Secret> {
 
 impl Demo {
     async fn show(&self, password: &Secret) -> Result<(), DemoError> {
-        let (base_url, admin_url) = (
-            format!("http://{}", self.planes.address),
-            format!("http://{}", self.planes.admin_address),
-        );
+        let (base_url, admin_url) =
+            (format!("http://{}", self.planes.address), format!("http://{}", self.planes.admin_address));
         let mut out = io::stdout();
-        writeln!(
-            out,
-            "Both planes run in this process; the provider is an emulator on loopback.\n"
-        )?;
+        writeln!(out, "Both planes run in this process; the provider is an emulator on loopback.\n")?;
         let admin = AdminClient::log_in(admin_url.clone(), "admin", password).await?;
         let account = json!({
             "name": "demo provider",
@@ -118,18 +103,10 @@ impl Demo {
         let key = admin.create_key("demo key").await?;
         writeln!(out, "An account was made ({account_id}), and an API key.\n")?;
         stream(&base_url, &key).await?;
-        writeln!(
-            out,
-            "What the ledger says of it:\n\n  {}\n",
-            ledger_line(&admin).await?
-        )?;
+        writeln!(out, "What the ledger says of it:\n\n  {}\n", ledger_line(&admin).await?)?;
         writeln!(out, "It goes on serving. Paste this, or stop with Ctrl-C:\n")?;
         writeln!(out, "{}\n", curl(&base_url, &key))?;
-        writeln!(
-            out,
-            "Admin API: {admin_url}/api (user admin, password {})",
-            password.expose()
-        )?;
+        writeln!(out, "Admin API: {admin_url}/api (user admin, password {})", password.expose())?;
         Ok(())
     }
 }
@@ -157,17 +134,11 @@ async fn stream(base_url: &str, key: &Secret) -> Result<(), DemoError> {
         "stream": true,
         "messages": [{ "role": "user", "content": QUESTION }],
     });
-    let request = client
-        .post(format!("{base_url}/v1/messages"))
-        .header("x-api-key", key.expose())
-        .json(&body);
+    let request =
+        client.post(format!("{base_url}/v1/messages")).header("x-api-key", key.expose()).json(&body);
     let mut answer = request.send().await?;
     if !answer.status().is_success() {
-        return Err(DemoError::Refused(format!(
-            "{} {}",
-            answer.status(),
-            answer.text().await?
-        )));
+        return Err(DemoError::Refused(format!("{} {}", answer.status(), answer.text().await?)));
     }
     let mut out = io::stdout();
     writeln!(out, "POST {base_url}/v1/messages, model {MODEL}, streaming:\n")?;
@@ -187,10 +158,7 @@ async fn stream(base_url: &str, key: &Secret) -> Result<(), DemoError> {
 
 /// The text that a frame of a Messages stream adds.
 fn text_of(frame: &[u8]) -> Option<String> {
-    let data = std::str::from_utf8(frame)
-        .ok()?
-        .lines()
-        .find_map(|line| line.strip_prefix("data: "))?;
+    let data = std::str::from_utf8(frame).ok()?.lines().find_map(|line| line.strip_prefix("data: "))?;
     let event: Value = serde_json::from_str(data).ok()?;
     Some(event.pointer("/delta/text")?.as_str()?.to_owned())
 }
@@ -200,19 +168,15 @@ async fn admitted(client: &reqwest::Client, base_url: &str, key: &Secret) -> Res
     let url = format!("{base_url}/v1/models/{MODEL}");
     let offered = async {
         loop {
-            let asked = client
-                .get(&url)
-                .header("x-api-key", key.expose())
-                .header("anthropic-version", "2023-06-01");
+            let asked =
+                client.get(&url).header("x-api-key", key.expose()).header("anthropic-version", "2023-06-01");
             if asked.send().await?.status().is_success() {
                 return Ok(());
             }
             sleep(POLL).await;
         }
     };
-    timeout(PATIENCE, offered)
-        .await
-        .map_err(|_| DemoError::Late("the node to learn of account and key"))?
+    timeout(PATIENCE, offered).await.map_err(|_| DemoError::Late("the node to learn of account and key"))?
 }
 
 /// The request's record, on one line.
@@ -233,10 +197,8 @@ async fn ledger_line(admin: &AdminClient) -> Result<String, DemoError> {
                 "first_token_ms",
                 "total_ms",
             ];
-            let shown: Vec<_> = fields
-                .iter()
-                .map(|field| format!("{field}={}", plain(&record[*field])))
-                .collect();
+            let shown: Vec<_> =
+                fields.iter().map(|field| format!("{field}={}", plain(&record[*field]))).collect();
             return Ok(shown.join(" "));
         }
         if Instant::now() > end {

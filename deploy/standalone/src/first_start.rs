@@ -23,17 +23,10 @@ pub struct FoundKey {
 
 /// The keys that `variable` (the environment) has.
 pub fn found_keys(variable: impl Fn(&str) -> Option<String>) -> Vec<FoundKey> {
-    let found = PROVIDER_KEYS
-        .into_iter()
-        .filter_map(|(name, account_type, account_name)| {
-            let api_key = Secret::new(variable(name).filter(|key| !key.trim().is_empty())?.trim());
-            Some(FoundKey {
-                variable: name,
-                account_type,
-                account_name,
-                api_key,
-            })
-        });
+    let found = PROVIDER_KEYS.into_iter().filter_map(|(name, account_type, account_name)| {
+        let api_key = Secret::new(variable(name).filter(|key| !key.trim().is_empty())?.trim());
+        Some(FoundKey { variable: name, account_type, account_name, api_key })
+    });
     found.collect()
 }
 
@@ -81,9 +74,6 @@ mod tests {
             _ => None,
         });
         assert_eq!(keys.len(), 1);
-        assert_eq!(
-            (keys[0].account_type, keys[0].api_key.expose()),
-            ("claude-console", "sk-ant-x")
-        );
+        assert_eq!((keys[0].account_type, keys[0].api_key.expose()), ("claude-console", "sk-ant-x"));
     }
 }

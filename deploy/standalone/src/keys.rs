@@ -29,12 +29,8 @@ fn make(path: &Path) -> io::Result<Secret> {
     let key = Secret::new(STANDARD.encode(random));
     // Written whole under another name first: a key that is cut off by a crash would lock all secrets away.
     let unfinished = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{}", key.expose())?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;

@@ -57,10 +57,7 @@ fn fail(error: &(impl Display + ?Sized), code: ExitCode) -> ExitCode {
 
 /// The demo's screen is for its own lines; a log goes to standard error as always.
 fn demo_log(directives: &str) -> LogSettings {
-    LogSettings {
-        log: directives.to_owned(),
-        log_format: LogFormat::Text,
-    }
+    LogSettings { log: directives.to_owned(), log_format: LogFormat::Text }
 }
 
 /// What asks the process to end.
@@ -80,10 +77,8 @@ impl Signals {
 
 async fn run(verb: Verb) -> Result<ExitCode, Failure> {
     // Before the start, so that a signal during it is not lost.
-    let mut signals = Signals {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-    };
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     match verb {
         Verb::Serve(arguments) => {
             let planes = serve::start(*arguments, |name| std::env::var(name).ok()).await?;
@@ -109,9 +104,5 @@ async fn stop(planes: Planes, signals: &mut Signals) -> ExitCode {
         ended = planes.shutdown() => ended,
         () = signals.next() => false,
     };
-    if ended {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -43,11 +43,7 @@ pub enum PlanesError {
     #[error("the data folder {}: {source}", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error("cannot listen on {address}: {source}; choose another address with --{flag}")]
-    Listen {
-        address: SocketAddr,
-        flag: &'static str,
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, flag: &'static str, source: io::Error },
     #[error("{0}")]
     Variable(#[from] clap::Error),
     #[error(transparent)]
@@ -78,10 +74,7 @@ pub struct Planes {
 /// See [`PlanesError`].
 pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     let folder = &settings.data_dir;
-    let in_folder = |source| PlanesError::Folder {
-        path: folder.clone(),
-        source,
-    };
+    let in_folder = |source| PlanesError::Folder { path: folder.clone(), source };
     make_private(folder).map_err(in_folder)?;
     let given_or_kept = |given: Option<Secret>, name: &str| match given {
         Some(key) => Ok(key),
@@ -92,21 +85,15 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     let listener = bind(settings.listen.listen, "listen").await?;
     let admin = bind(settings.listen.admin_listen, "admin-listen").await?;
 
-    let keys = KeySettings {
-        master_key: Some(master_key),
-        master_key_file: None,
-        old_master_keys: Vec::new(),
-    };
+    let keys =
+        KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
     let database_url = format!("sqlite:{}", folder.join("switchyard.db").display());
     let control_settings = ControlSettings {
         policy: settings.policy,
         allow_private_upstreams: settings.node.allow_private_upstreams,
         ..ControlSettings::embedded(&database_url, keys)?
     };
-    let ends = Ends {
-        admin: Some(admin),
-        nodes: NodesEnd::InProcess,
-    };
+    let ends = Ends { admin: Some(admin), nodes: NodesEnd::InProcess };
     let mut control = control::start(control_settings, ends, Clock::System).await?;
     let pipe = control.in_process.take().ok_or(PlanesError::NoPipe)?;
     let node = node::start(NodeParts {
@@ -140,13 +127,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, PlanesError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| PlanesError::Listen {
-            address,
-            flag,
-            source,
-        })
+    TcpListener::bind(address).await.map_err(|source| PlanesError::Listen { address, flag, source })
 }
 
 impl Planes {

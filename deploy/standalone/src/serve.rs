@@ -50,19 +50,12 @@ pub async fn start(
         )?;
     }
     let keys = first_start::found_keys(variable);
-    if let Some(password) = planes
-        .generated_password
-        .as_ref()
-        .or(given_password.as_ref())
-        .filter(|_| is_first)
+    if let Some(password) =
+        planes.generated_password.as_ref().or(given_password.as_ref()).filter(|_| is_first)
     {
         set_up(&planes, password, &keys).await?;
     }
-    writeln!(
-        out,
-        "Clients: http://{}   Admins: http://{}",
-        planes.address, planes.admin_address
-    )?;
+    writeln!(out, "Clients: http://{}   Admins: http://{}", planes.address, planes.admin_address)?;
     Ok(planes)
 }
 

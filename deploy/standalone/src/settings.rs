@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use control_plane::settings::PolicySettings;
 use data_plane::settings::NodeSettings;
-use shared::{secret::Secret, telemetry::LogSettings};
+use shared::{secret::Secret, settings::secret, telemetry::LogSettings};
 
 /// Switchyard on one machine: a gateway for model APIs, with both its planes in one process.
 #[derive(Debug, Parser)]
@@ -61,11 +61,6 @@ pub struct ListenSettings {
     /// Where people and automation are served: REST, health and metrics
     #[arg(long, env = "SWITCHYARD_ADMIN_LISTEN", default_value = "127.0.0.1:8081")]
     pub admin_listen: SocketAddr,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 #[cfg(test)]

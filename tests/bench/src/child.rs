@@ -61,35 +61,22 @@ impl Process {
         let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("{name}: cannot start {program}: {error}"))
         })?;
-        let pid = child
-            .id()
-            .ok_or_else(|| io::Error::other(format!("{name} ended at once")))?;
+        let pid = child.id().ok_or_else(|| io::Error::other(format!("{name} ended at once")))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
-        Ok(Self {
-            name,
-            child,
-            pid,
-            stdin,
-            stdout,
-        })
+        Ok(Self { name, child, pid, stdin, stdout })
     }
 
     pub(crate) async fn line(&mut self) -> io::Result<String> {
         let name = self.name;
         let silent = || io::Error::other(format!("{name} said nothing"));
         let stdout = self.stdout.as_mut().ok_or_else(silent)?;
-        let line = tokio::time::timeout(PATIENCE, stdout.next_line())
-            .await
-            .map_err(|_| silent())??;
+        let line = tokio::time::timeout(PATIENCE, stdout.next_line()).await.map_err(|_| silent())??;
         line.ok_or_else(silent)
     }
 
     pub(crate) async fn tell(&mut self, line: &str) -> io::Result<()> {
-        let stdin = self
-            .stdin
-            .as_mut()
-            .ok_or_else(|| io::Error::other(format!("{} is deaf", self.name)))?;
+        let stdin = self.stdin.as_mut().ok_or_else(|| io::Error::other(format!("{} is deaf", self.name)))?;
         stdin.write_all(line.as_bytes()).await?;
         stdin.write_all(b"\n").await?;
         stdin.flush().await
@@ -114,9 +101,7 @@ impl Process {
     pub(crate) fn resident(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let size = line
-            .and_then(|line| line.split_whitespace().next())
-            .and_then(|size| size.parse().ok());
+        let size = line.and_then(|line| line.split_whitespace().next()).and_then(|size| size.parse().ok());
         size.ok_or_else(|| io::Error::other("no VmRSS in /proc"))
     }
 
@@ -165,9 +150,7 @@ where
         match attempt().await {
             Ok(value) => return Ok(value),
             Err(error) if Instant::now() >= deadline => {
-                return Err(io::Error::other(format!(
-                    "{what}: not within {at_most:?}: {error}"
-                )));
+                return Err(io::Error::other(format!("{what}: not within {at_most:?}: {error}")));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

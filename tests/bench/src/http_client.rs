@@ -18,21 +18,14 @@ pub(crate) async fn exchange(
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<(StatusCode, Bytes)> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", addr.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", addr.to_string());
     request = request.header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request
-        .body(Full::new(Bytes::from(body.to_owned())))
-        .map_err(io::Error::other)?;
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(io::Error::other)?;
     let stream = TcpStream::connect(addr).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let answered = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();

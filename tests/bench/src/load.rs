@@ -77,9 +77,8 @@ async fn measure(job: Arc<Job>) -> io::Result<Outcome> {
         while let Some(opened) = opening.join_next().await {
             let stream = opened.map_err(io::Error::other)??;
             stream.set_nodelay(true)?;
-            let (sender, connection) = http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(io::Error::other)?;
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
             connections.spawn(connection);
             workers.push(Worker::new(&job, sender)?);
         }
@@ -143,9 +142,7 @@ fn outcome(workers: Vec<Worker>, micros: u64) -> Outcome {
 
 impl Worker {
     fn new(job: &Arc<Job>, sender: SendRequest<Full<Bytes>>) -> io::Result<Self> {
-        let mut request = Request::post(job.path.as_str())
-            .body(())
-            .map_err(io::Error::other)?;
+        let mut request = Request::post(job.path.as_str()).body(()).map_err(io::Error::other)?;
         let host = HeaderValue::try_from(job.addr.to_string()).map_err(io::Error::other)?;
         request.headers_mut().insert(http::header::HOST, host);
         for (name, value) in &job.headers {
@@ -154,13 +151,7 @@ impl Worker {
             request.headers_mut().insert(name, value);
         }
         let body = Bytes::from(job.body.clone());
-        Ok(Self {
-            job: Arc::clone(job),
-            request,
-            body,
-            sender,
-            samples: Samples::default(),
-        })
+        Ok(Self { job: Arc::clone(job), request, body, sender, samples: Samples::default() })
     }
 
     fn forget_times(&mut self) {
@@ -185,23 +176,11 @@ impl Worker {
         self.sender.ready().await.map_err(|error| error.to_string())?;
         let request = self.request.clone().map(|()| Full::new(self.body.clone()));
         let start = Instant::now();
-        let response = self
-            .sender
-            .send_request(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        let response = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
         if status != StatusCode::OK {
-            let body = response
-                .into_body()
-                .collect()
-                .await
-                .map_err(|error| error.to_string())?
-                .to_bytes();
-            return Err(format!(
-                "{status}: {}",
-                String::from_utf8_lossy(body.get(..400).unwrap_or(&body))
-            ));
+            let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+            return Err(format!("{status}: {}", String::from_utf8_lossy(body.get(..400).unwrap_or(&body))));
         }
         self.read(start, response).await
     }
@@ -286,10 +265,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_whole_and_right_is_a_failure() {
         let outcome = measured(Behaviour::chunked(4), 8).await;
-        assert_eq!(
-            (outcome.measured, outcome.first_failure.as_deref()),
-            (0, Some("7 frames, not 8"))
-        );
+        assert_eq!((outcome.measured, outcome.first_failure.as_deref()), (0, Some("7 frames, not 8")));
         let outcome = measured(Behaviour::status(503), 7).await;
         assert!(outcome.failures > 0 && outcome.first_failure.unwrap().starts_with("503"));
     }

@@ -41,9 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn single_threaded(task: impl Future<Output = io::Result<ExitCode>>) -> io::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let finished = runtime.block_on(task);
     // Reading standard input blocks a thread that nobody waits for.
     runtime.shutdown_background();

@@ -24,13 +24,7 @@ impl Nginx {
         let file = folder.join("nginx.conf");
         fs::write(&file, config(folder, addr, upstream, options.proxy_threads()))?;
         let mut command = command(&options.nginx, options.pin_proxies.as_deref());
-        command
-            .arg("-p")
-            .arg(folder)
-            .arg("-c")
-            .arg(&file)
-            .arg("-e")
-            .arg(folder.join("error.log"));
+        command.arg("-p").arg(folder).arg("-c").arg(&file).arg("-e").arg(folder.join("error.log"));
         let log = folder.join("output.log");
         let process = Process::logging("nginx", &mut command, &log)?;
         Ok(Self { process, addr })
@@ -39,17 +33,13 @@ impl Nginx {
     /// Waits until it listens. Apart from the start, so that it can be stopped kindly meanwhile: killed, it would leave
     /// its workers behind.
     pub(crate) async fn listens(&self) -> io::Result<()> {
-        eventually("nginx listens", START, || TcpStream::connect(self.addr))
-            .await
-            .map(|_| ())
+        eventually("nginx listens", START, || TcpStream::connect(self.addr)).await.map(|_| ())
     }
 }
 
 /// An address that nobody listens on at this moment.
 pub(crate) async fn free_address() -> io::Result<SocketAddr> {
-    tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await?
-        .local_addr()
+    tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()
 }
 
 fn config(folder: &Path, listen: SocketAddr, upstream: SocketAddr, workers: usize) -> String {

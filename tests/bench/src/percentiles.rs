@@ -18,12 +18,7 @@ impl Percentiles {
             let rank = (part * samples.len() as f64).ceil().max(1.0) as usize;
             samples.get(rank - 1).copied().unwrap_or_default()
         };
-        Self {
-            p50: at(0.50),
-            p90: at(0.90),
-            p99: at(0.99),
-            max: at(1.0),
-        }
+        Self { p50: at(0.50), p90: at(0.90), p99: at(0.99), max: at(1.0) }
     }
 }
 
@@ -35,9 +30,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     if values.len() % 2 == 1 {
         return Some(upper);
     }
-    values
-        .get(middle.checked_sub(1)?)
-        .map(|lower| (lower + upper) / 2.0)
+    values.get(middle.checked_sub(1)?).map(|lower| (lower + upper) / 2.0)
 }
 
 #[cfg(test)]
@@ -47,24 +40,8 @@ mod tests {
     #[test]
     fn percentiles_are_samples() {
         let all = Percentiles::of((1..=200).rev().collect());
-        assert_eq!(
-            all,
-            Percentiles {
-                p50: 100,
-                p90: 180,
-                p99: 198,
-                max: 200
-            }
-        );
-        assert_eq!(
-            Percentiles::of(vec![7]),
-            Percentiles {
-                p50: 7,
-                p90: 7,
-                p99: 7,
-                max: 7
-            }
-        );
+        assert_eq!(all, Percentiles { p50: 100, p90: 180, p99: 198, max: 200 });
+        assert_eq!(Percentiles::of(vec![7]), Percentiles { p50: 7, p90: 7, p99: 7, max: 7 });
         assert_eq!(Percentiles::of(Vec::new()), Percentiles::default());
     }
 

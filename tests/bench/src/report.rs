@@ -51,12 +51,7 @@ impl Report {
             options.concurrency,
             options.proxy_threads(),
         );
-        Self {
-            scenarios,
-            measurements,
-            conditions,
-            resident,
-        }
+        Self { scenarios, measurements, conditions, resident }
     }
 
     pub(crate) fn table(&self) -> String {
@@ -84,10 +79,7 @@ impl Report {
     }
 
     pub(crate) fn checks(&self) -> Checks {
-        let mut checks = Checks {
-            lines: vec![String::new()],
-            passed: true,
-        };
+        let mut checks = Checks { lines: vec![String::new()], passed: true };
         let judged = [TargetKind::Switchyard, TargetKind::Nginx];
         for (scenario, measurements) in self.scenarios.iter().zip(&self.measurements) {
             let row = Row { measurements };
@@ -95,11 +87,7 @@ impl Report {
                 continue;
             };
             if let Some((limit, ratio)) = scenario.cpu_limit.zip(row.cpu_ratio(target)) {
-                let name = format!(
-                    "{}: CPU of {} is {ratio:.2} × nginx",
-                    scenario.name,
-                    target.name()
-                );
+                let name = format!("{}: CPU of {} is {ratio:.2} × nginx", scenario.name, target.name());
                 checks.add(ratio <= limit, &format!("{name}, at most {limit}"));
             }
             if scenario.stream {
@@ -110,38 +98,18 @@ impl Report {
                 };
                 if let Some(gap) = row.median(target, slot, gap_p99) {
                     let allowed = STEP_MICROS + scenario.pace.as_micros() as f64;
-                    let text = format!(
-                        "{}: p99 gap of {} is {:.1} ms",
-                        scenario.name,
-                        target.name(),
-                        gap / 1000.0
-                    );
+                    let text =
+                        format!("{}: p99 gap of {} is {:.1} ms", scenario.name, target.name(), gap / 1000.0);
                     checks.add(gap < allowed, &format!("{text}, below {:.0}", allowed / 1000.0));
                 }
             }
-            let failures: u64 = measurements
-                .values()
-                .flatten()
-                .map(|one| one.outcome.failures)
-                .sum();
-            let first = measurements
-                .values()
-                .flatten()
-                .find_map(|one| one.outcome.first_failure.as_deref());
-            let words = first
-                .map(|first| format!("; the first: {first}"))
-                .unwrap_or_default();
-            checks.add(
-                failures == 0,
-                &format!("{}: {failures} failures{words}", scenario.name),
-            );
+            let failures: u64 = measurements.values().flatten().map(|one| one.outcome.failures).sum();
+            let first = measurements.values().flatten().find_map(|one| one.outcome.first_failure.as_deref());
+            let words = first.map(|first| format!("; the first: {first}")).unwrap_or_default();
+            checks.add(failures == 0, &format!("{}: {failures} failures{words}", scenario.name));
         }
         if let Some(idle) = self.resident.idle {
-            let text = format!(
-                "idle memory of switchyard is {}, at most {}",
-                mib(idle),
-                mib(IDLE_LIMIT_KIB)
-            );
+            let text = format!("idle memory of switchyard is {}, at most {}", mib(idle), mib(IDLE_LIMIT_KIB));
             checks.add(idle <= IDLE_LIMIT_KIB, &text);
         }
         checks
@@ -150,8 +118,7 @@ impl Report {
 
 impl Checks {
     fn add(&mut self, good: bool, text: &str) {
-        self.lines
-            .push(format!("{} {text}", if good { "ok  " } else { "FAIL" }));
+        self.lines.push(format!("{} {text}", if good { "ok  " } else { "FAIL" }));
         self.passed &= good;
     }
 }
@@ -172,26 +139,14 @@ impl Row<'_> {
         slot: SlotKind,
         value: impl Fn(&Measurement) -> Option<f64>,
     ) -> Option<f64> {
-        median(
-            self.measurements
-                .get(&(target, slot))?
-                .iter()
-                .filter_map(value)
-                .collect(),
-        )
+        median(self.measurements.get(&(target, slot))?.iter().filter_map(value).collect())
     }
 
     /// The median of the differences within each round.
     fn added(&self, target: TargetKind, value: impl Fn(&Measurement) -> f64) -> Option<f64> {
         let direct = self.measurements.get(&(TargetKind::Direct, SlotKind::Latency))?;
         let through = self.measurements.get(&(target, SlotKind::Latency))?;
-        median(
-            through
-                .iter()
-                .zip(direct)
-                .map(|(through, direct)| value(through) - value(direct))
-                .collect(),
-        )
+        median(through.iter().zip(direct).map(|(through, direct)| value(through) - value(direct)).collect())
     }
 
     /// The median of the quotients within each round.
@@ -204,14 +159,7 @@ impl Row<'_> {
         let nginx = self.measurements.get(&(TargetKind::Nginx, slot))?;
         let other = self.measurements.get(&(target, slot))?;
         let quotient = |(other, nginx)| Some(value(other)? / value(nginx)?);
-        median(
-            other
-                .iter()
-                .zip(nginx)
-                .filter_map(quotient)
-                .filter(|ratio| ratio.is_finite())
-                .collect(),
-        )
+        median(other.iter().zip(nginx).filter_map(quotient).filter(|ratio| ratio.is_finite()).collect())
     }
 
     fn cpu_ratio(&self, target: TargetKind) -> Option<f64> {
@@ -221,22 +169,13 @@ impl Row<'_> {
     fn line(&self, scenario: &Scenario, target: TargetKind) -> String {
         let busy = SlotKind::Throughput;
         let single = SlotKind::Latency;
-        let others = if target == TargetKind::Nginx {
-            None
-        } else {
-            Some(target)
-        };
+        let others = if target == TargetKind::Nginx { None } else { Some(target) };
         let rate = |one: &Measurement| Some(one.outcome.per_second());
         let added_whole = self.added(target, |one| f64::from(one.outcome.whole.p50));
         let nginx_added = self.added(TargetKind::Nginx, |one| f64::from(one.outcome.whole.p50));
         let through = target != TargetKind::Direct;
-        let slower = added_whole
-            .zip(nginx_added)
-            .map(|(ours, nginx)| ours / nginx)
-            .filter(|_| through);
-        let gap = self
-            .median(target, single, gap_p99)
-            .or_else(|| self.median(target, busy, gap_p99));
+        let slower = added_whole.zip(nginx_added).map(|(ours, nginx)| ours / nginx).filter(|_| through);
+        let gap = self.median(target, single, gap_p99).or_else(|| self.median(target, busy, gap_p99));
         let cells = [
             scenario.name.clone(),
             target.name().to_owned(),
@@ -244,19 +183,9 @@ impl Row<'_> {
             number(others.and_then(|target| self.cpu_ratio(target)), 2),
             number(self.median(target, busy, rate), 0),
             number(others.and_then(|target| self.ratio(target, busy, rate)), 2),
-            number(
-                self.median(target, single, |one| Some(f64::from(one.outcome.first_byte.p50))),
-                0,
-            ),
-            number(
-                self.added(target, |one| f64::from(one.outcome.first_byte.p50))
-                    .filter(|_| through),
-                0,
-            ),
-            number(
-                self.median(target, single, |one| Some(f64::from(one.outcome.whole.p50))),
-                0,
-            ),
+            number(self.median(target, single, |one| Some(f64::from(one.outcome.first_byte.p50))), 0),
+            number(self.added(target, |one| f64::from(one.outcome.first_byte.p50)).filter(|_| through), 0),
+            number(self.median(target, single, |one| Some(f64::from(one.outcome.whole.p50))), 0),
             number(added_whole.filter(|_| through), 0),
             number(slower.filter(|_| others.is_some() && scenario.pace.is_zero()), 2),
             number(gap.filter(|_| scenario.stream).map(|gap| gap / 1000.0), 1),
@@ -285,12 +214,7 @@ mod tests {
     use crate::{job::Outcome, percentiles::Percentiles};
 
     fn measured(cpu: Option<f64>, gap_p99: u32) -> Measurement {
-        let times = Percentiles {
-            p50: 100,
-            p90: 100,
-            p99: gap_p99,
-            max: gap_p99,
-        };
+        let times = Percentiles { p50: 100, p90: 100, p99: gap_p99, max: gap_p99 };
         let outcome = Outcome {
             sent: 10,
             measured: 10,
@@ -301,10 +225,7 @@ mod tests {
             whole: times,
             gap: times,
         };
-        Measurement {
-            outcome,
-            cpu_micros: cpu,
-        }
+        Measurement { outcome, cpu_micros: cpu }
     }
 
     fn report(cpu: f64, gap_p99: u32, idle: u64) -> Report {
@@ -319,10 +240,7 @@ mod tests {
             measurements.insert((TargetKind::Nginx, slot), vec![measured(Some(10.0), 100)]);
             measurements.insert((TargetKind::Switchyard, slot), vec![measured(Some(cpu), gap_p99)]);
         }
-        let resident = Resident {
-            idle: Some(idle),
-            after_load: Some(idle),
-        };
+        let resident = Resident { idle: Some(idle), after_load: Some(idle) };
         Report::new(&options, scenarios, vec![measurements], 1, resident)
     }
 
@@ -331,9 +249,7 @@ mod tests {
         let report = report(24.0, 900, 50_000);
         assert!(report.checks().passed, "{:?}", report.checks());
         assert!(
-            report
-                .table()
-                .contains("| chat, 20 frames | switchyard | 24.0 | 2.40 | 10 | 1.00 |"),
+            report.table().contains("| chat, 20 frames | switchyard | 24.0 | 2.40 | 10 | 1.00 |"),
             "{}",
             report.table()
         );

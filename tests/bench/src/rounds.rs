@@ -56,18 +56,12 @@ pub(crate) async fn measure(
             for slot in &scenario.slots {
                 for target in in_turn(targets, rounds) {
                     let measured = measure_one(scenario, *slot, target, load).await?;
-                    measurements
-                        .entry((target.kind, slot.kind))
-                        .or_default()
-                        .push(measured);
+                    measurements.entry((target.kind, slot.kind)).or_default().push(measured);
                 }
             }
         }
         rounds += 1;
-        crate::say(
-            &mut io::stderr(),
-            &format!("round {rounds} of {} done", options.rounds),
-        );
+        crate::say(&mut io::stderr(), &format!("round {rounds} of {} done", options.rounds));
     }
     Ok((all, rounds))
 }
@@ -96,12 +90,9 @@ async fn measure_one(
     };
     let cpu = || target.process.map(Process::cpu).transpose();
     let before = cpu()?;
-    load.tell(&serde_json::to_string(&job).map_err(io::Error::other)?)
-        .await?;
+    load.tell(&serde_json::to_string(&job).map_err(io::Error::other)?).await?;
     let outcome: Outcome = serde_json::from_str(&load.line().await?).map_err(io::Error::other)?;
-    let used = cpu()?
-        .zip(before)
-        .map(|(after, before)| after.saturating_sub(before));
+    let used = cpu()?.zip(before).map(|(after, before)| after.saturating_sub(before));
     let cpu_micros = used.map(|used| used.as_secs_f64() * 1e6 / outcome.sent.max(1) as f64);
     Ok(Measurement { outcome, cpu_micros })
 }

@@ -52,11 +52,7 @@ pub(crate) async fn run(options: &Options) -> io::Result<ExitCode> {
         say(&mut io::stdout(), line);
     }
     let good = failed.passed || options.no_check;
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Result<Report> {
@@ -69,49 +65,28 @@ async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Resul
     let mut targets = Vec::new();
     let mut resident = Resident::default();
     if options.targets.contains(&TargetKind::Direct) {
-        targets.push(Target {
-            kind: TargetKind::Direct,
-            addr: upstream.addr,
-            process: None,
-            key: None,
-        });
+        targets.push(Target { kind: TargetKind::Direct, addr: upstream.addr, process: None, key: None });
     }
     if options.targets.contains(&TargetKind::Nginx) {
         let own = own_folder(folder, "nginx")?;
-        let nginx = cast
-            .nginx
-            .insert(Nginx::start(options, &own, upstream.addr).await?);
+        let nginx = cast.nginx.insert(Nginx::start(options, &own, upstream.addr).await?);
         nginx.listens().await?;
         let process = Some(&nginx.process);
-        targets.push(Target {
-            kind: TargetKind::Nginx,
-            addr: nginx.addr,
-            process,
-            key: None,
-        });
+        targets.push(Target { kind: TargetKind::Nginx, addr: nginx.addr, process, key: None });
     }
     if options.targets.contains(&TargetKind::Switchyard) {
         let own = own_folder(folder, "switchyard")?;
         let options = with_absolute_paths(options)?;
-        let switchyard = cast
-            .switchyard
-            .insert(Switchyard::start(&options, &own, upstream.addr).await?);
+        let switchyard = cast.switchyard.insert(Switchyard::start(&options, &own, upstream.addr).await?);
         tokio::time::sleep(REST).await;
         resident.idle = Some(switchyard.process.resident()?);
         let (process, key) = (Some(&switchyard.process), Some(switchyard.key.clone()));
-        targets.push(Target {
-            kind: TargetKind::Switchyard,
-            addr: switchyard.addr,
-            process,
-            key,
-        });
+        targets.push(Target { kind: TargetKind::Switchyard, addr: switchyard.addr, process, key });
     }
     let scenarios = Scenario::all(options);
     let (measurements, rounds) = rounds::measure(options, &scenarios, upstream, load, &targets).await?;
-    if let Some(process) = targets
-        .iter()
-        .find(|one| one.kind == TargetKind::Switchyard)
-        .and_then(|one| one.process)
+    if let Some(process) =
+        targets.iter().find(|one| one.kind == TargetKind::Switchyard).and_then(|one| one.process)
     {
         resident.after_load = Some(process.resident()?);
     }
@@ -133,10 +108,7 @@ fn with_absolute_paths(options: &Options) -> io::Result<Options> {
             format!("{path}: {error}; build it: cargo build --release -p standalone"),
         )
     })?;
-    Ok(Options {
-        switchyard,
-        ..options.clone()
-    })
+    Ok(Options { switchyard, ..options.clone() })
 }
 
 impl Cast {

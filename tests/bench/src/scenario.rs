@@ -44,21 +44,11 @@ impl Wire {
         let headers = match self {
             Self::Chat => vec![("authorization", format!("Bearer {key}"))],
             Self::Messages => {
-                vec![
-                    ("x-api-key", key.to_owned()),
-                    ("anthropic-version", "2023-06-01".to_owned()),
-                ]
+                vec![("x-api-key", key.to_owned()), ("anthropic-version", "2023-06-01".to_owned())]
             }
         };
-        let common = [
-            ("content-type", "application/json".to_owned()),
-            ("user-agent", "bench".to_owned()),
-        ];
-        headers
-            .into_iter()
-            .chain(common)
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        let common = [("content-type", "application/json".to_owned()), ("user-agent", "bench".to_owned())];
+        headers.into_iter().chain(common).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Frames of a stream that are not text: role, finish, usage and [DONE]; or start, ping, block start and stop,
@@ -104,16 +94,8 @@ pub(crate) enum SlotKind {
 impl Scenario {
     pub(crate) fn all(options: &Options) -> Vec<Self> {
         let length = options.slot();
-        let latency = Slot {
-            kind: SlotKind::Latency,
-            concurrency: 1,
-            length,
-        };
-        let throughput = Slot {
-            kind: SlotKind::Throughput,
-            concurrency: options.concurrency,
-            length,
-        };
+        let latency = Slot { kind: SlotKind::Latency, concurrency: 1, length };
+        let throughput = Slot { kind: SlotKind::Throughput, concurrency: options.concurrency, length };
         let row = |name: &str, wire, stream, cpu_limit| Self {
             name: name.to_owned(),
             wire,
@@ -129,25 +111,12 @@ impl Scenario {
             row("messages, 20 frames", Wire::Messages, true, Some(2.5)),
         ];
         let paced = row("messages, a frame each 5 ms", Wire::Messages, true, None);
-        all.push(Self {
-            pace: PACE,
-            slots: vec![latency],
-            ..paced
-        });
+        all.push(Self { pace: PACE, slots: vec![latency], ..paced });
         if options.streams > 0 {
-            let many = Slot {
-                kind: SlotKind::Throughput,
-                concurrency: options.streams,
-                length: 2 * length,
-            };
+            let many = Slot { kind: SlotKind::Throughput, concurrency: options.streams, length: 2 * length };
             let name = format!("messages, {} slow streams at once", options.streams);
             let slow = row(&name, Wire::Messages, true, None);
-            all.push(Self {
-                pace: SLOW_PACE,
-                slots: vec![many],
-                rounds: 1,
-                ..slow
-            });
+            all.push(Self { pace: SLOW_PACE, slots: vec![many], rounds: 1, ..slow });
         }
         all
     }

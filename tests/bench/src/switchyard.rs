@@ -35,12 +35,7 @@ impl Switchyard {
             .arg("serve")
             .arg("--data-dir")
             .arg(folder.join("data"))
-            .args([
-                "--listen",
-                &addr.to_string(),
-                "--admin-listen",
-                &admin.to_string(),
-            ])
+            .args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()])
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("OPENAI_API_KEY")
             .env_remove("GEMINI_API_KEY")
@@ -82,14 +77,8 @@ async fn set_up(
             "credentials": {"api_key": wire.upstream_key()}});
         http_client::json(admin, "POST", "/api/admin/accounts", &headers, &account).await?;
     }
-    let created = http_client::json(
-        admin,
-        "POST",
-        "/api/api-keys",
-        &headers,
-        &json!({"name": "bench"}),
-    )
-    .await?;
+    let created =
+        http_client::json(admin, "POST", "/api/api-keys", &headers, &json!({"name": "bench"})).await?;
     let key = text(&created, "key")?;
     for wire in [Wire::Chat, Wire::Messages] {
         eventually("the key works", START, || probe(addr, wire, &key)).await?;
@@ -104,13 +93,9 @@ async fn probe(addr: SocketAddr, wire: Wire, key: &str) -> io::Result<()> {
     };
     let body = json!({"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]});
     let headers = wire.headers(key);
-    let headers: Vec<(&str, &str)> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    http_client::json(addr, "POST", wire.path(), &headers, &body)
-        .await
-        .map(|_| ())
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    http_client::json(addr, "POST", wire.path(), &headers, &body).await.map(|_| ())
 }
 
 fn text(answer: &Value, name: &str) -> io::Result<String> {
@@ -121,8 +106,5 @@ fn text(answer: &Value, name: &str) -> io::Result<String> {
 fn end_of(log: &Path) -> String {
     let log = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
-    lines
-        .get(lines.len().saturating_sub(SHOWN_LINES)..)
-        .unwrap_or_default()
-        .join("\n")
+    lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("\n")
 }

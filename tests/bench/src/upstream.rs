@@ -19,11 +19,7 @@ use crate::{
 
 /// The role: serves until standard input closes.
 pub(crate) async fn serve() -> io::Result<ExitCode> {
-    let emulator = Emulator::start(EmulatorOptions {
-        keep_calls: 0,
-        ..EmulatorOptions::default()
-    })
-    .await?;
+    let emulator = Emulator::start(EmulatorOptions { keep_calls: 0, ..EmulatorOptions::default() }).await?;
     let mut stdout = io::stdout();
     writeln!(stdout, "{}", emulator.addr())?;
     stdout.flush()?;

@@ -22,10 +22,7 @@ pub(crate) struct AnswerBody {
 }
 
 enum Source {
-    Whole {
-        bytes: Option<Bytes>,
-        call: Option<InFlight>,
-    },
+    Whole { bytes: Option<Bytes>, call: Option<InFlight> },
     Played(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
 }
 
@@ -33,13 +30,7 @@ impl AnswerBody {
     /// An answer that belongs to no call of a provider.
     pub(crate) fn plain(bytes: Bytes) -> Self {
         let declared = Some(bytes.len() as u64);
-        Self {
-            source: Source::Whole {
-                bytes: Some(bytes),
-                call: None,
-            },
-            declared,
-        }
+        Self { source: Source::Whole { bytes: Some(bytes), call: None }, declared }
     }
 
     pub(crate) fn play(plan: Plan, mut call: InFlight) -> Self {
@@ -48,10 +39,7 @@ impl AnswerBody {
             if plan.bytes.is_empty() {
                 call.served();
             }
-            Source::Whole {
-                bytes: Some(plan.bytes),
-                call: Some(call),
-            }
+            Source::Whole { bytes: Some(plan.bytes), call: Some(call) }
         } else {
             let playback = Playback { plan, call, sent: 0 };
             Source::Played(Box::pin(stream::unfold(playback, Playback::step)))
@@ -77,10 +65,9 @@ impl Body for AnswerBody {
                 }
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
-            Source::Played(steps) => steps
-                .as_mut()
-                .poll_next(context)
-                .map(|step| step.map(|bytes| bytes.map(Frame::data))),
+            Source::Played(steps) => {
+                steps.as_mut().poll_next(context).map(|step| step.map(|bytes| bytes.map(Frame::data)))
+            }
         }
     }
 

@@ -74,10 +74,8 @@ async fn dispatch(registry: &Registry, method: &Method, path: &str, body: &Bytes
         ("GET", ["health"]) => Ok(json(StatusCode::OK, &json!({"ok": true}))),
         ("GET", ["credentials"]) => {
             let all = registry.all();
-            let counters: serde_json::Map<_, _> = all
-                .iter()
-                .map(|one| (one.key().to_owned(), json!(one.counters())))
-                .collect();
+            let counters: serde_json::Map<_, _> =
+                all.iter().map(|one| (one.key().to_owned(), json!(one.counters()))).collect();
             Ok(json(StatusCode::OK, &counters))
         }
         (_, ["credentials", key, rest @ ..]) => {
@@ -92,15 +90,12 @@ async fn one(credential: &Credential, method: &Method, rest: &[&str], body: &Byt
     match (method.as_str(), rest) {
         ("GET", []) => {}
         ("DELETE", []) => credential.reset(),
-        ("PUT", ["default"]) => credential
-            .set_default(read(body)?)
-            .map_err(|error| refused(&error))?,
+        ("PUT", ["default"]) => credential.set_default(read(body)?).map_err(|error| refused(&error))?,
         ("POST", ["next"]) => {
             let behaviours = match read(body)? {
-                OneOrMany::Many(many) => many
-                    .into_iter()
-                    .map(value)
-                    .collect::<Result<Vec<Behaviour>, _>>()?,
+                OneOrMany::Many(many) => {
+                    many.into_iter().map(value).collect::<Result<Vec<Behaviour>, _>>()?
+                }
                 OneOrMany::One(one) => vec![value(one)?],
             };
             credential.next_all(behaviours).map_err(|error| refused(&error))?;
@@ -142,10 +137,7 @@ fn refused(error: &ScriptError) -> (StatusCode, String) {
 }
 
 fn unknown(method: &Method, path: &str) -> (StatusCode, String) {
-    (
-        StatusCode::NOT_FOUND,
-        format!("the emulator has no {method} {path}"),
-    )
+    (StatusCode::NOT_FOUND, format!("the emulator has no {method} {path}"))
 }
 
 fn refusal(status: StatusCode, message: &str) -> Response<AnswerBody> {
@@ -156,9 +148,7 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<AnswerBody> {
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(AnswerBody::plain(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

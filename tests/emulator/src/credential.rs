@@ -92,50 +92,32 @@ pub struct Condition {
 impl Condition {
     #[must_use]
     pub fn requests(count: u64) -> Self {
-        Self {
-            requests: Some(count),
-            ..Self::default()
-        }
+        Self { requests: Some(count), ..Self::default() }
     }
 
     #[must_use]
     pub fn in_flight(count: u64) -> Self {
-        Self {
-            in_flight: Some(count),
-            ..Self::default()
-        }
+        Self { in_flight: Some(count), ..Self::default() }
     }
 
     #[must_use]
     pub fn held(count: u64) -> Self {
-        Self {
-            held: Some(count),
-            ..Self::default()
-        }
+        Self { held: Some(count), ..Self::default() }
     }
 
     #[must_use]
     pub fn served(count: u64) -> Self {
-        Self {
-            served: Some(count),
-            ..Self::default()
-        }
+        Self { served: Some(count), ..Self::default() }
     }
 
     #[must_use]
     pub fn disconnects(count: u64) -> Self {
-        Self {
-            disconnects: Some(count),
-            ..Self::default()
-        }
+        Self { disconnects: Some(count), ..Self::default() }
     }
 
     #[must_use]
     pub fn idle() -> Self {
-        Self {
-            idle: true,
-            ..Self::default()
-        }
+        Self { idle: true, ..Self::default() }
     }
 
     fn holds(&self, counters: &Counters) -> bool {
@@ -224,17 +206,8 @@ impl Credential {
     pub fn reset(&self) {
         let mut state = self.state.lock();
         let Counters { in_flight, held, .. } = state.counters;
-        let counters = Counters {
-            in_flight,
-            held,
-            requests: in_flight,
-            ..Counters::default()
-        };
-        *state = State {
-            counters,
-            releases: state.releases,
-            ..State::default()
-        };
+        let counters = Counters { in_flight, held, requests: in_flight, ..Counters::default() };
+        *state = State { counters, releases: state.releases, ..State::default() };
         drop(state);
         self.changed.notify_waiters();
     }
@@ -302,9 +275,7 @@ impl Credential {
         if state.templates.len() >= MAX_TEMPLATES {
             state.templates.clear();
         }
-        state
-            .templates
-            .insert((path.to_owned(), body.clone()), Arc::clone(template));
+        state.templates.insert((path.to_owned(), body.clone()), Arc::clone(template));
     }
 
     fn change(&self, edit: impl FnOnce(&mut Counters)) {

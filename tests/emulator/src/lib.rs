@@ -49,11 +49,7 @@ pub struct EmulatorOptions {
 
 impl Default for EmulatorOptions {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            keys: None,
-            keep_calls: 64,
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), keys: None, keep_calls: 64 }
     }
 }
 

@@ -77,9 +77,7 @@ pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &FaultFram
         _ => {}
     }
     if let Some((at, length)) = inserted {
-        ends.iter_mut()
-            .filter(|end| **end > at)
-            .for_each(|end| *end += length);
+        ends.iter_mut().filter(|end| **end > at).for_each(|end| *end += length);
         ends.push(at + length);
         ends.sort_unstable();
     }
@@ -89,18 +87,9 @@ pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &FaultFram
     });
     let stops = stops(&bytes, &ends, hold, behaviour);
     // What is cut short was to be longer; the rest says what it is.
-    let said = if ending == Ending::Clean {
-        bytes.len()
-    } else {
-        filled.bytes.len()
-    };
+    let said = if ending == Ending::Clean { bytes.len() } else { filled.bytes.len() };
     let declared = (!filled.stream).then_some(said as u64);
-    Plan {
-        bytes,
-        stops,
-        ending,
-        declared,
-    }
+    Plan { bytes, stops, ending, declared }
 }
 
 /// The pauses inside the body, and a hold also at its end.
@@ -111,18 +100,10 @@ fn stops(bytes: &Bytes, ends: &[usize], hold: Option<usize>, behaviour: &Behavio
         Writes::Coalesced => Vec::new(),
         Writes::Frames => ends.to_vec(),
         Writes::Bytes(size) => (0..length).step_by(size.max(1) as usize).collect(),
-        Writes::SplitUtf8 => (0..length)
-            .filter(|at| bytes[*at] & 0b1100_0000 == 0b1000_0000)
-            .collect(),
+        Writes::SplitUtf8 => (0..length).filter(|at| bytes[*at] & 0b1100_0000 == 0b1000_0000).collect(),
     };
-    let mut stops: Vec<Stop> = flushes
-        .into_iter()
-        .filter(inside)
-        .map(|at| Stop {
-            at,
-            pause: Pause::Flush,
-        })
-        .collect();
+    let mut stops: Vec<Stop> =
+        flushes.into_iter().filter(inside).map(|at| Stop { at, pause: Pause::Flush }).collect();
     if behaviour.gap_ms > 0 {
         let pause = Pause::Wait(Duration::from_millis(behaviour.gap_ms));
         stops.extend(ends.iter().copied().filter(inside).map(|at| Stop { at, pause }));
@@ -130,10 +111,7 @@ fn stops(bytes: &Bytes, ends: &[usize], hold: Option<usize>, behaviour: &Behavio
     if let Some(at) = hold
         && at <= length
     {
-        stops.push(Stop {
-            at,
-            pause: Pause::Hold,
-        });
+        stops.push(Stop { at, pause: Pause::Hold });
     }
     stops.sort_by_key(|stop| stop.at);
     stops.into()
@@ -158,10 +136,7 @@ fn place(at: Position, filled: &Filled<'_>) -> usize {
 }
 
 fn terminal_start(filled: &Filled<'_>) -> usize {
-    let before = filled
-        .frames
-        .iter()
-        .take_while(|(_, role)| *role != Role::Terminal);
+    let before = filled.frames.iter().take_while(|(_, role)| *role != Role::Terminal);
     before.last().map_or(0, |(end, _)| *end)
 }
 
@@ -190,18 +165,12 @@ mod tests {
             (Role::Content, "zwö\n\n"),
             (Role::Terminal, "end\n\n"),
         ];
-        let frames = frames.map(|(role, text)| Frame {
-            role,
-            bytes: text.as_bytes().to_vec(),
-        });
+        let frames = frames.map(|(role, text)| Frame { role, bytes: text.as_bytes().to_vec() });
         Template::new(Draft::Stream(frames.to_vec()), LineEnds::Lf)
     }
 
     fn fault_frames() -> FaultFrames {
-        FaultFrames {
-            error: b"error\n\n".to_vec(),
-            malformed: b"broken\n\n".to_vec(),
-        }
+        FaultFrames { error: b"error\n\n".to_vec(), malformed: b"broken\n\n".to_vec() }
     }
 
     fn planned(behaviour: &Behaviour) -> Plan {
@@ -219,11 +188,7 @@ mod tests {
         let stalled = planned(&Behaviour::failing(Fault::Stall(Position::Content(0))));
         assert_eq!((text(&stalled), stalled.ending), ("start\n\n", Ending::Stall));
         let at = Position::Frame(0);
-        let refused = planned(&Behaviour::failing(Fault::ErrorEvent {
-            at,
-            status: 529,
-            error: None,
-        }));
+        let refused = planned(&Behaviour::failing(Fault::ErrorEvent { at, status: 529, error: None }));
         assert_eq!((text(&refused), refused.ending), ("error\n\n", Ending::Clean));
         let malformed = planned(&Behaviour::failing(Fault::Malformed(Position::Frame(1))));
         assert_eq!(text(&malformed), "start\n\nbroken\n\neins\n\nzwö\n\nend\n\n");
@@ -238,26 +203,11 @@ mod tests {
         let whole = planned(&Behaviour::default());
         assert!(whole.stops.is_empty());
         let framed = planned(&Behaviour::default().with_writes(Writes::Frames));
-        assert_eq!(
-            framed.stops.iter().map(|stop| stop.at).collect::<Vec<_>>(),
-            [7, 13, 19]
-        );
+        assert_eq!(framed.stops.iter().map(|stop| stop.at).collect::<Vec<_>>(), [7, 13, 19]);
         let split = planned(&Behaviour::default().with_writes(Writes::SplitUtf8));
-        assert_eq!(
-            split.stops,
-            [Stop {
-                at: 16,
-                pause: Pause::Flush
-            }]
-        );
+        assert_eq!(split.stops, [Stop { at: 16, pause: Pause::Flush }]);
         let held = planned(&Behaviour::default().with_hold(Position::Content(1)));
-        assert_eq!(
-            held.stops,
-            [Stop {
-                at: 13,
-                pause: Pause::Hold
-            }]
-        );
+        assert_eq!(held.stops, [Stop { at: 13, pause: Pause::Hold }]);
     }
 
     proptest! {

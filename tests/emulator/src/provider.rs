@@ -77,11 +77,7 @@ pub struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self {
-            known: true,
-            models: None,
-            strict: false,
-        }
+        Self { known: true, models: None, strict: false }
     }
 }
 
@@ -107,13 +103,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind: kind.into(),
-            code: None,
-            param: None,
-            message: message.into(),
-        }
+        Self { status, kind: kind.into(), code: None, param: None, message: message.into() }
     }
 
     pub(crate) fn with_code(mut self, code: &'static str) -> Self {
@@ -246,36 +236,22 @@ mod tests {
         let message = (json(), json(), json()).prop_map(|(content, calls, id)| {
             serde_json::json!({"role": "user", "content": content, "tool_calls": calls, "tool_call_id": id})
         });
-        (
-            vec(message, 0..4),
-            vec((proptest::sample::select(WORDS), json()), 0..6),
-            any::<bool>(),
-        )
-            .prop_map(|(messages, rest, anthropic)| {
-                let mut body: Map<String, Value> = rest
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect();
-                body.insert(
-                    "model".to_owned(),
-                    if anthropic { "claude-x" } else { "gpt-x" }.into(),
-                );
+        (vec(message, 0..4), vec((proptest::sample::select(WORDS), json()), 0..6), any::<bool>()).prop_map(
+            |(messages, rest, anthropic)| {
+                let mut body: Map<String, Value> =
+                    rest.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                body.insert("model".to_owned(), if anthropic { "claude-x" } else { "gpt-x" }.into());
                 body.insert("messages".to_owned(), messages.into());
                 body.insert("max_tokens".to_owned(), 100.into());
                 Value::Object(body).to_string().into_bytes()
-            })
+            },
+        )
     }
 
     fn ask(answer: Answer, body: &[u8]) -> Result<Draft, Failure> {
         let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
         let (behaviour, profile) = (Behaviour::default(), Profile::default());
-        answer(&Call {
-            parts: &parts,
-            body,
-            behaviour: &behaviour,
-            profile: &profile,
-            name: None,
-        })
+        answer(&Call { parts: &parts, body, behaviour: &behaviour, profile: &profile, name: None })
     }
 
     proptest! {

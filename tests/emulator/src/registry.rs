@@ -26,12 +26,7 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn new(options: EmulatorOptions) -> Self {
         let nameless = Arc::new(Credential::new("", options.keep_calls));
-        Self {
-            options,
-            credentials: Mutex::default(),
-            nameless,
-            numbers: AtomicU64::new(0),
-        }
+        Self { options, credentials: Mutex::default(), nameless, numbers: AtomicU64::new(0) }
     }
 
     /// The credential with this key, from its first mention on. The empty key stands for calls without one.

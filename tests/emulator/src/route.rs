@@ -21,11 +21,7 @@ static ANTHROPIC_TABLE: Table = Table {
     provider: &ANTHROPIC,
     rows: &[
         (Method::POST, "/v1/messages", anthropic::messages::answer),
-        (
-            Method::POST,
-            "/v1/messages/count_tokens",
-            anthropic::count_tokens::answer,
-        ),
+        (Method::POST, "/v1/messages/count_tokens", anthropic::count_tokens::answer),
         (Method::GET, "/v1/models", anthropic::models::list),
         (Method::GET, "/v1/models/{}", anthropic::models::one),
     ],
@@ -74,22 +70,14 @@ pub(crate) fn find<'p>(
             return (table.provider, Some(route));
         }
     }
-    if speaks_anthropic {
-        (&ANTHROPIC, None)
-    } else {
-        (&OPENAI, None)
-    }
+    if speaks_anthropic { (&ANTHROPIC, None) } else { (&OPENAI, None) }
 }
 
 impl Table {
     fn route<'p>(&self, method: &Method, path: &'p str) -> Option<Route<'p>> {
         self.rows.iter().find_map(|(wanted, pattern, answer)| {
             let name = matched(pattern, path).filter(|_| wanted == method)?;
-            Some(Route {
-                answer: *answer,
-                name,
-                scripted: *method == Method::POST,
-            })
+            Some(Route { answer: *answer, name, scripted: *method == Method::POST })
         })
     }
 }

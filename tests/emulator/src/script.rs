@@ -145,11 +145,7 @@ pub struct UsageScript {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     #[error("{what} is {given}; the most is {most}")]
-    TooMuch {
-        what: &'static str,
-        given: u64,
-        most: u64,
-    },
+    TooMuch { what: &'static str, given: u64, most: u64 },
     #[error("`writes.bytes` must be at least 1")]
     EmptyWrites,
     #[error("status {0} is not between 400 and 599")]
@@ -164,40 +160,25 @@ impl Behaviour {
     /// A correct answer but for this fault.
     #[must_use]
     pub fn failing(fault: Fault) -> Self {
-        Self {
-            fault: Some(fault),
-            ..Self::default()
-        }
+        Self { fault: Some(fault), ..Self::default() }
     }
 
     /// The provider's own answer with this status.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::failing(Fault::Status {
-            status,
-            retry_after: None,
-            error: None,
-        })
+        Self::failing(Fault::Status { status, retry_after: None, error: None })
     }
 
     /// As [`Self::status`], with a Retry-After of so many seconds.
     #[must_use]
     pub fn retry_after(status: u16, seconds: u64) -> Self {
-        Self::failing(Fault::Status {
-            status,
-            retry_after: Some(seconds.to_string()),
-            error: None,
-        })
+        Self::failing(Fault::Status { status, retry_after: Some(seconds.to_string()), error: None })
     }
 
     /// A stream of so many pieces, each written by itself.
     #[must_use]
     pub fn chunked(chunks: u32) -> Self {
-        Self {
-            chunks: Some(chunks),
-            writes: Writes::Frames,
-            ..Self::default()
-        }
+        Self { chunks: Some(chunks), writes: Writes::Frames, ..Self::default() }
     }
 
     #[must_use]
@@ -266,11 +247,7 @@ impl Behaviour {
         let chars = u64::from(self.chunk_chars.unwrap_or_default());
         at_most("chunks", chunks, u64::from(MAX_CHUNKS))?;
         at_most("chunk_chars", chars, u64::from(MAX_CHUNK_CHARS))?;
-        at_most(
-            "chunks × chunk_chars",
-            chunks.max(1).saturating_mul(chars),
-            MAX_ANSWER_CHARS,
-        )?;
+        at_most("chunks × chunk_chars", chunks.max(1).saturating_mul(chars), MAX_ANSWER_CHARS)?;
         at_most("gap_ms", self.gap_ms, MAX_PAUSE_MS)?;
         at_most("head_delay_ms", self.head_delay_ms, MAX_PAUSE_MS)?;
         if let Some(text) = &self.text {
@@ -294,11 +271,7 @@ impl Behaviour {
 }
 
 fn at_most(what: &'static str, given: u64, most: u64) -> Result<(), ScriptError> {
-    if given > most {
-        Err(ScriptError::TooMuch { what, given, most })
-    } else {
-        Ok(())
-    }
+    if given > most { Err(ScriptError::TooMuch { what, given, most }) } else { Ok(()) }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -319,11 +292,7 @@ mod tests {
         assert_eq!(behaviour.hold, Some(Position::Content(3)));
         assert_eq!(
             behaviour.fault,
-            Some(Fault::Status {
-                status: 429,
-                retry_after: Some("7".into()),
-                error: None
-            })
+            Some(Fault::Status { status: 429, retry_after: Some("7".into()), error: None })
         );
         let again: Behaviour = serde_json::from_str(&serde_json::to_string(&behaviour).unwrap()).unwrap();
         assert_eq!(again, behaviour);

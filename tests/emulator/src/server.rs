@@ -30,11 +30,7 @@ impl Server {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(accept(listener, registry, stop.clone(), tasks.clone()));
-        Ok(Self {
-            addr,
-            stop: stop.drop_guard(),
-            tasks,
-        })
+        Ok(Self { addr, stop: stop.drop_guard(), tasks })
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -49,11 +45,8 @@ impl Server {
 }
 
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if listen.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()
-    } else {
-        tokio::net::TcpSocket::new_v6()
-    }?;
+    let socket =
+        if listen.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(listen)?;
     socket.listen(BACKLOG)
@@ -80,9 +73,8 @@ async fn serve(connection: TcpStream, registry: Arc<Registry>, stop: Cancellatio
         return;
     }
     let service = service_fn(move |request| service::handle(Arc::clone(&registry), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(connection), service);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(connection), service);
     tokio::select! {
         _ = connection => {}
         () = stop.cancelled() => {}

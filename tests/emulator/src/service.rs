@@ -49,32 +49,19 @@ pub(crate) async fn handle(
     let presented = provider.credential(&parts);
     let credential = registry.credential(presented.as_deref().unwrap_or_default());
     let read = Limited::new(body, MAX_BODY).collect().await;
-    let too_large = read
-        .as_ref()
-        .is_err_and(|error| error.is::<http_body_util::LengthLimitError>());
+    let too_large = read.as_ref().is_err_and(|error| error.is::<http_body_util::LengthLimitError>());
     let body = match read {
         Ok(body) => body.to_bytes(),
         Err(_) if too_large => Bytes::new(),
         Err(error) => return Err(io::Error::other(error)),
     };
     let number = registry.next_number();
-    let call = InFlight::begin(Arc::clone(&credential), || {
-        Recording::new(number, &parts, body.clone())
-    });
-    let mut exchange = Exchange {
-        provider,
-        number,
-        behaviour: Arc::default(),
-        call,
-    };
+    let call = InFlight::begin(Arc::clone(&credential), || Recording::new(number, &parts, body.clone()));
+    let mut exchange = Exchange { provider, number, behaviour: Arc::default(), call };
     let profile = registry.profile(&credential);
     match admit(&parts, presented, &profile, provider, route) {
         Ok(_) if too_large => Ok(exchange.refuse(provider.failure(413), None)),
-        Ok(route) => {
-            exchange
-                .answer(&parts, &body, &route, &credential, &profile)
-                .await
-        }
+        Ok(route) => exchange.answer(&parts, &body, &route, &credential, &profile).await,
         Err(failure) => {
             // A refused credential has no script to follow.
             exchange.behaviour = Arc::default();
@@ -120,21 +107,13 @@ impl Exchange {
                 self.call.served();
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            Some(Fault::Status {
-                status,
-                retry_after,
-                error,
-            }) => {
+            Some(Fault::Status { status, retry_after, error }) => {
                 return Ok(self.scripted_refusal(*status, retry_after.as_deref(), error.as_ref()));
             }
             _ => {}
         }
         let path = parts.uri.path();
-        let prepared = if is_default {
-            credential.template(path, body)
-        } else {
-            None
-        };
+        let prepared = if is_default { credential.template(path, body) } else { None };
         let template = match prepared {
             // The head is checked each time: it is not part of what the answer is kept under.
             Some(template) => self.provider.check_head(parts).map(|()| template),
@@ -163,24 +142,15 @@ impl Exchange {
         profile: &Profile,
     ) -> Result<Arc<Template>, Failure> {
         self.provider.check_head(parts)?;
-        let call = Call {
-            parts,
-            body,
-            behaviour: &self.behaviour,
-            profile,
-            name: route.name,
-        };
+        let call = Call { parts, body, behaviour: &self.behaviour, profile, name: route.name };
         let draft = (route.answer)(&call)?;
         Ok(Arc::new(Template::new(draft, self.behaviour.line_ends)))
     }
 
     fn send(self, template: &Template) -> Response<AnswerBody> {
         let filled = template.fill(self.number);
-        let content_type = if filled.stream {
-            "text/event-stream; charset=utf-8"
-        } else {
-            "application/json"
-        };
+        let content_type =
+            if filled.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
         let mut headers = self.headers(200, None, content_type);
         if filled.stream {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -194,33 +164,17 @@ impl Exchange {
 
     fn fault_frames(&self) -> FaultFrames {
         let line_ends = self.behaviour.line_ends;
-        let framed = |bytes| {
-            ended(
-                Frame {
-                    role: Role::Structure,
-                    bytes,
-                },
-                line_ends,
-            )
-            .bytes
-        };
+        let framed = |bytes| ended(Frame { role: Role::Structure, bytes }, line_ends).bytes;
         match &self.behaviour.fault {
             Some(Fault::ErrorEvent { status, error, .. }) => {
                 let failure = self.provider.failure(*status).reworded(error.as_ref());
                 let event = self.provider.error_event(&failure, &self.request_id());
-                FaultFrames {
-                    error: framed(event),
-                    malformed: Vec::new(),
-                }
+                FaultFrames { error: framed(event), malformed: Vec::new() }
             }
-            Some(Fault::Malformed(_)) => FaultFrames {
-                error: Vec::new(),
-                malformed: framed(self.provider.malformed_event()),
-            },
-            _ => FaultFrames {
-                error: Vec::new(),
-                malformed: Vec::new(),
-            },
+            Some(Fault::Malformed(_)) => {
+                FaultFrames { error: Vec::new(), malformed: framed(self.provider.malformed_event()) }
+            }
+            _ => FaultFrames { error: Vec::new(), malformed: Vec::new() },
         }
     }
 
@@ -239,16 +193,9 @@ impl Exchange {
         let headers = self.headers(failure.status, retry_after, "application/json");
         let body = self.provider.error_body(&failure, &self.request_id());
         self.call.head(status, &headers);
-        let frame = Frame {
-            role: Role::Content,
-            bytes: body,
-        };
+        let frame = Frame { role: Role::Content, bytes: body };
         let template = Template::new(crate::template::Draft::Json(frame.bytes), LineEnds::Lf);
-        let plan = plan(
-            template.fill(self.number),
-            &Behaviour::default(),
-            &self.fault_frames(),
-        );
+        let plan = plan(template.fill(self.number), &Behaviour::default(), &self.fault_frames());
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -265,11 +212,7 @@ impl Exchange {
         if let Ok(id) = HeaderValue::try_from(self.request_id()) {
             headers.insert(self.provider.request_id_header(), id);
         }
-        self.provider.limits(
-            status,
-            retry_after.and_then(|text| text.parse().ok()),
-            &mut headers,
-        );
+        self.provider.limits(status, retry_after.and_then(|text| text.parse().ok()), &mut headers);
         if let Some(retry_after) = retry_after {
             set(&mut headers, "retry-after", retry_after);
         }

@@ -58,10 +58,7 @@ impl Template {
     pub(crate) fn new(draft: Draft, line_ends: LineEnds) -> Self {
         let stream = matches!(draft, Draft::Stream(_));
         let drawn = match draft {
-            Draft::Json(bytes) => vec![Frame {
-                role: Role::Content,
-                bytes,
-            }],
+            Draft::Json(bytes) => vec![Frame { role: Role::Content, bytes }],
             Draft::Stream(frames) => frames.into_iter().map(|frame| ended(frame, line_ends)).collect(),
         };
         let mut bytes = Vec::with_capacity(drawn.iter().map(|frame| frame.bytes.len()).sum());
@@ -71,12 +68,7 @@ impl Template {
             frames.push((bytes.len(), frame.role));
         }
         let ids = memmem::find_iter(&bytes, ID).collect();
-        Self {
-            bytes,
-            frames,
-            ids,
-            stream,
-        }
+        Self { bytes, frames, ids, stream }
     }
 
     /// `number` tells answers apart.
@@ -88,11 +80,7 @@ impl Template {
                 place.copy_from_slice(id.as_bytes());
             }
         }
-        Filled {
-            bytes: bytes.into(),
-            frames: &self.frames,
-            stream: self.stream,
-        }
+        Filled { bytes: bytes.into(), frames: &self.frames, stream: self.stream }
     }
 }
 
@@ -110,16 +98,9 @@ pub(crate) fn ended(frame: Frame, line_ends: LineEnds) -> Frame {
     };
     let mut bytes = Vec::with_capacity(frame.bytes.len() + 8);
     for byte in frame.bytes {
-        if byte == b'\n' {
-            bytes.extend_from_slice(end)
-        } else {
-            bytes.push(byte)
-        }
+        if byte == b'\n' { bytes.extend_from_slice(end) } else { bytes.push(byte) }
     }
-    Frame {
-        role: frame.role,
-        bytes,
-    }
+    Frame { role: frame.role, bytes }
 }
 
 #[cfg(test)]
@@ -140,10 +121,7 @@ mod tests {
 
     #[test]
     fn line_ends_follow_the_script() {
-        let frame = Frame {
-            role: Role::Content,
-            bytes: b"data: {}\n\n".to_vec(),
-        };
+        let frame = Frame { role: Role::Content, bytes: b"data: {}\n\n".to_vec() };
         let template = Template::new(Draft::Stream(vec![frame]), LineEnds::Crlf);
         assert_eq!(&template.fill(1).bytes[..], b"data: {}\r\n\r\n");
     }

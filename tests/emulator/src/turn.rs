@@ -113,24 +113,14 @@ impl Turn {
             Thinking::Shown => THOUGHT.map(str::to_owned).to_vec(),
             Thinking::None | Thinking::Hidden => Vec::new(),
         };
-        let (pieces, cut) = if calls.is_empty() {
-            text(prompt, behaviour)
-        } else {
-            (Vec::new(), false)
-        };
+        let (pieces, cut) = if calls.is_empty() { text(prompt, behaviour) } else { (Vec::new(), false) };
         let stop = match (calls.is_empty(), cut) {
             (false, _) => Stop::ToolUse,
             (true, true) => Stop::Length,
             (true, false) => Stop::End,
         };
         let usage = Usage::new(prompt, &thinking, &pieces, &calls, &behaviour.usage);
-        Self {
-            thinking,
-            pieces,
-            calls,
-            stop,
-            usage,
-        }
+        Self { thinking, pieces, calls, stop, usage }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -160,20 +150,14 @@ impl Usage {
             Thinking::Shown => tokens(length(thinking)),
             Thinking::Hidden => HIDDEN_REASONING_TOKENS,
         };
-        let called: u64 = calls
-            .iter()
-            .map(|call| tokens(call.name.len() + call.arguments.to_string().len()))
-            .sum();
+        let called: u64 =
+            calls.iter().map(|call| tokens(call.name.len() + call.arguments.to_string().len())).sum();
         let output = (tokens(length(pieces)) + called + reasoning) * prompt.n.max(1);
         Self {
             input: script.input.unwrap_or_else(|| prompt.input_tokens()),
             cache_read: script.cache_read.unwrap_or(0),
-            cache_write_5m: script
-                .cache_write_5m
-                .unwrap_or_else(|| tokens(prompt.bytes.cached_5m)),
-            cache_write_1h: script
-                .cache_write_1h
-                .unwrap_or_else(|| tokens(prompt.bytes.cached_1h)),
+            cache_write_5m: script.cache_write_5m.unwrap_or_else(|| tokens(prompt.bytes.cached_5m)),
+            cache_write_1h: script.cache_write_1h.unwrap_or_else(|| tokens(prompt.bytes.cached_1h)),
             output: script.output.unwrap_or(output),
             reasoning: script.reasoning.unwrap_or(reasoning * prompt.n.max(1)),
         }
@@ -189,12 +173,7 @@ fn calls(prompt: &Prompt) -> Vec<ToolCall> {
     let called: Vec<&Tool> = match &prompt.choice {
         Choice::None => Vec::new(),
         Choice::Any => prompt.tools.first().into_iter().collect(),
-        Choice::Named(name) => prompt
-            .tools
-            .iter()
-            .filter(|tool| tool.name == *name)
-            .take(1)
-            .collect(),
+        Choice::Named(name) => prompt.tools.iter().filter(|tool| tool.name == *name).take(1).collect(),
         Choice::Auto if prompt.after_tool => Vec::new(),
         Choice::Auto => {
             let most = if prompt.parallel { usize::MAX } else { 1 };
@@ -204,26 +183,16 @@ fn calls(prompt: &Prompt) -> Vec<ToolCall> {
     };
     called
         .into_iter()
-        .map(|tool| ToolCall {
-            name: tool.name.clone(),
-            arguments: object(&tool.schema, SCHEMA_DEPTH),
-        })
+        .map(|tool| ToolCall { name: tool.name.clone(), arguments: object(&tool.schema, SCHEMA_DEPTH) })
         .collect()
 }
 
 /// An object with each required property of the schema.
 fn object(schema: &Value, depth: usize) -> Value {
     let mut filled = Map::new();
-    let required = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let required = schema.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for name in required.iter().filter_map(Value::as_str) {
-        let property = schema
-            .get("properties")
-            .and_then(|all| all.get(name))
-            .unwrap_or(&Value::Null);
+        let property = schema.get("properties").and_then(|all| all.get(name)).unwrap_or(&Value::Null);
         filled.insert(name.to_owned(), sample(name, property, depth));
     }
     Value::Object(filled)
@@ -263,9 +232,9 @@ fn text(prompt: &Prompt, behaviour: &Behaviour) -> (Vec<String>, bool) {
         return (Vec::new(), false);
     }
     let pieces = cut_up(said, behaviour.chunks, behaviour.chunk_chars);
-    let room = prompt.max_tokens.map_or(usize::MAX, |most| {
-        usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(4)
-    });
+    let room = prompt
+        .max_tokens
+        .map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(4));
     cut_off(pieces, room)
 }
 
@@ -312,11 +281,7 @@ mod tests {
     use super::*;
 
     fn prompt(last_user: &str) -> Prompt {
-        Prompt {
-            last_user: last_user.to_owned(),
-            parallel: true,
-            ..Prompt::default()
-        }
+        Prompt { last_user: last_user.to_owned(), parallel: true, ..Prompt::default() }
     }
 
     #[test]
@@ -337,39 +302,21 @@ mod tests {
 
     #[test]
     fn max_tokens_cuts_the_text() {
-        let short = Prompt {
-            max_tokens: Some(1),
-            ..prompt("a long question")
-        };
+        let short = Prompt { max_tokens: Some(1), ..prompt("a long question") };
         let turn = Turn::new(&short, &Behaviour::default());
-        assert_eq!(
-            (turn.text().as_str(), turn.stop, turn.usage.output),
-            ("a lo", Stop::Length, 1)
-        );
+        assert_eq!((turn.text().as_str(), turn.stop, turn.usage.output), ("a lo", Stop::Length, 1));
     }
 
     #[test]
     fn a_tool_is_called_when_its_name_is_said() {
         let schema = json!({"type":"object","required":["city","days"],
             "properties":{"city":{"type":"string"},"days":{"type":"integer"},"unit":{"type":"string"}}});
-        let tool = Tool {
-            name: "get_weather".into(),
-            schema,
-        };
-        let asked = Prompt {
-            tools: vec![tool],
-            ..prompt("Please call get_weather for Oslo")
-        };
+        let tool = Tool { name: "get_weather".into(), schema };
+        let asked = Prompt { tools: vec![tool], ..prompt("Please call get_weather for Oslo") };
         let turn = Turn::new(&asked, &Behaviour::default());
         assert_eq!(turn.stop, Stop::ToolUse);
-        assert_eq!(
-            turn.calls.first().unwrap().arguments,
-            json!({"city":"city","days":1})
-        );
-        let answered = Prompt {
-            after_tool: true,
-            ..asked
-        };
+        assert_eq!(turn.calls.first().unwrap().arguments, json!({"city":"city","days":1}));
+        let answered = Prompt { after_tool: true, ..asked };
         assert_eq!(Turn::new(&answered, &Behaviour::default()).stop, Stop::End);
     }
 

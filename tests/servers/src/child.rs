@@ -19,11 +19,7 @@ impl Child {
     #[must_use]
     pub fn spawn(command: &mut Command) -> Self {
         let program = command.get_program().to_owned();
-        Self(
-            command
-                .spawn()
-                .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())),
-        )
+        Self(command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())))
     }
 
     #[must_use]
@@ -98,9 +94,5 @@ pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
 /// There is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

@@ -33,12 +33,7 @@ impl MariaDb {
         copy(&template(), &data);
         let port = free_port();
         let server = serve(folder.path(), &data, port);
-        Self {
-            folder,
-            port,
-            server,
-            databases: AtomicU32::new(0),
-        }
+        Self { folder, port, server, databases: AtomicU32::new(0) }
     }
 
     /// Makes an empty database and gives its URL.
@@ -68,11 +63,7 @@ impl MariaDb {
         let mut restore = self.client("mariadb");
         let restore = restore.arg(name(&copy)).stdin(fs::File::open(file).unwrap());
         let restored = restore.output().unwrap();
-        assert!(
-            restored.status.success(),
-            "{}",
-            String::from_utf8_lossy(&restored.stderr)
-        );
+        assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
         copy
     }
 
@@ -80,12 +71,7 @@ impl MariaDb {
     fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
-            .args([
-                "--no-defaults",
-                "--protocol=tcp",
-                "--host=127.0.0.1",
-                "--user=root",
-            ])
+            .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--user=root"])
             .arg(format!("--port={}", self.port));
         command
     }
@@ -106,11 +92,7 @@ impl MariaDb {
             .arg(format!("--execute={statements}"))
             .output()
             .unwrap();
-        assert!(
-            done.status.success(),
-            "{statements}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        assert!(done.status.success(), "{statements}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -137,11 +119,7 @@ fn template() -> PathBuf {
         let unfinished = home.join("unfinished");
         _ = fs::remove_dir_all(&unfinished);
         let made = Command::new("mariadb-install-db")
-            .args([
-                "--no-defaults",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
+            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--datadir={}", unfinished.display()))
             .args(as_root())
             .output()
@@ -155,9 +133,7 @@ fn template() -> PathBuf {
 /// `…/target`, from the place of the running test's program.
 fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
-    let target = program
-        .ancestors()
-        .find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+    let target = program.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
     target.map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
@@ -174,12 +150,7 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
     let log = fs::File::create(folder.join("log")).unwrap();
     let mut server = Child::spawn(
         Command::new("mariadbd")
-            .args([
-                "--no-defaults",
-                "--bind-address=127.0.0.1",
-                "--skip-log-bin",
-                "--skip-name-resolve",
-            ])
+            .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
             .args([
                 "--innodb-buffer-pool-size=64M",
                 "--innodb-flush-log-at-trx-commit=2",
@@ -195,11 +166,7 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
             .stderr(log),
     );
     wait_until("MariaDB to answer", Duration::from_secs(60), || {
-        assert!(
-            server.is_running(),
-            "{}",
-            fs::read_to_string(folder.join("log")).unwrap()
-        );
+        assert!(server.is_running(), "{}", fs::read_to_string(folder.join("log")).unwrap());
         greets(port)
     });
     server
@@ -223,9 +190,7 @@ mod tests {
         let mut server = MariaDb::start();
         let url = server.database();
         let name = url.rsplit('/').next().unwrap();
-        server.sql(&format!(
-            "CREATE TABLE {name}.t (a INT); INSERT INTO {name}.t VALUES (7)"
-        ));
+        server.sql(&format!("CREATE TABLE {name}.t (a INT); INSERT INTO {name}.t VALUES (7)"));
         server.kill();
         server.restart();
         assert_eq!(server.sql(&format!("SELECT a FROM {name}.t")).trim(), "7");
@@ -237,9 +202,7 @@ mod tests {
         let url = server.database();
         let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
         let table = format!("{}.t", name(&url));
-        server.sql(&format!(
-            "CREATE TABLE {table} (a BLOB); INSERT INTO {table} VALUES (X'00FF')"
-        ));
+        server.sql(&format!("CREATE TABLE {table} (a BLOB); INSERT INTO {table} VALUES (X'00FF')"));
         let copy = server.copy(&url);
         server.sql(&format!("INSERT INTO {table} VALUES ('later')"));
         let found = server.sql(&format!("SELECT HEX(a) FROM {}.t", name(&copy)));

@@ -69,16 +69,7 @@ impl Redis {
 fn serve(folder: &TempDir, port: u16) -> Child {
     let server = Child::spawn(
         Command::new("redis-server")
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--port",
-                &port.to_string(),
-            ])
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
             .arg("--dir")
             .arg(folder.path())
             .stdin(Stdio::null())

@@ -16,18 +16,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("admin-web", &[]),
     ("emulator", &[]),
     ("servers", &[]),
-    (
-        "standalone",
-        &[
-            "proto",
-            "shared",
-            "wire",
-            "data-plane",
-            "control-plane",
-            "emulator",
-            "admin-web",
-        ],
-    ),
+    ("standalone", &["proto", "shared", "wire", "data-plane", "control-plane", "emulator", "admin-web"]),
     (
         "tests",
         &[
@@ -50,38 +39,17 @@ const NOT_IN_WIRE: [&str; 5] = ["tokio", "hyper", "axum", "reqwest", "http"];
 
 #[test]
 fn packages_use_only_what_they_may() {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .unwrap();
-    let ours: BTreeSet<_> = metadata
-        .packages
-        .iter()
-        .map(|package| package.name.to_string())
-        .collect();
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let ours: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let allowed: BTreeMap<_, _> = ARROWS.into_iter().collect();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let allowed = allowed
-            .get(name)
-            .unwrap_or_else(|| panic!("say in ARROWS what {name} may use"));
-        for dependency in package
-            .dependencies
-            .iter()
-            .filter(|dependency| ours.contains(&dependency.name))
-        {
-            assert!(
-                allowed.contains(&dependency.name.as_str()),
-                "{name} must not use {}",
-                dependency.name
-            );
+        let allowed = allowed.get(name).unwrap_or_else(|| panic!("say in ARROWS what {name} may use"));
+        for dependency in package.dependencies.iter().filter(|dependency| ours.contains(&dependency.name)) {
+            assert!(allowed.contains(&dependency.name.as_str()), "{name} must not use {}", dependency.name);
         }
         if name == "wire" {
-            for dependency in package
-                .dependencies
-                .iter()
-                .filter(|it| it.kind != DependencyKind::Development)
+            for dependency in package.dependencies.iter().filter(|it| it.kind != DependencyKind::Development)
             {
                 assert!(
                     !NOT_IN_WIRE.contains(&dependency.name.as_str()),

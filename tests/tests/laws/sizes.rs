@@ -35,10 +35,7 @@ fn production() -> Vec<(String, String)> {
 /// Fails with the offenders unless `sizes` keep both laws.
 fn hold(what: &str, mut sizes: Vec<(usize, String)>, p95: usize, max: usize) {
     sizes.sort();
-    assert!(
-        sizes.len() > 20,
-        "too few {what} found: is the test looking at the right place?"
-    );
+    assert!(sizes.len() > 20, "too few {what} found: is the test looking at the right place?");
     let over: Vec<_> = sizes.iter().filter(|(size, _)| *size > max).collect();
     assert!(over.is_empty(), "{what} of more than {max} lines: {over:#?}");
     let at_p95 = &sizes[sizes.len() * 95 / 100];
@@ -52,10 +49,7 @@ fn hold(what: &str, mut sizes: Vec<(usize, String)>, p95: usize, max: usize) {
 
 #[test]
 fn files_are_short() {
-    let sizes = production()
-        .into_iter()
-        .map(|(file, text)| (production_lines(&text), file))
-        .collect();
+    let sizes = production().into_iter().map(|(file, text)| (production_lines(&text), file)).collect();
     hold("files", sizes, FILE_P95, FILE_MAX);
 }
 
@@ -75,11 +69,7 @@ fn functions_are_short() {
     let mut sizes = Vec::new();
     for (file, text) in production() {
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        Functions {
-            file: &file,
-            sizes: &mut sizes,
-        }
-        .visit_file(&parsed);
+        Functions { file: &file, sizes: &mut sizes }.visit_file(&parsed);
     }
     hold("functions", sizes, FUNCTION_P95, FUNCTION_MAX);
 }
@@ -92,17 +82,14 @@ struct Functions<'a> {
 impl Functions<'_> {
     fn add(&mut self, name: &syn::Ident, signature: proc_macro2::Span, block: &Block) {
         let (first, last) = (signature.start().line, block.span().end().line);
-        self.sizes
-            .push((last - first + 1, format!("{}:{first} {name}", self.file)));
+        self.sizes.push((last - first + 1, format!("{}:{first} {name}", self.file)));
     }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Ident>()
-                .is_ok_and(|condition| condition == "test")
+            && attribute.parse_args::<syn::Ident>().is_ok_and(|condition| condition == "test")
     })
 }
 

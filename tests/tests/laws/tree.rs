@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Paths of tracked and new files that git does not ignore, relative to the root.
@@ -18,15 +15,8 @@ pub(crate) fn files() -> Vec<String> {
         .output()
         .unwrap();
     assert!(listed.status.success(), "git ls-files failed");
-    let files: Vec<String> = String::from_utf8(listed.stdout)
-        .unwrap()
-        .lines()
-        .map(Into::into)
-        .collect();
-    files
-        .into_iter()
-        .filter(|file| root().join(file).exists())
-        .collect()
+    let files: Vec<String> = String::from_utf8(listed.stdout).unwrap().lines().map(Into::into).collect();
+    files.into_iter().filter(|file| root().join(file).exists()).collect()
 }
 
 #[test]
@@ -56,18 +46,12 @@ fn the_top_level_is_as_agreed() {
         .iter()
         .filter(|name| !AGREED.contains(&name.as_str()) && !TOOL_SETTINGS.contains(&name.as_str()))
         .collect();
-    assert!(
-        strangers.is_empty(),
-        "nothing else belongs at the top level: {strangers:?}"
-    );
+    assert!(strangers.is_empty(), "nothing else belongs at the top level: {strangers:?}");
 }
 
 #[test]
 fn a_module_with_children_is_a_file_beside_its_folder() {
-    let found: Vec<_> = files()
-        .into_iter()
-        .filter(|file| file.ends_with("/mod.rs"))
-        .collect();
+    let found: Vec<_> = files().into_iter().filter(|file| file.ends_with("/mod.rs")).collect();
     assert!(found.is_empty(), "foo.rs + foo/, not foo/mod.rs: {found:?}");
 }
 

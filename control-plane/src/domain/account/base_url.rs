@@ -35,17 +35,10 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBa
         return Err(InvalidBaseUrl::Scheme);
     }
     // `https:host` and `https:/host` are repaired too.
-    if !text
-        .get(url.scheme().len()..)
-        .is_some_and(|rest| rest.starts_with("://"))
-    {
+    if !text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://")) {
         return Err(InvalidBaseUrl::Form);
     }
-    let authority = text
-        .split("://")
-        .nth(1)
-        .and_then(|rest| rest.split('/').next())
-        .unwrap_or_default();
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if authority.contains('@') {
         return Err(InvalidBaseUrl::Credentials);
     }
@@ -65,15 +58,8 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBa
 
 /// Names that are only known inside a machine or a network.
 fn is_private_name(name: &str) -> bool {
-    const SUFFIXES: [&str; 7] = [
-        ".localhost",
-        ".local",
-        ".internal",
-        ".lan",
-        ".home.arpa",
-        ".intranet",
-        ".corp",
-    ];
+    const SUFFIXES: [&str; 7] =
+        [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet", ".corp"];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     // A name without a dot is looked up in the network's own domain.
     !name.contains('.') || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
@@ -136,10 +122,7 @@ mod tests {
         for (text, normal) in [
             ("https://api.example.com", "https://api.example.com"),
             ("HTTPS://API.Example.com:443/", "https://api.example.com"),
-            (
-                "http://gateway.example.com:8080/v2//",
-                "http://gateway.example.com:8080/v2",
-            ),
+            ("http://gateway.example.com:8080/v2//", "http://gateway.example.com:8080/v2"),
             ("https://8.8.8.8/a/../b", "https://8.8.8.8/b"),
             ("https://[2606:4700::1111]", "https://[2606:4700::1111]"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
@@ -174,10 +157,7 @@ mod tests {
         ] {
             assert_eq!(parse(text, true), Err(error), "{text:?}");
         }
-        assert_eq!(
-            parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), true),
-            Err(Form)
-        );
+        assert_eq!(parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), true), Err(Form));
     }
 
     #[test]

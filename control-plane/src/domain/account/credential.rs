@@ -48,10 +48,7 @@ impl CredentialInput {
         let form = self.form(kind);
         for (field, of, given) in self.given() {
             if given && of != form {
-                faults.push(
-                    format!("credentials.{field}"),
-                    "does not belong to this form of credential",
-                );
+                faults.push(format!("credentials.{field}"), "does not belong to this form of credential");
             }
         }
         if !kind.credential_kinds().contains(&form) {
@@ -59,9 +56,9 @@ impl CredentialInput {
             return None;
         }
         let credential = match form {
-            CredentialKind::ApiKey => Credential::ApiKey {
-                api_key: required("api_key", self.api_key, faults)?,
-            },
+            CredentialKind::ApiKey => {
+                Credential::ApiKey { api_key: required("api_key", self.api_key, faults)? }
+            }
             CredentialKind::Oauth => {
                 let access_token = required("access_token", self.access_token, faults);
                 let refresh_token = optional("refresh_token", self.refresh_token, faults);
@@ -90,16 +87,8 @@ impl CredentialInput {
 
     /// The form that the fields speak of; without any, the type's usual one.
     fn form(&self, kind: AccountType) -> CredentialKind {
-        let given = self
-            .given()
-            .into_iter()
-            .filter(|(_, _, given)| *given)
-            .map(|(_, form, _)| form);
-        let usual = kind
-            .credential_kinds()
-            .first()
-            .copied()
-            .unwrap_or(CredentialKind::ApiKey);
+        let given = self.given().into_iter().filter(|(_, _, given)| *given).map(|(_, form, _)| form);
+        let usual = kind.credential_kinds().first().copied().unwrap_or(CredentialKind::ApiKey);
         let mut forms: Vec<_> = given.collect();
         // Of several, one that the type takes.
         forms.sort_by_key(|form| !kind.credential_kinds().contains(form));
@@ -164,11 +153,7 @@ pub(super) fn hint(credential: &Credential) -> Option<String> {
         Credential::AwsKeys { access_key_id, .. } => access_key_id.expose(),
         Credential::Oauth { .. } => return None,
     };
-    (text.len() > HINT_ABOVE).then(|| {
-        text.chars()
-            .skip(text.chars().count() - HINT_CHARACTERS)
-            .collect()
-    })
+    (text.len() > HINT_ABOVE).then(|| text.chars().skip(text.chars().count() - HINT_CHARACTERS).collect())
 }
 
 #[cfg(test)]
@@ -195,10 +180,7 @@ mod tests {
                 CredentialKind::Oauth,
                 serde_json::json!({"access_token": "at", "refresh_token": "rt", "expires_at": 1}),
             ),
-            (
-                CredentialKind::AwsKeys,
-                serde_json::json!({"access_key_id": "AKIA", "secret_access_key": "s"}),
-            ),
+            (CredentialKind::AwsKeys, serde_json::json!({"access_key_id": "AKIA", "secret_access_key": "s"})),
         ];
         for kind in AccountType::ALL {
             for (form, sample) in &samples {
@@ -215,40 +197,24 @@ mod tests {
     #[test]
     fn what_is_missing_or_foreign_is_named() {
         let faults = |kind, json| parse(kind, json).unwrap_err();
-        assert_eq!(
-            faults(AccountType::ClaudeConsole, serde_json::json!({})),
-            ["credentials.api_key"]
-        );
+        assert_eq!(faults(AccountType::ClaudeConsole, serde_json::json!({})), ["credentials.api_key"]);
         assert_eq!(
             faults(AccountType::Bedrock, serde_json::json!({"session_token": "t"})),
             ["credentials.access_key_id", "credentials.secret_access_key"]
         );
         assert_eq!(
-            faults(
-                AccountType::Openai,
-                serde_json::json!({"api_key": "sk-x", "access_token": "t"})
-            ),
+            faults(AccountType::Openai, serde_json::json!({"api_key": "sk-x", "access_token": "t"})),
             ["credentials.access_token"]
         );
         assert_eq!(
-            faults(
-                AccountType::ClaudeConsole,
-                serde_json::json!({"api_key": "sk-x", "access_token": "t"})
-            ),
+            faults(AccountType::ClaudeConsole, serde_json::json!({"api_key": "sk-x", "access_token": "t"})),
             ["credentials.access_token"]
         );
     }
 
     #[test]
     fn a_secret_fits_a_header() {
-        for bad in [
-            "",
-            "a b",
-            "a\n",
-            "a\r\nX-Evil: 1",
-            "é",
-            &"x".repeat(MAX_BYTES + 1),
-        ] {
+        for bad in ["", "a b", "a\n", "a\r\nX-Evil: 1", "é", &"x".repeat(MAX_BYTES + 1)] {
             let faults = parse(AccountType::ClaudeConsole, serde_json::json!({"api_key": bad})).unwrap_err();
             assert_eq!(faults, ["credentials.api_key"], "{bad:?}");
         }
@@ -256,11 +222,7 @@ mod tests {
 
     #[test]
     fn only_long_keys_show_their_end() {
-        let hint_of = |key: &str| {
-            hint(&Credential::ApiKey {
-                api_key: Secret::new(key),
-            })
-        };
+        let hint_of = |key: &str| hint(&Credential::ApiKey { api_key: Secret::new(key) });
         assert_eq!(hint_of("0123456789abcdef"), None);
         assert_eq!(hint_of("0123456789abcdefg").as_deref(), Some("defg"));
     }

@@ -76,36 +76,19 @@ pub enum FieldKind {
 /// The descriptors of all types.
 #[must_use]
 pub fn all() -> AccountTypes {
-    AccountTypes {
-        types: AccountType::ALL.into_iter().map(descriptor).collect(),
-        common: common(),
-    }
+    AccountTypes { types: AccountType::ALL.into_iter().map(descriptor).collect(), common: common() }
 }
 
 const fn field(name: &'static str, kind: FieldKind, help: &'static str) -> Field {
-    Field {
-        name,
-        kind,
-        required: false,
-        secret: false,
-        default: None,
-        choices: &[],
-        help,
-    }
+    Field { name, kind, required: false, secret: false, default: None, choices: &[], help }
 }
 
 fn required(field: Field) -> Field {
-    Field {
-        required: true,
-        ..field
-    }
+    Field { required: true, ..field }
 }
 
 fn default(field: Field, value: impl Into<serde_json::Value>) -> Field {
-    Field {
-        default: Some(value.into()),
-        ..field
-    }
+    Field { default: Some(value.into()), ..field }
 }
 
 fn descriptor(kind: AccountType) -> Descriptor {
@@ -113,10 +96,9 @@ fn descriptor(kind: AccountType) -> Descriptor {
     let base_url = field("base_url", FieldKind::Url, "Where requests go.");
     let base_url = match kind.default_base_url() {
         Some(url) => default(base_url, url),
-        None if kind == AccountType::Bedrock => Field {
-            help: "Absent: the region's own endpoint.",
-            ..base_url
-        },
+        None if kind == AccountType::Bedrock => {
+            Field { help: "Absent: the region's own endpoint.", ..base_url }
+        }
         None => required(base_url),
     };
     Descriptor {
@@ -125,38 +107,30 @@ fn descriptor(kind: AccountType) -> Descriptor {
         title,
         help,
         base_url,
-        credentials: kind
-            .credential_kinds()
-            .iter()
-            .map(|form| credential_form(*form))
-            .collect(),
+        credentials: kind.credential_kinds().iter().map(|form| credential_form(*form)).collect(),
         options: options(kind),
     }
 }
 
 const fn words(kind: AccountType) -> (&'static str, &'static str) {
     match kind {
-        AccountType::ClaudeOfficial => (
-            "Claude (OAuth)",
-            "A Claude subscription, with an OAuth access token.",
-        ),
+        AccountType::ClaudeOfficial => {
+            ("Claude (OAuth)", "A Claude subscription, with an OAuth access token.")
+        }
         AccountType::ClaudeConsole => ("Claude (API key)", "The Claude API, or what speaks like it."),
-        AccountType::Bedrock => (
-            "Claude on Amazon Bedrock",
-            "Signed with AWS keys, or with a Bedrock API key.",
-        ),
-        AccountType::Ccr => (
-            "Claude Code Router",
-            "A router of your own; chosen by `ccr,<model>` or by a group.",
-        ),
+        AccountType::Bedrock => {
+            ("Claude on Amazon Bedrock", "Signed with AWS keys, or with a Bedrock API key.")
+        }
+        AccountType::Ccr => {
+            ("Claude Code Router", "A router of your own; chosen by `ccr,<model>` or by a group.")
+        }
         AccountType::Openai => (
             "OpenAI",
             "The OpenAI API, or what speaks like it. With an access token it needs a base URL of its own.",
         ),
-        AccountType::OpenaiResponses => (
-            "OpenAI Responses",
-            "An upstream that speaks the Responses API only.",
-        ),
+        AccountType::OpenaiResponses => {
+            ("OpenAI Responses", "An upstream that speaks the Responses API only.")
+        }
         AccountType::AzureOpenai => ("Azure OpenAI", "The endpoint of an Azure OpenAI resource."),
         AccountType::Gemini => ("Gemini (OAuth)", "Google's API with an OAuth access token."),
         AccountType::GeminiApi => ("Gemini (API key)", "Google's API with an API key."),
@@ -165,18 +139,12 @@ const fn words(kind: AccountType) -> (&'static str, &'static str) {
 }
 
 fn credential_form(kind: CredentialKind) -> CredentialForm {
-    let secret = |name, help| Field {
-        secret: true,
-        ..field(name, FieldKind::Text, help)
-    };
+    let secret = |name, help| Field { secret: true, ..field(name, FieldKind::Text, help) };
     let fields = match kind {
         CredentialKind::ApiKey => vec![required(secret("api_key", "The key, as the provider gave it."))],
         CredentialKind::Oauth => vec![
             required(secret("access_token", "The token that signs requests.")),
-            secret(
-                "refresh_token",
-                "Renews the access token; never leaves the control plane.",
-            ),
+            secret("refresh_token", "Renews the access token; never leaves the control plane."),
             field("expires_at", FieldKind::Time, "When the access token expires."),
         ],
         CredentialKind::AwsKeys => vec![
@@ -191,18 +159,12 @@ fn credential_form(kind: CredentialKind) -> CredentialForm {
 fn options(kind: AccountType) -> Vec<Field> {
     let text = |name, help| field(name, FieldKind::Text, help);
     let openai = || {
-        vec![
-            text("organization", "Sent as OpenAI-Organization."),
-            text("project", "Sent as OpenAI-Project."),
-        ]
+        vec![text("organization", "Sent as OpenAI-Organization."), text("project", "Sent as OpenAI-Project.")]
     };
     match kind {
         AccountType::Openai => {
             let mut fields = openai();
-            fields.push(text(
-                "chatgpt_account_id",
-                "Sent as ChatGPT-Account-ID; for access tokens.",
-            ));
+            fields.push(text("chatgpt_account_id", "Sent as ChatGPT-Account-ID; for access tokens."));
             fields
         }
         AccountType::OpenaiResponses => openai(),
@@ -218,23 +180,14 @@ fn options(kind: AccountType) -> Vec<Field> {
         AccountType::Gemini => vec![
             Field {
                 choices: &["developer", "vertex", "code_assist"],
-                ..default(
-                    field("form", FieldKind::Choice, "Which of Google's APIs."),
-                    "developer",
-                )
+                ..default(field("form", FieldKind::Choice, "Which of Google's APIs."), "developer")
             },
-            text(
-                "project",
-                "The Google Cloud project; required for vertex and code_assist.",
-            ),
+            text("project", "The Google Cloud project; required for vertex and code_assist."),
             text("location", "The Google Cloud location; required for vertex."),
         ],
         AccountType::Droid => vec![Field {
             choices: &["anthropic", "openai", "common"],
-            ..default(
-                field("endpoint", FieldKind::Choice, "Which of its endpoints."),
-                "common",
-            )
+            ..default(field("endpoint", FieldKind::Choice, "Which of its endpoints."), "common")
         }],
         AccountType::ClaudeOfficial
         | AccountType::ClaudeConsole
@@ -250,23 +203,12 @@ fn common() -> Vec<Field> {
         field("description", Text, "For people; at most 1000 characters."),
         default(field("enabled", Boolean, "Off: not used at all."), true),
         default(field("schedulable", Boolean, "Off: gets no new requests."), true),
+        default(field("priority", Integer, "1 to 100, smaller first."), super::DEFAULT_PRIORITY),
         default(
-            field("priority", Integer, "1 to 100, smaller first."),
-            super::DEFAULT_PRIORITY,
-        ),
-        default(
-            field(
-                "weight",
-                Integer,
-                "Share among accounts of the same priority, 1 to 1000.",
-            ),
+            field("weight", Integer, "Share among accounts of the same priority, 1 to 1000."),
             super::DEFAULT_WEIGHT,
         ),
-        field(
-            "concurrency",
-            Integer,
-            "Requests at the same time. Empty: no limit.",
-        ),
+        field("concurrency", Integer, "Requests at the same time. Empty: no limit."),
         field(
             "model_mapping",
             Map,

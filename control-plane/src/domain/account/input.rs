@@ -177,18 +177,13 @@ impl AccountInput {
         };
         check_base_url_is_given(&account, credential.as_ref(), faults_mut);
 
-        let priority = self
-            .priority
-            .over(account.priority.into(), DEFAULT_PRIORITY.into());
+        let priority = self.priority.over(account.priority.into(), DEFAULT_PRIORITY.into());
         account.priority = within("priority", priority, 1, 100, faults_mut);
         let weight = self.weight.over(account.weight.into(), DEFAULT_WEIGHT.into());
         account.weight = within("weight", weight, 1, 1000, faults_mut);
         account.concurrency = self.concurrency.over_optional(account.concurrency);
         if account.concurrency.is_some_and(|limit| limit > MAX_CONCURRENCY) {
-            faults_mut.push(
-                "concurrency",
-                format!("at most {MAX_CONCURRENCY}; null for no limit"),
-            );
+            faults_mut.push("concurrency", format!("at most {MAX_CONCURRENCY}; null for no limit"));
         }
         if let Some(entries) = given(self.model_mapping) {
             account.model_mapping = models::mapping(entries, faults_mut);
@@ -224,22 +219,14 @@ impl AccountInput {
 impl Account {
     /// What a new account starts from; its name, credential and options are not valid.
     fn blank(id: AccountId, kind: AccountType, now: Millis) -> Self {
-        let credential_kind = kind
-            .credential_kinds()
-            .first()
-            .copied()
-            .unwrap_or(CredentialKind::ApiKey);
+        let credential_kind = kind.credential_kinds().first().copied().unwrap_or(CredentialKind::ApiKey);
         Self {
             id,
             name: String::new(),
             description: String::new(),
             kind,
             base_url: None,
-            credential: StoredCredential {
-                kind: credential_kind,
-                hint: None,
-                sealed: Vec::new().into(),
-            },
+            credential: StoredCredential { kind: credential_kind, hint: None, sealed: Vec::new().into() },
             options: Options::None,
             enabled: true,
             schedulable: true,

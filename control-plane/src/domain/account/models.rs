@@ -55,17 +55,9 @@ mod tests {
 
     #[test]
     fn the_closest_entry_comes_first() {
-        let entries = [
-            ("*", "a"),
-            ("claude-*", "b"),
-            ("claude-opus-5", "c"),
-            ("claude-opus-*", "d"),
-        ];
+        let entries = [("*", "a"), ("claude-*", "b"), ("claude-opus-5", "c"), ("claude-opus-*", "d")];
         let mut faults = Faults::default();
-        let mapping = mapping(
-            entries.map(|(from, to)| (from.to_owned(), to.to_owned())).into(),
-            &mut faults,
-        );
+        let mapping = mapping(entries.map(|(from, to)| (from.to_owned(), to.to_owned())).into(), &mut faults);
         let order: Vec<_> = mapping.iter().map(|(from, _)| from.as_str()).collect();
         assert_eq!(order, ["claude-opus-5", "claude-opus-*", "claude-*", "*"]);
         assert_eq!(faults, Faults::default());
@@ -74,14 +66,7 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused() {
         let mut faults = Faults::default();
-        mapping(
-            [
-                ("a b".to_owned(), "x".to_owned()),
-                ("c".to_owned(), "y*".to_owned()),
-            ]
-            .into(),
-            &mut faults,
-        );
+        mapping([("a b".to_owned(), "x".to_owned()), ("c".to_owned(), "y*".to_owned())].into(), &mut faults);
         allowed(vec!["fine-*".to_owned(), String::new()], &mut faults);
         let fields: Vec<_> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, ["model_mapping", "model_mapping.c", "allowed_models[1]"]);

@@ -115,9 +115,7 @@ impl Options {
             },
             AccountType::AzureOpenai => azure(&mut fields, faults),
             AccountType::Gemini => gemini(&mut fields, faults),
-            AccountType::Droid => Self::Droid {
-                endpoint: fields.endpoint.take().unwrap_or_default(),
-            },
+            AccountType::Droid => Self::Droid { endpoint: fields.endpoint.take().unwrap_or_default() },
             AccountType::ClaudeOfficial
             | AccountType::ClaudeConsole
             | AccountType::Ccr
@@ -141,42 +139,17 @@ impl Options {
         let none = OptionFields::default();
         match self.clone() {
             Self::None => none,
-            Self::OpenAi {
-                organization,
-                project,
-                chatgpt_account_id,
-            } => OptionFields {
-                organization,
-                project,
-                chatgpt_account_id,
-                ..none
-            },
-            Self::Bedrock { region } => OptionFields {
-                region: Some(region),
-                ..none
-            },
-            Self::Azure {
-                api_version,
-                deployments,
-            } => OptionFields {
-                api_version: Some(api_version),
-                deployments,
-                ..none
-            },
-            Self::Gemini {
-                form,
-                project,
-                location,
-            } => OptionFields {
-                form: Some(form),
-                project,
-                location,
-                ..none
-            },
-            Self::Droid { endpoint } => OptionFields {
-                endpoint: Some(endpoint),
-                ..none
-            },
+            Self::OpenAi { organization, project, chatgpt_account_id } => {
+                OptionFields { organization, project, chatgpt_account_id, ..none }
+            }
+            Self::Bedrock { region } => OptionFields { region: Some(region), ..none },
+            Self::Azure { api_version, deployments } => {
+                OptionFields { api_version: Some(api_version), deployments, ..none }
+            }
+            Self::Gemini { form, project, location } => {
+                OptionFields { form: Some(form), project, location, ..none }
+            }
+            Self::Droid { endpoint } => OptionFields { endpoint: Some(endpoint), ..none },
         }
     }
 }
@@ -195,11 +168,7 @@ impl OptionFields {
             ("location", self.location.is_some()),
             ("endpoint", self.endpoint.is_some()),
         ];
-        fields
-            .into_iter()
-            .filter(|(_, given)| *given)
-            .map(|(field, _)| field)
-            .collect()
+        fields.into_iter().filter(|(_, given)| *given).map(|(field, _)| field).collect()
     }
 }
 
@@ -207,10 +176,7 @@ fn azure(fields: &mut OptionFields, faults: &mut Faults) -> Options {
     let api_version = label("api_version", fields.api_version.take(), faults);
     let deployments = std::mem::take(&mut fields.deployments);
     if deployments.len() > MAX_DEPLOYMENTS {
-        faults.push(
-            "options.deployments",
-            format!("at most {MAX_DEPLOYMENTS} entries"),
-        );
+        faults.push("options.deployments", format!("at most {MAX_DEPLOYMENTS} entries"));
     }
     for (model, deployment) in &deployments {
         if !super::models::is_name(model) {
@@ -238,11 +204,7 @@ fn gemini(fields: &mut OptionFields, faults: &mut Faults) -> Options {
     } else if location.is_some() {
         faults.push("options.location", "belongs to the form vertex only");
     }
-    Options::Gemini {
-        form,
-        project,
-        location,
-    }
+    Options::Gemini { form, project, location }
 }
 
 const NO_LABEL: &str = "must have 1 to 64 letters, digits, or . _ - : inside";
@@ -253,9 +215,7 @@ fn is_label(text: &str) -> bool {
     text.len() <= 64
         && ends(text.bytes().next())
         && ends(text.bytes().last())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
 }
 
 fn label(field: &str, text: Option<String>, faults: &mut Faults) -> Option<String> {
@@ -269,10 +229,7 @@ fn header(field: &str, text: Option<String>, faults: &mut Faults) -> Option<Stri
     let fits =
         |text: &str| (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.as_deref().is_some_and(|text| !fits(text)) {
-        faults.push(
-            format!("options.{field}"),
-            "must have 1 to 200 visible ASCII characters",
-        );
+        faults.push(format!("options.{field}"), "must have 1 to 200 visible ASCII characters");
     }
     text
 }
@@ -297,14 +254,8 @@ mod tests {
     #[test]
     fn what_was_parsed_reads_back_the_same() {
         for (kind, json) in [
-            (
-                AccountType::Openai,
-                serde_json::json!({"organization": "org-1", "chatgpt_account_id": "a"}),
-            ),
-            (
-                AccountType::Bedrock,
-                serde_json::json!({"region": "eu-central-1"}),
-            ),
+            (AccountType::Openai, serde_json::json!({"organization": "org-1", "chatgpt_account_id": "a"})),
+            (AccountType::Bedrock, serde_json::json!({"region": "eu-central-1"})),
             (
                 AccountType::AzureOpenai,
                 serde_json::json!({"api_version": "2024-10-21", "deployments": {"gpt-5": "five"}}),
@@ -325,18 +276,12 @@ mod tests {
     #[test]
     fn what_is_missing_foreign_or_unfit_is_named() {
         let faults = |kind, json| parse(kind, json).unwrap_err();
-        assert_eq!(
-            faults(AccountType::Bedrock, serde_json::json!({})),
-            ["options.region"]
-        );
+        assert_eq!(faults(AccountType::Bedrock, serde_json::json!({})), ["options.region"]);
         assert_eq!(
             faults(AccountType::Bedrock, serde_json::json!({"region": "evil.com/"})),
             ["options.region"]
         );
-        assert_eq!(
-            faults(AccountType::AzureOpenai, serde_json::json!({})),
-            ["options.api_version"]
-        );
+        assert_eq!(faults(AccountType::AzureOpenai, serde_json::json!({})), ["options.api_version"]);
         assert_eq!(
             faults(
                 AccountType::AzureOpenai,
@@ -348,15 +293,9 @@ mod tests {
             faults(AccountType::Gemini, serde_json::json!({"form": "vertex"})),
             ["options.project", "options.location"]
         );
+        assert_eq!(faults(AccountType::Ccr, serde_json::json!({"region": "x"})), ["options.region"]);
         assert_eq!(
-            faults(AccountType::Ccr, serde_json::json!({"region": "x"})),
-            ["options.region"]
-        );
-        assert_eq!(
-            faults(
-                AccountType::OpenaiResponses,
-                serde_json::json!({"chatgpt_account_id": "x"})
-            ),
+            faults(AccountType::OpenaiResponses, serde_json::json!({"chatgpt_account_id": "x"})),
             ["options.chatgpt_account_id"]
         );
         assert_eq!(

@@ -31,10 +31,7 @@ pub async fn reseal(store: &Store, sealer: &Sealer) -> Result<u64, StoreError> {
             return Ok(0);
         };
         after = Some(*last);
-        let older: Vec<_> = piece
-            .into_iter()
-            .filter(|(_, sealed)| !sealer.is_current(&sealed.0))
-            .collect();
+        let older: Vec<_> = piece.into_iter().filter(|(_, sealed)| !sealer.is_current(&sealed.0)).collect();
         if older.is_empty() {
             continue;
         }
@@ -83,16 +80,10 @@ mod tests {
         let input = json!({"name": name, "type": "claude-console", "credentials": {"api_key": "sk-ant-x"}});
         let input: AccountInput = serde_json::from_value(input).unwrap();
         let now = Millis(1_790_000_000_000 + i64::from(at));
-        let rules = Rules {
-            sealer,
-            allow_private_upstreams: false,
-            now,
-        };
+        let rules = Rules { sealer, allow_private_upstreams: false, now };
         let account = input.create(AccountId::new(now), rules).unwrap();
         let mut tx = store.begin().await.unwrap();
-        accounts::insert(&mut tx, &account.to_row().unwrap())
-            .await
-            .unwrap();
+        accounts::insert(&mut tx, &account.to_row().unwrap()).await.unwrap();
         tx.commit().await.unwrap();
         account
     }
@@ -101,10 +92,7 @@ mod tests {
     async fn after_it_the_old_key_is_not_needed_and_nodes_hear_nothing() {
         let database = test_support::sqlite().await;
         let store = &database.store;
-        let (before, during) = (
-            Sealer::new([&[1; 32]]).unwrap(),
-            Sealer::new([&[2; 32], &[1; 32]]).unwrap(),
-        );
+        let (before, during) = (Sealer::new([&[1; 32]]).unwrap(), Sealer::new([&[2; 32], &[1; 32]]).unwrap());
         let (after, lost) = (Sealer::new([&[2; 32]]).unwrap(), Sealer::new([&[3; 32]]).unwrap());
         for index in 0..PIECE + 5 {
             add(store, &before, &format!("old {index}"), index).await;

@@ -17,14 +17,7 @@ fn create_with(input: Value, allow_private_upstreams: bool) -> Result<Account, V
     let input: AccountInput = serde_json::from_value(input).unwrap();
     let sealer = sealer();
     input
-        .create(
-            AccountId::new(NOW),
-            Rules {
-                sealer: &sealer,
-                allow_private_upstreams,
-                now: NOW,
-            },
-        )
+        .create(AccountId::new(NOW), Rules { sealer: &sealer, allow_private_upstreams, now: NOW })
         .map_err(fields)
 }
 
@@ -33,14 +26,7 @@ fn update(account: &Account, input: Value) -> Result<Account, Vec<String>> {
     let sealer = sealer();
     let later = Millis(NOW.0 + 1);
     input
-        .update(
-            account,
-            Rules {
-                sealer: &sealer,
-                allow_private_upstreams: false,
-                now: later,
-            },
-        )
+        .update(account, Rules { sealer: &sealer, allow_private_upstreams: false, now: later })
         .map_err(fields)
 }
 
@@ -104,11 +90,7 @@ fn what_a_description_requires_is_enough_and_all_of_it_is_needed() {
                     let faults = create(without).unwrap_err();
                     // Without any field a credential is taken for the type's usual form.
                     let usual = form > 0 && part == "credentials";
-                    assert!(
-                        usual || faults == [format!("{part}.{name}")],
-                        "{}: {faults:?}",
-                        descriptor.kind
-                    );
+                    assert!(usual || faults == [format!("{part}.{name}")], "{}: {faults:?}", descriptor.kind);
                 }
             }
         }
@@ -148,15 +130,8 @@ fn every_described_option_is_taken() {
 fn described_defaults_are_those_that_apply() {
     let account = serde_json::to_value(console().to_row().unwrap().priority).unwrap();
     let common = descriptors().common;
-    let default = |name: &str| {
-        common
-            .iter()
-            .find(|field| field.name == name)
-            .unwrap()
-            .default
-            .clone()
-            .unwrap()
-    };
+    let default =
+        |name: &str| common.iter().find(|field| field.name == name).unwrap().default.clone().unwrap();
     assert_eq!(default("priority"), account);
     let made = console();
     assert_eq!(default("weight"), json!(made.weight));
@@ -191,10 +166,7 @@ fn every_fault_is_told_at_once() {
         ]
     );
     assert_eq!(create(json!({})).unwrap_err(), ["type"]);
-    assert_eq!(
-        create(json!({"type": "ccr"})).unwrap_err(),
-        ["name", "credentials", "base_url"]
-    );
+    assert_eq!(create(json!({"type": "ccr"})).unwrap_err(), ["name", "credentials", "base_url"]);
 }
 
 #[test]
@@ -203,10 +175,7 @@ fn private_base_urls_need_the_operator_s_word() {
         "name": "n", "type": "ccr", "base_url": "http://127.0.0.1:3456", "credentials": {"api_key": "k"},
     });
     assert_eq!(create_with(input.clone(), false).unwrap_err(), ["base_url"]);
-    assert_eq!(
-        create_with(input, true).unwrap().base_url.as_deref(),
-        Some("http://127.0.0.1:3456")
-    );
+    assert_eq!(create_with(input, true).unwrap().base_url.as_deref(), Some("http://127.0.0.1:3456"));
 }
 
 #[test]
@@ -214,11 +183,7 @@ fn a_change_keeps_what_it_does_not_name() {
     let account = console();
     let same = update(&account, json!({})).unwrap();
     assert!(account.changed_fields(&same).is_empty());
-    let changed = update(
-        &account,
-        json!({"priority": 1, "base_url": "https://x.example.com/"}),
-    )
-    .unwrap();
+    let changed = update(&account, json!({"priority": 1, "base_url": "https://x.example.com/"})).unwrap();
     assert_eq!(account.changed_fields(&changed), ["base_url", "priority"]);
     assert_eq!(changed.credential, account.credential);
     let cleared = update(&changed, json!({"priority": null, "base_url": null})).unwrap();
@@ -238,30 +203,11 @@ fn a_type_never_changes() {
 
 #[test]
 fn what_is_reached_otherwise_is_no_longer_invalid() {
-    let invalid = Some(Invalid {
-        reason: "unauthorized".to_owned(),
-        detail: String::new(),
-        at: NOW,
-    });
+    let invalid = Some(Invalid { reason: "unauthorized".to_owned(), detail: String::new(), at: NOW });
     let account = Account { invalid, ..console() };
-    assert!(
-        update(&account, json!({"priority": 1}))
-            .unwrap()
-            .invalid
-            .is_some()
-    );
-    assert!(
-        update(&account, json!({"credentials": {"api_key": "sk-new"}}))
-            .unwrap()
-            .invalid
-            .is_none()
-    );
-    assert!(
-        update(&account, json!({"base_url": "https://x.example.com"}))
-            .unwrap()
-            .invalid
-            .is_none()
-    );
+    assert!(update(&account, json!({"priority": 1})).unwrap().invalid.is_some());
+    assert!(update(&account, json!({"credentials": {"api_key": "sk-new"}})).unwrap().invalid.is_none());
+    assert!(update(&account, json!({"base_url": "https://x.example.com"})).unwrap().invalid.is_none());
 }
 
 #[test]
@@ -272,10 +218,7 @@ fn a_credential_opens_in_its_account_only() {
     };
     assert_eq!(api_key.expose(), "sk-ant-0123456789");
     assert_eq!(account.credential.hint.as_deref(), Some("6789"));
-    let moved = Account {
-        id: AccountId::new(NOW),
-        ..account
-    };
+    let moved = Account { id: AccountId::new(NOW), ..account };
     assert_eq!(moved.open_credential(&sealer()).unwrap_err(), SealError::Tampered);
     assert!(!format!("{moved:?}").contains("0123456789"));
 }
@@ -284,41 +227,11 @@ fn a_credential_opens_in_its_account_only() {
 fn rows_of_a_later_release_are_corrupt_and_say_where() {
     let row = console().to_row().unwrap();
     for (broken, place) in [
-        (
-            AccountRow {
-                account_type: "quantum".to_owned(),
-                ..row.clone()
-            },
-            "account_type",
-        ),
-        (
-            AccountRow {
-                credential_kind: "x".to_owned(),
-                ..row.clone()
-            },
-            "credential_kind",
-        ),
-        (
-            AccountRow {
-                options: "{\"new\":1}".to_owned(),
-                ..row.clone()
-            },
-            "options",
-        ),
-        (
-            AccountRow {
-                priority: -1,
-                ..row.clone()
-            },
-            "priority",
-        ),
-        (
-            AccountRow {
-                model_mapping: "{}".to_owned(),
-                ..row
-            },
-            "model_mapping",
-        ),
+        (AccountRow { account_type: "quantum".to_owned(), ..row.clone() }, "account_type"),
+        (AccountRow { credential_kind: "x".to_owned(), ..row.clone() }, "credential_kind"),
+        (AccountRow { options: "{\"new\":1}".to_owned(), ..row.clone() }, "options"),
+        (AccountRow { priority: -1, ..row.clone() }, "priority"),
+        (AccountRow { model_mapping: "{}".to_owned(), ..row }, "model_mapping"),
     ] {
         let error = Account::from_row(&broken).unwrap_err().to_string();
         assert!(error.contains(place), "{error}");

@@ -42,9 +42,7 @@ both! {
 }
 
 fn clear(id: AccountId) -> command::Command {
-    command::Command::ClearStatus(ClearStatus {
-        account_id: id.to_bytes().to_vec(),
-    })
+    command::Command::ClearStatus(ClearStatus { account_id: id.to_bytes().to_vec() })
 }
 
 fn heartbeat(node_id: &str) -> HeartbeatRequest {
@@ -68,25 +66,15 @@ async fn beat(replica: &Replica, heartbeat: HeartbeatRequest) -> u32 {
 /// Opens a node's command stream and answers every command as `answer` says; `None` says nothing.
 async fn serve_commands(replica: &Replica, node_id: &str, answer: fn() -> Option<command_result::Result>) {
     let (results, outgoing) = mpsc::channel(8);
-    let first = CommandResult {
-        node_id: node_id.to_owned(),
-        ..CommandResult::default()
-    };
+    let first = CommandResult { node_id: node_id.to_owned(), ..CommandResult::default() };
     results.send(first).await.unwrap();
     let mut client = NodeServiceClient::new(replica.channel().await);
-    let mut commands = client
-        .commands(ReceiverStream::new(outgoing))
-        .await
-        .unwrap()
-        .into_inner();
+    let mut commands = client.commands(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
     replica.app.tasks.spawn(async move {
         while let Ok(Some(command)) = commands.message().await {
             if let Some(result) = answer() {
-                let result = CommandResult {
-                    id: command.id,
-                    result: Some(result),
-                    ..CommandResult::default()
-                };
+                let result =
+                    CommandResult { id: command.id, result: Some(result), ..CommandResult::default() };
                 _ = results.send(result).await;
             }
         }
@@ -104,13 +92,8 @@ async fn a_command_reaches_a_node_of_another_replica(database: Database) {
     serve_commands(&one, "node-1", cleared).await;
     serve_commands(&two, "node-2", cleared).await;
     for asked in [&one, &two] {
-        let answers = commands::run_on_all(&asked.app, &clear(AccountId::new(NOW)))
-            .await
-            .unwrap();
-        let done = |node_id: &str| Answer {
-            node_id: node_id.into(),
-            outcome: Ok(cleared().unwrap()),
-        };
+        let answers = commands::run_on_all(&asked.app, &clear(AccountId::new(NOW))).await.unwrap();
+        let done = |node_id: &str| Answer { node_id: node_id.into(), outcome: Ok(cleared().unwrap()) };
         assert_eq!(answers, [done("node-1"), done("node-2")]);
     }
     one.stop().await;
@@ -118,30 +101,15 @@ async fn a_command_reaches_a_node_of_another_replica(database: Database) {
 }
 
 async fn a_node_that_says_nothing_is_told_apart_from_one_that_refuses(database: Database) {
-    let replica = database
-        .replica_with(|settings| settings.planes.command_timeout = Duration::from_millis(500))
+    let replica =
+        database.replica_with(|settings| settings.planes.command_timeout = Duration::from_millis(500)).await;
+    serve_commands(&replica, "refuses", || Some(command_result::Result::Error("no such account".into())))
         .await;
-    serve_commands(&replica, "refuses", || {
-        Some(command_result::Result::Error("no such account".into()))
-    })
-    .await;
     serve_commands(&replica, "says-nothing", || None).await;
     let asked = ["refuses", "says-nothing", "is-not-there"].map(ToOwned::to_owned);
-    let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW)))
-        .await
-        .unwrap();
-    let outcomes: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answer.outcome.unwrap_err())
-        .collect();
-    assert_eq!(
-        outcomes,
-        [
-            NoResult::Refused("no such account".into()),
-            NoResult::Silent,
-            NoResult::Silent
-        ]
-    );
+    let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
+    let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome.unwrap_err()).collect();
+    assert_eq!(outcomes, [NoResult::Refused("no such account".into()), NoResult::Silent, NoResult::Silent]);
     replica.stop().await;
 }
 
@@ -153,17 +121,13 @@ async fn a_node_that_comes_back_takes_its_newest_stream(database: Database) {
     let asked = ["node-1".to_owned()];
     let answered = async {
         loop {
-            let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW)))
-                .await
-                .unwrap();
+            let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
             if answers[0].outcome.is_ok() {
                 return;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, answered)
-        .await
-        .expect("the newer stream is used in time");
+    tokio::time::timeout(PATIENCE, answered).await.expect("the newer stream is used in time");
     replica.stop().await;
 }
 
@@ -174,11 +138,7 @@ async fn live_nodes_are_those_heard_of_lately(database: Database) {
     replica.app.clock.advance(Duration::from_secs(10));
     assert_eq!(beat(&replica, heartbeat("node-2")).await, 2);
     replica.app.clock.advance(Duration::from_secs(6));
-    assert_eq!(
-        beat(&replica, heartbeat("node-2")).await,
-        1,
-        "node-1 was last heard of 16 s ago"
-    );
+    assert_eq!(beat(&replica, heartbeat("node-2")).await, 1, "node-1 was last heard of 16 s ago");
     let mut tx = replica.app.store.read().await.unwrap();
     assert_eq!(nodes::all(&mut tx).await.unwrap().len(), 2, "it is still shown");
     tx.rollback().await.unwrap();
@@ -197,34 +157,17 @@ async fn a_confirmed_status_write_is_published(database: Database) {
             detail: "no such key".into(),
         }
     };
-    let stale = HeartbeatRequest {
-        status_writes: vec![write(version - 1)],
-        ..heartbeat("node-1")
-    };
+    let stale = HeartbeatRequest { status_writes: vec![write(version - 1)], ..heartbeat("node-1") };
     beat(&replica, stale).await;
-    assert_eq!(
-        reason(&replica, id).await,
-        None,
-        "an account that has changed since is left alone"
-    );
-    let confirmed = HeartbeatRequest {
-        status_writes: vec![write(version)],
-        ..heartbeat("node-1")
-    };
+    assert_eq!(reason(&replica, id).await, None, "an account that has changed since is left alone");
+    let confirmed = HeartbeatRequest { status_writes: vec![write(version)], ..heartbeat("node-1") };
     beat(&replica, confirmed.clone()).await;
     beat(&replica, confirmed).await;
     assert_eq!(reason(&replica, id).await.as_deref(), Some("unauthorized"));
     replica.settled().await;
     let mut tx = replica.app.store.read().await.unwrap();
-    assert_eq!(
-        changes::revision(&mut tx).await.unwrap().0.version,
-        version + 1,
-        "once"
-    );
-    let filter = AuditFilter {
-        action: Some("account.mark_invalid".into()),
-        ..AuditFilter::default()
-    };
+    assert_eq!(changes::revision(&mut tx).await.unwrap().0.version, version + 1, "once");
+    let filter = AuditFilter { action: Some("account.mark_invalid".into()), ..AuditFilter::default() };
     assert_eq!(audit::list(&mut tx, &filter, None, 10).await.unwrap().len(), 1);
     tx.rollback().await.unwrap();
     replica.stop().await;
@@ -247,42 +190,21 @@ async fn marks_of_live_nodes_are_seen(database: Database) {
         model_family: None,
     };
     let accounts = |marks: Vec<StatusMark>, in_flight| {
-        vec![AccountLive {
-            account_id: id.to_bytes().to_vec(),
-            in_flight,
-            marks,
-        }]
+        vec![AccountLive { account_id: id.to_bytes().to_vec(), in_flight, marks }]
     };
     beat(
         &replica,
-        HeartbeatRequest {
-            accounts: accounts(vec![mark(NOW.0 + 1), mark(NOW.0)], 2),
-            ..heartbeat("node-1")
-        },
+        HeartbeatRequest { accounts: accounts(vec![mark(NOW.0 + 1), mark(NOW.0)], 2), ..heartbeat("node-1") },
     )
     .await;
-    beat(
-        &replica,
-        HeartbeatRequest {
-            accounts: accounts(vec![mark(NOW.0)], 0),
-            ..heartbeat("node-2")
-        },
-    )
-    .await;
+    beat(&replica, HeartbeatRequest { accounts: accounts(vec![mark(NOW.0)], 0), ..heartbeat("node-2") })
+        .await;
     let mut tx = replica.app.store.read().await.unwrap();
-    let known = nodes::account_live(&mut tx, live_since(&replica.app), replica.app.clock.now())
-        .await
-        .unwrap();
+    let known =
+        nodes::account_live(&mut tx, live_since(&replica.app), replica.app.clock.now()).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(known.len(), 1, "marks that are over are not shown");
-    assert_eq!(
-        (
-            known[0].node_id.as_str(),
-            known[0].in_flight,
-            known[0].marks.len()
-        ),
-        ("node-1", 2, 1)
-    );
+    assert_eq!((known[0].node_id.as_str(), known[0].in_flight, known[0].marks.len()), ("node-1", 2, 1));
     replica.stop().await;
 }
 
@@ -303,9 +225,7 @@ async fn an_acknowledged_revision_is_noted_before_the_next_heartbeat(database: D
             }
         }
     };
-    tokio::time::timeout(PATIENCE, noted)
-        .await
-        .expect("noted in time");
+    tokio::time::timeout(PATIENCE, noted).await.expect("noted in time");
     drop(watch);
     replica.stop().await;
 }
@@ -314,34 +234,21 @@ async fn what_is_no_hello_or_no_id_is_refused(database: Database) {
     let replica = database.replica().await;
     let channel = replica.channel().await;
     let mut client = NodeServiceClient::new(channel.clone());
-    let refused = client
-        .heartbeat(heartbeat("a node with blanks"))
-        .await
-        .unwrap_err();
+    let refused = client.heartbeat(heartbeat("a node with blanks")).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let unnamed = tokio_stream::once(CommandResult::default());
     let mut commands = client.commands(unnamed).await.unwrap().into_inner();
-    assert_eq!(
-        commands.message().await.unwrap_err().code(),
-        Code::InvalidArgument
-    );
-    let ack = WatchRequest {
-        message: Some(watch_request::Message::Ack(Ack::default())),
-    };
+    assert_eq!(commands.message().await.unwrap_err().code(), Code::InvalidArgument);
+    let ack = WatchRequest { message: Some(watch_request::Message::Ack(Ack::default())) };
     let mut updates = SnapshotServiceClient::new(channel.clone())
         .watch(tokio_stream::once(ack))
         .await
         .unwrap()
         .into_inner();
     assert_eq!(updates.message().await.unwrap_err().code(), Code::InvalidArgument);
-    let batch = ReportRequest {
-        message: Some(report_request::Message::Batch(RecordBatch::default())),
-    };
-    let mut answers = UsageServiceClient::new(channel)
-        .report(tokio_stream::once(batch))
-        .await
-        .unwrap()
-        .into_inner();
+    let batch = ReportRequest { message: Some(report_request::Message::Batch(RecordBatch::default())) };
+    let mut answers =
+        UsageServiceClient::new(channel).report(tokio_stream::once(batch)).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
     replica.stop().await;
 }

@@ -17,17 +17,11 @@ pub(super) struct Database {
 impl Database {
     pub(super) async fn sqlite() -> Self {
         let database = test_support::sqlite().await;
-        Self {
-            url: database.url.clone(),
-            _keep: Some(database),
-        }
+        Self { url: database.url.clone(), _keep: Some(database) }
     }
 
     pub(super) async fn on(server: &test_support::Database, name: &str) -> Self {
-        let database = Self {
-            url: server.empty_neighbour(name).await,
-            _keep: None,
-        };
+        let database = Self { url: server.empty_neighbour(name).await, _keep: None };
         database.store().await.migrate().await.unwrap();
         database
     }

@@ -28,53 +28,27 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn say(&self, message: Message) {
-        self.requests
-            .send(WatchRequest {
-                message: Some(message),
-            })
-            .await
-            .unwrap();
+        self.requests.send(WatchRequest { message: Some(message) }).await.unwrap();
     }
 
     pub(super) async fn message(&mut self) -> Result<Option<Update>, tonic::Status> {
-        timeout(PATIENCE, self.updates.message())
-            .await
-            .expect("an update in time")
+        timeout(PATIENCE, self.updates.message()).await.expect("an update in time")
     }
 }
 
 impl Node {
     pub(super) fn new() -> Self {
-        Self {
-            held: BTreeMap::new(),
-            revision: None,
-            forms: Vec::new(),
-            adopted: false,
-        }
+        Self { held: BTreeMap::new(), revision: None, forms: Vec::new(), adopted: false }
     }
 
     pub(super) async fn watch(&self, channel: Channel) -> Watch {
         let (requests, outgoing) = mpsc::channel(8);
         let known = self.revision.clone();
         let digest = self.digest().to_bytes().to_vec();
-        let hello = Hello {
-            node_id: "node-1".into(),
-            build: "test".into(),
-            known,
-            digest,
-        };
-        requests
-            .send(WatchRequest {
-                message: Some(Message::Hello(hello)),
-            })
-            .await
-            .unwrap();
+        let hello = Hello { node_id: "node-1".into(), build: "test".into(), known, digest };
+        requests.send(WatchRequest { message: Some(Message::Hello(hello)) }).await.unwrap();
         let mut client = SnapshotServiceClient::new(channel);
-        let updates = client
-            .watch(ReceiverStream::new(outgoing))
-            .await
-            .unwrap()
-            .into_inner();
+        let updates = client.watch(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
         Watch { requests, updates }
     }
 
@@ -119,24 +93,11 @@ impl Node {
                 self.held.insert(key, resource);
             }
         }
-        assert_eq!(
-            self.digest().to_bytes().to_vec(),
-            end.digest,
-            "the digest must agree"
-        );
-        self.forms.push(if end.from_version.is_some() {
-            "delta"
-        } else {
-            "full"
-        });
+        assert_eq!(self.digest().to_bytes().to_vec(), end.digest, "the digest must agree");
+        self.forms.push(if end.from_version.is_some() { "delta" } else { "full" });
         self.adopted = end.adopted;
         self.revision = end.revision.clone();
-        watch
-            .say(Message::Ack(Ack {
-                revision: end.revision,
-                digest: end.digest,
-            }))
-            .await;
+        watch.say(Message::Ack(Ack { revision: end.revision, digest: end.digest })).await;
     }
 
     /// Takes updates until the node has `version`.
@@ -147,10 +108,6 @@ impl Node {
     }
 
     pub(super) async fn ask_for_everything(watch: &Watch) {
-        watch
-            .say(Message::Resync(Resync {
-                reason: "a test asked".into(),
-            }))
-            .await;
+        watch.say(Message::Resync(Resync { reason: "a test asked".into() })).await;
     }
 }

@@ -47,20 +47,10 @@ impl Replica {
         let edge = Tasks::new();
         let routes = server::routes(&app, &publisher, &connected, &edge).await;
         let (connector, listener) = Listener::in_process();
-        edge.spawn(server::serve(
-            listener,
-            routes,
-            edge.clone(),
-            app.settings.planes.grpc_connection_age,
-        ));
+        edge.spawn(server::serve(listener, routes, edge.clone(), app.settings.planes.grpc_connection_age));
         app.tasks.spawn(publisher::run(app.clone(), publisher.clone()));
         app.tasks.spawn(commands::dispatch(app.clone(), connected));
-        Self {
-            app,
-            publisher,
-            connector,
-            edge,
-        }
+        Self { app, publisher, connector, edge }
     }
 
     pub(super) async fn channel(&self) -> Channel {
@@ -76,10 +66,7 @@ impl Replica {
 
     pub(super) async fn stop(self) {
         assert!(self.edge.shutdown(PATIENCE).await, "streams must end at shutdown");
-        assert!(
-            self.app.tasks.shutdown(PATIENCE).await,
-            "tasks must end at shutdown"
-        );
+        assert!(self.app.tasks.shutdown(PATIENCE).await, "tasks must end at shutdown");
     }
 
     /// The publisher has caught up with what is committed.
@@ -89,26 +76,16 @@ impl Replica {
         tx.rollback().await.unwrap();
         let mut heads = self.publisher.subscribe();
         let reached = heads.wait_for(|head| head.is_some_and(|head| head.revision == revision));
-        tokio::time::timeout(PATIENCE, reached)
-            .await
-            .expect("published in time")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, reached).await.expect("published in time").unwrap();
     }
 }
 
 /// An app of its own on the store.
 pub(super) fn app(store: Store, adjust: impl FnOnce(&mut Settings)) -> App {
     let key = |byte: u8| {
-        Secret::new(base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            [byte; 32],
-        ))
+        Secret::new(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [byte; 32]))
     };
-    let keys = KeySettings {
-        master_key: Some(key(1)),
-        master_key_file: None,
-        old_master_keys: Vec::new(),
-    };
+    let keys = KeySettings { master_key: Some(key(1)), master_key_file: None, old_master_keys: Vec::new() };
     let mut settings = Settings::embedded("sqlite:unused", keys).unwrap();
     adjust(&mut settings);
     App::new(settings, store, Clock::manual(NOW), Tasks::new()).unwrap()
@@ -121,9 +98,7 @@ pub(super) async fn add_account(app: &App, name: &str) -> (AccountId, u64) {
 
 pub(super) async fn add(app: &App, account: Account) -> (AccountId, u64) {
     let mut tx = app.store.begin().await.unwrap();
-    let version = accounts::insert(&mut tx, &account.to_row().unwrap())
-        .await
-        .unwrap();
+    let version = accounts::insert(&mut tx, &account.to_row().unwrap()).await.unwrap();
     tx.commit().await.unwrap();
     app.changed();
     (account.id, version)
@@ -131,9 +106,7 @@ pub(super) async fn add(app: &App, account: Account) -> (AccountId, u64) {
 
 pub(super) fn account_named(app: &App, name: &str) -> Account {
     let id = AccountId::new(app.clock.now());
-    let credential = Credential::ApiKey {
-        api_key: Secret::new(format!("key-of-{name}")),
-    };
+    let credential = Credential::ApiKey { api_key: Secret::new(format!("key-of-{name}")) };
     Account {
         id,
         name: name.to_owned(),

@@ -114,9 +114,7 @@ async fn replicas_that_commit_at_once_publish_the_same(database: Database) {
         writers.spawn(write_much(apps[writer as usize % 2].clone(), writer));
     }
     writers.join_all().await;
-    let seen = tokio::time::timeout(PATIENCE, heads.join_all())
-        .await
-        .expect("all is published in time");
+    let seen = tokio::time::timeout(PATIENCE, heads.join_all()).await.expect("all is published in time");
     let mut agreed = 0;
     for (version, digest) in &seen[0] {
         for other in &seen[1..] {
@@ -146,11 +144,7 @@ async fn a_node_that_was_away_gets_the_difference_and_tombstones(database: Datab
     node.take(&mut watch).await;
     assert_eq!((node.version(), node.held.len()), (version, 2));
     assert_eq!(*node.forms.last().unwrap(), "delta");
-    assert!(
-        !node
-            .held
-            .contains_key(&(i32::from(ResourceKind::Account), gone.to_bytes().to_vec()))
-    );
+    assert!(!node.held.contains_key(&(i32::from(ResourceKind::Account), gone.to_bytes().to_vec())));
     replica.stop().await;
 }
 
@@ -216,10 +210,7 @@ async fn a_node_that_asks_gets_everything_again(database: Database) {
     node.take_until(&mut watch, version).await;
     Node::ask_for_everything(&watch).await;
     node.take(&mut watch).await;
-    assert_eq!(
-        (node.version(), *node.forms.last().unwrap(), node.held.len()),
-        (version, "full", 1)
-    );
+    assert_eq!((node.version(), *node.forms.last().unwrap(), node.held.len()), (version, "full", 1));
     replica.stop().await;
 }
 
@@ -246,18 +237,11 @@ async fn a_node_ahead_of_a_restored_database_is_sent_what_there_is(database: Dat
     let replica = database.replica().await;
     let (_, version) = add_account(&replica.app, "a").await;
     let mut node = Node::new();
-    node.take_until(&mut node.watch(replica.channel().await).await, version)
-        .await;
-    node.revision = node.revision.map(|revision| Revision {
-        version: version + 7,
-        ..revision
-    });
+    node.take_until(&mut node.watch(replica.channel().await).await, version).await;
+    node.revision = node.revision.map(|revision| Revision { version: version + 7, ..revision });
     let mut watch = node.watch(replica.channel().await).await;
     let update = watch.message().await.unwrap().unwrap();
-    assert_eq!(
-        (update.from_version, update.revision.unwrap().version),
-        (None, version)
-    );
+    assert_eq!((update.from_version, update.revision.unwrap().version), (None, version));
     assert!(!update.adopted, "only the operator can make nodes go back");
     replica.stop().await;
 }
@@ -269,9 +253,7 @@ async fn a_credential_that_cannot_be_opened_stops_nothing_else(database: Databas
     let mut watch = node.watch(replica.channel().await).await;
     node.take(&mut watch).await;
     let foreign = Sealer::new([&[9_u8; 32]]).unwrap();
-    let credential = Credential::ApiKey {
-        api_key: Secret::new("of another key"),
-    };
+    let credential = Credential::ApiKey { api_key: Secret::new("of another key") };
     let mut strange = account_named(&replica.app, "strange");
     strange.credential = account::seal(&foreign, strange.id, &credential).unwrap();
     add(&replica.app, strange).await;
@@ -284,14 +266,8 @@ async fn a_credential_that_cannot_be_opened_stops_nothing_else(database: Databas
     let (_, version) = add_account(&replica.app, "after").await;
     node.take_until(&mut watch, version).await;
     let key = (i32::from(ResourceKind::Account), known.to_bytes().to_vec());
-    assert!(
-        !node.held[&key].enabled,
-        "the envelope applies without the payload"
-    );
-    assert!(
-        !node.held[&key].payload.is_empty(),
-        "the last payload that could be made stays"
-    );
+    assert!(!node.held[&key].enabled, "the envelope applies without the payload");
+    assert!(!node.held[&key].payload.is_empty(), "the last payload that could be made stays");
     assert_eq!(node.held.len(), 2, "what never had a payload is left out");
     assert_eq!(replica.publisher.unencodable().len(), 2);
     assert_eq!(replica.app.metrics.snapshot_unencodable.get(), 2);
@@ -310,14 +286,9 @@ async fn refresh_tokens_never_leave(database: Database) {
     official.credential = account::seal(&replica.app.sealer, official.id, &credential).unwrap();
     let (_, version) = add(&replica.app, official).await;
     let mut node = Node::new();
-    node.take_until(&mut node.watch(replica.channel().await).await, version)
-        .await;
+    node.take_until(&mut node.watch(replica.channel().await).await, version).await;
     let payload = &node.held.values().next().unwrap().payload;
-    let contains = |text: &str| {
-        payload
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    };
+    let contains = |text: &str| payload.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(contains("signs-requests"));
     assert!(!contains("mints-credentials"));
     replica.stop().await;
@@ -328,9 +299,7 @@ async fn a_large_state_comes_in_chunks(database: Database) {
     for number in 0..20 {
         add_account(&app, &format!("account-{number}")).await;
     }
-    let replica = database
-        .replica_with(|settings| settings.planes.snapshot_chunk = 1024)
-        .await;
+    let replica = database.replica_with(|settings| settings.planes.snapshot_chunk = 1024).await;
     replica.settled().await;
     let mut watch = Node::new().watch(replica.channel().await).await;
     let (mut chunks, mut resources) = (0, 0);
@@ -357,16 +326,9 @@ async fn the_stream_ends_with_its_connections_age(database: Database) {
     assert_eq!(watch.message().await.unwrap(), None, "it ends cleanly");
     let mut watch = node.watch(replica.channel().await).await;
     node.take(&mut watch).await;
-    assert_eq!(
-        *node.forms.last().unwrap(),
-        "delta",
-        "and goes on from what the node has"
-    );
+    assert_eq!(*node.forms.last().unwrap(), "delta", "and goes on from what the node has");
     watch.say(Message::Hello(proto::v1::Hello::default())).await;
-    assert_eq!(
-        watch.message().await.unwrap_err().code(),
-        tonic::Code::InvalidArgument
-    );
+    assert_eq!(watch.message().await.unwrap_err().code(), tonic::Code::InvalidArgument);
     replica.stop().await;
 }
 
@@ -383,9 +345,7 @@ async fn what_is_published_outlives_the_database() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, failing)
-        .await
-        .expect("noticed in time");
+    tokio::time::timeout(PATIENCE, failing).await.expect("noticed in time");
     let mut node = Node::new();
     node.take(&mut node.watch(replica.channel().await).await).await;
     assert_eq!((node.version(), node.held.len()), (version, 1));

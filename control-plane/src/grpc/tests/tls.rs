@@ -39,10 +39,7 @@ impl Authority {
     fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (
-            params.signed_by(&key, &self.0).unwrap().pem(),
-            key.serialize_pem(),
-        )
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 }
 
@@ -56,11 +53,7 @@ struct Server {
 
 fn files(folder: &Path) -> TlsFiles {
     let file = |name| folder.join(name);
-    TlsFiles {
-        certificate: file("cert.pem"),
-        key: file("key.pem"),
-        client_ca: file("ca.pem"),
-    }
+    TlsFiles { certificate: file("cert.pem"), key: file("key.pem"), client_ca: file("ca.pem") }
 }
 
 fn write(folder: &Path, (certificate, key): &(String, String), client_ca: &str) {
@@ -79,22 +72,9 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
         let (_, health) = tonic_health::server::health_reporter();
-        let listener = Listener::Tcp {
-            listener,
-            tls: Some(Arc::clone(&tls)),
-        };
-        tasks.spawn(server::serve(
-            listener,
-            Routes::new(health),
-            tasks.clone(),
-            Duration::from_secs(60),
-        ));
-        Self {
-            folder,
-            tls,
-            address,
-            tasks,
-        }
+        let listener = Listener::Tcp { listener, tls: Some(Arc::clone(&tls)) };
+        tasks.spawn(server::serve(listener, Routes::new(health), tasks.clone(), Duration::from_secs(60)));
+        Self { folder, tls, address, tasks }
     }
 
     /// Whether a client that trusts `trusted` and shows `identity` is served.
@@ -105,21 +85,13 @@ impl Server {
         if let Some((certificate, key)) = identity {
             tls = tls.identity(Identity::from_pem(certificate, key));
         }
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address))
-            .unwrap()
-            .tls_config(tls)
-            .unwrap();
+        let endpoint =
+            Endpoint::from_shared(format!("https://{}", self.address)).unwrap().tls_config(tls).unwrap();
         let asked = async {
             let channel = endpoint.connect().await.ok()?;
-            HealthClient::new(channel)
-                .check(HealthCheckRequest::default())
-                .await
-                .ok()
+            HealthClient::new(channel).check(HealthCheckRequest::default()).await.ok()
         };
-        tokio::time::timeout(PATIENCE, asked)
-            .await
-            .expect("an answer in time")
-            .is_some()
+        tokio::time::timeout(PATIENCE, asked).await.expect("an answer in time").is_some()
     }
 }
 
@@ -129,10 +101,7 @@ async fn only_clients_of_the_operators_authority_are_served() {
     let server = Server::start(&of_server, &of_clients).await;
     assert!(server.serves(&of_server, Some(of_clients.issue("node"))).await);
     assert!(!server.serves(&of_server, None).await, "without a certificate");
-    assert!(
-        !server.serves(&of_server, Some(foreign.issue("node"))).await,
-        "with a foreign certificate"
-    );
+    assert!(!server.serves(&of_server, Some(foreign.issue("node"))).await, "with a foreign certificate");
     assert!(
         !server.serves(&foreign, Some(of_clients.issue("node"))).await,
         "the server must prove itself too"
@@ -178,10 +147,7 @@ async fn files_that_cannot_be_used_leave_those_before_in_use() {
     let server = Server::start(&of_server, &of_clients).await;
     let other_key = of_server.issue("localhost").1;
     fs::write(files(server.folder.path()).key, other_key).unwrap();
-    assert!(
-        matches!(server.tls.reload(), Err(TlsError::Config(_))),
-        "a key of another certificate"
-    );
+    assert!(matches!(server.tls.reload(), Err(TlsError::Config(_))), "a key of another certificate");
     assert!(!server.tls.reload().unwrap(), "reported once");
     fs::write(files(server.folder.path()).certificate, "half a fi").unwrap();
     assert!(matches!(server.tls.reload(), Err(TlsError::Pem { .. })));
@@ -204,14 +170,10 @@ async fn files_are_looked_at_by_themselves() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, counted)
-        .await
-        .expect("the bad file is noticed in time");
+    tokio::time::timeout(PATIENCE, counted).await.expect("the bad file is noticed in time");
     assert!(server.serves(&before, Some(of_clients.issue("node"))).await);
     write(server.folder.path(), &after.issue("localhost"), &of_clients.pem());
     let used = async { while !server.serves(&after, Some(of_clients.issue("node"))).await {} };
-    tokio::time::timeout(PATIENCE, used)
-        .await
-        .expect("the new files are used in time");
+    tokio::time::timeout(PATIENCE, used).await.expect("the new files are used in time");
     assert!(server.tasks.shutdown(PATIENCE).await);
 }

@@ -26,44 +26,26 @@ pub(super) async fn open_then_close_is_one_row(world: &World) {
     let open = client.opens(AT);
     assert_eq!(world.take(&spool, vec![spool.open(&open)]).await, 1);
     let row = world.only_record_of(&client).await;
-    assert_eq!(
-        (row.outcome.as_str(), row.model.as_str(), row.total_ms),
-        ("open", super::world::MODEL, None)
-    );
-    assert_eq!(
-        world
-            .take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))])
-            .await,
-        2
-    );
+    assert_eq!((row.outcome.as_str(), row.model.as_str(), row.total_ms), ("open", super::world::MODEL, None));
+    assert_eq!(world.take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))]).await, 2);
     let row = world.only_record_of(&client).await;
     // 1 000 × $3 and 100 × $15 per million.
-    assert_eq!(
-        (row.outcome.as_str(), row.status, row.real_cost),
-        ("completed", 200, 4_500_000)
-    );
-    assert_eq!(
-        (row.input_tokens, row.output_tokens, row.total_ms),
-        (1_000, 100, Some(1_700))
-    );
+    assert_eq!((row.outcome.as_str(), row.status, row.real_cost), ("completed", 200, 4_500_000));
+    assert_eq!((row.input_tokens, row.output_tokens, row.total_ms), (1_000, 100, Some(1_700)));
     assert_eq!(row.model_served, "claude-sonnet-4-5-20250929");
 }
 
 pub(super) async fn close_without_open_counts(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
     let open = client.opens(AT);
-    world
-        .take(&spool, vec![spool.close(&client.completes(&open, 10, 1))])
-        .await;
+    world.take(&spool, vec![spool.close(&client.completes(&open, 10, 1))]).await;
     assert_eq!(world.only_record_of(&client).await.outcome, "completed");
 }
 
 pub(super) async fn an_open_record_after_the_close_changes_nothing(world: &World) {
     let (client, first, second) = (world.client(Ppm::ONE).await, Spool::new(), Spool::new());
     let open = client.opens(AT);
-    world
-        .take(&first, vec![first.close(&client.completes(&open, 10, 1))])
-        .await;
+    world.take(&first, vec![first.close(&client.completes(&open, 10, 1))]).await;
     let before = world.everything().await;
     assert_eq!(world.take(&second, vec![second.open(&open)]).await, 1);
     assert_eq!(world.everything().await, before);
@@ -73,42 +55,23 @@ pub(super) async fn two_spools_that_close_one_request_count_once(world: &World) 
     let (client, first, second) = (world.client(Ppm::ONE).await, Spool::new(), Spool::new());
     let open = client.opens(AT);
     let close = client.completes(&open, 10, 1);
-    world
-        .take(&first, vec![first.open(&open), first.close(&close)])
-        .await;
+    world.take(&first, vec![first.open(&open), first.close(&close)]).await;
     let before = world.everything().await;
-    let cut_off = contract::CloseRecord {
-        outcome: contract::Outcome::CutOff.into(),
-        ..close.clone()
-    };
-    assert_eq!(
-        world
-            .take(&second, vec![second.close(&cut_off), second.close(&close)])
-            .await,
-        2
-    );
+    let cut_off = contract::CloseRecord { outcome: contract::Outcome::CutOff.into(), ..close.clone() };
+    assert_eq!(world.take(&second, vec![second.close(&cut_off), second.close(&close)]).await, 2);
     assert_eq!(world.everything().await, before);
 }
 
 pub(super) async fn what_is_not_understood_does_not_stop_the_spool(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
     let (good, bad) = (client.opens(AT), client.opens(AT));
-    let absurd = contract::Usage {
-        input: u64::MAX,
-        ..contract::Usage::default()
-    };
+    let absurd = contract::Usage { input: u64::MAX, ..contract::Usage::default() };
     let mut close = client.completes(&good, 10, 1);
     close.attempts[0].usage = Some(absurd);
     let records = vec![
         spool.next(None),
-        spool.open(&contract::OpenRecord {
-            request_id: vec![1],
-            ..bad.clone()
-        }),
-        spool.close(&contract::CloseRecord {
-            open: None,
-            ..client.completes(&bad, 1, 1)
-        }),
+        spool.open(&contract::OpenRecord { request_id: vec![1], ..bad.clone() }),
+        spool.close(&contract::CloseRecord { open: None, ..client.completes(&bad, 1, 1) }),
         spool.open(&good),
         spool.close(&close),
     ];
@@ -125,12 +88,7 @@ pub(super) async fn a_gap_is_not_skipped(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
     let records: Vec<_> = (0..4).map(|_| spool.open(&client.opens(AT))).collect();
     assert_eq!(world.take(&spool, records[2..].to_vec()).await, 0);
-    assert_eq!(
-        world
-            .take(&spool, vec![records[0].clone(), records[3].clone()])
-            .await,
-        1
-    );
+    assert_eq!(world.take(&spool, vec![records[0].clone(), records[3].clone()]).await, 1);
     assert_eq!(world.records_of(&client).await.len(), 1);
     assert_eq!(world.take(&spool, records).await, 4);
     assert_eq!(world.records_of(&client).await.len(), 4);
@@ -165,9 +123,7 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
                 records.push(spool.open(&open));
                 records.push(spool.close(&client.completes(&open, 10, 1)));
             }
-            ingest(store, &world.clock, NODE, spool.id, records)
-                .await
-                .unwrap();
+            ingest(store, &world.clock, NODE, spool.id, records).await.unwrap();
         }
         acknowledged(store, NODE, spool.id).await.unwrap()
     });
@@ -179,40 +135,20 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
 
 pub(super) async fn a_model_without_a_price_costs_nothing_and_says_so(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
-    let named = |model: &str| contract::OpenRecord {
-        model_requested: model.into(),
-        ..client.opens(AT)
-    };
+    let named = |model: &str| contract::OpenRecord { model_requested: model.into(), ..client.opens(AT) };
     let served = named("llama-4");
     let refused = named("no-such-model");
     let mut refusal = client.completes(&refused, 0, 0);
     refusal.outcome = contract::Outcome::Refused.into();
     refusal.attempts[0].outcome = contract::Outcome::Refused.into();
-    world
-        .take(
-            &spool,
-            vec![
-                spool.close(&client.completes(&served, 10, 1)),
-                spool.close(&refusal),
-            ],
-        )
-        .await;
+    world.take(&spool, vec![spool.close(&client.completes(&served, 10, 1)), spool.close(&refusal)]).await;
     let rows = world.records_of(&client).await;
     let of = |model: &str| rows.iter().find(|row| row.model_requested == model).unwrap();
-    assert_eq!(
-        (of("llama-4").real_cost, of("llama-4").conditions.as_str()),
-        (0, r#"["no_price"]"#)
-    );
-    assert_eq!(
-        (of("llama-4").model.as_str(), of("llama-4").price_version),
-        ("llama-4", None)
-    );
+    assert_eq!((of("llama-4").real_cost, of("llama-4").conditions.as_str()), (0, r#"["no_price"]"#));
+    assert_eq!((of("llama-4").model.as_str(), of("llama-4").price_version), ("llama-4", None));
     // A name that no upstream knows is the client's invention: statistics don't take it.
     assert_eq!(
-        (
-            of("no-such-model").model.as_str(),
-            of("no-such-model").conditions.as_str()
-        ),
+        (of("no-such-model").model.as_str(), of("no-such-model").conditions.as_str()),
         (UNKNOWN_MODEL, "[]")
     );
 }
@@ -220,19 +156,14 @@ pub(super) async fn a_model_without_a_price_costs_nothing_and_says_so(world: &Wo
 pub(super) async fn costs_are_rated_by_the_user(world: &World) {
     let (client, spool) = (world.client(Ppm(1_500_000)).await, Spool::new());
     let open = client.opens(AT);
-    world
-        .take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))])
-        .await;
+    world.take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))]).await;
     let row = world.only_record_of(&client).await;
     assert_eq!((row.real_cost, row.rated_cost), (4_500_000, 6_750_000));
 }
 
 pub(super) async fn a_request_on_two_accounts_is_charged_to_each(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
-    let second = Client {
-        account: world.client(Ppm::ONE).await.account,
-        ..client
-    };
+    let second = Client { account: world.client(Ppm::ONE).await.account, ..client };
     let open = client.opens(AT);
     let mut close = second.completes(&open, 1_000, 100);
     let failed = contract::Attempt {
@@ -243,34 +174,20 @@ pub(super) async fn a_request_on_two_accounts_is_charged_to_each(world: &World) 
     close.attempts.insert(0, failed);
     world.take(&spool, vec![spool.close(&close)]).await;
     let row = world.only_record_of(&client).await;
-    assert_eq!(
-        (row.account_id, row.input_tokens),
-        (Some(second.account.to_bytes().to_vec()), 2_000)
-    );
+    assert_eq!((row.account_id, row.input_tokens), (Some(second.account.to_bytes().to_vec()), 2_000));
     let attempts: Vec<AttemptEntry> = serde_json::from_str(&row.attempts).unwrap();
-    assert_eq!(
-        [attempts[0].real_cost, attempts[1].real_cost],
-        [Nanos(3_000_000), Nanos(4_500_000)]
-    );
+    assert_eq!([attempts[0].real_cost, attempts[1].real_cost], [Nanos(3_000_000), Nanos(4_500_000)]);
     assert_eq!(row.real_cost, 7_500_000);
     let (_, sums) = world.everything().await;
     let of = |client: &Client| {
-        *sums
-            .account
-            .iter()
-            .find(|((id, _), _)| *id == client.account.to_bytes())
-            .unwrap()
-            .1
+        *sums.account.iter().find(|((id, _), _)| *id == client.account.to_bytes()).unwrap().1
     };
     assert_eq!((of(&client).real_cost, of(&client).errors), (3_000_000, 1));
     assert_eq!((of(&second).real_cost, of(&second).errors), (4_500_000, 0));
 }
 
 fn of_user<'a>(sums: &'a Additions, client: &'a Client) -> impl Iterator<Item = &'a Counts> {
-    sums.user
-        .iter()
-        .filter(|((id, _), _)| *id == client.user.to_bytes())
-        .map(|(_, counts)| counts)
+    sums.user.iter().filter(|((id, _), _)| *id == client.user.to_bytes()).map(|(_, counts)| counts)
 }
 
 /// One request's records, in one spool or in two.
@@ -295,14 +212,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         Just(contract::Outcome::CutOff),
         Just(contract::Outcome::Unspecified)
     ];
-    let request = (
-        any::<bool>(),
-        any::<bool>(),
-        0..60_u64,
-        0..5_000_u64,
-        outcome,
-        prop::bool::weighted(0.2),
-    );
+    let request = (any::<bool>(), any::<bool>(), 0..60_u64, 0..5_000_u64, outcome, prop::bool::weighted(0.2));
     request.prop_map(|(opened, closed, minute, tokens, outcome, closed_twice)| Plan {
         opened,
         closed,
@@ -341,24 +251,14 @@ async fn deliver(world: &World, spools: [(&Spool, &[contract::Record]); 2], part
             let (spool, records) = spools[usize::from(*which)];
             let from = (*from).min(records.len());
             let to = from.saturating_add(*count).min(records.len());
-            ingest(
-                &world.store,
-                &world.clock,
-                NODE,
-                spool.id,
-                records[from..to].to_vec(),
-            )
-            .await
-            .unwrap();
+            ingest(&world.store, &world.clock, NODE, spool.id, records[from..to].to_vec()).await.unwrap();
         }
     };
     futures_util::future::join(send(left), send(right)).await;
     for (spool, records) in spools {
         let taken = acknowledged(&world.store, NODE, spool.id).await.unwrap();
         let rest = records[usize::try_from(taken).unwrap()..].to_vec();
-        let reached = ingest(&world.store, &world.clock, NODE, spool.id, rest)
-            .await
-            .unwrap();
+        let reached = ingest(&world.store, &world.clock, NODE, spool.id, rest).await.unwrap();
         assert_eq!(reached, u64::try_from(records.len()).unwrap());
     }
 }
@@ -371,11 +271,8 @@ async fn sums_of(
     let rows = world.records_of(client).await;
     let (_, sums) = world.everything().await;
     let id = client.user.to_bytes();
-    let by_quarter = sums
-        .user
-        .into_iter()
-        .filter(|((user, _), _)| *user == id)
-        .map(|((_, at), counts)| (at, counts));
+    let by_quarter =
+        sums.user.into_iter().filter(|((user, _), _)| *user == id).map(|((_, at), counts)| (at, counts));
     (rows, by_quarter.collect())
 }
 
@@ -395,11 +292,9 @@ fn expected(rows: &[crate::store::ledger::LedgerRow]) -> BTreeMap<i64, Counts> {
             real_cost: row.real_cost,
             rated_cost: row.rated_cost,
         };
-        sums.entry(crate::store::rollups::quarter_of(shared::clock::Millis(
-            row.started_at,
-        )))
-        .or_default()
-        .add(&counts);
+        sums.entry(crate::store::rollups::quarter_of(shared::clock::Millis(row.started_at)))
+            .or_default()
+            .add(&counts);
     }
     sums
 }
@@ -413,10 +308,7 @@ pub(super) fn any_delivery_gives_one_pass(world: &World, runtime: &tokio::runtim
         ..ProptestConfig::default()
     };
     let sent = (any::<bool>(), 0..30_usize, 0..12_usize);
-    let strategy = (
-        prop::collection::vec(plan(), 1..16),
-        prop::collection::vec(sent, 0..10),
-    );
+    let strategy = (prop::collection::vec(plan(), 1..16), prop::collection::vec(sent, 0..10));
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let done = runner.run(&strategy, |(plans, parts)| {
         runtime.block_on(async {
@@ -425,25 +317,14 @@ pub(super) fn any_delivery_gives_one_pass(world: &World, runtime: &tokio::runtim
             let spools = [Spool::new(), Spool::new()];
             deliver(world, [(&spools[0], &first), (&spools[1], &second)], &parts).await;
             let (rows, sums) = sums_of(world, &client).await;
-            let requests = plans
-                .iter()
-                .filter(|plan| plan.opened || plan.closed || plan.closed_twice)
-                .count();
+            let requests =
+                plans.iter().filter(|plan| plan.opened || plan.closed || plan.closed_twice).count();
             assert_eq!(rows.len(), requests);
-            let closed = plans
-                .iter()
-                .filter(|plan| plan.closed || plan.closed_twice)
-                .count();
+            let closed = plans.iter().filter(|plan| plan.closed || plan.closed_twice).count();
             assert_eq!(rows.iter().filter(|row| row.outcome != "open").count(), closed);
-            let tokens: u64 = plans
-                .iter()
-                .filter(|plan| plan.closed || plan.closed_twice)
-                .map(|plan| plan.tokens)
-                .sum();
-            assert_eq!(
-                rows.iter().map(|row| row.input_tokens).sum::<i64>(),
-                i64::try_from(tokens).unwrap()
-            );
+            let tokens: u64 =
+                plans.iter().filter(|plan| plan.closed || plan.closed_twice).map(|plan| plan.tokens).sum();
+            assert_eq!(rows.iter().map(|row| row.input_tokens).sum::<i64>(), i64::try_from(tokens).unwrap());
             assert_eq!(sums, expected(&rows));
         });
         Ok(())

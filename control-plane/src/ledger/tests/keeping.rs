@@ -41,10 +41,7 @@ pub(super) async fn old_requests_go_and_newer_ones_stay(world: &World) {
 
     let mut tx = world.store.begin().await.unwrap();
     let (now_set, revision) = settings::load(&mut tx).await.unwrap();
-    let short = settings::Settings {
-        ledger_retention_days: Some(20),
-        ..now_set
-    };
+    let short = settings::Settings { ledger_retention_days: Some(20), ..now_set };
     settings::save(&mut tx, &short, revision, START).await.unwrap();
     tx.commit().await.unwrap();
     settle(world, START.plus(DAY * 50)).await;
@@ -63,41 +60,19 @@ pub(super) async fn months_are_split_off_and_dropped(world: &World) {
     let months = [november, november.next(), november.next().next()];
     let made = arrange(&world.store, &months, Millis(0)).await.unwrap();
     let names = ["p202611", "p202612", "p202701"].map(str::to_owned).to_vec();
-    assert_eq!(
-        made,
-        Partitioning::Arranged {
-            split: names,
-            dropped: Vec::new()
-        }
-    );
-    let nothing = Partitioning::Arranged {
-        split: Vec::new(),
-        dropped: Vec::new(),
-    };
+    assert_eq!(made, Partitioning::Arranged { split: names, dropped: Vec::new() });
+    let nothing = Partitioning::Arranged { split: Vec::new(), dropped: Vec::new() };
     assert_eq!(arrange(&world.store, &months, Millis(0)).await.unwrap(), nothing);
 
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
     // 10 November, 9 December, 19 October.
     let opens = [client.opens(DAY), client.opens(DAY * 29), client.opens(DAY * 80)];
     world.clock.advance(DAY * 80);
-    world
-        .take(&spool, opens.iter().map(|open| spool.open(open)).collect())
-        .await;
+    world.take(&spool, opens.iter().map(|open| spool.open(open)).collect()).await;
     let first_of_december = START.plus(DAY * 21);
     let dropped = arrange(&world.store, &months, first_of_december).await.unwrap();
     let names = vec!["p202611".to_owned()];
-    assert_eq!(
-        dropped,
-        Partitioning::Arranged {
-            split: Vec::new(),
-            dropped: names
-        }
-    );
-    let left: Vec<_> = world
-        .records_of(&client)
-        .await
-        .into_iter()
-        .map(|row| row.request_id)
-        .collect();
+    assert_eq!(dropped, Partitioning::Arranged { split: Vec::new(), dropped: names });
+    let left: Vec<_> = world.records_of(&client).await.into_iter().map(|row| row.request_id).collect();
     assert_eq!(left, [opens[2].request_id.clone(), opens[1].request_id.clone()]);
 }

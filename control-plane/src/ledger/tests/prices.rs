@@ -22,19 +22,13 @@ async fn model(world: &World, name: &str) -> (ModelRow, Vec<PriceRow>) {
 
 pub(super) async fn seeding_again_changes_nothing(world: &World) {
     let file = PriceFile::embedded().unwrap();
-    let again = [
-        seed(&world.store, &world.clock, &file),
-        seed(&world.store, &world.clock, &file),
-    ];
+    let again = [seed(&world.store, &world.clock, &file), seed(&world.store, &world.clock, &file)];
     for seeded in futures_util::future::join_all(again).await {
         assert_eq!(seeded.unwrap(), Seeded::default());
     }
     let mut tx = world.store.read().await.unwrap();
     assert_eq!(models::all(&mut tx).await.unwrap().len(), file.models.len());
-    assert_eq!(
-        models::all_prices(&mut tx).await.unwrap().len(),
-        file.models.len()
-    );
+    assert_eq!(models::all_prices(&mut tx).await.unwrap().len(), file.models.len());
 }
 
 pub(super) async fn what_operators_edited_stays(world: &World) {
@@ -47,11 +41,7 @@ pub(super) async fn what_operators_edited_stays(world: &World) {
     own.source = "operator".into();
     let mut tx = world.store.begin().await.unwrap();
     models::put_price(&mut tx, &own).await.unwrap();
-    let renamed = ModelRow {
-        display_name: Some("Ours".into()),
-        max_output: None,
-        ..row.clone()
-    };
+    let renamed = ModelRow { display_name: Some("Ours".into()), max_output: None, ..row.clone() };
     models::update(&mut tx, &renamed, row.revision).await.unwrap();
     tx.commit().await.unwrap();
 
@@ -62,28 +52,13 @@ pub(super) async fn what_operators_edited_stays(world: &World) {
     }
     let later = START.plus(Duration::from_secs(3600));
     let seeded = seed(&world.store, &Clock::manual(later), &newer).await.unwrap();
-    assert_eq!(
-        seeded,
-        Seeded {
-            models: 0,
-            prices: newer.models.len() - 1
-        }
-    );
+    assert_eq!(seeded, Seeded { models: 0, prices: newer.models.len() - 1 });
 
     let (row, prices) = model(world, EDITED).await;
-    assert_eq!(
-        (row.display_name.as_deref(), row.max_output),
-        (Some("Ours"), Some(16_384))
-    );
+    assert_eq!((row.display_name.as_deref(), row.max_output), (Some("Ours"), Some(16_384)));
     assert_eq!(prices.last(), Some(&own));
     let (_, prices) = model(world, UNTOUCHED).await;
-    let known: Vec<_> = prices
-        .iter()
-        .map(|price| (price.effective_from, price.price.rates.output.0))
-        .collect();
-    assert_eq!(
-        known,
-        [(Millis(0), 600_000), (later, 9)],
-        "an old request keeps its old price"
-    );
+    let known: Vec<_> =
+        prices.iter().map(|price| (price.effective_from, price.price.rates.output.0)).collect();
+    assert_eq!(known, [(Millis(0), 600_000), (later, 9)], "an old request keeps its old price");
 }

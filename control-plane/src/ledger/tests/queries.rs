@@ -30,10 +30,7 @@ async fn requests(world: &World, client: &Client, times: impl Iterator<Item = Du
 pub(super) async fn pages_follow_each_other_to_the_end(world: &World) {
     let client = world.client(Ppm::ONE).await;
     requests(world, &client, (0..25).map(|n| MINUTE * n)).await;
-    let mut filter = RecordFilter {
-        key_id: Some(client.key),
-        ..RecordFilter::default()
-    };
+    let mut filter = RecordFilter { key_id: Some(client.key), ..RecordFilter::default() };
     let mut seen = Vec::new();
     loop {
         let mut tx = world.store.read().await.unwrap();
@@ -52,13 +49,7 @@ pub(super) async fn pages_follow_each_other_to_the_end(world: &World) {
     };
     assert_eq!(world.records(&hour).await.len(), 5);
     for (other, expected) in [
-        (
-            RecordFilter {
-                account_id: Some(client.account),
-                ..RecordFilter::default()
-            },
-            25,
-        ),
+        (RecordFilter { account_id: Some(client.account), ..RecordFilter::default() }, 25),
         (
             RecordFilter {
                 model: Some(MODEL.into()),
@@ -68,29 +59,9 @@ pub(super) async fn pages_follow_each_other_to_the_end(world: &World) {
             },
             25,
         ),
-        (
-            RecordFilter {
-                outcome: Some("open".into()),
-                before: None,
-                ..filter.clone()
-            },
-            0,
-        ),
-        (
-            RecordFilter {
-                wire: Some("chat".into()),
-                before: None,
-                ..filter.clone()
-            },
-            0,
-        ),
-        (
-            RecordFilter {
-                key_id: Some(KeyId::new(START)),
-                ..RecordFilter::default()
-            },
-            0,
-        ),
+        (RecordFilter { outcome: Some("open".into()), before: None, ..filter.clone() }, 0),
+        (RecordFilter { wire: Some("chat".into()), before: None, ..filter.clone() }, 0),
+        (RecordFilter { key_id: Some(KeyId::new(START)), ..RecordFilter::default() }, 0),
     ] {
         assert_eq!(world.records(&other).await.len(), expected, "{other:?}");
     }
@@ -123,48 +94,25 @@ pub(super) async fn sums_agree_with_the_rows(world: &World) {
     }
     let mut accounts = Counts::default();
     all.account.values().for_each(|counts| accounts.add(counts));
-    assert_eq!(
-        (accounts.real_cost, accounts.input_tokens),
-        (of_rows.real_cost, of_rows.input_tokens)
-    );
+    assert_eq!((accounts.real_cost, accounts.input_tokens), (of_rows.real_cost, of_rows.input_tokens));
 
     let client = world.client(Ppm::ONE).await;
     requests(world, &client, (0..4).map(|n| MINUTE * 20 * n)).await;
     let mut tx = world.store.read().await.unwrap();
     let hour = (START, START.plus(MINUTE * 60));
-    for scope in [
-        Scope::User(client.user),
-        Scope::Key(client.key),
-        Scope::Account(client.account),
-    ] {
-        let sums = usage_queries::summary(&mut tx, &scope, hour.0, hour.1)
-            .await
-            .unwrap();
-        assert_eq!(
-            (sums.requests, sums.input_tokens, sums.rated_cost),
-            (3, 300, 3 * 450_000),
-            "{scope:?}"
-        );
-        let none = usage_queries::summary(&mut tx, &scope, Millis(0), START)
-            .await
-            .unwrap();
+    for scope in [Scope::User(client.user), Scope::Key(client.key), Scope::Account(client.account)] {
+        let sums = usage_queries::summary(&mut tx, &scope, hour.0, hour.1).await.unwrap();
+        assert_eq!((sums.requests, sums.input_tokens, sums.rated_cost), (3, 300, 3 * 450_000), "{scope:?}");
+        let none = usage_queries::summary(&mut tx, &scope, Millis(0), START).await.unwrap();
         assert_eq!(none, Counts::default());
     }
-    let model = usage_queries::summary(&mut tx, &Scope::Model(MODEL.into()), hour.0, hour.1)
-        .await
-        .unwrap();
-    let total = usage_queries::summary(&mut tx, &Scope::Total, hour.0, hour.1)
-        .await
-        .unwrap();
+    let model = usage_queries::summary(&mut tx, &Scope::Model(MODEL.into()), hour.0, hour.1).await.unwrap();
+    let total = usage_queries::summary(&mut tx, &Scope::Total, hour.0, hour.1).await.unwrap();
     assert!(total.requests >= model.requests && model.requests >= 3);
     for model in [None, Some(MODEL)] {
-        let times = usage_queries::latency(&mut tx, model, Metric::Total, hour.0, hour.1)
-            .await
-            .unwrap();
+        let times = usage_queries::latency(&mut tx, model, Metric::Total, hour.0, hour.1).await.unwrap();
         assert!(
-            times
-                .iter()
-                .any(|(bucket, requests)| *bucket == bucket_of(1_700) && *requests >= 3),
+            times.iter().any(|(bucket, requests)| *bucket == bucket_of(1_700) && *requests >= 3),
             "{times:?}"
         );
     }
@@ -178,9 +126,7 @@ pub(super) async fn days_begin_at_midnight_utc(world: &World) {
     requests(world, &client, hours.into_iter()).await;
     let mut tx = world.store.read().await.unwrap();
     let (from, to) = (START, START.plus(Duration::from_secs(72 * 3600)));
-    let days = usage_queries::daily(&mut tx, &Scope::User(client.user), from, to)
-        .await
-        .unwrap();
+    let days = usage_queries::daily(&mut tx, &Scope::User(client.user), from, to).await.unwrap();
     let midnight = START.0 - 12 * 3_600_000;
     let day = |n: i64| midnight + n * 86_400_000;
     let found: Vec<_> = days.iter().map(|day| (day.day, day.counts.requests)).collect();
@@ -193,59 +139,13 @@ pub(super) async fn each_filter_has_its_index(world: &World) {
     let none = RecordFilter::default;
     let cases = [
         ("PRIMARY", none()),
-        (
-            "PRIMARY",
-            RecordFilter {
-                from: Some(START),
-                to: Some(START.plus(MINUTE)),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_user",
-            RecordFilter {
-                user_id: Some(client.user),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_key",
-            RecordFilter {
-                key_id: Some(client.key),
-                user_id: Some(client.user),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_account",
-            RecordFilter {
-                account_id: Some(client.account),
-                from: Some(START),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_model",
-            RecordFilter {
-                model: Some(MODEL.into()),
-                wire: Some("chat".into()),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_outcome",
-            RecordFilter {
-                outcome: Some("open".into()),
-                ..none()
-            },
-        ),
-        (
-            "ledger_by_wire",
-            RecordFilter {
-                wire: Some("gemini".into()),
-                ..none()
-            },
-        ),
+        ("PRIMARY", RecordFilter { from: Some(START), to: Some(START.plus(MINUTE)), ..none() }),
+        ("ledger_by_user", RecordFilter { user_id: Some(client.user), ..none() }),
+        ("ledger_by_key", RecordFilter { key_id: Some(client.key), user_id: Some(client.user), ..none() }),
+        ("ledger_by_account", RecordFilter { account_id: Some(client.account), from: Some(START), ..none() }),
+        ("ledger_by_model", RecordFilter { model: Some(MODEL.into()), wire: Some("chat".into()), ..none() }),
+        ("ledger_by_outcome", RecordFilter { outcome: Some("open".into()), ..none() }),
+        ("ledger_by_wire", RecordFilter { wire: Some("gemini".into()), ..none() }),
     ];
     for (index, filter) in cases {
         let mut tx = world.store.read().await.unwrap();

@@ -54,17 +54,8 @@ pub(super) struct Spool {
 
 impl World {
     pub(super) async fn new(store: Store) -> Self {
-        let world = Self {
-            store,
-            clock: Clock::manual(START),
-        };
-        prices::seed(
-            &world.store,
-            &world.clock,
-            &prices::PriceFile::embedded().unwrap(),
-        )
-        .await
-        .unwrap();
+        let world = Self { store, clock: Clock::manual(START) };
+        prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
         world
     }
 
@@ -85,17 +76,11 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         users::insert(&mut tx, &row).await.unwrap();
         tx.commit().await.unwrap();
-        Client {
-            user,
-            key,
-            account: AccountId::new(START),
-        }
+        Client { user, key, account: AccountId::new(START) }
     }
 
     pub(super) async fn take(&self, spool: &Spool, records: Vec<contract::Record>) -> u64 {
-        ingest(&self.store, &self.clock, NODE, spool.id, records)
-            .await
-            .unwrap()
+        ingest(&self.store, &self.clock, NODE, spool.id, records).await.unwrap()
     }
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
@@ -104,11 +89,7 @@ impl World {
     }
 
     pub(super) async fn records_of(&self, client: &Client) -> Vec<LedgerRow> {
-        self.records(&RecordFilter {
-            user_id: Some(client.user),
-            ..RecordFilter::default()
-        })
-        .await
+        self.records(&RecordFilter { user_id: Some(client.user), ..RecordFilter::default() }).await
     }
 
     pub(super) async fn only_record_of(&self, client: &Client) -> LedgerRow {
@@ -140,10 +121,7 @@ impl World {
         for (table, into) in [
             ("SELECT user_id AS id, r.* FROM rollup_user r", &mut all.user),
             ("SELECT key_id AS id, r.* FROM rollup_key r", &mut all.key),
-            (
-                "SELECT account_id AS id, r.* FROM rollup_account r",
-                &mut all.account,
-            ),
+            ("SELECT account_id AS id, r.* FROM rollup_account r", &mut all.account),
         ] {
             for row in db::fetch_all!(&mut tx, IdRow, table).unwrap() {
                 into.insert((row.id.try_into().unwrap(), row.quarter_start), row.counts);
@@ -156,11 +134,7 @@ impl World {
         for (model, metric, quarter, bucket, requests) in
             db::fetch_all!(&mut tx, (String, String, i64, i64, i64), latency).unwrap()
         {
-            let metric = if metric == Metric::Total.as_str() {
-                Metric::Total
-            } else {
-                Metric::FirstToken
-            };
+            let metric = if metric == Metric::Total.as_str() { Metric::Total } else { Metric::FirstToken };
             all.latency.insert((model, metric, quarter, bucket), requests);
         }
         (rows, all)
@@ -192,18 +166,12 @@ struct ModelCounts {
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self {
-            id: SpoolId::new(START),
-            sequence: AtomicU64::new(0),
-        }
+        Self { id: SpoolId::new(START), sequence: AtomicU64::new(0) }
     }
 
     /// The next record.
     pub(super) fn next(&self, content: Option<Content>) -> contract::Record {
-        contract::Record {
-            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
-            record: content,
-        }
+        contract::Record { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, record: content }
     }
 
     pub(super) fn open(&self, open: &contract::OpenRecord) -> contract::Record {
@@ -255,11 +223,7 @@ impl Client {
             outcome: contract::Outcome::Completed.into(),
             http_status: 200,
             reason: String::new(),
-            usage: Some(contract::Usage {
-                input,
-                output,
-                ..contract::Usage::default()
-            }),
+            usage: Some(contract::Usage { input, output, ..contract::Usage::default() }),
             model_mapped: open.model_requested.clone(),
             model_served: format!("{}-20250929", open.model_requested),
             started_at_ms: open.started_at_ms,

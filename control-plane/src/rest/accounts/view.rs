@@ -83,10 +83,7 @@ pub(super) enum Status {
 }
 
 pub(super) fn tagged(account: Account, live: AccountLive) -> Tagged<AccountView> {
-    Tagged {
-        revision: account.revision,
-        body: view(account, live),
-    }
+    Tagged { revision: account.revision, body: view(account, live) }
 }
 
 pub(super) fn view(account: Account, live: AccountLive) -> AccountView {
@@ -118,11 +115,7 @@ pub(super) fn view(account: Account, live: AccountLive) -> AccountView {
         tags: account.tags,
         client_gone: account.client_gone,
         expires_at: account.expires_at,
-        status: if invalid_reason.is_some() {
-            Status::Invalid
-        } else {
-            Status::Valid
-        },
+        status: if invalid_reason.is_some() { Status::Invalid } else { Status::Valid },
         invalid_reason,
         invalid_detail,
         invalid_at,

@@ -31,12 +31,7 @@ async fn a_login_gives_what_the_next_requests_need() {
     assert_eq!(login.body["user"]["role"], "viewer");
     assert_eq!(login.headers[header::CACHE_CONTROL], "no-store");
     let token = login.body["access_token"].as_str().unwrap();
-    let profile = api
-        .get("/api/profile")
-        .by(token)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let profile = api.get("/api/profile").by(token).send().await.expect(StatusCode::OK);
     assert_eq!(profile.body, login.body["user"]);
     assert_eq!(api.audited("auth.login").await, 1);
 }
@@ -47,21 +42,9 @@ async fn a_wrong_name_and_a_wrong_password_look_the_same() {
     api.person("ann", Role::User).await;
     let wrong_password = api.login("ann", "wrong", HOME).await;
     assert_eq!(wrong_password.refusal(), (401, "invalid_credentials"));
-    for name in [
-        "nobody",
-        "ANN",
-        "ann ",
-        "",
-        "ann\u{0}",
-        "аnn",
-        &"a".repeat(100_000),
-    ] {
+    for name in ["nobody", "ANN", "ann ", "", "ann\u{0}", "аnn", &"a".repeat(100_000)] {
         let answer = api.login(name, PASSWORD, ELSEWHERE).await;
-        assert!(
-            matches!(answer.refusal(), (401, "invalid_credentials")),
-            "{name:.20}: {}",
-            answer.text
-        );
+        assert!(matches!(answer.refusal(), (401, "invalid_credentials")), "{name:.20}: {}", answer.text);
         assert_eq!(answer.body, wrong_password.body, "{name:.20}");
         api.app.clock.advance(Duration::from_secs(3600));
     }
@@ -81,14 +64,8 @@ async fn that_a_user_is_disabled_is_told_only_to_who_has_the_password() {
         .send()
         .await
         .expect(StatusCode::OK);
-    assert_eq!(
-        api.login("ann", "wrong", HOME).await.refusal(),
-        (401, "invalid_credentials")
-    );
-    assert_eq!(
-        api.login("ann", PASSWORD, HOME).await.refusal(),
-        (403, "user_disabled")
-    );
+    assert_eq!(api.login("ann", "wrong", HOME).await.refusal(), (401, "invalid_credentials"));
+    assert_eq!(api.login("ann", PASSWORD, HOME).await.refusal(), (403, "user_disabled"));
 }
 
 #[tokio::test]
@@ -96,10 +73,7 @@ async fn guessing_gets_slower_and_slower_and_starts_anew_after_a_rest() {
     let api = TestApi::start().await;
     api.person("ann", Role::User).await;
     for _ in 0..5 {
-        assert_eq!(
-            wrong(&api, "ann", HOME).await,
-            (401, "invalid_credentials".to_owned())
-        );
+        assert_eq!(wrong(&api, "ann", HOME).await, (401, "invalid_credentials".to_owned()));
     }
     let mut waits = Vec::new();
     for _ in 0..12 {
@@ -154,10 +128,7 @@ async fn an_address_that_tries_many_names_is_held_but_those_it_is_known_for() {
         assert_eq!(wrong(&api, &format!("name{n}"), HOME).await.0, 401, "{n}");
     }
     assert_eq!(wrong(&api, "one-more", HOME).await.0, 429);
-    assert_eq!(
-        api.login("bob", PASSWORD, HOME).await.status,
-        StatusCode::TOO_MANY_REQUESTS
-    );
+    assert_eq!(api.login("bob", PASSWORD, HOME).await.status, StatusCode::TOO_MANY_REQUESTS);
     // An own account does not lift what holds the guesser.
     api.login("ann", PASSWORD, HOME).await.expect(StatusCode::OK);
     assert_eq!(wrong(&api, "one-more", HOME).await.0, 429);
@@ -184,14 +155,8 @@ async fn many_guesses_at_once_are_no_more_than_one_after_another() {
     api.person("ann", Role::User).await;
     let guesses = (0..20).map(|_| api.login("ann", "wrong", HOME));
     let answers = futures_util::future::join_all(guesses).await;
-    let looked_at = answers
-        .iter()
-        .filter(|answer| answer.status == StatusCode::UNAUTHORIZED)
-        .count();
-    let refused = answers
-        .iter()
-        .filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS)
-        .count();
+    let looked_at = answers.iter().filter(|answer| answer.status == StatusCode::UNAUTHORIZED).count();
+    let refused = answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS).count();
     assert_eq!((looked_at, refused), (5, 15));
 }
 
@@ -206,25 +171,14 @@ async fn registration_is_off_until_an_admin_allows_it() {
     assert_eq!(register("bob").await.refusal(), (403, "registration_disabled"));
     let etag = api.get("/api/admin/settings").by(&admin).send().await.etag();
     let allow = json!({ "registration_enabled": true });
-    api.put("/api/admin/settings")
-        .by(&admin)
-        .if_match(etag)
-        .json(allow)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    api.put("/api/admin/settings").by(&admin).if_match(etag).json(allow).send().await.expect(StatusCode::OK);
     let made = register("bob").await.expect(StatusCode::CREATED);
     assert_eq!(made.body["role"], "user");
     assert_eq!(register("bob").await.refusal(), (409, "conflict"));
     let admin_by_mass = json!({ "username": "eve", "password": "battery staple", "role": "admin" });
     let answer = api.post("/api/auth/register").json(admin_by_mass).send().await;
-    assert_eq!(
-        (answer.status.as_u16(), &answer.body["errors"][0]["field"]),
-        (422, &json!("role"))
-    );
-    api.login("bob", "battery staple", HOME)
-        .await
-        .expect(StatusCode::OK);
+    assert_eq!((answer.status.as_u16(), &answer.body["errors"][0]["field"]), (422, &json!("role")));
+    api.login("bob", "battery staple", HOME).await.expect(StatusCode::OK);
     for name in ["c", "d", "e"] {
         register(name).await.expect(StatusCode::CREATED);
     }
@@ -239,39 +193,17 @@ async fn a_new_password_ends_all_other_logins() {
     let etag = api.get("/api/profile").by(&here).send().await.etag();
     let change = |current: &str, new: &str| {
         let body = json!({ "current_password": current, "new_password": new });
-        api.put("/api/profile/password")
-            .by(&here)
-            .if_match(&etag)
-            .json(body)
-            .send()
+        api.put("/api/profile/password").by(&here).if_match(&etag).json(body).send()
     };
     let wrong = change("wrong", "battery staple").await;
-    assert_eq!(
-        (wrong.status.as_u16(), &wrong.body["errors"][0]["field"]),
-        (422, &json!("current_password"))
-    );
+    assert_eq!((wrong.status.as_u16(), &wrong.body["errors"][0]["field"]), (422, &json!("current_password")));
     let short = change(PASSWORD, "short").await;
-    assert_eq!(
-        (short.status.as_u16(), &short.body["errors"][0]["field"]),
-        (422, &json!("new_password"))
-    );
+    assert_eq!((short.status.as_u16(), &short.body["errors"][0]["field"]), (422, &json!("new_password")));
     change(PASSWORD, "battery staple").await.expect(StatusCode::OK);
-    api.get("/api/profile")
-        .by(&here)
-        .send()
-        .await
-        .expect(StatusCode::OK);
-    assert_eq!(
-        api.get("/api/profile").by(&there).send().await.refusal(),
-        (401, "session_ended")
-    );
-    assert_eq!(
-        api.login("ann", PASSWORD, HOME).await.status,
-        StatusCode::UNAUTHORIZED
-    );
-    api.login("ann", "battery staple", HOME)
-        .await
-        .expect(StatusCode::OK);
+    api.get("/api/profile").by(&here).send().await.expect(StatusCode::OK);
+    assert_eq!(api.get("/api/profile").by(&there).send().await.refusal(), (401, "session_ended"));
+    assert_eq!(api.login("ann", PASSWORD, HOME).await.status, StatusCode::UNAUTHORIZED);
+    api.login("ann", "battery staple", HOME).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]
@@ -282,11 +214,7 @@ async fn who_took_over_a_login_cannot_guess_the_password_with_it() {
     let mut codes = Vec::new();
     for n in 0..6 {
         let body = json!({ "current_password": format!("guess {n}"), "new_password": "battery staple" });
-        let call = api
-            .put("/api/profile/password")
-            .by(&token)
-            .if_match(&etag)
-            .json(body);
+        let call = api.put("/api/profile/password").by(&token).if_match(&etag).json(body);
         codes.push(call.from(&format!("203.0.113.{n}")).send().await.status.as_u16());
     }
     assert_eq!(codes, [422, 422, 422, 422, 422, 429]);

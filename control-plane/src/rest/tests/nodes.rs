@@ -12,9 +12,7 @@ use crate::store::{accounts, changes, commands, nodes};
 /// Puts a node into the database, as its heartbeat would.
 async fn node(api: &TestApi, heartbeat: HeartbeatRequest) {
     let mut tx = api.app.store.begin().await.unwrap();
-    nodes::heard(&mut tx, &heartbeat, api.app.clock.now())
-        .await
-        .unwrap();
+    nodes::heard(&mut tx, &heartbeat, api.app.clock.now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -34,14 +32,8 @@ async fn up_to_date(api: &TestApi, node_id: &str) -> HeartbeatRequest {
     let mut tx = api.app.store.read().await.unwrap();
     let (revision, _) = changes::revision(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
-    let revision = Revision {
-        epoch: revision.epoch.to_vec(),
-        version: revision.version,
-    };
-    HeartbeatRequest {
-        revision: Some(revision),
-        ..heartbeat(node_id)
-    }
+    let revision = Revision { epoch: revision.epoch.to_vec(), version: revision.version };
+    HeartbeatRequest { revision: Some(revision), ..heartbeat(node_id) }
 }
 
 /// Answers commands in the place of a node, and of the replica that it is connected to.
@@ -54,11 +46,7 @@ fn answer(api: &TestApi, answer: fn(&command::Command) -> command_result::Result
                 let id = CommandId::try_from(letter.command.id.as_slice()).unwrap();
                 assert!(commands::claim(&mut tx, id).await.unwrap());
                 let result = Some(answer(&letter.command.command.unwrap()));
-                let result = CommandResult {
-                    node_id: letter.node_id,
-                    id: letter.command.id,
-                    result,
-                };
+                let result = CommandResult { node_id: letter.node_id, id: letter.command.id, result };
                 assert!(commands::answer(&mut tx, id, &result).await.unwrap());
             }
             tx.commit().await.unwrap();
@@ -71,13 +59,8 @@ fn answer(api: &TestApi, answer: fn(&command::Command) -> command_result::Result
 async fn console_account(api: &TestApi, token: &str) -> (String, String) {
     let body =
         json!({ "name": "a", "type": "claude-console", "credentials": { "api_key": "sk-ant-api03-x" } });
-    let created = api
-        .post("/api/admin/accounts")
-        .by(token)
-        .json(body)
-        .send()
-        .await
-        .expect(StatusCode::CREATED);
+    let created =
+        api.post("/api/admin/accounts").by(token).json(body).send().await.expect(StatusCode::CREATED);
     (created.body["id"].as_str().unwrap().to_owned(), created.etag())
 }
 
@@ -88,28 +71,11 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     node(&api, heartbeat("silent")).await;
     api.app.clock.advance(Duration::from_secs(60));
     let behind = up_to_date(&api, "behind").await;
-    let stranger = Revision {
-        epoch: vec![9; 16],
-        version: 70,
-    };
-    let refused = RefusedRevision {
-        revision: Some(stranger.clone()),
-        reason: "unknown_epoch".into(),
-    };
-    node(
-        &api,
-        HeartbeatRequest {
-            refused: Some(refused),
-            spool_depth: 3,
-            ..behind
-        },
-    )
-    .await;
-    let statistics = NodeStatistics {
-        requests: 12,
-        live_backend: "redis".into(),
-        ..NodeStatistics::default()
-    };
+    let stranger = Revision { epoch: vec![9; 16], version: 70 };
+    let refused = RefusedRevision { revision: Some(stranger.clone()), reason: "unknown_epoch".into() };
+    node(&api, HeartbeatRequest { refused: Some(refused), spool_depth: 3, ..behind }).await;
+    let statistics =
+        NodeStatistics { requests: 12, live_backend: "redis".into(), ..NodeStatistics::default() };
     node(
         &api,
         HeartbeatRequest {
@@ -121,22 +87,10 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     )
     .await;
     let (_, operator) = api.signed_in("operator", Role::Operator).await;
-    let list = api
-        .get("/api/admin/nodes")
-        .by(&viewer)
-        .send()
-        .await
-        .expect(StatusCode::OK)
-        .body;
+    let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
     assert_eq!(list["live_nodes"], 2);
-    let named = |name: &str| {
-        list["nodes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|node| node["node_id"] == name)
-            .unwrap()
-    };
+    let named =
+        |name: &str| list["nodes"].as_array().unwrap().iter().find(|node| node["node_id"] == name).unwrap();
     assert_eq!(named("silent")["health"], "silent");
     assert_eq!(named("silent")["acknowledged"], Value::Null);
     let behind = named("behind");
@@ -150,10 +104,7 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     assert_eq!(behind["account_types"], json!(["claude-console"]));
     assert_eq!(behind["acknowledged"]["epoch"], list["desired"]["epoch"]);
     let stopping = named("stopping");
-    assert_eq!(
-        (&stopping["health"], &stopping["lag"]),
-        (&json!("stopping"), &Value::Null)
-    );
+    assert_eq!((&stopping["health"], &stopping["lag"]), (&json!("stopping"), &Value::Null));
     assert_eq!(stopping["statistics"]["requests"], 12);
     drop(operator);
 }
@@ -168,18 +119,10 @@ async fn only_a_silent_node_can_be_forgotten() {
     api.app.clock.advance(Duration::from_secs(16));
     forget().await.expect(StatusCode::NO_CONTENT);
     assert_eq!(forget().await.refusal(), (404, "not_found"));
-    let filter = crate::store::audit::AuditFilter {
-        action: Some("node.delete".into()),
-        ..Default::default()
-    };
+    let filter =
+        crate::store::audit::AuditFilter { action: Some("node.delete".into()), ..Default::default() };
     let mut tx = api.app.store.read().await.unwrap();
-    assert_eq!(
-        crate::store::audit::list(&mut tx, &filter, None, 10)
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(crate::store::audit::list(&mut tx, &filter, None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -195,41 +138,23 @@ async fn setting_an_account_valid_clears_its_marks_on_every_live_node() {
     });
     let path = format!("/api/admin/accounts/{id}/status");
     let put = |etag: String, body| api.put(&path).by(&operator).if_match(etag).json(body).send();
-    let invalid = put(etag.clone(), json!({ "status": "invalid", "reason": "left_us" }))
-        .await
-        .expect(StatusCode::OK);
+    let invalid =
+        put(etag.clone(), json!({ "status": "invalid", "reason": "left_us" })).await.expect(StatusCode::OK);
     assert_eq!(invalid.body, json!({ "status": "invalid", "nodes": [] }));
-    let seen = api
-        .get(format!("/api/admin/accounts/{id}"))
-        .by(&operator)
-        .send()
-        .await;
-    assert_eq!(
-        (seen.etag(), &seen.body["invalid_reason"]),
-        (invalid.etag(), &json!("left_us"))
-    );
-    assert_eq!(
-        put(etag, json!({ "status": "valid" })).await.refusal(),
-        (412, "stale_revision")
-    );
-    let valid = put(invalid.etag(), json!({ "status": "valid" }))
-        .await
-        .expect(StatusCode::OK);
+    let seen = api.get(format!("/api/admin/accounts/{id}")).by(&operator).send().await;
+    assert_eq!((seen.etag(), &seen.body["invalid_reason"]), (invalid.etag(), &json!("left_us")));
+    assert_eq!(put(etag, json!({ "status": "valid" })).await.refusal(), (412, "stale_revision"));
+    let valid = put(invalid.etag(), json!({ "status": "valid" })).await.expect(StatusCode::OK);
     let cleared = |node_id: &str| json!({ "node_id": node_id, "outcome": "cleared", "detail": null });
     assert_eq!(valid.body["nodes"], json!([cleared("node-1"), cleared("node-2")]));
-    let again = put(valid.etag(), json!({ "status": "valid" }))
-        .await
-        .expect(StatusCode::OK);
+    let again = put(valid.etag(), json!({ "status": "valid" })).await.expect(StatusCode::OK);
     assert_eq!(
         (again.etag(), again.body["nodes"].as_array().unwrap().len()),
         (valid.etag(), 2),
         "limits are cleared all the same"
     );
     let mut tx = api.app.store.read().await.unwrap();
-    let row = accounts::get(&mut tx, id.parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap();
+    let row = accounts::get(&mut tx, id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(row.invalid_reason, None);
 }
 
@@ -245,23 +170,12 @@ async fn a_reason_belongs_to_invalid_and_is_a_code() {
         json!({ "status": "invalid", "reason": "" }),
         json!({ "status": "rate_limited" }),
     ] {
-        let answer = api
-            .put(&path)
-            .by(&operator)
-            .if_match(&etag)
-            .json(body.clone())
-            .send()
-            .await;
+        let answer = api.put(&path).by(&operator).if_match(&etag).json(body.clone()).send().await;
         assert_eq!(answer.refusal(), (422, "invalid_fields"), "{body}");
     }
     let missing = format!("/api/admin/accounts/{}/status", AccountId::new(START));
-    let answer = api
-        .put(missing)
-        .by(&operator)
-        .if_match(&etag)
-        .json(json!({ "status": "valid" }))
-        .send()
-        .await;
+    let answer =
+        api.put(missing).by(&operator).if_match(&etag).json(json!({ "status": "valid" })).send().await;
     assert_eq!(answer.refusal(), (404, "not_found"));
 }
 
@@ -272,9 +186,7 @@ async fn a_test_tells_what_the_upstream_said() {
     let (id, _) = console_account(&api, &operator).await;
     node(&api, up_to_date(&api, "node-1").await).await;
     answer(&api, |command| {
-        let command::Command::TestAccount(test) = command else {
-            panic!("{command:?}")
-        };
+        let command::Command::TestAccount(test) = command else { panic!("{command:?}") };
         command_result::Result::TestAccount(TestAccountResult {
             ok: false,
             http_status: 401,
@@ -299,12 +211,7 @@ async fn a_test_tells_what_the_upstream_said() {
             "detail": "invalid x-api-key", "latency_ms": 42, "model": "claude-haiku-5",
         })
     );
-    let blank = api
-        .post(&path)
-        .by(&operator)
-        .json(json!({ "model": "a b" }))
-        .send()
-        .await;
+    let blank = api.post(&path).by(&operator).json(json!({ "model": "a b" })).send().await;
     assert_eq!(blank.refusal(), (422, "invalid_fields"));
     api.post(&path).by(&operator).send().await.expect(StatusCode::OK);
 }
@@ -314,39 +221,17 @@ async fn a_test_needs_a_live_node_that_reaches_the_type_and_answers() {
     let api = TestApi::start().await;
     let (_, operator) = api.signed_in("operator", Role::Operator).await;
     let (id, _) = console_account(&api, &operator).await;
-    let test = || {
-        api.post(format!("/api/admin/accounts/{id}/test"))
-            .by(&operator)
-            .send()
-    };
+    let test = || api.post(format!("/api/admin/accounts/{id}/test")).by(&operator).send();
     assert_eq!(test().await.refusal(), (409, "no_live_node"));
-    node(
-        &api,
-        HeartbeatRequest {
-            account_types: vec![AccountType::Droid.into()],
-            ..heartbeat("other")
-        },
-    )
-    .await;
-    node(
-        &api,
-        HeartbeatRequest {
-            ready: false,
-            ..heartbeat("stopping")
-        },
-    )
-    .await;
+    node(&api, HeartbeatRequest { account_types: vec![AccountType::Droid.into()], ..heartbeat("other") })
+        .await;
+    node(&api, HeartbeatRequest { ready: false, ..heartbeat("stopping") }).await;
     assert_eq!(test().await.refusal(), (409, "unsupported_by_node"));
     node(&api, up_to_date(&api, "node-1").await).await;
-    answer(&api, |_| {
-        command_result::Result::Error("no such account here".into())
-    });
+    answer(&api, |_| command_result::Result::Error("no such account here".into()));
     assert_eq!(test().await.refusal(), (502, "node_refused"));
-    let missing = api
-        .post(format!("/api/admin/accounts/{}/test", AccountId::new(START)))
-        .by(&operator)
-        .send()
-        .await;
+    let missing =
+        api.post(format!("/api/admin/accounts/{}/test", AccountId::new(START))).by(&operator).send().await;
     assert_eq!(missing.refusal(), (404, "not_found"));
 }
 
@@ -358,21 +243,9 @@ async fn accounts_are_shown_with_what_live_nodes_know_of_them() {
     let account_id = id.parse::<AccountId>().unwrap().to_bytes().to_vec();
     let with = |node_id: &str, in_flight, until_ms| {
         let kind = status_mark::Kind::RateLimited.into();
-        let mark = StatusMark {
-            kind,
-            until_ms,
-            reason: "status_429".into(),
-            model_family: None,
-        };
-        let live = AccountLive {
-            account_id: account_id.clone(),
-            in_flight,
-            marks: vec![mark],
-        };
-        HeartbeatRequest {
-            accounts: vec![live],
-            ..heartbeat(node_id)
-        }
+        let mark = StatusMark { kind, until_ms, reason: "status_429".into(), model_family: None };
+        let live = AccountLive { account_id: account_id.clone(), in_flight, marks: vec![mark] };
+        HeartbeatRequest { accounts: vec![live], ..heartbeat(node_id) }
     };
     node(&api, with("node-1", 2, START.0 + 5_000)).await;
     node(&api, with("node-2", 1, START.0 + 9_000)).await;
@@ -380,29 +253,11 @@ async fn accounts_are_shown_with_what_live_nodes_know_of_them() {
         "in_flight": 3,
         "marks": [{ "kind": "rate_limited", "until": START.0 + 9_000, "reason": "status_429", "model_family": null }],
     });
-    let list = api
-        .get("/api/admin/accounts")
-        .by(&operator)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let list = api.get("/api/admin/accounts").by(&operator).send().await.expect(StatusCode::OK);
     assert_eq!(list.body["accounts"][0]["live"], live);
-    let one = api
-        .get(format!("/api/admin/accounts/{id}"))
-        .by(&operator)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let one = api.get(format!("/api/admin/accounts/{id}")).by(&operator).send().await.expect(StatusCode::OK);
     assert_eq!(one.body["live"], live);
     api.app.clock.advance(Duration::from_secs(60));
-    let one = api
-        .get(format!("/api/admin/accounts/{id}"))
-        .by(&operator)
-        .send()
-        .await;
-    assert_eq!(
-        one.body["live"],
-        json!({ "in_flight": 0, "marks": [] }),
-        "nodes that are gone know nothing"
-    );
+    let one = api.get(format!("/api/admin/accounts/{id}")).by(&operator).send().await;
+    assert_eq!(one.body["live"], json!({ "in_flight": 0, "marks": [] }), "nodes that are gone know nothing");
 }

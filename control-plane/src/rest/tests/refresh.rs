@@ -12,10 +12,7 @@ fn tokens(answer: &Answer) -> (String, String) {
 }
 
 async fn refresh(api: &TestApi, token: &str) -> Answer {
-    api.post("/api/auth/refresh")
-        .json(json!({ "refresh_token": token }))
-        .send()
-        .await
+    api.post("/api/auth/refresh").json(json!({ "refresh_token": token })).send().await
 }
 
 #[tokio::test]
@@ -26,11 +23,7 @@ async fn a_refresh_gives_new_tokens_for_the_same_login() {
     api.app.clock.advance(Duration::from_secs(1000));
     let (access, second) = tokens(&refresh(&api, &first).await.expect(StatusCode::OK));
     assert_ne!(first, second);
-    api.get("/api/profile")
-        .by(&access)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    api.get("/api/profile").by(&access).send().await.expect(StatusCode::OK);
     refresh(&api, &second).await.expect(StatusCode::OK);
 }
 
@@ -47,15 +40,8 @@ async fn a_refresh_token_that_comes_twice_ends_the_login() {
         (401, "refresh_invalid"),
         "whoever has the newer one is out too"
     );
-    assert_eq!(
-        api.get("/api/profile").by(&access).send().await.refusal(),
-        (401, "session_ended")
-    );
-    api.get("/api/profile")
-        .by(&other_access)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    assert_eq!(api.get("/api/profile").by(&access).send().await.refusal(), (401, "session_ended"));
+    api.get("/api/profile").by(&other_access).send().await.expect(StatusCode::OK);
     assert_eq!(api.audited("auth.revoke").await, 1);
 }
 
@@ -75,19 +61,8 @@ async fn what_is_no_refresh_token_of_ours_is_refused() {
     let api = TestApi::start().await;
     api.person("ann", Role::User).await;
     let (access, token) = login(&api).await;
-    for bad in [
-        "",
-        "junk",
-        &access,
-        &"A".repeat(64),
-        &"A".repeat(100_000),
-        &format!("{token}="),
-    ] {
-        assert_eq!(
-            refresh(&api, bad).await.refusal(),
-            (401, "refresh_invalid"),
-            "{bad:.20}"
-        );
+    for bad in ["", "junk", &access, &"A".repeat(64), &"A".repeat(100_000), &format!("{token}=")] {
+        assert_eq!(refresh(&api, bad).await.refusal(), (401, "refresh_invalid"), "{bad:.20}");
     }
     refresh(&api, &token).await.expect(StatusCode::OK);
 }
@@ -109,11 +84,7 @@ async fn a_disabled_user_does_not_refresh_and_neither_does_one_who_signed_out() 
     let api = TestApi::start().await;
     let ann = api.person("ann", Role::User).await;
     let (access, token) = login(&api).await;
-    api.post("/api/auth/logout")
-        .by(&access)
-        .send()
-        .await
-        .expect(StatusCode::NO_CONTENT);
+    api.post("/api/auth/logout").by(&access).send().await.expect(StatusCode::NO_CONTENT);
     assert_eq!(refresh(&api, &token).await.refusal(), (401, "refresh_invalid"));
     let (_, token) = login(&api).await;
     let (_, admin) = api.signed_in("admin", Role::Admin).await;
@@ -140,13 +111,6 @@ async fn a_person_has_so_many_logins_and_the_oldest_go_first() {
         api.app.clock.advance(Duration::from_secs(1));
         login(&api).await;
     }
-    assert_eq!(
-        api.get("/api/profile").by(&oldest).send().await.refusal(),
-        (401, "session_ended")
-    );
-    api.get("/api/profile")
-        .by(&second)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    assert_eq!(api.get("/api/profile").by(&oldest).send().await.refusal(), (401, "session_ended"));
+    api.get("/api/profile").by(&second).send().await.expect(StatusCode::OK);
 }

@@ -25,10 +25,7 @@ fn the_table_lists_what_is_served_and_nothing_else() {
         .unwrap()
         .iter()
         .flat_map(|(path, item)| {
-            item.as_object()
-                .unwrap()
-                .keys()
-                .map(move |method| format!("{method} {path}"))
+            item.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
         })
         .collect();
     let listed: BTreeSet<String> = ROUTES
@@ -44,26 +41,10 @@ fn the_table_lists_what_is_served_and_nothing_else() {
 fn what_changes_anything_is_never_public_or_a_viewers() {
     for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
         let auth = route.path.starts_with("/api/auth/");
-        assert!(
-            auth || route.access != Access::Public,
-            "{} {}",
-            route.method,
-            route.path
-        );
-        assert_ne!(
-            route.access,
-            Access::Least(Role::Viewer),
-            "{} {}",
-            route.method,
-            route.path
-        );
+        assert!(auth || route.access != Access::Public, "{} {}", route.method, route.path);
+        assert_ne!(route.access, Access::Least(Role::Viewer), "{} {}", route.method, route.path);
         let admin = route.path.starts_with("/api/admin/");
-        assert!(
-            !admin || route.access >= Access::Least(Role::Operator),
-            "{} {}",
-            route.method,
-            route.path
-        );
+        assert!(!admin || route.access >= Access::Least(Role::Operator), "{} {}", route.method, route.path);
     }
 }
 
@@ -75,14 +56,8 @@ async fn each_role_gets_through_where_the_table_says_so() {
         for route in ROUTES {
             let token = api.token(user).await;
             let answer = call(&api, route, Some(token)).await;
-            let what = format!(
-                "{role:?} {} {}: {} {}",
-                route.method, route.path, answer.status, answer.text
-            );
-            assert!(
-                !["no_such_route", "method_not_allowed", "internal"].contains(&answer.code()),
-                "{what}"
-            );
+            let what = format!("{role:?} {} {}: {} {}", route.method, route.path, answer.status, answer.text);
+            assert!(!["no_such_route", "method_not_allowed", "internal"].contains(&answer.code()), "{what}");
             match route.access {
                 Access::Least(least) if role < least => {
                     assert_eq!(answer.refusal(), (403, "forbidden"), "{what}")
@@ -104,11 +79,7 @@ async fn who_is_not_signed_in_gets_nothing_but_what_is_public() {
     let deleted = api.person("deleted", Role::Admin).await;
     let (of_disabled, of_deleted) = (api.token(disabled).await, api.token(deleted).await);
     let logged_out = api.token(admin).await;
-    api.post("/api/auth/logout")
-        .by(&logged_out)
-        .send()
-        .await
-        .expect(StatusCode::NO_CONTENT);
+    api.post("/api/auth/logout").by(&logged_out).send().await.expect(StatusCode::NO_CONTENT);
     let by = api.token(admin).await;
     let path = format!("/api/admin/users/{disabled}");
     let etag = api.get(&path).by(&by).send().await.etag();
@@ -119,37 +90,17 @@ async fn who_is_not_signed_in_gets_nothing_but_what_is_public() {
         .send()
         .await
         .expect(StatusCode::OK);
-    api.delete(format!("/api/admin/users/{deleted}"))
-        .by(&by)
-        .send()
-        .await
-        .expect(StatusCode::NO_CONTENT);
+    api.delete(format!("/api/admin/users/{deleted}")).by(&by).send().await.expect(StatusCode::NO_CONTENT);
 
     let expired = api.token(admin).await;
     let foreign = rest::tokens::Tokens::new(&[[8; 32]], Duration::from_secs(900)).unwrap();
     let later = api.app.clock.now().plus(Duration::from_secs(900));
-    let foreign = foreign
-        .issue(
-            AccessToken {
-                user: admin,
-                session: SessionId::new(later),
-            },
-            later,
-        )
-        .unwrap();
+    let foreign = foreign.issue(AccessToken { user: admin, session: SessionId::new(later) }, later).unwrap();
     api.app.clock.advance(Duration::from_secs(900));
     // Tokens of these two that have not expired themselves, in logins that would still count.
     let renewed = |user| {
         let session = SessionId::new(later);
-        (
-            session,
-            api.app
-                .tokens
-                .issue(AccessToken { user, session }, later)
-                .unwrap()
-                .expose()
-                .to_owned(),
-        )
+        (session, api.app.tokens.issue(AccessToken { user, session }, later).unwrap().expose().to_owned())
     };
     let mut kept = Vec::new();
     for user in [disabled, deleted] {
@@ -198,20 +149,9 @@ async fn who_is_not_signed_in_gets_nothing_but_what_is_public() {
 async fn a_login_that_was_ended_ends_at_once() {
     let api = TestApi::start().await;
     let (_, token) = api.signed_in("ann", Role::User).await;
-    api.get("/api/profile")
-        .by(&token)
-        .send()
-        .await
-        .expect(StatusCode::OK);
-    api.post("/api/auth/logout")
-        .by(&token)
-        .send()
-        .await
-        .expect(StatusCode::NO_CONTENT);
-    assert_eq!(
-        api.get("/api/profile").by(&token).send().await.refusal(),
-        (401, "session_ended")
-    );
+    api.get("/api/profile").by(&token).send().await.expect(StatusCode::OK);
+    api.post("/api/auth/logout").by(&token).send().await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(api.get("/api/profile").by(&token).send().await.refusal(), (401, "session_ended"));
 }
 
 #[tokio::test]
@@ -230,21 +170,8 @@ async fn a_token_of_one_persons_login_does_not_serve_another() {
     let mut tx = api.app.store.begin().await.unwrap();
     sessions::insert(&mut tx, &session).await.unwrap();
     tx.commit().await.unwrap();
-    let mixed = api
-        .app
-        .tokens
-        .issue(
-            AccessToken {
-                user: admin,
-                session: session.id,
-            },
-            START,
-        )
-        .unwrap();
-    assert_eq!(
-        api.get("/api/profile").by(mixed.expose()).send().await.refusal(),
-        (401, "session_ended")
-    );
+    let mixed = api.app.tokens.issue(AccessToken { user: admin, session: session.id }, START).unwrap();
+    assert_eq!(api.get("/api/profile").by(mixed.expose()).send().await.refusal(), (401, "session_ended"));
 }
 
 #[tokio::test]
@@ -252,11 +179,7 @@ async fn a_role_that_was_taken_away_is_gone_with_the_next_request() {
     let api = TestApi::start().await;
     let (_, admin) = api.signed_in("admin", Role::Admin).await;
     let (ann, token) = api.signed_in("ann", Role::Operator).await;
-    api.get("/api/admin/accounts")
-        .by(&token)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    api.get("/api/admin/accounts").by(&token).send().await.expect(StatusCode::OK);
     let path = format!("/api/admin/users/{ann}");
     let etag = api.get(&path).by(&admin).send().await.etag();
     api.put(&path)
@@ -266,10 +189,7 @@ async fn a_role_that_was_taken_away_is_gone_with_the_next_request() {
         .send()
         .await
         .expect(StatusCode::OK);
-    assert_eq!(
-        api.get("/api/admin/accounts").by(&token).send().await.refusal(),
-        (403, "forbidden")
-    );
+    assert_eq!(api.get("/api/admin/accounts").by(&token).send().await.refusal(), (403, "forbidden"));
 }
 
 #[tokio::test]
@@ -278,10 +198,7 @@ async fn what_is_not_a_route_is_a_problem_too() {
     let answer = api.get("/api/nothing/here").send().await;
     assert_eq!(answer.refusal(), (404, "no_such_route"));
     assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
-    assert_eq!(
-        api.delete("/api/auth/login").send().await.refusal(),
-        (405, "method_not_allowed")
-    );
+    assert_eq!(api.delete("/api/auth/login").send().await.refusal(), (405, "method_not_allowed"));
     let head = api.call(Method::HEAD, "/api/profile").send().await;
     assert_eq!(head.status, StatusCode::UNAUTHORIZED);
 }

@@ -14,34 +14,16 @@ async fn no_reading_shows_a_password_a_hash_or_a_token() {
     let refresh = login.body["refresh_token"].as_str().unwrap();
     let key = api.new_key(&token, "laptop").await;
     let (ann, _) = api.signed_in("ann", Role::User).await;
-    let put = api
-        .put(format!("/api/admin/users/{ann}"))
-        .by(&token)
-        .if_match("\"1\"");
-    put.json(json!({ "password": "battery staple" }))
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let put = api.put(format!("/api/admin/users/{ann}")).by(&token).if_match("\"1\"");
+    put.json(json!({ "password": "battery staple" })).send().await.expect(StatusCode::OK);
     let hash = api.password_hash.expose();
-    let secrets = [
-        PASSWORD,
-        "battery staple",
-        "$argon2",
-        hash,
-        refresh,
-        &token,
-        &key["key"].as_str().unwrap()[12..],
-    ];
+    let secrets =
+        [PASSWORD, "battery staple", "$argon2", hash, refresh, &token, &key["key"].as_str().unwrap()[12..]];
     for route in ROUTES.iter().filter(|route| route.method == Method::GET) {
         for id in [key["id"].as_str().unwrap().to_owned(), admin.to_string()] {
             let answer = api.get(route.path.replace("{id}", &id)).by(&token).send().await;
             for secret in secrets {
-                assert!(
-                    !answer.text.contains(secret),
-                    "{} shows {secret}: {}",
-                    route.path,
-                    answer.text
-                );
+                assert!(!answer.text.contains(secret), "{} shows {secret}: {}", route.path, answer.text);
             }
         }
     }
@@ -53,19 +35,9 @@ async fn answers_are_not_kept_by_caches_and_not_guessed_at() {
     for path in ["/api/openapi.json", "/api/profile", "/api/nothing"] {
         let answer = api.get(path).send().await;
         assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store", "{path}");
-        assert_eq!(
-            answer.headers[header::X_CONTENT_TYPE_OPTIONS],
-            "nosniff",
-            "{path}"
-        );
-        assert!(
-            answer.headers.contains_key(header::CONTENT_SECURITY_POLICY),
-            "{path}"
-        );
-        assert!(
-            !answer.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
-            "{path}"
-        );
+        assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert!(answer.headers.contains_key(header::CONTENT_SECURITY_POLICY), "{path}");
+        assert!(!answer.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{path}");
     }
 }
 
@@ -75,14 +47,8 @@ fn every_operation_in_the_document_says_what_it_answers() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let responses = operation["responses"].as_object().unwrap();
-            assert!(
-                responses.keys().any(|status| status.starts_with('2')),
-                "{method} {path}"
-            );
-            assert!(
-                operation["tags"].is_array() && operation["summary"].is_string(),
-                "{method} {path}"
-            );
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+            assert!(operation["tags"].is_array() && operation["summary"].is_string(), "{method} {path}");
         }
     }
 }

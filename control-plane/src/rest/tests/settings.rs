@@ -6,33 +6,19 @@ use super::*;
 async fn what_is_left_out_stays_and_null_is_the_default() {
     let api = TestApi::start().await;
     let (_, admin) = api.signed_in("admin", Role::Admin).await;
-    let read = api
-        .get("/api/admin/settings")
-        .by(&admin)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let read = api.get("/api/admin/settings").by(&admin).send().await.expect(StatusCode::OK);
     assert_eq!(
         (&read.body["registration_enabled"], &read.body["public_api_url"]),
         (&json!(false), &Value::Null)
     );
-    let put = |tag: String, body: Value| {
-        api.put("/api/admin/settings")
-            .by(&admin)
-            .if_match(tag)
-            .json(body)
-            .send()
-    };
-    let first = put(
-        read.etag(),
-        json!({ "public_api_url": "https://api.example.com/", "deadline_ms": 60_000 }),
-    )
-    .await;
+    let put =
+        |tag: String, body: Value| api.put("/api/admin/settings").by(&admin).if_match(tag).json(body).send();
+    let first =
+        put(read.etag(), json!({ "public_api_url": "https://api.example.com/", "deadline_ms": 60_000 }))
+            .await;
     let first = first.expect(StatusCode::OK);
     assert_eq!(first.body["public_api_url"], "https://api.example.com");
-    let second = put(first.etag(), json!({ "deadline_ms": null }))
-        .await
-        .expect(StatusCode::OK);
+    let second = put(first.etag(), json!({ "deadline_ms": null })).await.expect(StatusCode::OK);
     assert_eq!(
         (&second.body["deadline_ms"], &second.body["public_api_url"]),
         (&Value::Null, &first.body["public_api_url"])
@@ -48,24 +34,11 @@ async fn all_faults_are_named_at_once() {
     let etag = api.get("/api/admin/settings").by(&admin).send().await.etag();
     let body =
         json!({ "public_api_url": "javascript:alert(1)", "deadline_ms": 0, "max_body_bytes": u64::MAX });
-    let answer = api
-        .put("/api/admin/settings")
-        .by(&admin)
-        .if_match(&etag)
-        .json(body)
-        .send()
-        .await;
-    let fields: Vec<_> = answer.body["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|error| error["field"].clone())
-        .collect();
+    let answer = api.put("/api/admin/settings").by(&admin).if_match(&etag).json(body).send().await;
+    let fields: Vec<_> =
+        answer.body["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
     assert_eq!(fields, ["deadline_ms", "max_body_bytes", "public_api_url"]);
-    assert_eq!(
-        api.get("/api/admin/settings").by(&admin).send().await.etag(),
-        etag
-    );
+    assert_eq!(api.get("/api/admin/settings").by(&admin).send().await.etag(), etag);
 }
 
 #[tokio::test]
@@ -77,23 +50,11 @@ async fn the_audit_log_says_who_did_what_to_what_from_where() {
     let log = entries("action=api_key.create").await.expect(StatusCode::OK);
     let entry = &log.body["entries"][0];
     assert_eq!(entry["actor"], id.to_string());
-    assert_eq!(
-        (&entry["target_kind"], &entry["target_id"]),
-        (&json!("api_key"), &key["id"])
-    );
+    assert_eq!((&entry["target_kind"], &entry["target_id"]), (&json!("api_key"), &key["id"]));
     assert_eq!((&entry["address"], &entry["at"]), (&json!(HOME), &json!(START.0)));
     assert_eq!(entry["detail"]["name"], "laptop");
-    for (query, count) in [
-        ("", 1),
-        ("target_kind=user", 0),
-        (&format!("actor={id}"), 1),
-        ("limit=1", 1),
-    ] {
-        assert_eq!(
-            entries(query).await.body["entries"].as_array().unwrap().len(),
-            count,
-            "{query}"
-        );
+    for (query, count) in [("", 1), ("target_kind=user", 0), (&format!("actor={id}"), 1), ("limit=1", 1)] {
+        assert_eq!(entries(query).await.body["entries"].as_array().unwrap().len(), count, "{query}");
     }
     assert_eq!(entries("actor=nobody").await.refusal(), (422, "invalid_fields"));
 }

@@ -54,36 +54,20 @@ fn close(user: UserId, key: KeyId, account: AccountId, at: Millis) -> contract::
 /// `count` requests of a key, a second apart.
 async fn requests(api: &TestApi, user: UserId, key: KeyId, count: u64) -> AccountId {
     let (app, account) = (&api.app, AccountId::new(BEFORE));
-    prices::seed(&app.store, &app.clock, &PriceFile::embedded().unwrap())
-        .await
-        .unwrap();
+    prices::seed(&app.store, &app.clock, &PriceFile::embedded().unwrap()).await.unwrap();
     let records = (1..=count).map(|sequence| {
         let at = BEFORE.plus(Duration::from_secs(sequence));
         let close = contract::record::Record::Close(close(user, key, account, at));
-        contract::Record {
-            sequence,
-            record: Some(close),
-        }
+        contract::Record { sequence, record: Some(close) }
     });
-    let taken = ingest(
-        &app.store,
-        &app.clock,
-        "node-1",
-        SpoolId::new(BEFORE),
-        records.collect(),
-    )
-    .await
-    .unwrap();
+    let taken =
+        ingest(&app.store, &app.clock, "node-1", SpoolId::new(BEFORE), records.collect()).await.unwrap();
     assert_eq!(taken, count);
     account
 }
 
 async fn key(api: &TestApi, token: &str, name: &str) -> KeyId {
-    api.new_key(token, name).await["id"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
+    api.new_key(token, name).await["id"].as_str().unwrap().parse().unwrap()
 }
 
 /// Every name of a field in a body, at any depth.
@@ -105,48 +89,27 @@ async fn a_person_sees_their_own_requests_and_no_account() {
     let api = TestApi::start().await;
     let (ann, token) = api.signed_in("ann", Role::User).await;
     let (bob, of_bob) = api.signed_in("bob", Role::User).await;
-    let (laptop, other) = (
-        key(&api, &token, "laptop").await,
-        key(&api, &of_bob, "other").await,
-    );
+    let (laptop, other) = (key(&api, &token, "laptop").await, key(&api, &of_bob, "other").await);
     requests(&api, ann, laptop, 3).await;
     requests(&api, bob, other, 2).await;
 
-    let answer = api
-        .get("/api/usage/records")
-        .by(&token)
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let answer = api.get("/api/usage/records").by(&token).send().await.expect(StatusCode::OK);
     let records = answer.body["records"].as_array().unwrap();
     assert_eq!(records.len(), 3);
     let newest = &records[0];
     assert_eq!(newest["started_at"], json!(BEFORE.0 + 3_000));
-    assert_eq!(
-        (&newest["key_id"], &newest["key_name"]),
-        (&json!(laptop.to_string()), &json!("laptop"))
-    );
-    assert_eq!(
-        (&newest["status"], &newest["outcome"]),
-        (&json!(200), &json!("completed"))
-    );
+    assert_eq!((&newest["key_id"], &newest["key_name"]), (&json!(laptop.to_string()), &json!("laptop")));
+    assert_eq!((&newest["status"], &newest["outcome"]), (&json!(200), &json!("completed")));
     assert_eq!(
         (&newest["model_requested"], &newest["model_served"]),
         (&json!("claude-sonnet-4-5"), &json!("claude-sonnet-4-5-20250929"))
     );
     assert_eq!(
-        (
-            &newest["input_tokens"],
-            &newest["cache_write_tokens"],
-            &newest["cache_write_1h_tokens"]
-        ),
+        (&newest["input_tokens"], &newest["cache_write_tokens"], &newest["cache_write_1h_tokens"]),
         (&json!(1_000), &json!(15), &json!(5))
     );
     // 3 000 + 37.5 + 30 + 1 500 micro-dollars.
-    assert_eq!(
-        (&newest["cost"], &newest["attempts"][0]["cost"]),
-        (&json!("0.0045675"), &json!("0.0045675"))
-    );
+    assert_eq!((&newest["cost"], &newest["attempts"][0]["cost"]), (&json!("0.0045675"), &json!("0.0045675")));
     assert_eq!(
         (&newest["first_token_ms"], &newest["total_ms"], &newest["wire"]),
         (&json!(250), &json!(950), &json!("messages"))
@@ -155,19 +118,9 @@ async fn a_person_sees_their_own_requests_and_no_account() {
     let mut seen = Vec::new();
     fields(&answer.body, &mut seen);
     for path in ["/api/usage/summary", "/api/usage/daily"] {
-        fields(
-            &api.get(path).by(&token).send().await.expect(StatusCode::OK).body,
-            &mut seen,
-        );
+        fields(&api.get(path).by(&token).send().await.expect(StatusCode::OK).body, &mut seen);
     }
-    for hidden in [
-        "account_id",
-        "account_name",
-        "real_cost",
-        "user_id",
-        "user_name",
-        "node",
-    ] {
+    for hidden in ["account_id", "account_name", "real_cost", "user_id", "user_name", "node"] {
         assert!(!seen.iter().any(|name| name == hidden), "{hidden} is shown");
     }
 }
@@ -185,10 +138,7 @@ async fn who_reads_all_sees_accounts_and_real_costs() {
     };
     let answer = records(String::new()).await.expect(StatusCode::OK);
     let record = &answer.body["records"][0];
-    assert_eq!(
-        (&record["account_id"], &record["user_name"]),
-        (&json!(account.to_string()), &json!("ann"))
-    );
+    assert_eq!((&record["account_id"], &record["user_name"]), (&json!(account.to_string()), &json!("ann")));
     assert_eq!(
         (&record["attempts"][0]["account_id"], &record["real_cost"]),
         (&json!(account.to_string()), &json!("0.0045675"))
@@ -197,20 +147,13 @@ async fn who_reads_all_sees_accounts_and_real_costs() {
         (format!("account_id={account}"), 2),
         (format!("user_id={ann}&key_id={laptop}"), 2),
         (format!("user_id={}", UserId::new(START)), 0),
-        (
-            "model=claude-sonnet-4-5&wire=messages&outcome=completed".to_owned(),
-            2,
-        ),
+        ("model=claude-sonnet-4-5&wire=messages&outcome=completed".to_owned(), 2),
         ("wire=chat".to_owned(), 0),
         (format!("from={}", BEFORE.0 + 2_000), 1),
         (format!("to={}", BEFORE.0 + 2_000), 1),
     ] {
         let answer = records(filter.clone()).await.expect(StatusCode::OK);
-        assert_eq!(
-            answer.body["records"].as_array().unwrap().len(),
-            expected,
-            "{filter}"
-        );
+        assert_eq!(answer.body["records"].as_array().unwrap().len(), expected, "{filter}");
     }
 }
 
@@ -222,17 +165,9 @@ async fn records_page_to_the_end() {
     requests(&api, ann, laptop, 7).await;
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = api
-            .get(format!("/api/usage/records?limit=3{cursor}"))
-            .by(&token)
-            .send()
-            .await;
+        let page = api.get(format!("/api/usage/records?limit=3{cursor}")).by(&token).send().await;
         let page = page.expect(StatusCode::OK).body;
-        let ids = page["records"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|record| record["request_id"].to_string());
+        let ids = page["records"].as_array().unwrap().iter().map(|record| record["request_id"].to_string());
         seen.extend(ids);
         let Some(next) = page["next_cursor"].as_str() else {
             break;
@@ -249,42 +184,23 @@ async fn sums_are_of_one_person_or_of_one_dimension() {
     let (ann, token) = api.signed_in("ann", Role::User).await;
     let (_, of_bob) = api.signed_in("bob", Role::User).await;
     let (_, viewer) = api.signed_in("viewer", Role::Viewer).await;
-    let (laptop, unused) = (
-        key(&api, &token, "laptop").await,
-        key(&api, &token, "unused").await,
-    );
+    let (laptop, unused) = (key(&api, &token, "laptop").await, key(&api, &token, "unused").await);
     let account = requests(&api, ann, laptop, 4).await;
     let sums =
         async |path: String, token: &str| api.get(path).by(token).send().await.expect(StatusCode::OK).body;
 
     let own = sums("/api/usage/summary".into(), &token).await;
-    assert_eq!(
-        (&own["requests"], &own["errors"], &own["cost"]),
-        (&json!(4), &json!(0), &json!("0.01827"))
-    );
-    assert_eq!(
-        sums(format!("/api/usage/summary?key_id={unused}"), &token).await["requests"],
-        0
-    );
+    assert_eq!((&own["requests"], &own["errors"], &own["cost"]), (&json!(4), &json!(0), &json!("0.01827")));
+    assert_eq!(sums(format!("/api/usage/summary?key_id={unused}"), &token).await["requests"], 0);
     assert_eq!(sums("/api/usage/summary".into(), &of_bob).await["requests"], 0);
     let days = sums(format!("/api/usage/daily?key_id={laptop}"), &token).await;
-    assert_eq!(
-        (&days["days"][0]["date"], &days["days"][0]["requests"]),
-        (&json!("2027-01-15"), &json!(4))
-    );
+    assert_eq!((&days["days"][0]["date"], &days["days"][0]["requests"]), (&json!("2027-01-15"), &json!(4)));
 
     let all = sums("/api/admin/usage/summary".into(), &viewer).await;
-    assert_eq!(
-        (&all["requests"], &all["real_cost"]),
-        (&json!(4), &json!("0.01827"))
-    );
+    assert_eq!((&all["requests"], &all["real_cost"]), (&json!(4), &json!("0.01827")));
     let p50 = all["first_token_ms"]["p50"].as_u64().unwrap();
     assert!(p50.abs_diff(250) * 8 <= 250, "{p50}");
-    for one in [
-        format!("account_id={account}"),
-        format!("user_id={ann}"),
-        "model=claude-sonnet-4-5".into(),
-    ] {
+    for one in [format!("account_id={account}"), format!("user_id={ann}"), "model=claude-sonnet-4-5".into()] {
         assert_eq!(
             sums(format!("/api/admin/usage/daily?{one}"), &viewer).await["days"][0]["output_tokens"],
             400,
@@ -303,25 +219,13 @@ async fn what_can_t_be_asked_is_refused_by_name() {
     let (some, day) = (UserId::new(START), 86_400_000_i64);
     for (path, who, status) in [
         (format!("/api/usage/summary?key_id={others}"), &token, 404),
-        (
-            format!("/api/usage/daily?key_id={}", KeyId::new(START)),
-            &token,
-            404,
-        ),
+        (format!("/api/usage/daily?key_id={}", KeyId::new(START)), &token, 404),
         (format!("/api/usage/records?user_id={some}"), &token, 422),
         (format!("/api/usage/summary?account_id={some}"), &token, 422),
         ("/api/admin/usage/summary".into(), &token, 403),
-        (
-            format!("/api/admin/usage/summary?user_id={some}&model=x"),
-            &viewer,
-            422,
-        ),
+        (format!("/api/admin/usage/summary?user_id={some}&model=x"), &viewer, 422),
         ("/api/admin/usage/summary?wire=chat".into(), &viewer, 422),
-        (
-            format!("/api/admin/usage/daily?from={}&to={}", START.0, START.0 - day),
-            &viewer,
-            422,
-        ),
+        (format!("/api/admin/usage/daily?from={}&to={}", START.0, START.0 - day), &viewer, 422),
         ("/api/admin/usage/daily?from=0".into(), &viewer, 422),
         ("/api/admin/usage/records?wire=converse".into(), &viewer, 422),
         ("/api/admin/usage/records?outcome=lost".into(), &viewer, 422),

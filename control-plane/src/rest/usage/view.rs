@@ -66,9 +66,7 @@ impl UsageCounts {
             errors: counts.errors,
             input_tokens: counts.input_tokens,
             cache_read_tokens: counts.cache_read_tokens,
-            cache_write_tokens: counts
-                .cache_write_5m_tokens
-                .saturating_add(counts.cache_write_1h_tokens),
+            cache_write_tokens: counts.cache_write_5m_tokens.saturating_add(counts.cache_write_1h_tokens),
             cache_write_5m_tokens: counts.cache_write_5m_tokens,
             cache_write_1h_tokens: counts.cache_write_1h_tokens,
             output_tokens: counts.output_tokens,
@@ -100,11 +98,7 @@ pub(super) fn percentiles(buckets: &[(i64, i64)]) -> Option<Percentiles> {
         });
         bucket.map(|(bucket, _)| middle_of(*bucket))
     };
-    Some(Percentiles {
-        p50: at(50)?,
-        p95: at(95)?,
-        p99: at(99)?,
-    })
+    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -133,13 +127,7 @@ impl UsageSummary {
         first_token_ms: Option<Percentiles>,
         total_ms: Option<Percentiles>,
     ) -> Self {
-        Self {
-            from,
-            to,
-            counts: UsageCounts::new(counts, audience),
-            first_token_ms,
-            total_ms,
-        }
+        Self { from, to, counts: UsageCounts::new(counts, audience), first_token_ms, total_ms }
     }
 }
 
@@ -317,19 +305,13 @@ pub(super) struct Names {
 impl Names {
     pub(super) async fn of(tx: &mut Tx, rows: &[LedgerRow], audience: Audience) -> Result<Self, StoreError> {
         let keys = distinct(rows.iter().map(|row| row.key_id.clone()));
-        let mut names = Self {
-            keys: usage_queries::names(tx, Named::Keys, &keys).await?,
-            ..Self::default()
-        };
+        let mut names = Self { keys: usage_queries::names(tx, Named::Keys, &keys).await?, ..Self::default() };
         if audience == Audience::Staff {
             let users = distinct(rows.iter().map(|row| row.user_id.clone()));
             names.users = usage_queries::names(tx, Named::Users, &users).await?;
             let tried = rows.iter().flat_map(|row| attempts_of(row).unwrap_or_default());
-            let accounts = distinct(
-                tried
-                    .filter_map(|attempt| attempt.account_id)
-                    .map(|id| id.to_bytes().to_vec()),
-            );
+            let accounts =
+                distinct(tried.filter_map(|attempt| attempt.account_id).map(|id| id.to_bytes().to_vec()));
             names.accounts = usage_queries::names(tx, Named::Accounts, &accounts).await?;
         }
         Ok(names)
@@ -348,10 +330,7 @@ fn attempts_of(row: &LedgerRow) -> Result<Vec<AttemptEntry>, StoreError> {
 }
 
 pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Result<UsageRecord, StoreError> {
-    let attempts = attempts_of(&row)?
-        .into_iter()
-        .map(|entry| attempt(entry, names, audience))
-        .collect();
+    let attempts = attempts_of(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
     let account = audience.staff(row.account_id.as_deref()).flatten();
     Ok(UsageRecord {
         request_id: RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt)?,
@@ -362,10 +341,7 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
             .transpose()
             .map_err(StoreError::corrupt)?,
         user_name: names.users.get(&row.user_id).cloned(),
-        account_id: account
-            .map(AccountId::try_from)
-            .transpose()
-            .map_err(StoreError::corrupt)?,
+        account_id: account.map(AccountId::try_from).transpose().map_err(StoreError::corrupt)?,
         account_name: account.and_then(|id| names.accounts.get(id)).cloned(),
         node: audience.staff(row.node),
         wire: row.wire,
@@ -379,9 +355,7 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         attempts,
         input_tokens: row.input_tokens,
         cache_read_tokens: row.cache_read_tokens,
-        cache_write_tokens: row
-            .cache_write_5m_tokens
-            .saturating_add(row.cache_write_1h_tokens),
+        cache_write_tokens: row.cache_write_5m_tokens.saturating_add(row.cache_write_1h_tokens),
         cache_write_5m_tokens: row.cache_write_5m_tokens,
         cache_write_1h_tokens: row.cache_write_1h_tokens,
         output_tokens: row.output_tokens,
@@ -400,9 +374,7 @@ fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttem
     let account_id = audience.staff(entry.account_id).flatten();
     UsageAttempt {
         account_id,
-        account_name: account_id
-            .and_then(|id| names.accounts.get(id.to_bytes().as_slice()))
-            .cloned(),
+        account_name: account_id.and_then(|id| names.accounts.get(id.to_bytes().as_slice())).cloned(),
         outcome: entry.outcome,
         http_status: entry.http_status,
         reason: entry.reason,
@@ -428,20 +400,12 @@ mod tests {
         let one = [(bucket_of(700), 1)];
         assert_eq!(
             percentiles(&one),
-            Some(Percentiles {
-                p50: middle(700),
-                p95: middle(700),
-                p99: middle(700)
-            })
+            Some(Percentiles { p50: middle(700), p95: middle(700), p99: middle(700) })
         );
         let many = [(bucket_of(10), 50), (bucket_of(100), 45), (bucket_of(5_000), 5)];
         assert_eq!(
             percentiles(&many),
-            Some(Percentiles {
-                p50: middle(10),
-                p95: middle(100),
-                p99: middle(5_000)
-            })
+            Some(Percentiles { p50: middle(10), p95: middle(100), p99: middle(5_000) })
         );
     }
 }

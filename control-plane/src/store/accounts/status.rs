@@ -63,11 +63,7 @@ pub async fn mark_valid(tx: &mut Tx, id: AccountId, at: Millis) -> Result<bool, 
         changes::record(tx, ResourceKind::Account, id.to_bytes(), false).await?;
         return Ok(true);
     }
-    if exists(tx, id).await? {
-        Ok(false)
-    } else {
-        Err(StoreError::NotFound)
-    }
+    if exists(tx, id).await? { Ok(false) } else { Err(StoreError::NotFound) }
 }
 
 /// Not longer than `most` characters.

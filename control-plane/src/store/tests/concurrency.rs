@@ -14,11 +14,7 @@ pub(super) async fn versions_are_distinct_gap_free_and_in_commit_order(database:
     const WRITERS: usize = 6;
     const CHANGES: usize = 10;
     let before = revision(&database.store).await.version;
-    let watched = watch(
-        database,
-        before,
-        before + u64::try_from(WRITERS * CHANGES).unwrap(),
-    );
+    let watched = watch(database, before, before + u64::try_from(WRITERS * CHANGES).unwrap());
     let writers = (0..WRITERS).map(|writer| async move {
         let store = database.another_store().await;
         let mut versions = Vec::new();
@@ -78,10 +74,7 @@ pub(super) async fn of_two_updates_of_one_revision_one_is_stale(database: &Datab
     };
     let outcomes = join_all([update(), update(), update()]).await;
     let won = outcomes.iter().filter(|outcome| matches!(outcome, Ok(2))).count();
-    let stale = outcomes
-        .iter()
-        .filter(|outcome| matches!(outcome, Err(StoreError::Stale)))
-        .count();
+    let stale = outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::Stale))).count();
     assert_eq!((won, stale), (1, 2), "{outcomes:?}");
 }
 
@@ -89,9 +82,7 @@ pub(super) async fn groups_and_accounts_never_deadlock(database: &Database) {
     const ROUNDS: usize = 8;
     let store = &database.store;
     let (one, two) = (samples::group("deadlock one"), samples::group("deadlock two"));
-    let rows: Vec<_> = (0..4)
-        .map(|index| samples::account(&format!("deadlock {index}")))
-        .collect();
+    let rows: Vec<_> = (0..4).map(|index| samples::account(&format!("deadlock {index}"))).collect();
     let mut tx = store.begin().await.unwrap();
     groups::insert(&mut tx, &one).await.unwrap();
     groups::insert(&mut tx, &two).await.unwrap();

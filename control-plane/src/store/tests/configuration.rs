@@ -59,15 +59,7 @@ pub(super) async fn a_name_is_taken_once(database: &Database) {
     add(store, &samples::account("taken")).await;
     let mut tx = store.begin().await.unwrap();
     let again = accounts::insert(&mut tx, &samples::account("taken")).await;
-    assert!(
-        matches!(
-            again,
-            Err(StoreError::Conflict {
-                what: "the account's name"
-            })
-        ),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(StoreError::Conflict { what: "the account's name" })), "{again:?}");
 }
 
 pub(super) async fn names_differ_by_case(database: &Database) {
@@ -108,56 +100,17 @@ pub(super) async fn accounts_are_filtered_and_paged(database: &Database) {
         let rows = accounts::list(&mut tx, &filter, after, limit).await.unwrap();
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
     };
-    let search = |text: &str| AccountFilter {
-        search: Some(text.to_owned()),
-        ..AccountFilter::default()
-    };
+    let search = |text: &str| AccountFilter { search: Some(text.to_owned()), ..AccountFilter::default() };
     assert_eq!(found(search("pAgEd_"), None, 9).await, ids);
     assert_eq!(found(search("paged%"), None, 9).await, []);
     assert_eq!(found(search("Ä 100%"), None, 9).await, ids);
     assert_eq!(found(search("100%"), None, 2).await, ids[..2]);
     assert_eq!(found(search("100%"), Some(ids[1]), 2).await, ids[2..4]);
-    let gemini = AccountFilter {
-        account_type: Some("gemini-api".to_owned()),
-        ..search("paged")
-    };
+    let gemini = AccountFilter { account_type: Some("gemini-api".to_owned()), ..search("paged") };
     assert_eq!(found(gemini.clone(), Some(ids[1]), 9).await, [ids[2], ids[4]]);
-    assert_eq!(
-        found(
-            AccountFilter {
-                valid: Some(false),
-                ..gemini.clone()
-            },
-            None,
-            9
-        )
-        .await,
-        [ids[4]]
-    );
-    assert_eq!(
-        found(
-            AccountFilter {
-                valid: Some(true),
-                ..gemini.clone()
-            },
-            None,
-            9
-        )
-        .await,
-        ids[..3]
-    );
-    assert_eq!(
-        found(
-            AccountFilter {
-                group: Some(GroupId::new(NOW)),
-                ..gemini
-            },
-            None,
-            9
-        )
-        .await,
-        []
-    );
+    assert_eq!(found(AccountFilter { valid: Some(false), ..gemini.clone() }, None, 9).await, [ids[4]]);
+    assert_eq!(found(AccountFilter { valid: Some(true), ..gemini.clone() }, None, 9).await, ids[..3]);
+    assert_eq!(found(AccountFilter { group: Some(GroupId::new(NOW)), ..gemini }, None, 9).await, []);
 }
 
 pub(super) async fn many_ids_are_read_at_once(database: &Database) {
@@ -177,10 +130,7 @@ pub(super) async fn many_ids_are_read_at_once(database: &Database) {
 pub(super) async fn groups_and_accounts_change_together(database: &Database) {
     let store = &database.store;
     let group = samples::group("together");
-    let (mut inside, outside) = (
-        samples::account("together inside"),
-        samples::account("together outside"),
-    );
+    let (mut inside, outside) = (samples::account("together inside"), samples::account("together outside"));
     let mut tx = store.begin().await.unwrap();
     groups::insert(&mut tx, &group).await.unwrap();
     inside.group_ids = vec![group.id];
@@ -196,52 +146,28 @@ pub(super) async fn groups_and_accounts_change_together(database: &Database) {
     tx.rollback().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
-    groups::set_members(&mut tx, group.id, &[outside.id, outside.id], NOW)
-        .await
-        .unwrap();
+    groups::set_members(&mut tx, group.id, &[outside.id, outside.id], NOW).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = store.read().await.unwrap();
     assert_eq!(groups::members(&mut tx, group.id).await.unwrap(), [outside.id]);
-    assert_eq!(
-        groups::members_of(&mut tx, &[group.id]).await.unwrap(),
-        [(group.id, outside.id)]
-    );
-    let changed: Vec<_> = changes::since(&mut tx, before)
-        .await
-        .unwrap()
-        .iter()
-        .map(|change| change.id)
-        .collect();
+    assert_eq!(groups::members_of(&mut tx, &[group.id]).await.unwrap(), [(group.id, outside.id)]);
+    let changed: Vec<_> =
+        changes::since(&mut tx, before).await.unwrap().iter().map(|change| change.id).collect();
     assert!(changed.contains(&inside.id.to_bytes()) && changed.contains(&outside.id.to_bytes()));
     drop(tx);
-    assert_eq!(
-        (
-            read(store, inside.id).await.group_ids,
-            read(store, inside.id).await.revision
-        ),
-        (vec![], 2)
-    );
+    assert_eq!((read(store, inside.id).await.group_ids, read(store, inside.id).await.revision), (vec![], 2));
     assert_eq!(read(store, outside.id).await.group_ids, [group.id]);
 
-    let filter = AccountFilter {
-        group: Some(group.id),
-        ..AccountFilter::default()
-    };
+    let filter = AccountFilter { group: Some(group.id), ..AccountFilter::default() };
     let mut tx = store.begin().await.unwrap();
     assert_eq!(accounts::list(&mut tx, &filter, None, 9).await.unwrap().len(), 1);
     let before = changes::revision(&mut tx).await.unwrap().0.version;
     groups::delete(&mut tx, group.id, NOW).await.unwrap();
     let told = changes::since(&mut tx, before).await.unwrap();
     tx.commit().await.unwrap();
-    let told: Vec<_> = told
-        .iter()
-        .map(|change| (change.kind, change.id, change.deleted))
-        .collect();
+    let told: Vec<_> = told.iter().map(|change| (change.kind, change.id, change.deleted)).collect();
     let member = (ResourceKind::Account, outside.id.to_bytes(), false);
-    assert_eq!(
-        told,
-        [member, (ResourceKind::AccountGroup, group.id.to_bytes(), true)]
-    );
+    assert_eq!(told, [member, (ResourceKind::AccountGroup, group.id.to_bytes(), true)]);
     assert_eq!(read(store, outside.id).await.group_ids, []);
 }
 
@@ -267,9 +193,8 @@ pub(super) async fn marks_apply_to_what_was_seen_only(database: &Database) {
     let mark = async |version| {
         let mut tx = store.begin().await.unwrap();
         let long = "é".repeat(2_000);
-        let done = accounts::mark_invalid(&mut tx, row.id, version, "unauthorized", &long, NOW)
-            .await
-            .unwrap();
+        let done =
+            accounts::mark_invalid(&mut tx, row.id, version, "unauthorized", &long, NOW).await.unwrap();
         tx.commit().await.unwrap();
         done
     };
@@ -277,29 +202,15 @@ pub(super) async fn marks_apply_to_what_was_seen_only(database: &Database) {
     assert!(mark(version).await);
     assert!(!mark(version).await, "the mark itself was a change");
     let marked = read(store, row.id).await;
-    assert_eq!(
-        (marked.invalid_reason.as_deref(), marked.invalid_at),
-        (Some("unauthorized"), Some(NOW.0))
-    );
+    assert_eq!((marked.invalid_reason.as_deref(), marked.invalid_at), (Some("unauthorized"), Some(NOW.0)));
     assert_eq!(marked.invalid_detail.unwrap().chars().count(), 1_000);
     assert_eq!(marked.revision, 2);
 
     let mut tx = store.begin().await.unwrap();
-    let seen = changes::version_of(&mut tx, ResourceKind::Account, row.id.to_bytes())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        !accounts::mark_invalid(&mut tx, row.id, seen, "unauthorized", "", NOW)
-            .await
-            .unwrap(),
-        "known"
-    );
+    let seen = changes::version_of(&mut tx, ResourceKind::Account, row.id.to_bytes()).await.unwrap().unwrap();
+    assert!(!accounts::mark_invalid(&mut tx, row.id, seen, "unauthorized", "", NOW).await.unwrap(), "known");
     assert!(accounts::mark_valid(&mut tx, row.id, NOW).await.unwrap());
-    assert!(
-        !accounts::mark_valid(&mut tx, row.id, NOW).await.unwrap(),
-        "valid already"
-    );
+    assert!(!accounts::mark_valid(&mut tx, row.id, NOW).await.unwrap(), "valid already");
     assert!(matches!(
         accounts::mark_valid(&mut tx, AccountId::new(NOW), NOW).await,
         Err(StoreError::NotFound)
@@ -309,16 +220,9 @@ pub(super) async fn marks_apply_to_what_was_seen_only(database: &Database) {
 
     let mut tx = store.begin().await.unwrap();
     accounts::delete(&mut tx, row.id).await.unwrap();
-    let deleted = changes::version_of(&mut tx, ResourceKind::Account, row.id.to_bytes())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        !accounts::mark_invalid(&mut tx, row.id, deleted, "late", "", NOW)
-            .await
-            .unwrap(),
-        "it is gone"
-    );
+    let deleted =
+        changes::version_of(&mut tx, ResourceKind::Account, row.id.to_bytes()).await.unwrap().unwrap();
+    assert!(!accounts::mark_invalid(&mut tx, row.id, deleted, "late", "", NOW).await.unwrap(), "it is gone");
     tx.commit().await.unwrap();
 }
 
@@ -329,26 +233,11 @@ pub(super) async fn sealing_again_is_no_change(database: &Database) {
     let before = super::foundation::revision(store).await;
     let mut tx = store.begin().await.unwrap();
     let new = Sealed(vec![9; 40]);
-    assert!(
-        accounts::reseal(&mut tx, row.id, &row.credential, &new)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !accounts::reseal(&mut tx, row.id, &row.credential, &new)
-            .await
-            .unwrap(),
-        "replaced meanwhile"
-    );
+    assert!(accounts::reseal(&mut tx, row.id, &row.credential, &new).await.unwrap());
+    assert!(!accounts::reseal(&mut tx, row.id, &row.credential, &new).await.unwrap(), "replaced meanwhile");
     tx.commit().await.unwrap();
     assert_eq!(super::foundation::revision(store).await, before);
-    assert_eq!(
-        read(store, row.id).await,
-        AccountRow {
-            credential: new,
-            ..row
-        }
-    );
+    assert_eq!(read(store, row.id).await, AccountRow { credential: new, ..row });
 }
 
 pub(super) async fn routes_and_mappings_read_back_and_change(database: &Database) {
@@ -365,42 +254,21 @@ pub(super) async fn routes_and_mappings_read_back_and_change(database: &Database
     tx.commit().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        routes::get(&mut tx, route.id).await.unwrap().as_ref(),
-        Some(&route)
-    );
-    assert_eq!(
-        mappings::get(&mut tx, mapping.id).await.unwrap().as_ref(),
-        Some(&mapping)
-    );
-    assert_eq!(
-        routes::all(&mut tx).await.unwrap(),
-        routes::by_ids(&mut tx, &[route.id]).await.unwrap()
-    );
+    assert_eq!(routes::get(&mut tx, route.id).await.unwrap().as_ref(), Some(&route));
+    assert_eq!(mappings::get(&mut tx, mapping.id).await.unwrap().as_ref(), Some(&mapping));
+    assert_eq!(routes::all(&mut tx).await.unwrap(), routes::by_ids(&mut tx, &[route.id]).await.unwrap());
     assert_eq!(
         mappings::all(&mut tx).await.unwrap(),
         mappings::by_ids(&mut tx, &[mapping.id]).await.unwrap()
     );
     assert!(routes::list(&mut tx, Some(route.id), 9).await.unwrap().is_empty());
     assert_eq!(mappings::list(&mut tx, None, 9).await.unwrap().len(), 1);
-    assert!(matches!(
-        routes::update(&mut tx, &route, 1).await,
-        Err(StoreError::Stale)
-    ));
-    assert!(matches!(
-        mappings::update(&mut tx, &mapping, 1).await,
-        Err(StoreError::Stale)
-    ));
+    assert!(matches!(routes::update(&mut tx, &route, 1).await, Err(StoreError::Stale)));
+    assert!(matches!(mappings::update(&mut tx, &mapping, 1).await, Err(StoreError::Stale)));
     routes::delete(&mut tx, route.id).await.unwrap();
     mappings::delete(&mut tx, mapping.id).await.unwrap();
-    assert!(matches!(
-        routes::update(&mut tx, &route, 2).await,
-        Err(StoreError::NotFound)
-    ));
-    assert!(matches!(
-        mappings::delete(&mut tx, mapping.id).await,
-        Err(StoreError::NotFound)
-    ));
+    assert!(matches!(routes::update(&mut tx, &route, 2).await, Err(StoreError::NotFound)));
+    assert!(matches!(mappings::delete(&mut tx, mapping.id).await, Err(StoreError::NotFound)));
     tx.commit().await.unwrap();
 }
 
@@ -423,31 +291,13 @@ pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
     tx.commit().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        models::price_at(&mut tx, model.id, Millis(999)).await.unwrap(),
-        None
-    );
-    assert_eq!(
-        models::price_at(&mut tx, model.id, Millis(1_999))
-            .await
-            .unwrap()
-            .as_ref(),
-        Some(&old)
-    );
-    assert_eq!(
-        models::price_at(&mut tx, model.id, Millis(2_000))
-            .await
-            .unwrap()
-            .as_ref(),
-        Some(&corrected)
-    );
+    assert_eq!(models::price_at(&mut tx, model.id, Millis(999)).await.unwrap(), None);
+    assert_eq!(models::price_at(&mut tx, model.id, Millis(1_999)).await.unwrap().as_ref(), Some(&old));
+    assert_eq!(models::price_at(&mut tx, model.id, Millis(2_000)).await.unwrap().as_ref(), Some(&corrected));
     let prices = models::prices_of(&mut tx, &[model.id]).await.unwrap();
     assert_eq!(prices, [old, corrected]);
     assert_eq!(models::all_prices(&mut tx).await.unwrap(), prices);
-    assert_eq!(
-        models::by_name(&mut tx, &model.name).await.unwrap().as_ref(),
-        Some(&model)
-    );
+    assert_eq!(models::by_name(&mut tx, &model.name).await.unwrap().as_ref(), Some(&model));
     model.max_output = Some(64_000);
     model.revision = models::update(&mut tx, &model, 1).await.unwrap();
     assert_eq!(models::all(&mut tx).await.unwrap(), [model.clone()]);
@@ -463,10 +313,7 @@ pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
 pub(super) async fn settings_default_and_are_guarded(database: &Database) {
     let store = &database.store;
     let mut tx = store.begin().await.unwrap();
-    assert_eq!(
-        settings::load(&mut tx).await.unwrap(),
-        (settings::Settings::default(), 0)
-    );
+    assert_eq!(settings::load(&mut tx).await.unwrap(), (settings::Settings::default(), 0));
     let wanted = settings::Settings {
         registration_enabled: true,
         deadline_ms: Some(u64::from(u32::MAX)),
@@ -480,19 +327,12 @@ pub(super) async fn settings_default_and_are_guarded(database: &Database) {
     assert_eq!(settings::load(&mut tx).await.unwrap(), (wanted, revision));
     let stale = settings::save(&mut tx, &settings::Settings::default(), 0, NOW).await;
     assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
-    let told = changes::since(&mut tx, u64::try_from(revision).unwrap() - 1)
-        .await
-        .unwrap();
+    let told = changes::since(&mut tx, u64::try_from(revision).unwrap() - 1).await.unwrap();
     assert_eq!(
         told.last().map(|change| (change.kind, change.id)),
         Some((ResourceKind::Settings, changes::SETTINGS_ID))
     );
-    let revision = settings::save(&mut tx, &settings::Settings::default(), revision, NOW)
-        .await
-        .unwrap();
-    assert_eq!(
-        settings::load(&mut tx).await.unwrap(),
-        (settings::Settings::default(), revision)
-    );
+    let revision = settings::save(&mut tx, &settings::Settings::default(), revision, NOW).await.unwrap();
+    assert_eq!(settings::load(&mut tx).await.unwrap(), (settings::Settings::default(), revision));
     tx.commit().await.unwrap();
 }

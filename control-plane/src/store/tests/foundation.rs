@@ -49,10 +49,7 @@ pub(super) async fn what_is_pending_is_told(database: &Database) {
     assert!(database.store.pending_migrations().await.unwrap().is_empty());
     let url = database.empty_neighbour("pending").await;
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
-    assert_eq!(
-        store.pending_migrations().await.unwrap().first(),
-        Some(&"0001_core")
-    );
+    assert_eq!(store.pending_migrations().await.unwrap().first(), Some(&"0001_core"));
     store.close().await;
 }
 
@@ -69,10 +66,7 @@ pub(super) async fn a_transaction_that_is_dropped_leaves_nothing(database: &Data
 }
 
 pub(super) async fn a_consistent_read_sees_one_version(database: &Database) {
-    let (one, two) = (
-        samples::account("consistent one"),
-        samples::account("consistent two"),
-    );
+    let (one, two) = (samples::account("consistent one"), samples::account("consistent two"));
     let mut reader = database.store.read().await.unwrap();
     let (seen, _) = changes::revision(&mut reader).await.unwrap();
 
@@ -82,27 +76,13 @@ pub(super) async fn a_consistent_read_sees_one_version(database: &Database) {
     writer.commit().await.unwrap();
 
     assert_eq!(accounts::get(&mut reader, one.id).await.unwrap(), None);
-    assert!(
-        changes::since(&mut reader, seen.version)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(changes::since(&mut reader, seen.version).await.unwrap().is_empty());
     assert_eq!(changes::revision(&mut reader).await.unwrap().0, seen);
     reader.commit().await.unwrap();
 
     let mut reader = database.store.read().await.unwrap();
-    assert_eq!(
-        changes::revision(&mut reader).await.unwrap().0.version,
-        seen.version + 2
-    );
-    assert_eq!(
-        accounts::by_ids(&mut reader, &[one.id, two.id])
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(changes::revision(&mut reader).await.unwrap().0.version, seen.version + 2);
+    assert_eq!(accounts::by_ids(&mut reader, &[one.id, two.id]).await.unwrap().len(), 2);
 }
 
 pub(super) async fn the_latest_change_of_each_resource_is_told_in_order(database: &Database) {
@@ -119,25 +99,13 @@ pub(super) async fn the_latest_change_of_each_resource_is_told_in_order(database
 
     let mut tx = database.store.read().await.unwrap();
     let told: Vec<_> = changes::since(&mut tx, before).await.unwrap();
-    let told: Vec<_> = told
-        .iter()
-        .map(|change| (change.id, change.version - before, change.deleted))
-        .collect();
-    assert_eq!(
-        told,
-        [(first.id.to_bytes(), 3, false), (second.id.to_bytes(), 4, true)]
-    );
-    let version = changes::version_of(&mut tx, ResourceKind::Account, first.id.to_bytes())
-        .await
-        .unwrap();
+    let told: Vec<_> =
+        told.iter().map(|change| (change.id, change.version - before, change.deleted)).collect();
+    assert_eq!(told, [(first.id.to_bytes(), 3, false), (second.id.to_bytes(), 4, true)]);
+    let version = changes::version_of(&mut tx, ResourceKind::Account, first.id.to_bytes()).await.unwrap();
     assert_eq!(version, Some(before + 3));
     let never = AccountId::new(NOW).to_bytes();
-    assert_eq!(
-        changes::version_of(&mut tx, ResourceKind::Account, never)
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(changes::version_of(&mut tx, ResourceKind::Account, never).await.unwrap(), None);
 }
 
 pub(super) async fn audit_rows_page_from_the_latest(database: &Database) {
@@ -157,10 +125,7 @@ pub(super) async fn audit_rows_page_from_the_latest(database: &Database) {
     }
     tx.commit().await.unwrap();
     let mut tx = database.store.read().await.unwrap();
-    let filter = AuditFilter {
-        actor: Some(actor),
-        ..AuditFilter::default()
-    };
+    let filter = AuditFilter { actor: Some(actor), ..AuditFilter::default() };
     let page = audit::list(&mut tx, &filter, None, 2).await.unwrap();
     let actions: Vec<_> = page.iter().map(|row| row.action.as_str()).collect();
     assert_eq!(actions, ["a.delete", "a.update"]);
@@ -170,10 +135,7 @@ pub(super) async fn audit_rows_page_from_the_latest(database: &Database) {
     );
     let rest = audit::list(&mut tx, &filter, Some(page[1].id), 2).await.unwrap();
     assert_eq!(rest.len(), 1);
-    let other = AuditFilter {
-        action: Some("b.create".to_owned()),
-        ..filter
-    };
+    let other = AuditFilter { action: Some("b.create".to_owned()), ..filter };
     assert!(audit::list(&mut tx, &other, None, 2).await.unwrap().is_empty());
 }
 

@@ -112,17 +112,12 @@ async fn of_replicas_that_start_together_one_makes_the_first_admin(database: &Da
     let passwords = Passwords::new(Tasks::new());
     let make = || async {
         let store = database.another_store().await;
-        let made = bootstrap::first_admin(&store, &passwords, &Clock::manual(NOW), None)
-            .await
-            .unwrap();
+        let made = bootstrap::first_admin(&store, &passwords, &Clock::manual(NOW), None).await.unwrap();
         store.close().await;
         made
     };
     let made = join_all((0..4).map(|_| make())).await;
-    let generated = made
-        .iter()
-        .filter(|made| matches!(made, FirstAdmin::Generated(_)))
-        .count();
+    let generated = made.iter().filter(|made| matches!(made, FirstAdmin::Generated(_))).count();
     let not_needed = made.iter().filter(|made| **made == FirstAdmin::NotNeeded).count();
     assert_eq!((generated, not_needed), (1, 3));
     let mut tx = database.store.read().await.unwrap();
@@ -162,10 +157,7 @@ async fn names_of_people_are_taken_once_and_differ_by_case(database: &Database) 
     add(store, &user("Taken", Role::User)).await;
     let mut tx = store.begin().await.unwrap();
     let refused = users::insert(&mut tx, &user("taken", Role::User)).await;
-    assert!(
-        matches!(refused, Err(StoreError::Conflict { what: "the name" })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::Conflict { what: "the name" })), "{refused:?}");
     drop(tx);
     let mut tx = store.read().await.unwrap();
     assert_eq!(users::by_name(&mut tx, "TAKEN").await.unwrap(), None);
@@ -179,19 +171,10 @@ async fn a_stale_update_of_a_person_is_stale_and_a_missing_one_missing(database:
     let bob = user("bob", Role::User);
     add(&database.store, &bob).await;
     let mut tx = database.store.begin().await.unwrap();
-    assert!(matches!(
-        users::update(&mut tx, &bob, 7).await,
-        Err(StoreError::Stale)
-    ));
+    assert!(matches!(users::update(&mut tx, &bob, 7).await, Err(StoreError::Stale)));
     let nobody = user("nobody", Role::User);
-    assert!(matches!(
-        users::update(&mut tx, &nobody, 1).await,
-        Err(StoreError::NotFound)
-    ));
-    assert!(matches!(
-        users::delete(&mut tx, nobody.id).await,
-        Err(StoreError::NotFound)
-    ));
+    assert!(matches!(users::update(&mut tx, &nobody, 1).await, Err(StoreError::NotFound)));
+    assert!(matches!(users::delete(&mut tx, nobody.id).await, Err(StoreError::NotFound)));
 }
 
 async fn people_are_paged_and_found_by_id(database: &Database) {
@@ -220,60 +203,28 @@ async fn keys_read_back_and_change(database: &Database) {
     add_key(store, &first).await;
     add_key(store, &key(other)).await;
     let mut tx = store.begin().await.unwrap();
-    let twin = ApiKey {
-        id: KeyId::new(NOW),
-        ..first.clone()
-    };
+    let twin = ApiKey { id: KeyId::new(NOW), ..first.clone() };
     let refused = api_keys::insert(&mut tx, &twin).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     drop(tx);
 
     let before = revision(store).await.version;
-    first = ApiKey {
-        name: "renamed".to_owned(),
-        enabled: false,
-        expires_at: None,
-        ..first
-    };
+    first = ApiKey { name: "renamed".to_owned(), enabled: false, expires_at: None, ..first };
     let mut tx = store.begin().await.unwrap();
-    assert!(matches!(
-        api_keys::update(&mut tx, &first, 2).await,
-        Err(StoreError::Stale)
-    ));
+    assert!(matches!(api_keys::update(&mut tx, &first, 2).await, Err(StoreError::Stale)));
     drop(tx);
     let mut tx = store.begin().await.unwrap();
     first.revision = api_keys::update(&mut tx, &first, 1).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = store.read().await.unwrap();
-    assert_eq!(
-        api_keys::get(&mut tx, first.id).await.unwrap().as_ref(),
-        Some(&first)
-    );
-    assert_eq!(
-        api_keys::list(&mut tx, Some(owner), None, 10).await.unwrap(),
-        [first.clone()]
-    );
-    assert_eq!(
-        api_keys::list(&mut tx, Some(owner), Some(first.id), 10)
-            .await
-            .unwrap(),
-        []
-    );
-    assert_eq!(
-        api_keys::list(&mut tx, None, None, 10).await.unwrap(),
-        api_keys::all(&mut tx).await.unwrap()
-    );
-    assert_eq!(
-        api_keys::by_ids(&mut tx, &[first.id, KeyId::new(NOW)])
-            .await
-            .unwrap(),
-        [first.clone()]
-    );
+    assert_eq!(api_keys::get(&mut tx, first.id).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(api_keys::list(&mut tx, Some(owner), None, 10).await.unwrap(), [first.clone()]);
+    assert_eq!(api_keys::list(&mut tx, Some(owner), Some(first.id), 10).await.unwrap(), []);
+    assert_eq!(api_keys::list(&mut tx, None, None, 10).await.unwrap(), api_keys::all(&mut tx).await.unwrap());
+    assert_eq!(api_keys::by_ids(&mut tx, &[first.id, KeyId::new(NOW)]).await.unwrap(), [first.clone()]);
     let told = changes::since(&mut tx, before).await.unwrap();
     assert_eq!(
-        told.iter()
-            .map(|change| (change.kind, change.id))
-            .collect::<Vec<_>>(),
+        told.iter().map(|change| (change.kind, change.id)).collect::<Vec<_>>(),
         [(ResourceKind::ApiKey, first.id.to_bytes())]
     );
 }
@@ -299,22 +250,10 @@ async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {
 
     let mut tx = store.read().await.unwrap();
     assert_eq!(users::get(&mut tx, gone.id).await.unwrap(), None);
-    assert_eq!(
-        api_keys::list(&mut tx, Some(gone.id), None, 10).await.unwrap(),
-        []
-    );
-    assert_eq!(
-        api_keys::list(&mut tx, Some(stays.id), None, 10)
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(api_keys::list(&mut tx, Some(gone.id), None, 10).await.unwrap(), []);
+    assert_eq!(api_keys::list(&mut tx, Some(stays.id), None, 10).await.unwrap().len(), 1);
     assert_eq!(sessions::get(&mut tx, sessions[0].id).await.unwrap(), None);
-    assert_eq!(
-        sessions::get(&mut tx, sessions[1].id).await.unwrap(),
-        Some(sessions[1])
-    );
+    assert_eq!(sessions::get(&mut tx, sessions[1].id).await.unwrap(), Some(sessions[1]));
     let told = changes::since(&mut tx, before).await.unwrap();
     assert!(told.iter().all(|change| change.deleted));
     let mut ids: Vec<_> = told.iter().map(|change| change.id).collect();
@@ -327,12 +266,7 @@ async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {
 async fn of_admins_that_remove_each_other_one_stays(database: &Database) {
     let store = &database.store;
     let mut tx = store.begin().await.unwrap();
-    for admin in users::all(&mut tx)
-        .await
-        .unwrap()
-        .into_iter()
-        .filter(|user| user.role == Role::Admin)
-    {
+    for admin in users::all(&mut tx).await.unwrap().into_iter().filter(|user| user.role == Role::Admin) {
         users::delete(&mut tx, admin.id).await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -352,10 +286,7 @@ async fn of_admins_that_remove_each_other_one_stays(database: &Database) {
         others > 0
     };
     let (first, second) = tokio::join!(remove(one.id), remove(two.id));
-    assert_ne!(
-        first, second,
-        "one of the two removals must have found nobody left"
-    );
+    assert_ne!(first, second, "one of the two removals must have found nobody left");
 }
 
 async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
@@ -367,9 +298,8 @@ async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
         // A read before the write fixes MySQL's snapshot.
         sessions::get(&mut tx, login.id).await.unwrap();
         let later = NOW.plus(Duration::from_secs(90));
-        let won = sessions::rotate(&mut tx, login.id, login.refresh_hash, [byte; 32], NOW, later)
-            .await
-            .unwrap();
+        let won =
+            sessions::rotate(&mut tx, login.id, login.refresh_hash, [byte; 32], NOW, later).await.unwrap();
         tx.commit().await.unwrap();
         store.close().await;
         won
@@ -381,9 +311,7 @@ async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
     assert!(won[usize::from(now.refresh_hash[0])]);
     let late = now.expires_at;
     assert!(
-        !sessions::rotate(&mut tx, login.id, now.refresh_hash, [9; 32], late, late)
-            .await
-            .unwrap(),
+        !sessions::rotate(&mut tx, login.id, now.refresh_hash, [9; 32], late, late).await.unwrap(),
         "it has expired"
     );
 }
@@ -402,29 +330,16 @@ async fn logins_are_few_and_end(database: &Database) {
     for login in &logins {
         kept.push(sessions::get(&mut tx, login.id).await.unwrap().is_some());
     }
-    assert_eq!(
-        kept.iter().position(|kept| *kept),
-        Some(2),
-        "the least recently used are gone"
-    );
+    assert_eq!(kept.iter().position(|kept| *kept), Some(2), "the least recently used are gone");
     let all_over = Millis(NOW.0 + 1_000_000_000);
-    assert_eq!(
-        sessions::delete_expired(&mut tx, all_over, 7).await.unwrap(),
-        7,
-        "no more than asked for"
-    );
+    assert_eq!(sessions::delete_expired(&mut tx, all_over, 7).await.unwrap(), 7, "no more than asked for");
     while sessions::delete_expired(&mut tx, all_over, 20).await.unwrap() > 0 {}
     assert_eq!(sessions::get(&mut tx, logins[30].id).await.unwrap(), None);
     sessions::insert(&mut tx, &logins[0]).await.unwrap();
     sessions::insert(&mut tx, &logins[1]).await.unwrap();
-    sessions::delete_of_user(&mut tx, person, Some(logins[1].id))
-        .await
-        .unwrap();
+    sessions::delete_of_user(&mut tx, person, Some(logins[1].id)).await.unwrap();
     assert_eq!(sessions::get(&mut tx, logins[0].id).await.unwrap(), None);
-    assert_eq!(
-        sessions::get(&mut tx, logins[1].id).await.unwrap(),
-        Some(logins[1])
-    );
+    assert_eq!(sessions::get(&mut tx, logins[1].id).await.unwrap(), Some(logins[1]));
     tx.commit().await.unwrap();
 }
 
@@ -432,11 +347,7 @@ async fn admit(database: &Database, name: &str, address: &str) -> bool {
     let store = database.another_store().await;
     let address: IpAddr = address.parse().unwrap();
     let mut tx = store.begin().await.unwrap();
-    let attempt = Attempt {
-        purpose: Purpose::Login,
-        name,
-        address: Some(address),
-    };
+    let attempt = Attempt { purpose: Purpose::Login, name, address: Some(address) };
     let admission = throttle::admit(&mut tx, &attempt, NOW).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
@@ -456,11 +367,7 @@ async fn names_from_one_address_do_not_deadlock(database: &Database) {
 
 async fn counters_that_say_nothing_are_dropped(database: &Database) {
     let mut tx = database.store.begin().await.unwrap();
-    let attempt = Attempt {
-        purpose: Purpose::Login,
-        name: "known",
-        address: None,
-    };
+    let attempt = Attempt { purpose: Purpose::Login, name: "known", address: None };
     let Admission::Admitted(receipt) = throttle::admit(&mut tx, &attempt, NOW).await.unwrap() else {
         panic!("refused")
     };
@@ -468,11 +375,7 @@ async fn counters_that_say_nothing_are_dropped(database: &Database) {
     let soon = NOW.plus(Duration::from_secs(60));
     assert_eq!(throttle::delete_stale(&mut tx, soon, 1000).await.unwrap(), 0);
     let tomorrow = NOW.plus(Duration::from_secs(24 * 60 * 60));
-    assert_eq!(
-        throttle::delete_stale(&mut tx, tomorrow, 3).await.unwrap(),
-        3,
-        "no more than asked for"
-    );
+    assert_eq!(throttle::delete_stale(&mut tx, tomorrow, 3).await.unwrap(), 3, "no more than asked for");
     while throttle::delete_stale(&mut tx, tomorrow, 10).await.unwrap() > 0 {}
     let later = NOW.plus(Duration::from_secs(91 * 24 * 60 * 60));
     assert_eq!(

@@ -103,15 +103,6 @@ pub(super) fn model(name: &str) -> ModelRow {
 
 pub(super) fn price(input: u64) -> Price {
     let all = PerMillion(input);
-    let rates = Rates {
-        input: all,
-        cache_read: all,
-        cache_write_5m: all,
-        cache_write_1h: all,
-        output: all,
-    };
-    Price {
-        rates,
-        long_context: None,
-    }
+    let rates = Rates { input: all, cache_read: all, cache_write_5m: all, cache_write_1h: all, output: all };
+    Price { rates, long_context: None }
 }

@@ -3,17 +3,11 @@
 use super::*;
 
 fn open_record(number: u64) -> OpenRecord {
-    OpenRecord {
-        request_id: u128::from(number).to_be_bytes().to_vec(),
-        ..OpenRecord::default()
-    }
+    OpenRecord { request_id: u128::from(number).to_be_bytes().to_vec(), ..OpenRecord::default() }
 }
 
 fn close_record(number: u64) -> CloseRecord {
-    CloseRecord {
-        open: Some(open_record(number)),
-        ..CloseRecord::default()
-    }
+    CloseRecord { open: Some(open_record(number)), ..CloseRecord::default() }
 }
 
 /// Per spool: sequences as they arrived, and requests closed as cut off.
@@ -94,20 +88,10 @@ async fn an_orphaned_spool_is_drained_and_gone() {
 
     fake.come_up();
     fake.break_reports_after(1);
-    let drained = drain::drain(setting.folder.path(), &fake.transport(), &tasks)
-        .await
-        .unwrap();
-    assert_eq!(
-        drained,
-        drain::Drained {
-            spools: 1,
-            complete: true
-        }
-    );
+    let drained = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
+    assert_eq!(drained, drain::Drained { spools: 1, complete: true });
     assert_eq!(ledger(fake), [(vec![1, 2], 1)]);
-    let again = drain::drain(setting.folder.path(), &fake.transport(), &tasks)
-        .await
-        .unwrap();
+    let again = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
     assert_eq!(again.spools, 0);
     setting.end().await;
 }

@@ -10,13 +10,9 @@ async fn a_node_follows_and_goes_on_from_its_copy_while_the_control_plane_is_awa
     let fake = &setting.fake;
     fake.greet_with(vec![full(EPOCH, 3, &[user(), key(3, true)])]);
     let node = setting.node();
-    until("the first configuration is acknowledged", || {
-        acknowledged(fake, 3)
-    })
-    .await;
+    until("the first configuration is acknowledged", || acknowledged(fake, 3)).await;
     assert!(node.has_key());
-    fake.publish(delta(3, 4, &[key(4, false)], &[user(), key(4, false)]))
-        .await;
+    fake.publish(delta(3, 4, &[key(4, false)], &[user(), key(4, false)])).await;
     until("the revocation is in force", || !node.has_key()).await;
     let copy = setting.copy();
     until("a copy is written", || copy.exists()).await;
@@ -24,11 +20,7 @@ async fn a_node_follows_and_goes_on_from_its_copy_while_the_control_plane_is_awa
 
     fake.go_down().await;
     let node = setting.node();
-    assert_eq!(
-        (node.version(), node.has_key()),
-        (Some(4), false),
-        "the copy knows the revocation"
-    );
+    assert_eq!((node.version(), node.has_key()), (Some(4), false), "the copy knows the revocation");
 
     fake.greet_with(vec![delta(4, 5, &[key(5, true)], &[user(), key(5, true)])]);
     fake.come_up();
@@ -43,19 +35,12 @@ async fn a_node_follows_and_goes_on_from_its_copy_while_the_control_plane_is_awa
 #[tokio::test]
 async fn a_copy_that_can_not_be_read_is_thrown_away_and_the_node_asks_for_everything() {
     let setting = Setting::new();
-    fs::write(
-        setting.copy(),
-        b"SWYCOPY\x01 and then rubbish, of some length at least",
-    )
-    .unwrap();
+    fs::write(setting.copy(), b"SWYCOPY\x01 and then rubbish, of some length at least").unwrap();
     let node = setting.node();
     assert!(!node.link.configuration.handle().has_config());
     assert!(!setting.copy().exists());
     setting.fake.greet_with(vec![full(EPOCH, 0, &[])]);
-    until("an empty configuration is one", || {
-        node.link.configuration.handle().has_config()
-    })
-    .await;
+    until("an empty configuration is one", || node.link.configuration.handle().has_config()).await;
     assert_eq!(setting.fake.heard(|heard| heard.hellos[0].known.clone()), None);
     node.stop().await;
     setting.end().await;
@@ -65,21 +50,11 @@ async fn a_copy_that_can_not_be_read_is_thrown_away_and_the_node_asks_for_everyt
 async fn a_large_state_comes_in_chunks_and_applies_at_once() {
     let setting = Setting::new();
     let resources = [user(), key(3, true)];
-    let first = Update {
-        last: false,
-        digest: Vec::new(),
-        ..full(EPOCH, 3, &resources[..1])
-    };
-    let second = Update {
-        digest: digest_of(&resources),
-        ..full(EPOCH, 3, &resources[1..])
-    };
+    let first = Update { last: false, digest: Vec::new(), ..full(EPOCH, 3, &resources[..1]) };
+    let second = Update { digest: digest_of(&resources), ..full(EPOCH, 3, &resources[1..]) };
     setting.fake.greet_with(vec![first]);
     let node = setting.node();
-    until("the node watches", || {
-        setting.fake.heard(|heard| !heard.hellos.is_empty())
-    })
-    .await;
+    until("the node watches", || setting.fake.heard(|heard| !heard.hellos.is_empty())).await;
     assert_eq!(node.version(), None);
     setting.fake.publish(second).await;
     until("both chunks are in force", || node.has_key()).await;
@@ -94,15 +69,9 @@ async fn a_gap_is_answered_with_a_resync() {
     fake.greet_with(vec![full(EPOCH, 3, &[user()])]);
     let node = setting.node();
     until("the first configuration is in force", || acknowledged(fake, 3)).await;
-    fake.publish(delta(5, 6, &[key(6, true)], &[user(), key(6, true)]))
-        .await;
+    fake.publish(delta(5, 6, &[key(6, true)], &[user(), key(6, true)])).await;
     until("the node asks for everything", || {
-        fake.heard(|heard| {
-            heard
-                .answers
-                .iter()
-                .any(|answer| matches!(answer, Message::Resync(_)))
-        })
+        fake.heard(|heard| heard.answers.iter().any(|answer| matches!(answer, Message::Resync(_))))
     })
     .await;
     assert_eq!(node.version(), Some(3));
@@ -118,10 +87,7 @@ async fn a_database_that_was_emptied_or_restored_is_not_followed_until_it_is_ado
     let fake = &setting.fake;
     fake.greet_with(vec![full(EPOCH, 9, &[user(), key(9, true)])]);
     let node = setting.node();
-    until("the first configuration is acknowledged", || {
-        acknowledged(fake, 9)
-    })
-    .await;
+    until("the first configuration is acknowledged", || acknowledged(fake, 9)).await;
 
     let refused = |reason: &'static str| {
         move || {
@@ -134,17 +100,9 @@ async fn a_database_that_was_emptied_or_restored_is_not_followed_until_it_is_ado
     until("a lower version is shown", refused("lower_version")).await;
     fake.publish(full(EPOCH + 1, 20, &[])).await;
     until("an unknown epoch is shown", refused("unknown_epoch")).await;
-    assert_eq!(
-        (node.version(), node.has_key()),
-        (Some(9), true),
-        "the node serves on"
-    );
+    assert_eq!((node.version(), node.has_key()), (Some(9), true), "the node serves on");
 
-    fake.publish(Update {
-        adopted: true,
-        ..full(EPOCH + 1, 21, &[user()])
-    })
-    .await;
+    fake.publish(Update { adopted: true, ..full(EPOCH + 1, 21, &[user()]) }).await;
     until("the adopted epoch is followed", || acknowledged(fake, 21)).await;
     assert!(!node.has_key());
     until("nothing is refused any more", || {
@@ -156,11 +114,7 @@ async fn a_database_that_was_emptied_or_restored_is_not_followed_until_it_is_ado
     let node = setting.node();
     fake.greet_with(Vec::new());
     until("the node is back", || fake.heard(|heard| heard.hellos.len() > 1)).await;
-    fake.publish(Update {
-        adopted: true,
-        ..full(EPOCH, 99, &[key(9, true), user()])
-    })
-    .await;
+    fake.publish(Update { adopted: true, ..full(EPOCH, 99, &[key(9, true), user()]) }).await;
     until("an epoch that was left stays left", refused("unknown_epoch")).await;
     assert_eq!(node.version(), Some(21));
     node.stop().await;
@@ -173,34 +127,12 @@ async fn a_refused_payload_is_told_at_once_and_with_heartbeats_through_resync_an
     let fake = &setting.fake;
     fake.greet_with(vec![full(EPOCH, 3, &[user(), key(3, true)])]);
     let node = setting.node();
-    until("the first configuration is acknowledged", || {
-        acknowledged(fake, 3)
-    })
-    .await;
-    let poisoned = Resource {
-        payload: Bytes::from_static(&[0x0f]),
-        version: 4,
-        ..key(4, true)
-    };
-    fake.publish(delta(
-        3,
-        4,
-        std::slice::from_ref(&poisoned),
-        &[user(), poisoned.clone()],
-    ))
-    .await;
-    until("the revision is acknowledged all the same", || {
-        acknowledged(fake, 4)
-    })
-    .await;
+    until("the first configuration is acknowledged", || acknowledged(fake, 3)).await;
+    let poisoned = Resource { payload: Bytes::from_static(&[0x0f]), version: 4, ..key(4, true) };
+    fake.publish(delta(3, 4, std::slice::from_ref(&poisoned), &[user(), poisoned.clone()])).await;
+    until("the revision is acknowledged all the same", || acknowledged(fake, 4)).await;
     let nacks = || {
-        fake.heard(|heard| {
-            heard
-                .answers
-                .iter()
-                .filter(|answer| matches!(answer, Message::Nack(_)))
-                .count()
-        })
+        fake.heard(|heard| heard.answers.iter().filter(|answer| matches!(answer, Message::Nack(_))).count())
     };
     assert_eq!(nacks(), 1);
     assert!(node.has_key(), "the last good payload serves");
@@ -215,8 +147,7 @@ async fn a_refused_payload_is_told_at_once_and_with_heartbeats_through_resync_an
     let node = setting.node();
     assert!(node.has_key(), "a restart keeps the last good payload");
     until("heartbeats of the new process show it", shown).await;
-    fake.publish(delta(4, 5, &[key(5, false)], &[user(), key(5, false)]))
-        .await;
+    fake.publish(delta(4, 5, &[key(5, false)], &[user(), key(5, false)])).await;
     until("a good payload ends it", || {
         last_heartbeat(fake).is_some_and(|heartbeat| heartbeat.refused_payloads.is_empty())
     })

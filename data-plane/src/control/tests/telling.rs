@@ -14,34 +14,21 @@ async fn status_writes_go_out_at_once_and_again_until_they_are_taken() {
     assert_eq!(first.statistics.unwrap().live_backend, "memory");
 
     fake.heard(|heard| heard.refuse_heartbeats = true);
-    let write = StatusWrite {
-        account_id: vec![ACCOUNT; 16],
-        reason: "billing".into(),
-        ..StatusWrite::default()
-    };
+    let write =
+        StatusWrite { account_id: vec![ACCOUNT; 16], reason: "billing".into(), ..StatusWrite::default() };
     node.link.status_writes.push(write.clone());
     let tries = || {
         fake.heard(|heard| {
-            heard
-                .heartbeats
-                .iter()
-                .filter(|heartbeat| heartbeat.status_writes == [write.clone()])
-                .count()
+            heard.heartbeats.iter().filter(|heartbeat| heartbeat.status_writes == [write.clone()]).count()
         })
     };
     until("it is tried again", || tries() >= 2).await;
     fake.heard(|heard| heard.refuse_heartbeats = false);
     until("it is taken", || node.link.status_writes.waiting().is_empty()).await;
-    until("the count of nodes is known", || {
-        node.link.state.live_nodes() == 3
-    })
-    .await;
+    until("the count of nodes is known", || node.link.state.live_nodes() == 3).await;
 
     node.link.state.leave();
-    until("leaving is told", || {
-        last_heartbeat(fake).is_some_and(|heartbeat| !heartbeat.ready)
-    })
-    .await;
+    until("leaving is told", || last_heartbeat(fake).is_some_and(|heartbeat| !heartbeat.ready)).await;
     assert!(last_heartbeat(fake).unwrap().status_writes.is_empty());
     node.stop().await;
     setting.end().await;
@@ -62,21 +49,13 @@ async fn marks_are_told_until_a_command_takes_them_off() {
     };
     node.link.live.mark(id, mark).await;
     let told = || {
-        let accounts = last_heartbeat(fake)
-            .map(|heartbeat| heartbeat.accounts)
-            .unwrap_or_default();
+        let accounts = last_heartbeat(fake).map(|heartbeat| heartbeat.accounts).unwrap_or_default();
         accounts.iter().map(|account| account.marks.len()).sum::<usize>()
     };
     until("heartbeats carry the mark", || told() == 1).await;
 
-    let clear = command::Command::ClearStatus(ClearStatus {
-        account_id: vec![ACCOUNT; 16],
-    });
-    fake.command(Command {
-        id: vec![1; 16],
-        command: Some(clear),
-    })
-    .await;
+    let clear = command::Command::ClearStatus(ClearStatus { account_id: vec![ACCOUNT; 16] });
+    fake.command(Command { id: vec![1; 16], command: Some(clear) }).await;
     until("heartbeats don't carry it any more", || told() == 0).await;
     let results = results_by_id(fake, 1).await;
     assert!(matches!(results[0], command_result::Result::ClearStatus(_)));
@@ -90,39 +69,18 @@ async fn commands_are_answered_by_their_id_also_where_they_can_not_be_carried_ou
     let fake = &setting.fake;
     fake.greet_with(vec![full(EPOCH, 1, &[account()])]);
     let node = setting.node();
-    until("the node takes commands", || {
-        fake.takes_commands() && node.version().is_some()
-    })
-    .await;
-    let test = |id| {
-        Some(command::Command::TestAccount(TestAccount {
-            account_id: id,
-            model: Some("m".into()),
-        }))
-    };
+    until("the node takes commands", || fake.takes_commands() && node.version().is_some()).await;
+    let test =
+        |id| Some(command::Command::TestAccount(TestAccount { account_id: id, model: Some("m".into()) }));
     let commands = [test(vec![ACCOUNT; 16]), test(vec![1; 16]), test(vec![1]), None];
     for (id, command) in (0..).zip(commands) {
-        fake.command(Command {
-            id: vec![id; 16],
-            command,
-        })
-        .await;
+        fake.command(Command { id: vec![id; 16], command }).await;
     }
     let results = results_by_id(fake, 4).await;
-    let command_result::Result::TestAccount(tested) = &results[0] else {
-        panic!("{results:?}")
-    };
-    assert_eq!(
-        (tested.ok, tested.detail.as_str(), tested.model.as_str()),
-        (true, "console", "m")
-    );
-    for (result, why) in results[1..]
-        .iter()
-        .zip(["no such account", "16 bytes", "does not know"])
-    {
-        let command_result::Result::Error(error) = result else {
-            panic!("{result:?}")
-        };
+    let command_result::Result::TestAccount(tested) = &results[0] else { panic!("{results:?}") };
+    assert_eq!((tested.ok, tested.detail.as_str(), tested.model.as_str()), (true, "console", "m"));
+    for (result, why) in results[1..].iter().zip(["no such account", "16 bytes", "does not know"]) {
+        let command_result::Result::Error(error) = result else { panic!("{result:?}") };
         assert!(error.contains(why), "{error}");
     }
     let hello = fake.heard(|heard| heard.results[0].clone());
@@ -133,10 +91,7 @@ async fn commands_are_answered_by_their_id_also_where_they_can_not_be_carried_ou
 
 /// What the node answered, once there are `count` answers.
 async fn results_by_id(fake: &FakeControlPlane, count: usize) -> Vec<command_result::Result> {
-    until("all commands are answered", || {
-        fake.heard(|heard| heard.results.len() == count + 1)
-    })
-    .await;
+    until("all commands are answered", || fake.heard(|heard| heard.results.len() == count + 1)).await;
     let mut results = fake.heard(|heard| heard.results[1..].to_vec());
     results.sort_by(|one, other| one.id.cmp(&other.id));
     results.into_iter().map(|result| result.result.unwrap()).collect()

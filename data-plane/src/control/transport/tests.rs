@@ -9,12 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 
 fn settings(url: &str, allow_plaintext: bool) -> ControlPlaneSettings {
-    ControlPlaneSettings {
-        url: url.into(),
-        tls: None,
-        server_name: None,
-        allow_plaintext,
-    }
+    ControlPlaneSettings { url: url.into(), tls: None, server_name: None, allow_plaintext }
 }
 
 #[tokio::test]
@@ -33,20 +28,14 @@ async fn plaintext_stays_on_this_machine_unless_it_is_allowed() {
 #[tokio::test]
 async fn mistakes_are_named() {
     let error = |url| ControlPlane::over_network(&settings(url, false)).unwrap_err();
-    assert!(matches!(
-        error("https://control:1"),
-        TransportError::TlsFilesMissing
-    ));
+    assert!(matches!(error("https://control:1"), TransportError::TlsFilesMissing));
     assert!(matches!(error("control:1"), TransportError::Url));
     assert!(matches!(error("ftp://control:1"), TransportError::Url));
 
     let folder = tempfile::tempdir().unwrap();
     let files = Authority::new("one").issue(folder.path());
     fs::write(&files.key, "no key").unwrap();
-    let settings = ControlPlaneSettings {
-        tls: Some(files),
-        ..settings("https://control:1", false)
-    };
+    let settings = ControlPlaneSettings { tls: Some(files), ..settings("https://control:1", false) };
     let error = ControlPlane::over_network(&settings).unwrap_err().to_string();
     assert!(error.contains("key.pem"), "{error}");
 }
@@ -64,19 +53,13 @@ impl Authority {
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            name,
-            pem,
-            issuer: Issuer::new(params, key),
-        }
+        Self { name, pem, issuer: Issuer::new(params, key) }
     }
 
     /// Writes a certificate for localhost, its key and the authority.
     fn issue(&self, folder: &Path) -> TlsFiles {
         let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, format!("of {}", self.name));
+        params.distinguished_name.push(rcgen::DnType::CommonName, format!("of {}", self.name));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = TlsFiles {
@@ -95,9 +78,7 @@ impl Authority {
         let folder = tempfile::tempdir().unwrap();
         let files = self.issue(folder.path());
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(&files.ca).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
@@ -142,23 +123,12 @@ async fn certificates_are_read_anew_for_each_connection_and_half_a_replacement_b
     let folder = tempfile::tempdir().unwrap();
     let files = one.issue(folder.path());
     let name = ServerName::try_from("localhost").unwrap();
-    let tls = Arc::new(Tls {
-        last_good: Mutex::new(files.load().unwrap()),
-        files: files.clone(),
-        name,
-    });
+    let tls = Arc::new(Tls { last_good: Mutex::new(files.load().unwrap()), files: files.clone(), name });
     assert_eq!(greeting(first, &tls).await.unwrap(), "hello");
-    assert!(
-        greeting(second, &tls).await.is_err(),
-        "an authority that this node does not trust"
-    );
+    assert!(greeting(second, &tls).await.is_err(), "an authority that this node does not trust");
 
     fs::write(&files.certificate, "half of a cert").unwrap();
-    assert_eq!(
-        greeting(first, &tls).await.unwrap(),
-        "hello",
-        "the last good files go on"
-    );
+    assert_eq!(greeting(first, &tls).await.unwrap(), "hello", "the last good files go on");
 
     two.issue(folder.path());
     assert_eq!(greeting(second, &tls).await.unwrap(), "hello");

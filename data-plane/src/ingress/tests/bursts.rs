@@ -78,21 +78,13 @@ async fn writes_for(script: Vec<Step>, body: &str) -> (String, usize) {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     let writes = Arc::new(AtomicUsize::new(0));
-    let counted = Counted {
-        stream,
-        writes: Arc::clone(&writes),
-    };
-    let serving = gateway
-        .tasks
-        .spawn(serve_io(Arc::clone(&gateway.proxy), TokioIo::new(counted)));
+    let counted = Counted { stream, writes: Arc::clone(&writes) };
+    let serving = gateway.tasks.spawn(serve_io(Arc::clone(&gateway.proxy), TokioIo::new(counted)));
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    client
-        .write_all(format!("{head}{body}").as_bytes())
-        .await
-        .unwrap();
+    client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     serving.await.unwrap();
@@ -102,16 +94,8 @@ async fn writes_for(script: Vec<Step>, body: &str) -> (String, usize) {
 /// A single worker is the worst case: every task has to wait for its turn.
 #[tokio::test]
 async fn a_burst_of_twenty_frames_costs_at_most_two_writes() {
-    let frames = [
-        chunk(START),
-        chunk(DELTA).repeat(18),
-        chunk(STOP),
-        b"0\r\n\r\n".to_vec(),
-    ]
-    .concat();
-    let Step::Send(head) = sse_head() else {
-        unreachable!()
-    };
+    let frames = [chunk(START), chunk(DELTA).repeat(18), chunk(STOP), b"0\r\n\r\n".to_vec()].concat();
+    let Step::Send(head) = sse_head() else { unreachable!() };
     let script = vec![Step::Send([head, frames].concat())];
     let body = r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#;
     let (answer, writes) = writes_for(script, body).await;

@@ -37,11 +37,7 @@ async fn switched(script: Script, body: &str, change: fn(&mut crate::snapshot::L
     let gateway = Gateway::limited(vec![claude(bad.url()), claude(good.url())], change).await;
     let answer = gateway.post("/v1/messages", body).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let expected = if body == STREAMED {
-        [START, DELTA, STOP].concat()
-    } else {
-        GOOD.to_owned()
-    };
+    let expected = if body == STREAMED { [START, DELTA, STOP].concat() } else { GOOD.to_owned() };
     assert_eq!(answer.text(), expected, "nothing of the first attempt shows");
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome(), record.attempts.len()), (Outcome::Completed, 2));
@@ -54,10 +50,7 @@ async fn switched(script: Script, body: &str, change: fn(&mut crate::snapshot::L
 async fn every_retryable_status_means_another_account() {
     for status in [401, 402, 403, 408, 429, 500, 502, 503, 504, 529] {
         let (reason, recorded) = switched(json(status, "{}"), MESSAGES, |_| {}).await;
-        assert_eq!(
-            (reason, recorded),
-            (format!("status_{status}"), u32::from(status))
-        );
+        assert_eq!((reason, recorded), (format!("status_{status}"), u32::from(status)));
     }
 }
 
@@ -82,10 +75,7 @@ async fn whatever_goes_wrong_ahead_of_the_first_content_means_another_account() 
         let shown = format!("{script:?}");
         assert_eq!(switched(script, STREAMED, quick).await.0, reason, "{shown}");
     }
-    let halved = [
-        Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec()),
-        Step::Cut,
-    ];
+    let halved = [Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec()), Step::Cut];
     assert_eq!(switched(halved.to_vec(), MESSAGES, quick).await.0, "cut");
 }
 
@@ -105,20 +95,15 @@ async fn a_refusal_of_the_request_itself_is_passed_on_in_the_providers_words() {
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (400, words));
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.outcome(), record.status, record.attempts.len()),
-        (Outcome::Refused, 400, 1)
-    );
+    assert_eq!((record.outcome(), record.status, record.attempts.len()), (Outcome::Refused, 400, 1));
     assert!(!record.estimated);
     assert!(good.received().is_empty());
 }
 
 #[tokio::test]
 async fn a_limited_account_is_left_alone_for_as_long_as_it_says() {
-    let (limited, good) = (
-        Upstream::always(json_with(429, "retry-after: 100\r\n", "{}")).await,
-        good().await,
-    );
+    let (limited, good) =
+        (Upstream::always(json_with(429, "retry-after: 100\r\n", "{}")).await, good().await);
     let gateway = Gateway::start(vec![claude(limited.url()), claude(good.url())]).await;
     for _ in 0..3 {
         assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
@@ -126,10 +111,7 @@ async fn a_limited_account_is_left_alone_for_as_long_as_it_says() {
     assert_eq!((limited.received().len(), good.received().len()), (1, 3));
     let now = gateway.proxy.clock.now();
     let marks = gateway.snapshot.load().accounts[0].state.marks(now);
-    assert_eq!(
-        (marks[0].kind, marks[0].reason.as_str()),
-        (MarkKind::RateLimited, "status_429")
-    );
+    assert_eq!((marks[0].kind, marks[0].reason.as_str()), (MarkKind::RateLimited, "status_429"));
     assert!(marks[0].remaining(now) > Duration::from_secs(90));
 }
 
@@ -138,9 +120,7 @@ async fn an_overload_told_in_the_stream_marks_the_account_too() {
     let (bad, good) = (Upstream::always(sse(&[OVERLOADED])).await, good().await);
     let gateway = Gateway::start(vec![claude(bad.url()), claude(good.url())]).await;
     assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 200);
-    let marks = gateway.snapshot.load().accounts[0]
-        .state
-        .marks(gateway.proxy.clock.now());
+    let marks = gateway.snapshot.load().accounts[0].state.marks(gateway.proxy.clock.now());
     assert_eq!(marks[0].kind, MarkKind::Overloaded);
 }
 
@@ -178,11 +158,7 @@ async fn when_all_accounts_fail_the_client_is_told_and_the_record_holds_all_atte
             (record.outcome(), record.status, record.attempts.len()),
             (Outcome::UpstreamError, u32::from(told), 2)
         );
-        let mut tried: Vec<_> = record
-            .attempts
-            .iter()
-            .map(|attempt| attempt.account_id.clone())
-            .collect();
+        let mut tried: Vec<_> = record.attempts.iter().map(|attempt| attempt.account_id.clone()).collect();
         tried.dedup();
         assert_eq!(tried.len(), 2, "no account twice");
     }
@@ -190,14 +166,8 @@ async fn when_all_accounts_fail_the_client_is_told_and_the_record_holds_all_atte
 
 #[tokio::test]
 async fn a_lone_account_that_failed_for_the_moment_is_tried_again_after_a_while() {
-    let upstream = Upstream::start(|number, _| {
-        if number == 0 {
-            json(500, "{}")
-        } else {
-            json(200, GOOD)
-        }
-    })
-    .await;
+    let upstream =
+        Upstream::start(|number, _| if number == 0 { json(500, "{}") } else { json(200, GOOD) }).await;
     let gateway = Gateway::start(vec![claude(upstream.url())]).await;
     let started = std::time::Instant::now();
     assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
@@ -231,24 +201,16 @@ async fn an_answer_that_is_no_stream_may_take_longer_than_a_streams_head() {
     .await;
     assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 504);
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.attempts.len(), record.attempts[0].reason.as_str()),
-        (1, "deadline")
-    );
+    assert_eq!((record.attempts.len(), record.attempts[0].reason.as_str()), (1, "deadline"));
 }
 
 #[tokio::test]
 async fn a_stream_that_breaks_behind_its_first_content_ends_legally() {
     let quick = |limits: &mut crate::snapshot::Limits| limits.idle = Duration::from_millis(50);
     for (ending, reason) in [(Step::Cut, "cut"), (Step::Hang, "stall")] {
-        let upstream = Upstream::always(vec![
-            sse_head(),
-            send(START),
-            send(DELTA),
-            send("event: content_bl"),
-            ending,
-        ])
-        .await;
+        let upstream =
+            Upstream::always(vec![sse_head(), send(START), send(DELTA), send("event: content_bl"), ending])
+                .await;
         let gateway = Gateway::limited(vec![claude(upstream.url()), claude(upstream.url())], quick).await;
         let answer = gateway.post("/v1/messages", STREAMED).await;
         assert_eq!(answer.status, 200);
@@ -256,10 +218,7 @@ async fn a_stream_that_breaks_behind_its_first_content_ends_legally() {
             .text()
             .strip_prefix(&[START, DELTA].concat())
             .unwrap_or_else(|| panic!("{}", answer.text()));
-        assert!(
-            rest.starts_with("event: error\ndata: {\"type\":\"error\""),
-            "{rest:?}"
-        );
+        assert!(rest.starts_with("event: error\ndata: {\"type\":\"error\""), "{rest:?}");
         assert!(rest.ends_with("\n\n"));
         let record = gateway.records(1).await.remove(0);
         assert_eq!(
@@ -279,10 +238,7 @@ async fn an_error_that_the_upstream_tells_behind_content_reaches_the_client_as_i
     let answer = gateway.post("/v1/messages", STREAMED).await;
     assert_eq!(answer.text(), [START, DELTA, OVERLOADED].concat());
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.outcome(), &*record.attempts[0].reason),
-        (Outcome::UpstreamError, "stream_error")
-    );
+    assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::UpstreamError, "stream_error"));
 }
 
 #[tokio::test]
@@ -290,12 +246,8 @@ async fn a_chat_stream_that_breaks_ends_with_an_error_chunk() {
     let content = "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
     let upstream = Upstream::always(vec![sse_head(), send(content), Step::Cut]).await;
     let gateway = Gateway::start(vec![openai(upstream.url())]).await;
-    let answer = gateway
-        .post(
-            "/v1/chat/completions",
-            r#"{"model":"gpt-5","stream":true,"messages":[]}"#,
-        )
-        .await;
+    let answer =
+        gateway.post("/v1/chat/completions", r#"{"model":"gpt-5","stream":true,"messages":[]}"#).await;
     let rest = answer.text().strip_prefix(content).unwrap();
     assert!(rest.starts_with("data: {\"error\":{"), "{rest}");
 }
@@ -303,27 +255,18 @@ async fn a_chat_stream_that_breaks_ends_with_an_error_chunk() {
 #[tokio::test]
 async fn the_head_goes_at_a_ping_or_when_it_was_held_for_long_enough() {
     use http_body_util::BodyExt as _;
-    for (script, first) in [
-        (vec![send(START), send(PING)], [START, PING].concat()),
-        (vec![send(START)], START.to_owned()),
-    ] {
+    for (script, first) in
+        [(vec![send(START), send(PING)], [START, PING].concat()), (vec![send(START)], START.to_owned())]
+    {
         let gate = Gate::new();
-        let rest = [
-            Step::Wait(gate.clone()),
-            send(DELTA),
-            send(STOP),
-            super::upstream::end(),
-        ];
+        let rest = [Step::Wait(gate.clone()), send(DELTA), send(STOP), super::upstream::end()];
         let script: Script = [sse_head()].into_iter().chain(script).chain(rest).collect();
         let upstream = Upstream::always(script).await;
         let gateway = Gateway::limited(vec![claude(upstream.url())], |limits| {
             limits.commit_hold = Duration::from_millis(50)
         })
         .await;
-        let mut body = gateway
-            .open(gateway.request("/v1/messages", STREAMED))
-            .await
-            .into_body();
+        let mut body = gateway.open(gateway.request("/v1/messages", STREAMED)).await.into_body();
         let mut seen = String::new();
         while seen.len() < first.len() {
             let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();

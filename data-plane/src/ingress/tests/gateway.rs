@@ -48,19 +48,11 @@ pub(super) struct Given {
 }
 
 pub(super) fn claude(url: String) -> Given {
-    Given {
-        kind: AccountType::ClaudeConsole,
-        url,
-        change: |_| {},
-    }
+    Given { kind: AccountType::ClaudeConsole, url, change: |_| {} }
 }
 
 pub(super) fn openai(url: String) -> Given {
-    Given {
-        kind: AccountType::Openai,
-        url,
-        change: |_| {},
-    }
+    Given { kind: AccountType::Openai, url, change: |_| {} }
 }
 
 impl Given {
@@ -127,56 +119,27 @@ impl Gateway {
             metrics: Arc::new(Metrics::new()),
             clock,
             tasks: tasks.clone(),
-            outbound: OutboundSettings {
-                allow_private,
-                ..OutboundSettings::default()
-            },
+            outbound: OutboundSettings { allow_private, ..OutboundSettings::default() },
         })
         .unwrap();
         let mut configured = snapshot_of(&proxy, accounts);
         limits(&mut configured.limits);
-        snapshot.publish(
-            configured,
-            Revision {
-                epoch: [1; 16],
-                version: 1,
-            },
-        );
+        snapshot.publish(configured, Revision { epoch: [1; 16], version: 1 });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = tasks.spawn(serve(Arc::clone(&proxy), listener, tasks.clone(), grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self {
-            proxy,
-            tasks,
-            base,
-            server: Some(server),
-            snapshot,
-            journal,
-            client,
-            _folder: folder,
-        }
+        Self { proxy, tasks, base, server: Some(server), snapshot, journal, client, _folder: folder }
     }
 
     pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
-        tokio::time::timeout(PATIENCE, self.client.request(request))
-            .await
-            .expect("no answer")
-            .unwrap()
+        tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("no answer").unwrap()
     }
 
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (parts, body) = self.open(request).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect())
-            .await
-            .expect("no end")
-            .unwrap()
-            .to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("no end").unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     pub(super) fn request(&self, path: &str, body: &str) -> Request<Full<Bytes>> {
@@ -207,19 +170,13 @@ impl Gateway {
             loop {
                 let (opened, closed) = self.journal_now();
                 if closed.len() >= count {
-                    assert_eq!(
-                        opened,
-                        closed.len(),
-                        "every request has one open and one close record"
-                    );
+                    assert_eq!(opened, closed.len(), "every request has one open and one close record");
                     return closed;
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
     }
 
     /// How many open records there are, and the close records.
@@ -227,15 +184,9 @@ impl Gateway {
         self.journal.sync();
         let outbox = self.journal.outboxes().pop().unwrap();
         let mut reader = outbox.reader(0);
-        let size = BatchSize {
-            records: 10_000,
-            bytes: usize::MAX,
-        };
+        let size = BatchSize { records: 10_000, bytes: usize::MAX };
         let records = reader.batch(outbox.durable().0, size).unwrap();
-        let opened = records
-            .iter()
-            .filter(|it| matches!(it.record, Some(record::Record::Open(_))))
-            .count();
+        let opened = records.iter().filter(|it| matches!(it.record, Some(record::Record::Open(_)))).count();
         let closed = records.into_iter().filter_map(|record| match record.record {
             Some(record::Record::Close(close)) => Some(close),
             _ => None,
@@ -259,18 +210,12 @@ fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {
         max_output: None,
         released_at: Some(Millis(1_700_000_000_000)),
     };
-    let accounts = accounts
-        .into_iter()
-        .zip(1_u8..)
-        .map(|(given, priority)| account(proxy, given, priority))
-        .collect();
+    let accounts =
+        accounts.into_iter().zip(1_u8..).map(|(given, priority)| account(proxy, given, priority)).collect();
     Snapshot {
         keys: [(KeyHash::of(KEY.as_bytes()), Arc::new(key))].into(),
         accounts,
-        models: vec![
-            model("claude-opus-5", Platform::Claude),
-            model("gpt-5", Platform::OpenAi),
-        ],
+        models: vec![model("claude-opus-5", Platform::Claude), model("gpt-5", Platform::OpenAi)],
         ..Snapshot::default()
     }
 }
@@ -315,7 +260,5 @@ pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not come true"));
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} did not come true"));
 }

@@ -19,9 +19,7 @@ async fn read_and_leave(gateway: &Gateway, text: &str) {
     let mut response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
     let mut seen = 0;
     while seen < text.len() {
-        let frame = tokio::time::timeout(PATIENCE, response.body_mut().frame())
-            .await
-            .unwrap();
+        let frame = tokio::time::timeout(PATIENCE, response.body_mut().frame()).await.unwrap();
         seen += frame.unwrap().unwrap().into_data().unwrap().len();
     }
 }
@@ -29,40 +27,17 @@ async fn read_and_leave(gateway: &Gateway, text: &str) {
 #[tokio::test]
 async fn the_upstream_of_a_client_that_left_is_read_on_to_learn_the_usage() {
     let gate = Gate::new();
-    let script = vec![
-        sse_head(),
-        send(START),
-        send(DELTA),
-        Step::Wait(gate.clone()),
-        send(STOP),
-        end(),
-    ];
+    let script = vec![sse_head(), send(START), send(DELTA), Step::Wait(gate.clone()), send(STOP), end()];
     let upstream = Upstream::always(script).await;
     let gateway = Gateway::start(vec![claude(upstream.url())]).await;
     read_and_leave(&gateway, &[START, DELTA].concat()).await;
-    until("the client is seen to be gone", || {
-        gateway.proxy.statistics().open_streams == 0
-    })
-    .await;
+    until("the client is seen to be gone", || gateway.proxy.statistics().open_streams == 0).await;
     gate.open();
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.outcome(), record.status, record.estimated),
-        (Outcome::ClientGone, 200, false)
-    );
+    assert_eq!((record.outcome(), record.status, record.estimated), (Outcome::ClientGone, 200, false));
     assert_eq!(record.conditions, ["drained"]);
-    assert_eq!(
-        record.attempts[0].usage,
-        Some(Usage {
-            input: 7,
-            output: 9,
-            ..Usage::default()
-        })
-    );
-    until("the slot is free", || {
-        gateway.snapshot.load().accounts[0].state.in_flight() == 0
-    })
-    .await;
+    assert_eq!(record.attempts[0].usage, Some(Usage { input: 7, output: 9, ..Usage::default() }));
+    until("the slot is free", || gateway.snapshot.load().accounts[0].state.in_flight() == 0).await;
 }
 
 #[tokio::test]
@@ -111,14 +86,7 @@ async fn a_client_that_leaves_ahead_of_the_answer_is_metered_too() {
     gate.open();
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome(), record.status), (Outcome::ClientGone, 0));
-    assert_eq!(
-        record.attempts[0].usage,
-        Some(Usage {
-            input: 3,
-            output: 4,
-            ..Usage::default()
-        })
-    );
+    assert_eq!(record.attempts[0].usage, Some(Usage { input: 3, output: 4, ..Usage::default() }));
     assert_eq!(record.conditions, ["drained"]);
 }
 

@@ -19,12 +19,8 @@ const STOP: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"de
 
 #[tokio::test]
 async fn a_message_passes_byte_for_byte_and_its_usage_is_recorded() {
-    let upstream = Upstream::always(json_with(
-        200,
-        "request-id: req_up\r\nset-cookie: a=b\r\n",
-        MESSAGE,
-    ))
-    .await;
+    let upstream =
+        Upstream::always(json_with(200, "request-id: req_up\r\nset-cookie: a=b\r\n", MESSAGE)).await;
     let gateway = Gateway::start(vec![claude(upstream.url())]).await;
     let mut request = gateway.request("/v1/messages?beta=true&key=sk-other", MESSAGES);
     let headers = request.headers_mut();
@@ -55,60 +51,31 @@ async fn a_message_passes_byte_for_byte_and_its_usage_is_recorded() {
     assert!(!received.head.contains(KEY), "the client's key goes nowhere");
 
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.outcome(), record.status, record.estimated),
-        (Outcome::Completed, 200, false)
-    );
+    assert_eq!((record.outcome(), record.status, record.estimated), (Outcome::Completed, 200, false));
     let id = shared::id::RequestId::try_from(record.open.as_ref().unwrap().request_id.as_slice()).unwrap();
     assert_eq!(answer.headers["x-request-id"], id.to_string());
     let attempt = &record.attempts[0];
     assert_eq!(attempt.model_served, "claude-opus-5-0101");
-    assert_eq!(
-        attempt.usage,
-        Some(Usage {
-            input: 7,
-            cache_read: 2,
-            output: 3,
-            ..Usage::default()
-        })
-    );
+    assert_eq!(attempt.usage, Some(Usage { input: 7, cache_read: 2, output: 3, ..Usage::default() }));
 }
 
 #[tokio::test]
 async fn a_messages_stream_passes_byte_for_byte() {
-    let upstream = Upstream::always(sse(&[
-        START,
-        DELTA,
-        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-        STOP,
-    ]))
-    .await;
+    let upstream =
+        Upstream::always(sse(&[START, DELTA, "event: ping\ndata: {\"type\": \"ping\"}\n\n", STOP])).await;
     let gateway = Gateway::start(vec![claude(upstream.url())]).await;
     let answer = gateway
-        .post(
-            "/api/v1/messages",
-            r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#,
-        )
+        .post("/api/v1/messages", r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#)
         .await;
     let expected = [START, DELTA, "event: ping\ndata: {\"type\": \"ping\"}\n\n", STOP].concat();
     assert_eq!(answer.text(), expected);
     assert_eq!(answer.headers["content-type"], "text/event-stream");
-    assert_eq!(
-        answer.headers["request-id"], answer.headers["x-request-id"],
-        "the upstream gave none"
-    );
+    assert_eq!(answer.headers["request-id"], answer.headers["x-request-id"], "the upstream gave none");
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome(), record.estimated), (Outcome::Completed, false));
     assert!(record.first_token_ms.is_some());
     assert!(record.open.unwrap().stream);
-    assert_eq!(
-        record.attempts[0].usage,
-        Some(Usage {
-            input: 7,
-            output: 9,
-            ..Usage::default()
-        })
-    );
+    assert_eq!(record.attempts[0].usage, Some(Usage { input: 7, output: 9, ..Usage::default() }));
 }
 
 #[tokio::test]
@@ -119,31 +86,19 @@ async fn a_chat_stream_is_asked_for_usage_and_the_client_who_did_not_ask_does_no
     let upstream = Upstream::always(sse(&[content, usage, done])).await;
     let gateway = Gateway::start(vec![openai(upstream.url())]).await;
 
-    let answer = gateway
-        .post(
-            "/v1/chat/completions",
-            r#"{"model":"gpt-5","stream":true,"messages":[]}"#,
-        )
-        .await;
+    let answer =
+        gateway.post("/v1/chat/completions", r#"{"model":"gpt-5","stream":true,"messages":[]}"#).await;
     assert_eq!(answer.text(), content.replace(",\"usage\":null", "") + done);
     let sent: serde_json::Value = serde_json::from_slice(&upstream.received()[0].body).unwrap();
     assert_eq!(sent["stream_options"]["include_usage"], true);
-    assert_eq!(
-        upstream.received()[0].header("authorization"),
-        Some("Bearer sk-ant-upstream-1")
-    );
+    assert_eq!(upstream.received()[0].header("authorization"), Some("Bearer sk-ant-upstream-1"));
 
     let asked = r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
     let answer = gateway.post("/v1/chat/completions", asked).await;
     assert_eq!(answer.text(), [content, usage, done].concat());
     assert_eq!(String::from_utf8_lossy(&upstream.received()[1].body), asked);
     for record in gateway.records(2).await {
-        let usage = Usage {
-            input: 4,
-            cache_read: 6,
-            output: 4,
-            ..Usage::default()
-        };
+        let usage = Usage { input: 4, cache_read: 6, output: 4, ..Usage::default() };
         assert_eq!(record.attempts[0].usage, Some(usage));
         assert!(!record.estimated);
     }
@@ -158,20 +113,13 @@ async fn names_are_mapped_on_the_way_and_recorded_as_they_were_asked_mapped_and_
     .await;
     let gateway = Gateway::start(vec![openai(format!("{}/v1/", upstream.url())).but(|account| {
         account.model_mapping = vec![(pattern("gpt-*"), "local-model".into())];
-        account.upstream.options = Options::OpenAi {
-            organization: Some("org-1".into()),
-            project: None,
-            chatgpt_account_id: None,
-        };
+        account.upstream.options =
+            Options::OpenAi { organization: Some("org-1".into()), project: None, chatgpt_account_id: None };
     })])
     .await;
-    let mut request = gateway.request(
-        "/openai/v1/chat/completions",
-        r#"{"model":"openai,gpt-5","messages":[]}"#,
-    );
-    request
-        .headers_mut()
-        .insert("openai-project", "of-the-client".parse().unwrap());
+    let mut request =
+        gateway.request("/openai/v1/chat/completions", r#"{"model":"openai,gpt-5","messages":[]}"#);
+    request.headers_mut().insert("openai-project", "of-the-client".parse().unwrap());
     assert_eq!(gateway.send(request).await.status, 200);
     let received = &upstream.received()[0];
     assert_eq!(received.line(), "POST /v1/chat/completions HTTP/1.1");
@@ -181,10 +129,7 @@ async fn names_are_mapped_on_the_way_and_recorded_as_they_were_asked_mapped_and_
     let record = gateway.records(1).await.remove(0);
     assert_eq!(record.open.unwrap().model_requested, "openai,gpt-5");
     assert_eq!(
-        (
-            &*record.attempts[0].model_mapped,
-            &*record.attempts[0].model_served
-        ),
+        (&*record.attempts[0].model_mapped, &*record.attempts[0].model_served),
         ("local-model", "served")
     );
 }
@@ -195,34 +140,19 @@ async fn embeddings_are_metered_and_counting_tokens_is_not() {
         if received.line().contains("count_tokens") {
             json(200, r#"{"input_tokens":12}"#)
         } else {
-            json(
-                200,
-                r#"{"data":[],"model":"e","usage":{"prompt_tokens":5,"total_tokens":5}}"#,
-            )
+            json(200, r#"{"data":[],"model":"e","usage":{"prompt_tokens":5,"total_tokens":5}}"#)
         }
     })
     .await;
     let gateway = Gateway::start(vec![claude(upstream.url()), openai(upstream.url())]).await;
-    let counted = gateway
-        .post(
-            "/v1/messages/count_tokens",
-            r#"{"model":"claude-opus-5","messages":[]}"#,
-        )
-        .await;
+    let counted =
+        gateway.post("/v1/messages/count_tokens", r#"{"model":"claude-opus-5","messages":[]}"#).await;
     assert_eq!(counted.text(), r#"{"input_tokens":12}"#);
-    let embedded = gateway
-        .post("/v1/embeddings", r#"{"model":"text-embedding-3","input":"a"}"#)
-        .await;
+    let embedded = gateway.post("/v1/embeddings", r#"{"model":"text-embedding-3","input":"a"}"#).await;
     assert_eq!(embedded.status, 200);
     let records = gateway.records(1).await;
     assert_eq!(records.len(), 1);
-    assert_eq!(
-        records[0].attempts[0].usage,
-        Some(Usage {
-            input: 5,
-            ..Usage::default()
-        })
-    );
+    assert_eq!(records[0].attempts[0].usage, Some(Usage { input: 5, ..Usage::default() }));
 }
 
 #[tokio::test]
@@ -235,16 +165,10 @@ async fn models_are_listed_in_the_shape_that_the_client_knows() {
     let bearer = ("authorization", "Bearer sk-test");
     let chat = gateway.get("/v1/models", &[bearer]).await.json();
     assert_eq!(chat["data"][0]["id"], "claude-opus-5");
-    assert_eq!(
-        chat["data"][1]["id"], "local-1",
-        "gpt-5 has a price, and the account does not allow it"
-    );
+    assert_eq!(chat["data"][1]["id"], "local-1", "gpt-5 has a price, and the account does not allow it");
     assert_eq!(chat["data"].as_array().unwrap().len(), 2);
     let messages = gateway
-        .get(
-            "/v1/models?limit=1000",
-            &[("x-api-key", KEY), ("anthropic-version", "2023-06-01")],
-        )
+        .get("/v1/models?limit=1000", &[("x-api-key", KEY), ("anthropic-version", "2023-06-01")])
         .await
         .json();
     assert_eq!(
@@ -252,10 +176,7 @@ async fn models_are_listed_in_the_shape_that_the_client_knows() {
         (&"model".into(), &"claude-opus-5".into())
     );
     assert_eq!(messages["data"][0]["created_at"], "2023-11-14T22:13:20Z");
-    let gemini = gateway
-        .get("/gemini/v1beta/models", &[("x-goog-api-key", KEY)])
-        .await
-        .json();
+    let gemini = gateway.get("/gemini/v1beta/models", &[("x-goog-api-key", KEY)]).await.json();
     assert_eq!(gemini["models"].as_array().unwrap().len(), 0);
     let one = gateway.get("/v1/models/local-1", &[bearer]).await.json();
     assert_eq!(one["id"], "local-1");
@@ -268,13 +189,7 @@ async fn health_and_metrics_are_there_for_everyone() {
     let gateway = Gateway::start(Vec::new()).await;
     assert_eq!(gateway.get("/healthz", &[]).await.text(), "ok\n");
     assert_eq!(gateway.get("/readyz", &[]).await.status, 200);
-    assert!(
-        gateway
-            .get("/metrics", &[])
-            .await
-            .text()
-            .contains("switchyard_requests_total")
-    );
+    assert!(gateway.get("/metrics", &[]).await.text().contains("switchyard_requests_total"));
     let mut head = gateway.request("/", "");
     *head.method_mut() = Method::HEAD;
     assert_eq!(gateway.send(head).await.status, 200);

@@ -18,46 +18,27 @@ const CHAT: &str = r#"{"model":"gpt-5","messages":[]}"#;
 
 #[tokio::test]
 async fn every_refusal_is_said_in_the_clients_wire_and_leaves_no_record() {
-    let gateway = Gateway::limited(vec![claude("http://127.0.0.1:1".into())], |limits| {
-        limits.max_body = 1000
-    })
-    .await;
-    let long = format!(
-        r#"{{"model":"claude-opus-5","messages":["{}"]}}"#,
-        "x".repeat(1000)
-    );
+    let gateway =
+        Gateway::limited(vec![claude("http://127.0.0.1:1".into())], |limits| limits.max_body = 1000).await;
+    let long = format!(r#"{{"model":"claude-opus-5","messages":["{}"]}}"#, "x".repeat(1000));
     for (path, body, status, kind) in [
         ("/v1/messages", "{", 400, "invalid_request_error"),
         ("/v1/messages", "", 400, "invalid_request_error"),
         ("/v1/messages", r#"{"messages":[]}"#, 400, "invalid_request_error"),
         ("/v1/messages", long.as_str(), 413, "request_too_large"),
-        (
-            "/v1/messages",
-            r#"{"model":"mystery","messages":[]}"#,
-            404,
-            "not_found_error",
-        ),
+        ("/v1/messages", r#"{"model":"mystery","messages":[]}"#, 404, "not_found_error"),
         ("/v1/messages/nothing", MESSAGES, 404, "not_found_error"),
         ("/openai/v1/messages", MESSAGES, 503, "api_error"),
     ] {
         let answer = gateway.post(path, body).await;
         assert_eq!(answer.status.as_u16(), status, "{path} {body}: {}", answer.text());
         let json = answer.json();
-        assert_eq!(
-            (&json["type"], &json["error"]["type"]),
-            (&"error".into(), &kind.into()),
-            "{json}"
-        );
-        assert_eq!(
-            json["request_id"],
-            answer.headers["x-request-id"].to_str().unwrap()
-        );
+        assert_eq!((&json["type"], &json["error"]["type"]), (&"error".into(), &kind.into()), "{json}");
+        assert_eq!(json["request_id"], answer.headers["x-request-id"].to_str().unwrap());
     }
-    for (path, status) in [
-        ("/v1/chat/nothing", 404),
-        ("/v1/responses", 501),
-        ("/v1beta/models/gemini-3:generateContent", 501),
-    ] {
+    for (path, status) in
+        [("/v1/chat/nothing", 404), ("/v1/responses", 501), ("/v1beta/models/gemini-3:generateContent", 501)]
+    {
         let answer = gateway.post(path, CHAT).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
         assert!(answer.json()["error"]["message"].is_string(), "{}", answer.text());
@@ -73,42 +54,27 @@ async fn every_refusal_is_said_in_the_clients_wire_and_leaves_no_record() {
 #[tokio::test]
 async fn a_key_that_is_missing_wrong_or_expired_does_not_enter() {
     let gateway = Gateway::start(vec![claude("http://127.0.0.1:1".into())]).await;
-    for (key, code) in [
-        (None, "missing_api_key"),
-        (Some("Bearer sk-wrong"), "invalid_api_key"),
-    ] {
+    for (key, code) in [(None, "missing_api_key"), (Some("Bearer sk-wrong"), "invalid_api_key")] {
         let mut request = gateway.request("/v1/messages", MESSAGES);
         request.headers_mut().remove("authorization");
         if let Some(key) = key {
-            request
-                .headers_mut()
-                .insert("authorization", key.parse().unwrap());
+            request.headers_mut().insert("authorization", key.parse().unwrap());
         }
         let answer = gateway.send(request).await;
-        assert_eq!(
-            (answer.status.as_u16(), &answer.json()["error"]["code"]),
-            (401, &code.into())
-        );
+        assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (401, &code.into()));
         assert!(!answer.text().contains("sk-wrong"));
     }
     let mut chat = gateway.request("/v1/chat/completions", CHAT);
     chat.headers_mut().remove("authorization");
     chat.headers_mut().insert("api-key", KEY.parse().unwrap());
     let answer = gateway.send(chat).await;
-    assert_eq!(
-        answer.status,
-        503,
-        "the key is good: there is no account: {}",
-        answer.text()
-    );
+    assert_eq!(answer.status, 503, "the key is good: there is no account: {}", answer.text());
 }
 
 #[tokio::test]
 async fn a_body_without_stated_length_is_cut_at_the_limit_and_the_client_gets_to_see_why() {
     let gateway = Gateway::limited(vec![], |limits| limits.max_body = 1000).await;
-    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ntransfer-encoding: chunked\r\n\r\n"
     );
@@ -120,52 +86,34 @@ async fn a_body_without_stated_length_is_cut_at_the_limit_and_the_client_gets_to
     stream.write_all(b"0\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 4096];
     let read = stream.read(&mut answer).await.unwrap();
-    assert!(
-        answer[..read].starts_with(b"HTTP/1.1 413 "),
-        "{}",
-        String::from_utf8_lossy(&answer[..read])
-    );
+    assert!(answer[..read].starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer[..read]));
 }
 
 #[tokio::test]
 async fn a_stated_length_over_the_limit_is_refused_before_the_body() {
     let gateway = Gateway::limited(vec![], |limits| limits.max_body = 1000).await;
-    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{CONTENT_LENGTH}: 99999999\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let read = stream.read(&mut answer).await.unwrap();
-    assert!(
-        answer[..read].starts_with(b"HTTP/1.1 413 "),
-        "{}",
-        String::from_utf8_lossy(&answer[..read])
-    );
+    assert!(answer[..read].starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer[..read]));
 }
 
 #[tokio::test]
 async fn a_client_that_sends_its_body_too_slowly_is_not_waited_for() {
-    let gateway = Gateway::limited(vec![], |limits| {
-        limits.deadline = std::time::Duration::from_millis(50)
-    })
-    .await;
-    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let gateway =
+        Gateway::limited(vec![], |limits| limits.deadline = std::time::Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(gateway.base.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{CONTENT_LENGTH}: 100\r\n\r\n{{"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let read = stream.read(&mut answer).await.unwrap();
-    assert!(
-        answer[..read].starts_with(b"HTTP/1.1 408 "),
-        "{}",
-        String::from_utf8_lossy(&answer[..read])
-    );
+    assert!(answer[..read].starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer[..read]));
 }
 
 #[tokio::test]
@@ -174,11 +122,7 @@ async fn the_client_learns_in_short_why_there_is_no_account() {
     let gateway = Gateway::start(vec![
         claude(nowhere()).but(|account| account.enabled = false),
         claude(nowhere()).but(|account| account.invalid_reason = Some("unauthorized".into())),
-        Given {
-            kind: AccountType::Bedrock,
-            url: nowhere(),
-            change: |_| {},
-        },
+        Given { kind: AccountType::Bedrock, url: nowhere(), change: |_| {} },
         openai(nowhere()),
         openai(nowhere()).but(|account| account.allowed_models = vec![pattern("other")]),
     ])
@@ -186,20 +130,13 @@ async fn the_client_learns_in_short_why_there_is_no_account() {
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!(answer.status, 503);
     let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(
-        message.contains("1 unsupported_by_node, 1 disabled, 1 invalid"),
-        "{message}"
-    );
-    let bedrock = gateway
-        .post("/v1/messages", &MESSAGES.replace("claude-", "bedrock,claude-"))
-        .await;
+    assert!(message.contains("1 unsupported_by_node, 1 disabled, 1 invalid"), "{message}");
+    let bedrock = gateway.post("/v1/messages", &MESSAGES.replace("claude-", "bedrock,claude-")).await;
     assert_eq!(
         (bedrock.status.as_u16(), &bedrock.json()["error"]["code"]),
         (501, &"unsupported_by_node".into())
     );
-    let converted = gateway
-        .post("/v1/messages", &MESSAGES.replace("claude-opus-5", "gpt-5"))
-        .await;
+    let converted = gateway.post("/v1/messages", &MESSAGES.replace("claude-opus-5", "gpt-5")).await;
     assert_eq!(converted.status, 501, "a conversion that is not there yet");
 }
 
@@ -209,10 +146,8 @@ async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
     let held = gate.clone();
     let upstream =
         Upstream::start(move |_, _| [vec![Step::Wait(held.clone())], json(200, "{}")].concat()).await;
-    let gateway = Gateway::start(vec![
-        claude(upstream.url()).but(|account| account.concurrency = Some(1)),
-    ])
-    .await;
+    let gateway =
+        Gateway::start(vec![claude(upstream.url()).but(|account| account.concurrency = Some(1))]).await;
     let account = gateway.snapshot.load_full().accounts[0].clone();
     let first = gateway.request("/v1/messages", MESSAGES);
     let second = gateway.request("/v1/messages", MESSAGES);
@@ -224,27 +159,11 @@ async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
     };
     let (_, answer) = tokio::join!(gateway.send(first), full);
     assert_eq!(answer.status, 429);
-    assert!(
-        answer.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("1 full"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("1 full"), "{}", answer.text());
 
     until("the slot is free", || account.state.in_flight() == 0).await;
-    let until = gateway
-        .proxy
-        .clock
-        .now()
-        .plus(std::time::Duration::from_secs(100));
-    let mark = Mark {
-        kind: MarkKind::RateLimited,
-        until,
-        reason: "status_429".into(),
-        model_family: None,
-    };
+    let until = gateway.proxy.clock.now().plus(std::time::Duration::from_secs(100));
+    let mark = Mark { kind: MarkKind::RateLimited, until, reason: "status_429".into(), model_family: None };
     gateway.proxy.live.mark(account.id, mark).await;
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!(answer.status, 429);
@@ -255,13 +174,8 @@ async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
 #[tokio::test]
 async fn private_upstreams_are_refused_unless_allowed() {
     let upstream = Upstream::always(json(200, "{}")).await;
-    let gateway = Gateway::with(
-        vec![claude(upstream.url())],
-        |_| {},
-        std::time::Duration::from_secs(1),
-        false,
-    )
-    .await;
+    let gateway =
+        Gateway::with(vec![claude(upstream.url())], |_| {}, std::time::Duration::from_secs(1), false).await;
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!(answer.status, 502);
     assert!(upstream.received().is_empty());

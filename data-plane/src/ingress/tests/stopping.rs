@@ -19,23 +19,13 @@ const STOP: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"de
 
 async fn stopped(gateway: &mut Gateway) {
     let server = gateway.server.take().unwrap();
-    tokio::time::timeout(PATIENCE, server)
-        .await
-        .expect("the server does not stop")
-        .unwrap();
+    tokio::time::timeout(PATIENCE, server).await.expect("the server does not stop").unwrap();
 }
 
 #[tokio::test]
 async fn a_stream_that_runs_may_end_by_itself_and_new_connections_are_not_taken() {
     let gate = Gate::new();
-    let script = vec![
-        sse_head(),
-        send(START),
-        send(DELTA),
-        Step::Wait(gate.clone()),
-        send(STOP),
-        end(),
-    ];
+    let script = vec![sse_head(), send(START), send(DELTA), Step::Wait(gate.clone()), send(STOP), end()];
     let upstream = Upstream::always(script).await;
     let mut gateway = Gateway::start(vec![claude(upstream.url())]).await;
     let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
@@ -55,13 +45,8 @@ async fn a_stream_that_runs_may_end_by_itself_and_new_connections_are_not_taken(
 #[tokio::test]
 async fn after_the_grace_a_stream_is_ended_in_its_clients_wire() {
     let upstream = Upstream::always(vec![sse_head(), send(START), send(DELTA), Step::Hang]).await;
-    let mut gateway = Gateway::with(
-        vec![claude(upstream.url())],
-        |_| {},
-        Duration::from_millis(50),
-        true,
-    )
-    .await;
+    let mut gateway =
+        Gateway::with(vec![claude(upstream.url())], |_| {}, Duration::from_millis(50), true).await;
     let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
     gateway.tasks.stop();
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -69,33 +54,22 @@ async fn after_the_grace_a_stream_is_ended_in_its_clients_wire() {
     assert!(rest.starts_with(b"event: error\n"), "{body:?}");
     stopped(&mut gateway).await;
     let record = gateway.records(1).await.remove(0);
-    assert_eq!(
-        (record.outcome(), &*record.attempts[0].reason),
-        (Outcome::CutOff, "stopped")
-    );
+    assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::CutOff, "stopped"));
     assert!(record.estimated);
 }
 
 #[tokio::test]
 async fn after_the_grace_a_request_without_an_answer_is_refused() {
     let upstream = Upstream::always(vec![Step::Hang]).await;
-    let mut gateway = Gateway::with(
-        vec![claude(upstream.url())],
-        |_| {},
-        Duration::from_millis(50),
-        true,
-    )
-    .await;
+    let mut gateway =
+        Gateway::with(vec![claude(upstream.url())], |_| {}, Duration::from_millis(50), true).await;
     let request = gateway.request("/v1/messages", STREAMED);
     let stop = async {
         until("the upstream was asked", || upstream.received().len() == 1).await;
         gateway.tasks.stop();
     };
     let (answer, ()) = tokio::join!(gateway.send(request), stop);
-    assert_eq!(
-        (answer.status.as_u16(), &answer.json()["type"]),
-        (503, &"error".into())
-    );
+    assert_eq!((answer.status.as_u16(), &answer.json()["type"]), (503, &"error".into()));
     stopped(&mut gateway).await;
     assert_eq!(gateway.records(1).await[0].outcome(), Outcome::CutOff);
 }
@@ -104,36 +78,18 @@ async fn after_the_grace_a_request_without_an_answer_is_refused() {
 async fn a_stream_whose_key_is_revoked_is_cut_only_where_the_operators_say_so() {
     for cut in [false, true] {
         let gate = Gate::new();
-        let script = vec![
-            sse_head(),
-            send(START),
-            send(DELTA),
-            Step::Wait(gate.clone()),
-            send(STOP),
-            end(),
-        ];
+        let script = vec![sse_head(), send(START), send(DELTA), Step::Wait(gate.clone()), send(STOP), end()];
         let upstream = Upstream::always(script).await;
-        let gateway = Gateway::limited(vec![claude(upstream.url())], |limits| {
-            limits.cut_revoked_streams = cut
-        })
-        .await;
+        let gateway =
+            Gateway::limited(vec![claude(upstream.url())], |limits| limits.cut_revoked_streams = cut).await;
         let response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
         let mut changed = (*gateway.snapshot.load_full()).clone();
         changed.keys.clear();
-        gateway.snapshot.publish(
-            changed,
-            Revision {
-                epoch: [1; 16],
-                version: 2,
-            },
-        );
+        gateway.snapshot.publish(changed, Revision { epoch: [1; 16], version: 2 });
         gate.open();
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        let (outcome, ending) = if cut {
-            (Outcome::CutOff, "revoked")
-        } else {
-            (Outcome::Completed, "message_stop")
-        };
+        let (outcome, ending) =
+            if cut { (Outcome::CutOff, "revoked") } else { (Outcome::Completed, "message_stop") };
         assert!(String::from_utf8_lossy(&body).contains(ending), "{body:?}");
         assert_eq!(gateway.records(1).await[0].outcome(), outcome);
         assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 401);
@@ -144,26 +100,12 @@ async fn a_stream_whose_key_is_revoked_is_cut_only_where_the_operators_say_so() 
 async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
     for waits in [true, false] {
         let gate = Gate::new();
-        let script = vec![
-            sse_head(),
-            send(START),
-            send(DELTA),
-            Step::Wait(gate.clone()),
-            send(STOP),
-            end(),
-        ];
+        let script = vec![sse_head(), send(START), send(DELTA), Step::Wait(gate.clone()), send(STOP), end()];
         let upstream = Upstream::always(script).await;
-        let grace = if waits {
-            Duration::from_secs(60)
-        } else {
-            Duration::from_millis(50)
-        };
+        let grace = if waits { Duration::from_secs(60) } else { Duration::from_millis(50) };
         let mut gateway = Gateway::with(vec![claude(upstream.url())], |_| {}, grace, true).await;
         drop(gateway.open(gateway.request("/v1/messages", STREAMED)).await);
-        until("the client is seen to be gone", || {
-            gateway.proxy.statistics().open_streams == 0
-        })
-        .await;
+        until("the client is seen to be gone", || gateway.proxy.statistics().open_streams == 0).await;
         gateway.tasks.stop();
         if waits {
             gate.open();
@@ -171,9 +113,6 @@ async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
         stopped(&mut gateway).await;
         let (_, records) = gateway.journal_now();
         assert_eq!(records[0].outcome(), Outcome::ClientGone);
-        assert_eq!(
-            records[0].conditions,
-            [if waits { "drained" } else { "drain_cut" }]
-        );
+        assert_eq!(records[0].conditions, [if waits { "drained" } else { "drain_cut" }]);
     }
 }

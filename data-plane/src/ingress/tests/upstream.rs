@@ -21,9 +21,7 @@ pub(super) struct Received {
 
 impl Received {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name}: ")))
+        self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))
     }
 
     pub(super) fn line(&self) -> &str {
@@ -91,11 +89,7 @@ pub(super) fn end() -> Step {
 
 /// Head, frames and end.
 pub(super) fn sse(frames: &[&str]) -> Script {
-    [sse_head()]
-        .into_iter()
-        .chain(frames.iter().map(|frame| send(frame)))
-        .chain([end()])
-        .collect()
+    [sse_head()].into_iter().chain(frames.iter().map(|frame| send(frame))).chain([end()]).collect()
 }
 
 pub(super) struct Upstream {
@@ -128,12 +122,7 @@ impl Upstream {
         };
         #[expect(clippy::disallowed_methods, reason = "a test's server ends with its runtime")]
         tokio::spawn(accepting);
-        Self {
-            address,
-            received,
-            hung_up,
-            _stop: stop,
-        }
+        Self { address, received, hung_up, _stop: stop }
     }
 
     /// Answers every request in the same way.
@@ -208,10 +197,8 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Receive
         }
     };
     let head = String::from_utf8(buffer[..end].to_vec()).unwrap();
-    let length: usize = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .map_or(0, |n| n.parse().unwrap());
+    let length: usize =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
     while buffer.len() < end + length {
         if stream.read_buf(buffer).await.ok()? == 0 {
             return None;

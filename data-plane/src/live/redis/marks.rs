@@ -53,25 +53,17 @@ pub(super) fn arguments(mark: &Mark, now: Millis) -> [String; 3] {
         None => kind.to_owned(),
         Some(family) => format!("{kind}:{family}"),
     };
-    [
-        field,
-        mark.remaining(now).as_millis().to_string(),
-        mark.reason.clone(),
-    ]
+    [field, mark.remaining(now).as_millis().to_string(), mark.reason.clone()]
 }
 
 /// The marks of an account's hash. `redis_now` and `now` are the same moment by Redis's clock and by this node's.
 pub(super) fn parse(hash: HashMap<String, String>, redis_now: Millis, now: Millis) -> Vec<Mark> {
-    hash.into_iter()
-        .filter_map(|(field, value)| mark(&field, &value, redis_now, now))
-        .collect()
+    hash.into_iter().filter_map(|(field, value)| mark(&field, &value, redis_now, now)).collect()
 }
 
 /// `None`: it has ended, or is of a kind that this build doesn't know.
 fn mark(field: &str, value: &str, redis_now: Millis, now: Millis) -> Option<Mark> {
-    let (kind, family) = field
-        .split_once(':')
-        .map_or((field, None), |(kind, family)| (kind, Some(family)));
+    let (kind, family) = field.split_once(':').map_or((field, None), |(kind, family)| (kind, Some(family)));
     let kind = match kind {
         "rate_limited" => MarkKind::RateLimited,
         "overloaded" => MarkKind::Overloaded,

@@ -52,12 +52,7 @@ impl Connections {
         config.fail_fast = false;
         let mut builder = Builder::from_config(config);
         builder
-            .set_policy(ReconnectPolicy::new_exponential(
-                0,
-                RECONNECT_MIN_MS,
-                RECONNECT_MAX_MS,
-                2,
-            ))
+            .set_policy(ReconnectPolicy::new_exponential(0, RECONNECT_MIN_MS, RECONNECT_MAX_MS, 2))
             .with_performance_config(|performance| {
                 performance.default_command_timeout = settings.command_timeout;
                 performance.broadcast_channel_capacity = 4096;
@@ -100,9 +95,7 @@ impl Connections {
         }
         let mut arguments = vec![CHANNEL.to_owned(), account];
         arguments.extend(write.marks.iter().flat_map(|mark| marks::arguments(mark, now)));
-        self.mark
-            .evalsha_with_reload(&self.commands, key, arguments)
-            .await
+        self.mark.evalsha_with_reload(&self.commands, key, arguments).await
     }
 
     async fn now(&self) -> Result<Millis> {
@@ -132,11 +125,7 @@ enum Wake {
 
 impl Sync {
     pub(super) fn new(shared: Arc<Shared>, redis: Connections, settings: RedisSettings) -> Self {
-        Self {
-            shared,
-            redis,
-            settings,
-        }
+        Self { shared, redis, settings }
     }
 
     pub(super) async fn run(self, stopping: CancellationToken) {
@@ -163,10 +152,7 @@ impl Sync {
             if matches!(wake, Wake::Stop) {
                 break;
             }
-            let Some(done) = stopping
-                .run_until_cancelled(self.wake(wake, &mut subscribed))
-                .await
-            else {
+            let Some(done) = stopping.run_until_cancelled(self.wake(wake, &mut subscribed)).await else {
                 break;
             };
             if let Err(error) = &done {
@@ -180,11 +166,7 @@ impl Sync {
     async fn wake(&self, wake: Wake, subscribed: &mut bool) -> Result<()> {
         if !*subscribed {
             // From then on the client subscribes again by itself after each reconnect.
-            within(
-                self.settings.command_timeout,
-                self.redis.messages.subscribe(CHANNEL),
-            )
-            .await?;
+            within(self.settings.command_timeout, self.redis.messages.subscribe(CHANNEL)).await?;
             *subscribed = true;
             return self.resync().await;
         }
@@ -222,12 +204,8 @@ impl Sync {
         let accounts: Vec<_> = accounts.into_iter().collect();
         for accounts in accounts.chunks(READ_TOGETHER) {
             let commands = self.redis.commands();
-            let hashes = try_join_all(
-                accounts
-                    .iter()
-                    .map(|account| commands.hgetall(marks::key(*account))),
-            )
-            .await?;
+            let hashes =
+                try_join_all(accounts.iter().map(|account| commands.hgetall(marks::key(*account)))).await?;
             for (account, hash) in accounts.iter().zip(hashes) {
                 self.shared.apply(*account, marks::parse(hash, redis_now, now));
             }
@@ -252,10 +230,7 @@ fn every(period: Duration) -> tokio::time::Interval {
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(fred::error::Error::new(
-            fred::error::ErrorKind::Timeout,
-            "no answer in time",
-        ))
+        Err(fred::error::Error::new(fred::error::ErrorKind::Timeout, "no answer in time"))
     })
 }
 
@@ -268,12 +243,7 @@ fn changed(message: std::result::Result<Message, RecvError>, messages: &mut Rece
         Err(_) => return Wake::Reread,
     };
     while let Some(received) = message {
-        accounts.extend(
-            received
-                .value
-                .as_str()
-                .and_then(|text| text.parse::<AccountId>().ok()),
-        );
+        accounts.extend(received.value.as_str().and_then(|text| text.parse::<AccountId>().ok()));
         message = messages.try_recv().ok();
     }
     Wake::Changed(accounts)

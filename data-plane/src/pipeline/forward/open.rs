@@ -40,15 +40,8 @@ const ERROR_BODY_WAIT: Duration = Duration::from_millis(500);
 /// An answer that may go to the client.
 #[derive(Debug)]
 pub(in crate::pipeline) enum Opened {
-    Whole {
-        parts: response::Parts,
-        body: Bytes,
-        outcome: Outcome,
-    },
-    Stream {
-        parts: response::Parts,
-        chunks: Chunks,
-    },
+    Whole { parts: response::Parts, body: Bytes, outcome: Outcome },
+    Stream { parts: response::Parts, chunks: Chunks },
 }
 
 pub(super) async fn open(
@@ -64,11 +57,7 @@ pub(super) async fn open(
     }
     choose_reading(flight, &parts, Some((wire, edits)));
     if !is_stream(flight) {
-        let outcome = if parts.status.is_success() {
-            Outcome::Completed
-        } else {
-            Outcome::Refused
-        };
+        let outcome = if parts.status.is_success() { Outcome::Completed } else { Outcome::Refused };
         return whole(flight, parts, outcome).await;
     }
     flight.hold(flight.limits().commit_hold);
@@ -86,10 +75,7 @@ pub(in crate::pipeline) fn choose_reading(
 ) {
     let Some(leg) = &mut flight.leg else { return };
     let (wire, edits) = wire.unwrap_or((flight.meter.wire(), StreamEdits::default()));
-    let encoded = parts
-        .headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity");
+    let encoded = parts.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
     leg.reading = match StreamWatch::new(wire, edits) {
         _ if encoded => Reading::Opaque,
         Some(watch) if parts.status.is_success() && is_event_stream(&parts.headers) => Reading::Stream(watch),
@@ -108,10 +94,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn is_stream(flight: &Flight) -> bool {
-    flight
-        .leg
-        .as_ref()
-        .is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)))
+    flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)))
 }
 
 /// A status that means another account: a little of its body is read for the log, which also saves the connection.
@@ -124,12 +107,7 @@ async fn failed(
     let status = parts.status.as_u16();
     let class = class_of(status);
     let limited_for = match class {
-        Class::Limited(kind) => Some(limited_for(
-            kind,
-            provider,
-            &parts.headers,
-            flight.proxy.clock.now(),
-        )),
+        Class::Limited(kind) => Some(limited_for(kind, provider, &parts.headers, flight.proxy.clock.now())),
         _ => None,
     };
     let mut read = Collected::default();
@@ -141,16 +119,8 @@ async fn failed(
         }
     }
     flight.release_hold();
-    let detail = body::facts(wire, &read.take())
-        .error
-        .map(|error| error.message)
-        .unwrap_or_default();
-    Failure {
-        reason: Reason::Status(status),
-        class,
-        limited_for,
-        detail,
-    }
+    let detail = body::facts(wire, &read.take()).error.map(|error| error.message).unwrap_or_default();
+    Failure { reason: Reason::Status(status), class, limited_for, detail }
 }
 
 /// Reads an answer that is no stream. One that is too large to be held is passed on as it comes.
@@ -194,11 +164,7 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Bytes {
     };
     let body = collected.take();
     collected.facts = Some(body::facts(wire, &body));
-    if flight
-        .leg
-        .as_ref()
-        .is_some_and(|leg| (200..300).contains(&leg.status))
-    {
+    if flight.leg.as_ref().is_some_and(|leg| (200..300).contains(&leg.status)) {
         flight.content();
     }
     body
@@ -265,9 +231,9 @@ fn opaque(flight: &mut Flight, next: Next) -> Result<Chunks, Trouble> {
 /// The provider refuses the request ahead of all content: no other account would answer otherwise.
 pub(in crate::pipeline) fn is_about_the_request(failure: &StreamFailure) -> bool {
     match &failure.cause {
-        FailureCause::Reported(UpstreamError {
-            status: Some(status), ..
-        }) => failure.before_content && class_of(*status) == Class::Refused,
+        FailureCause::Reported(UpstreamError { status: Some(status), .. }) => {
+            failure.before_content && class_of(*status) == Class::Refused
+        }
         _ => false,
     }
 }
@@ -285,10 +251,5 @@ fn blame(trouble: Trouble, provider: &dyn Provider, headers: &HeaderMap, flight:
         Class::Limited(kind) => Some(limited_for(kind, provider, headers, flight.proxy.clock.now())),
         _ => None,
     };
-    Failure {
-        reason: Reason::StreamError,
-        class,
-        limited_for,
-        detail: error.message,
-    }
+    Failure { reason: Reason::StreamError, class, limited_for, detail: error.message }
 }

@@ -11,28 +11,17 @@ use crate::snapshot::{compile::compile, domain::Limits};
 const EPOCH: [u8; 16] = [7; 16];
 
 fn revision(version: u64) -> Revision {
-    Revision {
-        epoch: EPOCH,
-        version,
-    }
+    Revision { epoch: EPOCH, version }
 }
 
 fn key_payload(key: u8, user: u8, content: u8) -> Bytes {
-    let message = ApiKey {
-        hash: vec![key; 32],
-        user_id: id(user),
-        name: content.to_string(),
-        expires_at_ms: None,
-    };
+    let message =
+        ApiKey { hash: vec![key; 32], user_id: id(user), name: content.to_string(), expires_at_ms: None };
     message.encode_to_vec().into()
 }
 
 fn user_payload(content: u8) -> Bytes {
-    User {
-        name: content.to_string(),
-    }
-    .encode_to_vec()
-    .into()
+    User { name: content.to_string() }.encode_to_vec().into()
 }
 
 /// Not a message: a field of a wire type that doesn't exist.
@@ -45,14 +34,7 @@ fn id(number: u8) -> Vec<u8> {
 }
 
 fn resource(kind: ResourceKind, number: u8, version: u64, enabled: bool, payload: Bytes) -> Resource {
-    Resource {
-        kind: kind.into(),
-        id: id(number),
-        version,
-        enabled,
-        deleted: false,
-        payload,
-    }
+    Resource { kind: kind.into(), id: id(number), version, enabled, deleted: false, payload }
 }
 
 fn digest_of<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Digest {
@@ -66,13 +48,7 @@ fn digest_of<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Digest {
 
 fn full(revision: Revision, resources: Vec<Resource>) -> WholeUpdate {
     let digest = digest_of(&resources);
-    WholeUpdate {
-        revision,
-        from_version: None,
-        adopted: false,
-        digest,
-        resources,
-    }
+    WholeUpdate { revision, from_version: None, adopted: false, digest, resources }
 }
 
 fn applied(outcome: Outcome) -> Vec<Nack> {
@@ -90,11 +66,7 @@ fn one_key(enabled: bool, version: u64, payload: Bytes) -> Vec<Resource> {
 }
 
 fn usable_keys(held: &Held) -> BTreeSet<u8> {
-    compile(held.resources(), &Limits::default())
-        .keys
-        .keys()
-        .map(|KeyHash(hash)| hash[0])
-        .collect()
+    compile(held.resources(), &Limits::default()).keys.keys().map(|KeyHash(hash)| hash[0]).collect()
 }
 
 #[test]
@@ -111,11 +83,7 @@ fn a_revocation_applies_though_its_payload_is_refused_and_stays_through_resync_a
 
     let mut held = Held::restore(held.keep().unwrap(), &states).unwrap();
     assert_eq!(held.refused(), nacks, "a restart forgets no refusal");
-    assert_eq!(
-        applied(held.apply(full(revision(2), revoked), &states)),
-        nacks,
-        "nor does a resync"
-    );
+    assert_eq!(applied(held.apply(full(revision(2), revoked), &states)), nacks, "nor does a resync");
     assert_eq!(usable_keys(&held), BTreeSet::new());
 
     let enabled = one_key(true, 3, poison(1));
@@ -131,10 +99,7 @@ fn a_revocation_applies_though_its_payload_is_refused_and_stays_through_resync_a
 fn a_payload_that_was_never_good_is_known_and_of_no_use() {
     let states = AccountStates::default();
     let mut held = Held::default();
-    assert_eq!(
-        applied(held.apply(full(revision(1), one_key(true, 1, poison(0))), &states)).len(),
-        1
-    );
+    assert_eq!(applied(held.apply(full(revision(1), one_key(true, 1, poison(0))), &states)).len(), 1);
     assert_eq!((usable_keys(&held).len(), held.resources.len()), (0, 2));
 }
 
@@ -142,17 +107,8 @@ fn a_payload_that_was_never_good_is_known_and_of_no_use() {
 fn a_kind_of_a_newer_control_plane_is_kept_and_counted() {
     let states = AccountStates::default();
     let mut held = Held::default();
-    let newer = Resource {
-        kind: 4711,
-        id: vec![1],
-        version: 1,
-        enabled: true,
-        ..Resource::default()
-    };
-    assert_eq!(
-        applied(held.apply(full(revision(1), vec![newer.clone()]), &states)),
-        []
-    );
+    let newer = Resource { kind: 4711, id: vec![1], version: 1, enabled: true, ..Resource::default() };
+    assert_eq!(applied(held.apply(full(revision(1), vec![newer.clone()]), &states)), []);
     assert_eq!(held.digest(), digest_of([&newer]));
 }
 
@@ -169,25 +125,13 @@ fn a_gap_or_another_digest_asks_for_everything_and_changes_nothing() {
     let states = AccountStates::default();
     let mut held = Held::default();
     let resources = one_key(true, 1, key_payload(1, 1, 0));
-    let gap = WholeUpdate {
-        from_version: Some(0),
-        ..full(revision(1), resources.clone())
-    };
-    assert!(
-        matches!(held.apply(gap, &states), Outcome::Resync(_)),
-        "nothing is held that it could continue"
-    );
+    let gap = WholeUpdate { from_version: Some(0), ..full(revision(1), resources.clone()) };
+    assert!(matches!(held.apply(gap, &states), Outcome::Resync(_)), "nothing is held that it could continue");
 
     applied(held.apply(full(revision(3), resources.clone()), &states));
-    let gap = WholeUpdate {
-        from_version: Some(4),
-        ..full(revision(5), resources.clone())
-    };
+    let gap = WholeUpdate { from_version: Some(4), ..full(revision(5), resources.clone()) };
     assert!(matches!(held.apply(gap, &states), Outcome::Resync(_)));
-    let wrong = WholeUpdate {
-        digest: Digest::default(),
-        ..full(revision(5), resources.clone())
-    };
+    let wrong = WholeUpdate { digest: Digest::default(), ..full(revision(5), resources.clone()) };
     assert!(matches!(held.apply(wrong, &states), Outcome::Resync(_)));
     let wrong = WholeUpdate {
         digest: Digest::default(),
@@ -195,10 +139,7 @@ fn a_gap_or_another_digest_asks_for_everything_and_changes_nothing() {
         ..full(revision(5), one_key(false, 2, poison(0)))
     };
     assert!(matches!(held.apply(wrong, &states), Outcome::Resync(_)));
-    assert_eq!(
-        (held.revision(), held.digest()),
-        (Some(revision(3)), digest_of(&resources))
-    );
+    assert_eq!((held.revision(), held.digest()), (Some(revision(3)), digest_of(&resources)));
     assert_eq!(usable_keys(&held), BTreeSet::from([1]));
 }
 
@@ -211,26 +152,16 @@ fn another_epoch_and_a_lower_version_are_refused_until_adopted_and_never_followe
         held.apply(full(revision(4), Vec::new()), &states),
         Outcome::Refused(RefusedReason::LowerVersion)
     );
-    let other = Revision {
-        epoch: [8; 16],
-        version: 1,
-    };
+    let other = Revision { epoch: [8; 16], version: 1 };
     let unknown = Outcome::Refused(RefusedReason::UnknownEpoch);
     assert_eq!(held.apply(full(other, Vec::new()), &states), unknown);
 
-    let adopted = |revision| WholeUpdate {
-        adopted: true,
-        ..full(revision, Vec::new())
-    };
+    let adopted = |revision| WholeUpdate { adopted: true, ..full(revision, Vec::new()) };
     applied(held.apply(adopted(other), &states));
     assert_eq!(held.revision(), Some(other));
 
     let mut held = Held::restore(held.keep().unwrap(), &states).unwrap();
-    assert_eq!(
-        held.apply(adopted(revision(9)), &states),
-        unknown,
-        "that epoch was left"
-    );
+    assert_eq!(held.apply(adopted(revision(9)), &states), unknown, "that epoch was left");
 }
 
 #[test]
@@ -248,13 +179,7 @@ fn what_did_not_change_stays_the_same_object() {
 
 #[derive(Debug, Clone)]
 enum Change {
-    Put {
-        user: bool,
-        number: u8,
-        enabled: bool,
-        good: bool,
-        content: u8,
-    },
+    Put { user: bool, number: u8, enabled: bool, good: bool, content: u8 },
     Delete(Index),
 }
 
@@ -268,33 +193,14 @@ enum Delivery {
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let put = (
-        any::<bool>(),
-        0..4_u8,
-        any::<bool>(),
-        prop::bool::weighted(0.6),
-        any::<u8>(),
-    )
-        .prop_map(|(user, number, enabled, good, content)| Change::Put {
-            user,
-            number,
-            enabled,
-            good,
-            content,
-        });
-    prop::collection::vec(
-        prop_oneof![4 => put, 1 => any::<Index>().prop_map(Change::Delete)],
-        0..4,
-    )
+    let put = (any::<bool>(), 0..4_u8, any::<bool>(), prop::bool::weighted(0.6), any::<u8>()).prop_map(
+        |(user, number, enabled, good, content)| Change::Put { user, number, enabled, good, content },
+    );
+    prop::collection::vec(prop_oneof![4 => put, 1 => any::<Index>().prop_map(Change::Delete)], 0..4)
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
-    prop_oneof![
-        Just(Delivery::Delta),
-        Just(Delivery::Full),
-        Just(Delivery::Gap),
-        Just(Delivery::Restart)
-    ]
+    prop_oneof![Just(Delivery::Delta), Just(Delivery::Full), Just(Delivery::Gap), Just(Delivery::Restart)]
 }
 
 /// The control plane's side: what stands, and when each resource changed.
@@ -308,18 +214,8 @@ impl Published {
     fn change(&mut self, change: &Change) {
         self.version += 1;
         match change {
-            Change::Put {
-                user,
-                number,
-                enabled,
-                good,
-                content,
-            } => {
-                let kind = if *user {
-                    ResourceKind::User
-                } else {
-                    ResourceKind::ApiKey
-                };
+            Change::Put { user, number, enabled, good, content } => {
+                let kind = if *user { ResourceKind::User } else { ResourceKind::ApiKey };
                 let payload = match (good, user) {
                     (false, _) => poison(*content),
                     (true, true) => user_payload(*content),
@@ -352,11 +248,7 @@ impl Published {
     }
 
     fn standing(&self) -> Vec<Resource> {
-        self.resources
-            .values()
-            .filter(|resource| !resource.deleted)
-            .cloned()
-            .collect()
+        self.resources.values().filter(|resource| !resource.deleted).cloned().collect()
     }
 
     fn full(&self) -> WholeUpdate {
@@ -364,17 +256,8 @@ impl Published {
     }
 
     fn delta(&self, from: u64) -> WholeUpdate {
-        let resources = self
-            .resources
-            .values()
-            .filter(|resource| resource.version > from)
-            .cloned()
-            .collect();
-        WholeUpdate {
-            from_version: Some(from),
-            resources,
-            ..self.full()
-        }
+        let resources = self.resources.values().filter(|resource| resource.version > from).cloned().collect();
+        WholeUpdate { from_version: Some(from), resources, ..self.full() }
     }
 }
 

@@ -62,10 +62,7 @@ pub(super) fn parse(resource: &Resource, payload: &[u8], states: &AccountStates)
 
 fn number<T: TryFrom<u32>>(value: u32, least: u32, most: u32, field: &'static str) -> Result<T, Refusal> {
     let in_range = (least..=most).contains(&value);
-    in_range
-        .then(|| T::try_from(value).ok())
-        .flatten()
-        .ok_or(Refusal::Range(field))
+    in_range.then(|| T::try_from(value).ok()).flatten().ok_or(Refusal::Range(field))
 }
 
 fn parse_upstream(kind: Option<AccountType>, upstream: message::Upstream) -> Result<Upstream, Refusal> {
@@ -80,19 +77,11 @@ fn base_url(kind: Option<AccountType>, stated: Option<&str>) -> Result<Option<Ur
     let text = stated.or_else(|| kind.and_then(AccountType::default_base_url));
     let Some(text) = text else {
         let needed = matches!(kind, Some(AccountType::Ccr | AccountType::AzureOpenai));
-        return if needed {
-            Err(Refusal::Missing("the base URL"))
-        } else {
-            Ok(None)
-        };
+        return if needed { Err(Refusal::Missing("the base URL")) } else { Ok(None) };
     };
     let url = Url::parse(text.trim_end_matches('/')).map_err(|_| Refusal::BaseUrl)?;
     let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
-    if plain {
-        Ok(Some(url))
-    } else {
-        Err(Refusal::BaseUrl)
-    }
+    if plain { Ok(Some(url)) } else { Err(Refusal::BaseUrl) }
 }
 
 fn credential(
@@ -121,19 +110,11 @@ fn credential(
         ),
     };
     let fits = kind.is_none_or(|kind| kind.credential_kinds().contains(&form));
-    if fits {
-        Ok(credential)
-    } else {
-        Err(Refusal::CredentialForm)
-    }
+    if fits { Ok(credential) } else { Err(Refusal::CredentialForm) }
 }
 
 fn secret(text: String) -> Result<Secret, Refusal> {
-    if text.is_empty() {
-        Err(Refusal::Missing("the credential"))
-    } else {
-        Ok(Secret::new(text))
-    }
+    if text.is_empty() { Err(Refusal::Missing("the credential")) } else { Ok(Secret::new(text)) }
 }
 
 fn options(options: Option<upstream::Options>) -> Options {
@@ -144,24 +125,14 @@ fn options(options: Option<upstream::Options>) -> Options {
             project: options.project,
             chatgpt_account_id: options.chatgpt_account_id,
         },
-        Some(upstream::Options::Bedrock(options)) => Options::Bedrock {
-            region: options.region,
-        },
+        Some(upstream::Options::Bedrock(options)) => Options::Bedrock { region: options.region },
         Some(upstream::Options::Azure(options)) => Options::Azure {
-            deployments: options
-                .deployments
-                .into_iter()
-                .map(|map| (map.from, map.to))
-                .collect(),
+            deployments: options.deployments.into_iter().map(|map| (map.from, map.to)).collect(),
             api_version: options.api_version,
         },
-        Some(upstream::Options::Gemini(options)) => Options::Gemini {
-            form: options.form(),
-            project: options.project,
-            location: options.location,
-        },
-        Some(upstream::Options::Droid(options)) => Options::Droid {
-            endpoint: options.endpoint(),
-        },
+        Some(upstream::Options::Gemini(options)) => {
+            Options::Gemini { form: options.form(), project: options.project, location: options.location }
+        }
+        Some(upstream::Options::Droid(options)) => Options::Droid { endpoint: options.endpoint() },
     }
 }

@@ -9,13 +9,8 @@ use crate::snapshot::domain::Credential;
 
 fn parsed(kind: ResourceKind, payload: &impl Message) -> Result<Parsed, Refusal> {
     let payload = payload.encode_to_vec();
-    let resource = Resource {
-        kind: kind.into(),
-        id: vec![1; 16],
-        version: 1,
-        enabled: true,
-        ..Resource::default()
-    };
+    let resource =
+        Resource { kind: kind.into(), id: vec![1; 16], version: 1, enabled: true, ..Resource::default() };
     parse(&resource, &payload, &AccountStates::default())
 }
 
@@ -35,25 +30,17 @@ fn account(kind: message::AccountType, credential: upstream::Credential) -> Acco
 }
 
 fn api_key() -> upstream::Credential {
-    upstream::Credential::ApiKey(ApiKeyCredential {
-        api_key: "sk-secret".into(),
-    })
+    upstream::Credential::ApiKey(ApiKeyCredential { api_key: "sk-secret".into() })
 }
 
 fn access_token() -> upstream::Credential {
-    let token = AccessTokenCredential {
-        access_token: "secret".into(),
-        ..Default::default()
-    };
+    let token = AccessTokenCredential { access_token: "secret".into(), ..Default::default() };
     upstream::Credential::AccessToken(token)
 }
 
 fn aws() -> upstream::Credential {
-    let keys = AwsCredential {
-        access_key_id: "id".into(),
-        secret_access_key: "secret".into(),
-        session_token: None,
-    };
+    let keys =
+        AwsCredential { access_key_id: "id".into(), secret_access_key: "secret".into(), session_token: None };
     upstream::Credential::Aws(keys)
 }
 
@@ -102,11 +89,7 @@ fn every_type_is_taken_with_its_credential_and_with_no_other_form() {
 
 #[test]
 fn a_type_of_a_newer_control_plane_is_kept_and_known_as_none() {
-    let newer = Account {
-        r#type: 4711,
-        upstream: Some(Upstream::default()),
-        ..good()
-    };
+    let newer = Account { r#type: 4711, upstream: Some(Upstream::default()), ..good() };
     let account = parsed_account(&newer).unwrap();
     assert_eq!(account.kind, None);
     assert!(matches!(account.upstream.credential, Credential::None));
@@ -114,37 +97,20 @@ fn a_type_of_a_newer_control_plane_is_kept_and_known_as_none() {
 
 #[test]
 fn an_account_that_a_pick_would_trip_over_is_refused() {
-    let map = |from: &str, to: &str| {
-        vec![ModelMap {
-            from: from.into(),
-            to: to.into(),
-        }]
-    };
+    let map = |from: &str, to: &str| vec![ModelMap { from: from.into(), to: to.into() }];
     let refused = |change: &dyn Fn(&mut Account)| {
         let mut account = good();
         change(&mut account);
         parsed_account(&account).unwrap_err()
     };
-    assert_eq!(
-        refused(&|account| account.upstream = None),
-        Refusal::Missing("the upstream")
-    );
+    assert_eq!(refused(&|account| account.upstream = None), Refusal::Missing("the upstream"));
     for priority in [0, 101] {
-        assert_eq!(
-            refused(&|account| account.priority = priority),
-            Refusal::Range("the priority")
-        );
+        assert_eq!(refused(&|account| account.priority = priority), Refusal::Range("the priority"));
     }
     for weight in [0, 1001] {
-        assert_eq!(
-            refused(&|account| account.weight = weight),
-            Refusal::Range("the weight")
-        );
+        assert_eq!(refused(&|account| account.weight = weight), Refusal::Range("the weight"));
     }
-    assert_eq!(
-        refused(&|account| account.group_ids = vec![vec![1; 15]]),
-        Refusal::Id("a group")
-    );
+    assert_eq!(refused(&|account| account.group_ids = vec![vec![1; 15]]), Refusal::Id("a group"));
     let pattern = refused(&|account| account.allowed_models = vec!["a b".into()]);
     assert_eq!(pattern, Refusal::Pattern("an allowed model"));
     let source = refused(&|account| account.model_mapping = map("", "x"));
@@ -156,47 +122,25 @@ fn an_account_that_a_pick_would_trip_over_is_refused() {
 #[test]
 fn an_upstream_that_can_not_be_reached_is_refused() {
     let with_url = |kind: message::AccountType, url: Option<&str>| {
-        let mut account = Account {
-            r#type: kind.into(),
-            ..good()
-        };
+        let mut account = Account { r#type: kind.into(), ..good() };
         account.upstream.as_mut().unwrap().base_url = url.map(Into::into);
         parsed_account(&account)
     };
     let console = message::AccountType::ClaudeConsole;
-    for url in [
-        "upstream",
-        "ftp://upstream",
-        "https://upstream?x=1",
-        "https://upstream#x",
-        "",
-    ] {
-        assert_eq!(
-            with_url(console, Some(url)).unwrap_err(),
-            Refusal::BaseUrl,
-            "{url}"
-        );
+    for url in ["upstream", "ftp://upstream", "https://upstream?x=1", "https://upstream#x", ""] {
+        assert_eq!(with_url(console, Some(url)).unwrap_err(), Refusal::BaseUrl, "{url}");
     }
     let default = with_url(console, None).unwrap();
-    assert_eq!(
-        default.upstream.base_url.as_ref().unwrap().as_str(),
-        "https://api.anthropic.com/"
-    );
+    assert_eq!(default.upstream.base_url.as_ref().unwrap().as_str(), "https://api.anthropic.com/");
     let ccr = with_url(message::AccountType::Ccr, None).unwrap_err();
     assert_eq!(ccr, Refusal::Missing("the base URL"));
     let empty = upstream::Credential::ApiKey(ApiKeyCredential::default());
-    assert_eq!(
-        parsed_account(&account(console, empty)).unwrap_err(),
-        Refusal::Missing("the credential")
-    );
+    assert_eq!(parsed_account(&account(console, empty)).unwrap_err(), Refusal::Missing("the credential"));
 }
 
 #[test]
 fn a_refusal_names_no_secret() {
-    let account = Account {
-        priority: 0,
-        ..good()
-    };
+    let account = Account { priority: 0, ..good() };
     let refusal = parsed_account(&account).unwrap_err();
     assert!(!format!("{refusal} {refusal:?}").contains("sk-secret"));
 }
@@ -206,60 +150,29 @@ fn a_route_to_what_is_not_known_is_no_route_to_anything() {
     let route = |platform: i32, account_type: i32| {
         parsed(
             ResourceKind::ModelRoute,
-            &ModelRoute {
-                pattern: "gpt-*".into(),
-                platform,
-                account_type,
-                position: 3,
-            },
+            &ModelRoute { pattern: "gpt-*".into(), platform, account_type, position: 3 },
         )
     };
     assert!(matches!(route(2, 0).unwrap(), Parsed::ModelRoute(3, found) if found.account_type.is_none()));
-    assert_eq!(
-        route(2, 4711).unwrap_err(),
-        Refusal::Unknown("the route's account type")
-    );
-    assert_eq!(
-        route(4711, 0).unwrap_err(),
-        Refusal::Unknown("the route's platform")
-    );
+    assert_eq!(route(2, 4711).unwrap_err(), Refusal::Unknown("the route's account type"));
+    assert_eq!(route(4711, 0).unwrap_err(), Refusal::Unknown("the route's platform"));
     assert_eq!(route(0, 0).unwrap_err(), Refusal::Unknown("the route's platform"));
 }
 
 #[test]
 fn a_time_out_of_nothing_is_a_mistake() {
-    let zero = Settings {
-        deadline_ms: Some(0),
-        ..Settings::default()
-    };
-    assert_eq!(
-        parsed(ResourceKind::Settings, &zero).unwrap_err(),
-        Refusal::Range("the deadline")
-    );
+    let zero = Settings { deadline_ms: Some(0), ..Settings::default() };
+    assert_eq!(parsed(ResourceKind::Settings, &zero).unwrap_err(), Refusal::Range("the deadline"));
     assert!(
-        parsed(
-            ResourceKind::Settings,
-            &Settings {
-                commit_hold_ms: Some(0),
-                ..Settings::default()
-            }
-        )
-        .is_ok()
+        parsed(ResourceKind::Settings, &Settings { commit_hold_ms: Some(0), ..Settings::default() }).is_ok()
     );
 }
 
 #[test]
 fn an_id_of_another_length_is_refused() {
-    let resource = Resource {
-        kind: ResourceKind::User.into(),
-        id: vec![1; 15],
-        ..Resource::default()
-    };
+    let resource = Resource { kind: ResourceKind::User.into(), id: vec![1; 15], ..Resource::default() };
     let refusal = parse(&resource, &[], &AccountStates::default()).unwrap_err();
     assert_eq!(refusal, Refusal::Id("the resource's id"));
     let nameless = Resource { kind: 0, ..resource };
-    assert!(
-        parse(&nameless, &[], &AccountStates::default()).is_err(),
-        "a resource says what it is"
-    );
+    assert!(parse(&nameless, &[], &AccountStates::default()).is_err(), "a resource says what it is");
 }

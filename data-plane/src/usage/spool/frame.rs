@@ -13,11 +13,7 @@ pub(super) const LARGEST: usize = 1024 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<'a> {
     /// A whole record, which takes `size` bytes.
-    Frame {
-        sequence: u64,
-        payload: &'a [u8],
-        size: usize,
-    },
+    Frame { sequence: u64, payload: &'a [u8], size: usize },
     /// What could be the beginning of one.
     Partial,
     /// No record.
@@ -55,11 +51,7 @@ pub(super) fn next(bytes: &[u8], spool: SpoolId) -> Next<'_> {
     };
     let sequence = u64::from_le_bytes(*sequence);
     if checksum(spool, length, sequence, payload) == u32::from_le_bytes(*stated) {
-        Next::Frame {
-            sequence,
-            payload,
-            size: HEADER + size,
-        }
+        Next::Frame { sequence, payload, size: HEADER + size }
     } else {
         Next::Damaged
     }

@@ -19,10 +19,7 @@ pub(crate) struct Found {
 
 impl Found {
     pub(super) fn new(recovered: Recovered) -> Self {
-        Self {
-            recovered,
-            acknowledged: watch::Sender::new(0),
-        }
+        Self { recovered, acknowledged: watch::Sender::new(0) }
     }
 
     pub(super) fn depth(&self) -> u64 {
@@ -75,13 +72,7 @@ impl Outbox {
         match self {
             Self::Own(own) => Reader::new(own.folder.clone(), own.spool, after, u64::MAX, Vec::new()),
             Self::Found(found) => {
-                let Recovered {
-                    folder,
-                    spool,
-                    files_end,
-                    cut_off,
-                    ..
-                } = &found.recovered;
+                let Recovered { folder, spool, files_end, cut_off, .. } = &found.recovered;
                 Reader::new(folder.clone(), *spool, after, *files_end, cut_off.clone())
             }
         }
@@ -117,10 +108,6 @@ impl Outbox {
             Self::Found(found) => found.recovered.end(),
         };
         // The sender is in `self`: it can't be gone.
-        _ = self
-            .acknowledged()
-            .subscribe()
-            .wait_for(|acknowledged| *acknowledged >= end)
-            .await;
+        _ = self.acknowledged().subscribe().wait_for(|acknowledged| *acknowledged >= end).await;
     }
 }

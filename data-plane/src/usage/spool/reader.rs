@@ -51,14 +51,7 @@ impl Reader {
         files_end: u64,
         after_files: Vec<CloseRecord>,
     ) -> Self {
-        Self {
-            folder,
-            spool,
-            last,
-            segment: None,
-            after_files,
-            files_end,
-        }
+        Self { folder, spool, last, segment: None, after_files, files_end }
     }
 
     /// The next records up to and with `to`, at least one where there is one. A sequence whose record the disk has
@@ -76,24 +69,15 @@ impl Reader {
 
     fn next_record(&mut self) -> io::Result<Record> {
         let sequence = self.last + 1;
-        let record = match sequence
-            .checked_sub(self.files_end)
-            .and_then(|behind| behind.checked_sub(1))
-        {
+        let record = match sequence.checked_sub(self.files_end).and_then(|behind| behind.checked_sub(1)) {
             Some(after) => usize::try_from(after)
                 .ok()
                 .and_then(|after| self.after_files.get(after))
-                .map(|close| Record {
-                    sequence,
-                    record: Some(record::Record::Close(close.clone())),
-                }),
+                .map(|close| Record { sequence, record: Some(record::Record::Close(close.clone())) }),
             None => self.stored(sequence)?,
         };
         self.last = sequence;
-        Ok(record.unwrap_or(Record {
-            sequence,
-            record: None,
-        }))
+        Ok(record.unwrap_or(Record { sequence, record: None }))
     }
 
     /// The record of this sequence. `None`: it is lost; what follows is kept for the next call.
@@ -108,11 +92,7 @@ impl Reader {
             };
             match frame::next(&segment.buffer, self.spool) {
                 Next::Frame { sequence: found, .. } if found > sequence => return Ok(None),
-                Next::Frame {
-                    sequence: found,
-                    payload,
-                    size,
-                } => {
+                Next::Frame { sequence: found, payload, size } => {
                     let record = (found == sequence).then(|| decode(sequence, payload));
                     segment.consume(size);
                     if record.is_some() {
@@ -138,18 +118,13 @@ impl Reader {
     fn segment_for(&self, sequence: u64) -> io::Result<Option<OpenSegment>> {
         let firsts = segment::list(&self.folder)?;
         let at = firsts.iter().rposition(|first| *first <= sequence).unwrap_or(0);
-        firsts
-            .get(at)
-            .map(|first| OpenSegment::open(&self.folder, *first))
-            .transpose()
+        firsts.get(at).map(|first| OpenSegment::open(&self.folder, *first)).transpose()
     }
 
     /// Goes on with the segment after the present one. False: there is none, or not yet.
     fn next_segment(&mut self, sequence: u64) -> io::Result<bool> {
         let present = self.segment.as_ref().map_or(0, |segment| segment.first);
-        let next = segment::list(&self.folder)?
-            .into_iter()
-            .find(|first| *first > present);
+        let next = segment::list(&self.folder)?.into_iter().find(|first| *first > present);
         // A later segment may be there while this sequence is only about to be written to the present one: never,
         // as what is asked for is on disk. So the record is lost, or in that segment.
         let Some(next) = next.filter(|next| *next <= sequence) else {
@@ -163,12 +138,7 @@ impl Reader {
 impl OpenSegment {
     fn open(folder: &std::path::Path, first: u64) -> io::Result<Self> {
         let file = File::open(segment::path(folder, first))?;
-        Ok(Self {
-            file,
-            first,
-            offset: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Self { file, first, offset: 0, buffer: Vec::new() })
     }
 
     fn consume(&mut self, size: usize) {

@@ -46,19 +46,14 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Recovered>> {
     let mut spools = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let id = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.parse::<SpoolId>().ok());
+        let id =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<SpoolId>().ok());
         if let Some(id) = id {
             spools.push((id, path));
         }
     }
     spools.sort();
-    let recovered = spools
-        .into_iter()
-        .map(|(id, path)| one(id, path))
-        .collect::<io::Result<Vec<_>>>()?;
+    let recovered = spools.into_iter().map(|(id, path)| one(id, path)).collect::<io::Result<Vec<_>>>()?;
     Ok(recovered.into_iter().flatten().collect())
 }
 
@@ -84,13 +79,7 @@ fn one(spool: SpoolId, folder: PathBuf) -> io::Result<Option<Recovered>> {
     }
     let cut_off: Vec<_> = open.by_sequence.into_values().map(cut_off).collect();
     tracing::info!(%spool, records = end, cut_off = cut_off.len(), "usage records of an earlier process are to be delivered");
-    Ok(Some(Recovered {
-        folder,
-        spool,
-        node_id,
-        files_end: end,
-        cut_off,
-    }))
+    Ok(Some(Recovered { folder, spool, node_id, files_end: end, cut_off }))
 }
 
 #[derive(Default)]
@@ -121,11 +110,7 @@ fn scan(bytes: &[u8], spool: SpoolId, end: &mut u64, open: &mut OpenRequests) ->
     let (mut at, mut intact) = (0, 0);
     loop {
         match frame::next(&bytes[at..], spool) {
-            Next::Frame {
-                sequence,
-                payload,
-                size,
-            } => {
+            Next::Frame { sequence, payload, size } => {
                 open.note(sequence, payload);
                 *end = (*end).max(sequence);
                 at += size;

@@ -20,10 +20,8 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<u64>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == EXTENSION) {
-            let first: Option<u64> = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .and_then(|stem| stem.parse().ok());
+            let first: Option<u64> =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             firsts.extend(first);
         }
     }
@@ -32,11 +30,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<u64>> {
 }
 
 pub(super) fn create(folder: &Path, first: u64) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path(folder, first))
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(folder, first))
 }
 
 /// Makes the spool's folder, with the node's name in it.

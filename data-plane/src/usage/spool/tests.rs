@@ -6,17 +6,10 @@ use shared::clock::Millis;
 
 use super::*;
 
-const SIZE: BatchSize = BatchSize {
-    records: 3,
-    bytes: 64 * 1024,
-};
+const SIZE: BatchSize = BatchSize { records: 3, bytes: 64 * 1024 };
 
 fn open_record(number: u64) -> OpenRecord {
-    OpenRecord {
-        request_id: id(number),
-        model_requested: format!("model-{number}"),
-        ..OpenRecord::default()
-    }
+    OpenRecord { request_id: id(number), model_requested: format!("model-{number}"), ..OpenRecord::default() }
 }
 
 fn close_record(number: u64) -> CloseRecord {
@@ -32,10 +25,7 @@ fn id(number: u64) -> Vec<u8> {
 }
 
 fn journal(folder: &Path, segment_bytes: u64, tasks: &Tasks) -> Journal {
-    let settings = SpoolSettings {
-        segment_bytes,
-        ..SpoolSettings::default()
-    };
+    let settings = SpoolSettings { segment_bytes, ..SpoolSettings::default() };
     Journal::create(folder, "node-a", settings, &Clock::manual(Millis(1)), tasks).unwrap()
 }
 
@@ -55,10 +45,7 @@ fn read(outbox: &Outbox, after: u64) -> Vec<Record> {
 /// Positive: the request opened; negative: the request closed; 0: lost.
 fn shape(records: &[Record]) -> Vec<i64> {
     let number = |open: &OpenRecord| {
-        i64::try_from(u128::from_be_bytes(
-            open.request_id.as_slice().try_into().unwrap(),
-        ))
-        .unwrap()
+        i64::try_from(u128::from_be_bytes(open.request_id.as_slice().try_into().unwrap())).unwrap()
     };
     records
         .iter()
@@ -76,10 +63,8 @@ fn sequences(records: &[Record]) -> Vec<u64> {
 
 /// The only spool folder.
 fn spool_folder(data_dir: &Path) -> PathBuf {
-    let mut folders: Vec<_> = fs::read_dir(data_dir.join(FOLDER))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(data_dir.join(FOLDER)).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
     folders.remove(0)
 }
@@ -110,15 +95,9 @@ async fn records_come_back_in_order_from_any_place_and_across_segments() {
     until(|| outbox.durable().0 == 20).await;
     assert!(segments(folder.path()) > 3);
     let all = read(&outbox, 0);
-    assert_eq!(
-        shape(&all),
-        (1..=10).flat_map(|number| [number, -number]).collect::<Vec<_>>()
-    );
+    assert_eq!(shape(&all), (1..=10).flat_map(|number| [number, -number]).collect::<Vec<_>>());
     for after in 0..=20 {
-        assert_eq!(
-            sequences(&read(&outbox, after)),
-            (after + 1..=20).collect::<Vec<_>>()
-        );
+        assert_eq!(sequences(&read(&outbox, after)), (after + 1..=20).collect::<Vec<_>>());
     }
     tasks.shutdown(Duration::from_secs(5)).await;
 }
@@ -152,13 +131,7 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
     }
     first.close(&close_record(2)).unwrap();
     assert!(matches!(
-        Journal::create(
-            folder.path(),
-            "node-b",
-            SpoolSettings::default(),
-            &Clock::System,
-            &tasks
-        ),
+        Journal::create(folder.path(), "node-b", SpoolSettings::default(), &Clock::System, &tasks),
         Err(SpoolError::Locked(_))
     ));
     tasks.shutdown(Duration::from_secs(5)).await;
@@ -169,15 +142,9 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
         let outbox = &outboxes[0];
         assert_eq!(outbox.node_id(), "node-a");
         let records = read(outbox, 0);
-        assert_eq!(
-            shape(&records),
-            [1, 2, 3, 4, 5, -2, -1, -3, -4, -5],
-            "the same each time"
-        );
+        assert_eq!(shape(&records), [1, 2, 3, 4, 5, -2, -1, -3, -4, -5], "the same each time");
         assert_eq!(sequences(&records), (1..=10).collect::<Vec<_>>());
-        let Some(record::Record::Close(last)) = &records[9].record else {
-            panic!("{records:?}")
-        };
+        let Some(record::Record::Close(last)) = &records[9].record else { panic!("{records:?}") };
         assert_eq!((last.outcome(), last.estimated), (Outcome::CutOff, true));
     }
     let tasks = Tasks::new();
@@ -196,19 +163,10 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
 async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = Tasks::new();
-    let settings = SpoolSettings {
-        segment_bytes: 1,
-        probe_every: Duration::from_millis(5),
-        ..SpoolSettings::default()
-    };
-    let journal = Journal::create(
-        folder.path(),
-        "node-a",
-        settings,
-        &Clock::manual(Millis(1)),
-        &tasks,
-    )
-    .unwrap();
+    let settings =
+        SpoolSettings { segment_bytes: 1, probe_every: Duration::from_millis(5), ..SpoolSettings::default() };
+    let journal =
+        Journal::create(folder.path(), "node-a", settings, &Clock::manual(Millis(1)), &tasks).unwrap();
     journal.open(&open_record(1)).unwrap();
     journal.open(&open_record(2)).unwrap();
 
@@ -234,10 +192,7 @@ async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
 
 /// The files of a spool with `pairs` requests, each opened and closed.
 fn spool_of(data_dir: &Path, pairs: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let tasks = Tasks::new();
         let journal = journal(data_dir, 300, &tasks);

@@ -102,11 +102,7 @@ impl Writer {
     ) -> Result<(), SpoolError> {
         self.encode(CLOSE, record)?;
         // Behind those that wait already, so that the order stays.
-        let written = if self.waiting.is_empty() {
-            self.append().map(|_| ())
-        } else {
-            Err(SpoolError::Full)
-        };
+        let written = if self.waiting.is_empty() { self.append().map(|_| ()) } else { Err(SpoolError::Full) };
         match written {
             Ok(()) => self.forget_open(request),
             Err(_) => self.waiting.push_back((request, self.scratch.clone())),
@@ -137,11 +133,7 @@ impl Writer {
         self.scratch.resize(frame::HEADER, 0);
         prost::encoding::message::encode(field, record, &mut self.scratch);
         let size = self.scratch.len() - frame::HEADER;
-        if size > frame::LARGEST {
-            Err(SpoolError::TooLarge(size))
-        } else {
-            Ok(())
-        }
+        if size > frame::LARGEST { Err(SpoolError::TooLarge(size)) } else { Ok(()) }
     }
 
     /// Writes the record in `scratch`, whole or not at all.
@@ -149,11 +141,7 @@ impl Writer {
         let sequence = self.last + 1;
         frame::seal(&mut self.scratch, self.spool, sequence);
         let size = u64::try_from(self.scratch.len()).unwrap_or(u64::MAX);
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.bytes + size > self.segment_bytes)
-        {
+        if self.current.as_ref().is_some_and(|current| current.bytes + size > self.segment_bytes) {
             self.finish_segment();
         }
         let file = self.current_file(sequence)?;
@@ -175,11 +163,7 @@ impl Writer {
         let file = Arc::new(segment::create(&self.folder, first)?);
         self.unsynced.push(Arc::clone(&file));
         self.folder_unsynced = true;
-        self.current = Some(Current {
-            file: Arc::clone(&file),
-            first,
-            bytes: 0,
-        });
+        self.current = Some(Current { file: Arc::clone(&file), first, bytes: 0 });
         Ok(file)
     }
 
@@ -210,11 +194,7 @@ impl Writer {
         {
             files.push(Arc::clone(&current.file));
         }
-        Unsynced {
-            files,
-            folder: std::mem::take(&mut self.folder_unsynced),
-            last: self.last,
-        }
+        Unsynced { files, folder: std::mem::take(&mut self.folder_unsynced), last: self.last }
     }
 
     /// The sync failed: these are to be tried again.
@@ -258,20 +238,14 @@ mod tests {
         assert!(matches!(writer.open(&record, None), Err(SpoolError::Full)));
         assert_eq!(writer.last(), 1);
         writer.open(&record, None).unwrap();
-        assert_eq!(
-            (writer.last(), segment::list(folder.path()).unwrap()),
-            (2, vec![1, 2])
-        );
+        assert_eq!((writer.last(), segment::list(folder.path()).unwrap()), (2, vec![1, 2]));
     }
 
     #[test]
     fn a_record_beyond_all_measure_is_refused_and_nothing_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = Writer::new(folder.path().to_owned(), SpoolId::new(Millis(1)), 1 << 20);
-        let record = OpenRecord {
-            model_requested: "m".repeat(frame::LARGEST),
-            ..OpenRecord::default()
-        };
+        let record = OpenRecord { model_requested: "m".repeat(frame::LARGEST), ..OpenRecord::default() };
         assert!(matches!(writer.open(&record, None), Err(SpoolError::TooLarge(_))));
         assert_eq!(segment::list(folder.path()).unwrap(), Vec::<u64>::new());
     }

@@ -23,19 +23,12 @@ pub(crate) struct Error<'a> {
 impl<'a> Error<'a> {
     pub(crate) fn new(error: &WireError<'a>) -> Self {
         let (kind, code) = words(error.kind);
-        Self {
-            message: error.message,
-            kind,
-            param: None,
-            code: error.code.or(code),
-        }
+        Self { message: error.message, kind, param: None, code: error.code.or(code) }
     }
 }
 
 pub(crate) fn body(error: &WireError<'_>) -> Bytes {
-    render(&Body {
-        error: Error::new(error),
-    })
+    render(&Body { error: Error::new(error) })
 }
 
 /// OpenAI's `type` and usual `code`.

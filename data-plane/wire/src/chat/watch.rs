@@ -31,10 +31,7 @@ pub(crate) struct ChatReader {
 
 impl ChatReader {
     pub(crate) fn new(hide_usage: bool) -> Self {
-        Self {
-            hide_usage,
-            ..Self::default()
-        }
+        Self { hide_usage, ..Self::default() }
     }
 
     pub(crate) const fn usage(&self) -> Option<Usage> {
@@ -65,15 +62,9 @@ impl ChatReader {
             }
             _ => {}
         }
-        let chunk = std::str::from_utf8(data)
-            .ok()
-            .and_then(|data| Chunk::read(data).ok());
+        let chunk = std::str::from_utf8(data).ok().and_then(|data| Chunk::read(data).ok());
         let Some(chunk) = chunk else {
-            return if closely {
-                malformed("the data is not a JSON object")
-            } else {
-                Verdict::Pass
-            };
+            return if closely { malformed("the data is not a JSON object") } else { Verdict::Pass };
         };
         if let Some(error) = chunk.error {
             return Verdict::Failed(FailureCause::Reported(error));
@@ -126,10 +117,7 @@ const fn malformed(what: &'static str) -> Verdict {
 /// quotes are escaped.
 fn has_value(frame: &[u8], key: &Finder<'_>) -> bool {
     key.find_iter(frame).any(|at| {
-        let rest = frame
-            .get(at + key.needle().len()..)
-            .unwrap_or_default()
-            .trim_ascii_start();
+        let rest = frame.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.is_some_and(|value| !value.starts_with(b"null"))
     })
@@ -247,12 +235,9 @@ mod tests {
 
     #[test]
     fn all_that_is_more_than_the_role_is_content() {
-        for delta in [
-            r#"{"role":"assistant"}"#,
-            r#"{"content":"","tool_calls":[],"refusal":null}"#,
-            "null",
-            "7",
-        ] {
+        for delta in
+            [r#"{"role":"assistant"}"#, r#"{"content":"","tool_calls":[],"refusal":null}"#, "null", "7"]
+        {
             assert!(!delta_has_content(delta), "{delta}");
         }
         for delta in [

@@ -27,11 +27,7 @@ impl UpstreamError {
             return error;
         }
         let read = json::object(value, |field| match &*field.name() {
-            "message" => {
-                error.message = json::string(field.value)
-                    .map(|text| cut(&text))
-                    .unwrap_or_default()
-            }
+            "message" => error.message = json::string(field.value).map(|text| cut(&text)).unwrap_or_default(),
             "type" => error.kind = word(field.value),
             "status" => {
                 named = named.or(status(field.value));
@@ -48,17 +44,13 @@ impl UpstreamError {
             return Self::default();
         }
         let by_word = |word: &Option<String>| word.as_deref().and_then(status_of);
-        error.status = named
-            .or_else(|| by_word(&error.code))
-            .or_else(|| by_word(&error.kind));
+        error.status = named.or_else(|| by_word(&error.code)).or_else(|| by_word(&error.kind));
         error
     }
 }
 
 fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(TEXT_MAX))
-        .unwrap_or_default()
-        .to_owned()
+    text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or_default().to_owned()
 }
 
 /// A string, or a number as text.
@@ -106,25 +98,16 @@ mod tests {
 
     #[test]
     fn a_status_that_is_named_counts_before_one_that_is_meant() {
-        assert_eq!(
-            UpstreamError::read(r#"{"code":503,"type":"rate_limit_error"}"#).status,
-            Some(503)
-        );
+        assert_eq!(UpstreamError::read(r#"{"code":503,"type":"rate_limit_error"}"#).status, Some(503));
         assert_eq!(UpstreamError::read(r#"{"code":"529"}"#).status, Some(529));
-        assert_eq!(
-            UpstreamError::read(r#"{"code":"slow_down","type":"server_error"}"#).status,
-            Some(503)
-        );
+        assert_eq!(UpstreamError::read(r#"{"code":"slow_down","type":"server_error"}"#).status, Some(503));
         assert_eq!(UpstreamError::read(r#"{"code":42,"type":"odd"}"#).status, None);
     }
 
     #[test]
     fn a_gemini_error_is_read_by_its_status_word() {
         let error = UpstreamError::read(r#"{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}"#);
-        assert_eq!(
-            (error.status, error.kind.as_deref()),
-            (Some(429), Some("RESOURCE_EXHAUSTED"))
-        );
+        assert_eq!((error.status, error.kind.as_deref()), (Some(429), Some("RESOURCE_EXHAUSTED")));
     }
 
     #[test]

@@ -23,33 +23,18 @@ struct Error<'a> {
 enum Detail<'a> {
     #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
     ErrorInfo { reason: &'a str, domain: &'static str },
-    #[serde(
-        rename = "type.googleapis.com/google.rpc.RequestInfo",
-        rename_all = "camelCase"
-    )]
+    #[serde(rename = "type.googleapis.com/google.rpc.RequestInfo", rename_all = "camelCase")]
     RequestInfo { request_id: &'a str },
 }
 
 pub(crate) fn body(error: &WireError<'_>) -> Bytes {
     let mut details = Vec::with_capacity(2);
     if let Some(reason) = error.code {
-        details.push(Detail::ErrorInfo {
-            reason,
-            domain: "switchyard",
-        });
+        details.push(Detail::ErrorInfo { reason, domain: "switchyard" });
     }
-    details.push(Detail::RequestInfo {
-        request_id: error.request_id,
-    });
+    details.push(Detail::RequestInfo { request_id: error.request_id });
     let status = word(error.kind);
-    render(&Body {
-        error: Error {
-            code: error.status,
-            message: error.message,
-            status,
-            details,
-        },
-    })
+    render(&Body { error: Error { code: error.status, message: error.message, status, details } })
 }
 
 const fn word(kind: ErrorKind) -> &'static str {

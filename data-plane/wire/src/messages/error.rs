@@ -27,11 +27,7 @@ struct Error<'a> {
 pub(crate) fn body(error: &WireError<'_>) -> Bytes {
     render(&Body {
         event: "error",
-        error: Error {
-            kind: word(error.kind),
-            message: error.message,
-            code: error.code,
-        },
+        error: Error { kind: word(error.kind), message: error.message, code: error.code },
         request_id: error.request_id,
     })
 }

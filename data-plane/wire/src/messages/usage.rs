@@ -37,10 +37,7 @@ impl Counts {
         self.output = now.output.or(self.output);
         if now.cache_write_5m.is_some() || now.cache_write_1h.is_some() {
             // A split without a total is a total too; where they differ, the larger is believed.
-            let split = now
-                .cache_write_5m
-                .unwrap_or(0)
-                .saturating_add(now.cache_write_1h.unwrap_or(0));
+            let split = now.cache_write_5m.unwrap_or(0).saturating_add(now.cache_write_1h.unwrap_or(0));
             self.cache_write = Some(now.cache_write.unwrap_or(0).max(split));
             self.cache_write_1h = now.cache_write_1h;
         } else {
@@ -59,10 +56,7 @@ impl Counts {
 
     /// None: nothing was reported.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.input
-            .or(self.output)
-            .or(self.cache_read)
-            .or(self.cache_write)?;
+        self.input.or(self.output).or(self.cache_read).or(self.cache_write)?;
         let total = self.cache_write.unwrap_or(0);
         let cache_write_1h = self.cache_write_1h.unwrap_or(0).min(total);
         Some(Usage {
@@ -96,27 +90,13 @@ mod tests {
             r#"{"output_tokens":7}"#,
             r#"{"input_tokens":12,"cache_read_input_tokens":null,"output_tokens":9}"#,
         ]);
-        assert_eq!(
-            usage,
-            Some(Usage {
-                input: 12,
-                cache_read: 5,
-                output: 9,
-                ..Usage::default()
-            })
-        );
+        assert_eq!(usage, Some(Usage { input: 12, cache_read: 5, output: 9, ..Usage::default() }));
     }
 
     #[test]
     fn writes_of_unstated_life_are_of_the_shorter() {
         let usage = counted(&[r#"{"cache_creation_input_tokens":100}"#]);
-        assert_eq!(
-            usage,
-            Some(Usage {
-                cache_write_5m: 100,
-                ..Usage::default()
-            })
-        );
+        assert_eq!(usage, Some(Usage { cache_write_5m: 100, ..Usage::default() }));
     }
 
     #[test]
@@ -135,28 +115,13 @@ mod tests {
     #[test]
     fn a_split_counts_where_the_total_misses_it() {
         let both = r#"{"cache_creation_input_tokens":0,"cache_creation":{"ephemeral_1h_input_tokens":40}}"#;
-        assert_eq!(
-            counted(&[both]),
-            Some(Usage {
-                cache_write_1h: 40,
-                ..Usage::default()
-            })
-        );
+        assert_eq!(counted(&[both]), Some(Usage { cache_write_1h: 40, ..Usage::default() }));
     }
 
     #[test]
     fn odd_values_are_no_counts() {
-        assert_eq!(
-            counted(&[r#"{"input_tokens":"7","output_tokens":-1}"#, "null", "[]"]),
-            None
-        );
-        assert_eq!(
-            counted(&[r#"{"input_tokens":7.0}"#]),
-            Some(Usage {
-                input: 7,
-                ..Usage::default()
-            })
-        );
+        assert_eq!(counted(&[r#"{"input_tokens":"7","output_tokens":-1}"#, "null", "[]"]), None);
+        assert_eq!(counted(&[r#"{"input_tokens":7.0}"#]), Some(Usage { input: 7, ..Usage::default() }));
         let huge = r#"{"cache_creation":{"ephemeral_5m_input_tokens":18446744073709551615,"ephemeral_1h_input_tokens":9}}"#;
         assert_eq!(counted(&[huge]).map(|usage| usage.context()), Some(u64::MAX));
     }

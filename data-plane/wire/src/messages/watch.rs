@@ -44,9 +44,7 @@ impl MessagesReader {
         if matches!(data.trim_ascii(), b"" | b"[DONE]") {
             return Verdict::Pass;
         }
-        let event = std::str::from_utf8(data)
-            .ok()
-            .and_then(|data| Event::read(data).ok());
+        let event = std::str::from_utf8(data).ok().and_then(|data| Event::read(data).ok());
         match event {
             Some(event) if event.kind.is_some() || event.error.is_some() => self.take(&event, notes),
             _ if !closely => Verdict::Pass,
@@ -92,13 +90,7 @@ impl MessagesReader {
 
 /// What makes a frame that does not start with its name worth reading.
 static WORDS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
-    [
-        &b"\"usage\""[..],
-        b"\"error\"",
-        b"\"message_delta\"",
-        b"\"message_stop\"",
-    ]
-    .map(Finder::new)
+    [&b"\"usage\""[..], b"\"error\"", b"\"message_delta\"", b"\"message_stop\""].map(Finder::new)
 });
 
 /// Whether a frame can hold anything of interest behind the first content.

@@ -32,10 +32,7 @@ impl Splices {
 
     /// Puts `text` in the place of the bytes in `range`; an empty range inserts.
     pub fn replace(&mut self, range: Range<usize>, text: impl Into<Cow<'static, str>>) {
-        self.edits.push(Edit {
-            range,
-            text: text.into(),
-        });
+        self.edits.push(Edit { range, text: text.into() });
     }
 
     /// As [`Splices::replace`], with `text` written as a JSON string.
@@ -87,10 +84,7 @@ mod tests {
 
     #[test]
     fn edits_are_made_at_their_places_in_any_order() {
-        assert_eq!(
-            edited("0123456789", &[(8..10, ""), (0..0, "a"), (3..5, "bcd")]),
-            "a012bcd567"
-        );
+        assert_eq!(edited("0123456789", &[(8..10, ""), (0..0, "a"), (3..5, "bcd")]), "a012bcd567");
     }
 
     #[test]
@@ -102,22 +96,13 @@ mod tests {
     fn edits_that_overlap_or_lie_outside_are_left_out() {
         #[expect(clippy::reversed_empty_ranges, reason = "the edit is wrong on purpose")]
         let backwards = 3..2;
-        assert_eq!(
-            edited(
-                "01234",
-                &[(1..3, "x"), (2..4, "y"), (4..9, "z"), (backwards, "w")]
-            ),
-            "0x34"
-        );
+        assert_eq!(edited("01234", &[(1..3, "x"), (2..4, "y"), (4..9, "z"), (backwards, "w")]), "0x34");
     }
 
     #[test]
     fn text_is_written_as_a_json_string() {
         let mut splices = Splices::new();
         splices.replace_with_string(0..1, "a\"b\\c\n\u{1}é");
-        assert_eq!(
-            splices.apply(Bytes::from_static(b"x")),
-            r#""a\"b\\c\n\u0001é""#.as_bytes()
-        );
+        assert_eq!(splices.apply(Bytes::from_static(b"x")), r#""a\"b\\c\n\u0001é""#.as_bytes());
     }
 }

@@ -58,15 +58,9 @@ pub enum BodyError {
     #[error("the request body is {found}; send a JSON object")]
     NotAnObject { found: &'static str },
     #[error("`{field}` is missing; {remedy}")]
-    Missing {
-        field: &'static str,
-        remedy: &'static str,
-    },
+    Missing { field: &'static str, remedy: &'static str },
     #[error("`{field}` must be {expected}")]
-    Unfit {
-        field: &'static str,
-        expected: &'static str,
-    },
+    Unfit { field: &'static str, expected: &'static str },
     #[error("`{field}` appears more than once; send it once")]
     Duplicate { field: &'static str },
 }
@@ -87,19 +81,7 @@ impl BodyError {
 /// POST /v1/chat/completions.
 pub fn chat(body: &[u8]) -> Result<RequestView, BodyError> {
     use Name::{MaxCompletionTokens, MaxTokens, Metadata, Model, N, PromptCacheKey, Stream, StreamOptions};
-    read(
-        body,
-        &[
-            Model,
-            Stream,
-            StreamOptions,
-            MaxTokens,
-            MaxCompletionTokens,
-            N,
-            Metadata,
-            PromptCacheKey,
-        ],
-    )
+    read(body, &[Model, Stream, StreamOptions, MaxTokens, MaxCompletionTokens, N, Metadata, PromptCacheKey])
 }
 
 /// POST /v1/embeddings.
@@ -161,21 +143,13 @@ impl<'a> Found<'a> {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(BodyError::Unfit {
-                field: name.as_str(),
-                expected: "true or false",
-            }),
+            Some(_) => Err(BodyError::Unfit { field: name.as_str(), expected: "true or false" }),
         }
     }
 
     fn count(&self, name: Name) -> Result<Option<u64>, BodyError> {
-        let unfit = || BodyError::Unfit {
-            field: name.as_str(),
-            expected: "a whole number, not negative",
-        };
-        self.get(name)
-            .map(|value| json::count(value).ok_or_else(unfit))
-            .transpose()
+        let unfit = || BodyError::Unfit { field: name.as_str(), expected: "a whole number, not negative" };
+        self.get(name).map(|value| json::count(value).ok_or_else(unfit)).transpose()
     }
 
     fn text(&self, name: Name) -> Option<String> {
@@ -193,9 +167,7 @@ fn read(body: &[u8], names: &[Name]) -> Result<RequestView, BodyError> {
             twice = twice.or(Some(name.as_str()));
         }
     })
-    .map_err(|error| BodyError::NotJson {
-        problem: error.to_string(),
-    })?;
+    .map_err(|error| BodyError::NotJson { problem: error.to_string() })?;
     if let Some(field) = twice {
         return Err(BodyError::Duplicate { field });
     }
@@ -226,9 +198,7 @@ fn view(body: &[u8], text: &str, found: &Found<'_>) -> Result<RequestView, BodyE
 
 /// The body as text that starts at the object's brace: without byte order mark and leading white space.
 fn text_of(body: &[u8]) -> Result<&str, BodyError> {
-    let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii_start();
     let found = match text.as_bytes().first() {
         Some(b'{') => return Ok(text),
@@ -239,9 +209,7 @@ fn text_of(body: &[u8]) -> Result<&str, BodyError> {
         Some(b'n') => "null",
         Some(b'-' | b'0'..=b'9') => "a number",
         Some(_) => {
-            return Err(BodyError::NotJson {
-                problem: "it does not start with `{`".to_owned(),
-            });
+            return Err(BodyError::NotJson { problem: "it does not start with `{`".to_owned() });
         }
     };
     Err(BodyError::NotAnObject { found })
@@ -249,15 +217,11 @@ fn text_of(body: &[u8]) -> Result<&str, BodyError> {
 
 fn model(body: &[u8], found: &Found<'_>) -> Result<(String, Range<usize>), BodyError> {
     let field = Name::Model.as_str();
-    let value = found.0[Name::Model as usize].ok_or(BodyError::Missing {
-        field,
-        remedy: "name the model to be used",
-    })?;
+    let value = found.0[Name::Model as usize]
+        .ok_or(BodyError::Missing { field, remedy: "name the model to be used" })?;
     let model = json::string(value).filter(|model| !model.trim().is_empty() && model.len() <= MODEL_MAX);
-    let model = model.ok_or(BodyError::Unfit {
-        field,
-        expected: "a model's name: a string of 1 to 512 bytes",
-    })?;
+    let model =
+        model.ok_or(BodyError::Unfit { field, expected: "a model's name: a string of 1 to 512 bytes" })?;
     Ok((model.into_owned(), json::place_in(body, value)))
 }
 
@@ -269,10 +233,7 @@ fn stream_options(body: &[u8], text: &str, found: &Found<'_>) -> Result<UsageAsk
     let Some(options) = found.0[Name::StreamOptions as usize] else {
         // There is a model, so a field follows.
         let at = json::place_in(body, text).start + 1;
-        return Ok((
-            false,
-            Some((at..at, r#""stream_options":{"include_usage":true},"#)),
-        ));
+        return Ok((false, Some((at..at, r#""stream_options":{"include_usage":true},"#))));
     };
     let place = json::place_in(body, options);
     if options == "null" {
@@ -287,9 +248,7 @@ fn stream_options(body: &[u8], text: &str, found: &Found<'_>) -> Result<UsageAsk
     })
     .is_ok();
     if twice {
-        return Err(BodyError::Duplicate {
-            field: "stream_options.include_usage",
-        });
+        return Err(BodyError::Duplicate { field: "stream_options.include_usage" });
     }
     let inside = place.start + 1..place.start + 1;
     Ok(match asks {
@@ -314,14 +273,9 @@ fn user_id(found: &Found<'_>) -> Result<Option<String>, BodyError> {
     })
     .is_ok();
     if twice {
-        return Err(BodyError::Duplicate {
-            field: "metadata.user_id",
-        });
+        return Err(BodyError::Duplicate { field: "metadata.user_id" });
     }
-    Ok(user_id
-        .filter(|_| is_object)
-        .and_then(json::string)
-        .map(Cow::into_owned))
+    Ok(user_id.filter(|_| is_object).and_then(json::string).map(Cow::into_owned))
 }
 
 #[cfg(test)]
@@ -329,9 +283,7 @@ mod tests {
     use super::*;
 
     fn problem(body: impl AsRef<[u8]>) -> String {
-        chat(body.as_ref())
-            .expect_err("the body must be refused")
-            .to_string()
+        chat(body.as_ref()).expect_err("the body must be refused").to_string()
     }
 
     #[test]
@@ -344,10 +296,7 @@ mod tests {
         .unwrap();
         assert_eq!(view.model, "ccr,gpt-4o");
         assert!(view.stream && view.wants_usage);
-        assert_eq!(
-            (view.n, view.max_tokens, view.max_completion_tokens),
-            (Some(2), None, Some(4096))
-        );
+        assert_eq!((view.n, view.max_tokens, view.max_completion_tokens), (Some(2), None, Some(4096)));
         assert_eq!(view.user_id.as_deref(), Some(r#"{"session_id":"A"}"#));
         assert_eq!(view.prompt_cache_key.as_deref(), Some("k"));
     }
@@ -387,10 +336,7 @@ mod tests {
     #[test]
     fn a_body_that_is_not_json_says_where() {
         let broken = problem(r#"{"model":"m" "stream":true}"#);
-        assert!(
-            broken.contains("not valid JSON") && broken.contains("line 1 column 14"),
-            "{broken}"
-        );
+        assert!(broken.contains("not valid JSON") && broken.contains("line 1 column 14"), "{broken}");
         for body in [
             "{",
             "{]",
@@ -407,25 +353,13 @@ mod tests {
     #[test]
     fn the_field_at_fault_is_named() {
         assert_eq!(problem("{}"), "`model` is missing; name the model to be used");
-        for body in [
-            r#"{"model":null}"#,
-            r#"{"model":7}"#,
-            r#"{"model":" "}"#,
-            r#"{"model":"\ud800"}"#,
-        ] {
-            assert_eq!(
-                problem(body),
-                "`model` must be a model's name: a string of 1 to 512 bytes",
-                "{body}"
-            );
+        for body in [r#"{"model":null}"#, r#"{"model":7}"#, r#"{"model":" "}"#, r#"{"model":"\ud800"}"#] {
+            assert_eq!(problem(body), "`model` must be a model's name: a string of 1 to 512 bytes", "{body}");
         }
         assert!(
             problem(format!(r#"{{"model":"{}"}}"#, "m".repeat(MODEL_MAX + 1))).starts_with("`model` must be")
         );
-        assert_eq!(
-            problem(r#"{"model":"m","stream":"yes"}"#),
-            "`stream` must be true or false"
-        );
+        assert_eq!(problem(r#"{"model":"m","stream":"yes"}"#), "`stream` must be true or false");
         for value in ["-1", "1.5", "\"9\"", "1e400", "[]"] {
             let body = format!(r#"{{"model":"m","max_tokens":{value}}}"#);
             assert_eq!(problem(body), "`max_tokens` must be a whole number, not negative");
@@ -439,19 +373,13 @@ mod tests {
             (r#"{"model":"a","model":"a"}"#, "model"),
             (r#"{"model":"a","mod\u0065l":"b"}"#, "model"),
             (r#"{"model":"a","stream":true,"stream":null}"#, "stream"),
-            (
-                r#"{"model":"a","metadata":{"user_id":"a","user_id":"b"}}"#,
-                "metadata.user_id",
-            ),
+            (r#"{"model":"a","metadata":{"user_id":"a","user_id":"b"}}"#, "metadata.user_id"),
             (
                 r#"{"model":"a","stream_options":{"include_usage":true,"include_usage":false}}"#,
                 "stream_options.include_usage",
             ),
         ] {
-            assert_eq!(
-                problem(body),
-                format!("`{field}` appears more than once; send it once")
-            );
+            assert_eq!(problem(body), format!("`{field}` appears more than once; send it once"));
         }
         assert!(chat(br#"{"model":"a","x":1,"x":2,"\ud800":3}"#).is_ok());
     }
@@ -476,11 +404,7 @@ mod tests {
     #[test]
     fn depth_is_bounded_by_size_alone_and_costs_no_stack() {
         let depth = 1_000_000;
-        let body = format!(
-            r#"{{"model":"m","x":{}{}}}"#,
-            "[".repeat(depth),
-            "]".repeat(depth)
-        );
+        let body = format!(r#"{{"model":"m","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(chat(body.as_bytes()).is_ok());
     }
 }

@@ -268,10 +268,9 @@ impl StreamWatch {
             };
             let before_content = !self.notes.seen.content;
             let (part, verdict) = match piece {
-                Piece::Frame(frame) => (
-                    frame.part,
-                    self.reader.read(&frame, &mut self.notes, before_content),
-                ),
+                Piece::Frame(frame) => {
+                    (frame.part, self.reader.read(&frame, &mut self.notes, before_content))
+                }
                 Piece::Large(part) => (part, large_frame(before_content)),
             };
             self.dropped = matches!(verdict, Verdict::Drop);
@@ -300,10 +299,7 @@ impl StreamWatch {
 
     fn fail(&mut self, before_content: bool, cause: FailureCause) {
         self.notes.seen.failed = true;
-        self.failure.get_or_insert(StreamFailure {
-            before_content,
-            cause,
-        });
+        self.failure.get_or_insert(StreamFailure { before_content, cause });
     }
 }
 
@@ -315,11 +311,7 @@ const fn large_frame(before_content: bool) -> Verdict {
 }
 
 fn own(chunk: &Bytes, part: Part<'_>, range: Range<usize>) -> Bytes {
-    if part.carried {
-        Bytes::copy_from_slice(part.bytes)
-    } else {
-        chunk.slice(range)
-    }
+    if part.carried { Bytes::copy_from_slice(part.bytes) } else { chunk.slice(range) }
 }
 
 fn push(out: &mut Chunks, chunk: &Bytes, range: Range<usize>) {
@@ -366,22 +358,15 @@ mod tests {
 
     fn status(watch: &StreamWatch) -> Option<(bool, Option<u16>)> {
         match watch.failure()? {
-            StreamFailure {
-                before_content,
-                cause: FailureCause::Reported(error),
-            } => Some((*before_content, error.status)),
+            StreamFailure { before_content, cause: FailureCause::Reported(error) } => {
+                Some((*before_content, error.status))
+            }
             StreamFailure { before_content, .. } => Some((*before_content, None)),
         }
     }
 
     fn broken_off() -> WireError<'static> {
-        WireError {
-            status: 500,
-            kind: ErrorKind::Api,
-            message: "m",
-            code: None,
-            request_id: "r",
-        }
+        WireError { status: 500, kind: ErrorKind::Api, message: "m", code: None, request_id: "r" }
     }
 
     #[test]
@@ -435,10 +420,7 @@ mod tests {
         for begin in ["event: content_block_del", ERROR] {
             let mut watch = messages();
             assert_eq!(feed(&mut watch, begin), "");
-            assert_eq!(
-                watch.close(&broken_off()),
-                stream_event(Wire::Messages, &broken_off())
-            );
+            assert_eq!(watch.close(&broken_off()), stream_event(Wire::Messages, &broken_off()));
             let mut out = Chunks::new();
             watch.end(&mut out);
             assert!(out.is_empty());
@@ -451,10 +433,7 @@ mod tests {
 
         let mut large = StreamWatch::with_frame_max(Wire::Messages, StreamEdits::default(), 80).unwrap();
         let long = format!("data: {}", "x".repeat(99));
-        assert_eq!(
-            feed(&mut large, &format!("{CONTENT}{long}")),
-            format!("{CONTENT}{long}")
-        );
+        assert_eq!(feed(&mut large, &format!("{CONTENT}{long}")), format!("{CONTENT}{long}"));
         assert_eq!(large.close(&broken_off()), parted);
 
         let mut unended = messages();
@@ -475,14 +454,8 @@ mod tests {
             (String::from_utf8(out.concat()).unwrap(), watch.seen().failed)
         };
         let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-        assert_eq!(
-            end(&format!("{CONTENT}event: ping\ndata: {{\"ty")),
-            (CONTENT.to_owned(), false)
-        );
-        assert_eq!(
-            end(&format!("{CONTENT}{stop}<html>")),
-            (format!("{CONTENT}{stop}<html>"), false)
-        );
+        assert_eq!(end(&format!("{CONTENT}event: ping\ndata: {{\"ty")), (CONTENT.to_owned(), false));
+        assert_eq!(end(&format!("{CONTENT}{stop}<html>")), (format!("{CONTENT}{stop}<html>"), false));
         assert_eq!(end(&format!("{PING}<html>")), (PING.to_owned(), true));
         let error = format!("{CONTENT}{}", ERROR.trim_end());
         assert_eq!(end(&error), (error.clone(), true));

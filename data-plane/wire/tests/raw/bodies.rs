@@ -34,12 +34,7 @@ fn each_recorded_body_gives_its_facts() {
         let expected: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let wire: Wire = serde_json::from_value(expected["wire"].clone()).unwrap();
         let body = fs::read(path.with_extension("body")).unwrap();
-        assert_eq!(
-            described(&expected["wire"], &facts(wire, &body)),
-            expected,
-            "{}",
-            path.display()
-        );
+        assert_eq!(described(&expected["wire"], &facts(wire, &body)), expected, "{}", path.display());
         count += 1;
     }
     assert!(count >= 10, "only {count} bodies were found");

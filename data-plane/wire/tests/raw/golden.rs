@@ -21,24 +21,16 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [Wire::Chat, Wire::Messages]
-        .into_iter()
-        .flat_map(cases_of)
-        .collect()
+    [Wire::Chat, Wire::Messages].into_iter().flat_map(cases_of).collect()
 }
 
 fn cases_of(wire: Wire) -> Vec<Case> {
     let folder = folder(wire.as_str());
-    let mut names: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut names: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     names.sort();
     assert!(names.len() >= 10, "cases are missing in {}", folder.display());
@@ -107,10 +99,7 @@ fn each_recorded_chat_stream_can_hide_its_usage_and_still_count_it() {
     for case in cases() {
         let Some(hidden) = &case.hidden else { continue };
         let outcome = run(watch(case.wire, HIDDEN), [case.stream.as_slice()]);
-        let (found, expected) = (
-            String::from_utf8_lossy(&outcome.output),
-            String::from_utf8_lossy(hidden),
-        );
+        let (found, expected) = (String::from_utf8_lossy(&outcome.output), String::from_utf8_lossy(hidden));
         assert_eq!(found, expected, "{}", case.name);
         assert_eq!(described(&outcome), case.expected, "{}", case.name);
     }
@@ -123,17 +112,8 @@ fn line_ends_and_a_byte_order_mark_make_no_difference() {
             let stream = String::from_utf8(case.stream.clone()).unwrap();
             let stream = format!("\u{feff}{}", stream.replace("\r\n", "\n").replace('\n', line_end));
             let outcome = run(watch(case.wire, PLAIN), [stream.as_bytes()]);
-            assert_eq!(
-                described(&outcome),
-                case.expected,
-                "{} with {line_end:?}",
-                case.name
-            );
-            assert!(
-                outcome.passed(stream.as_bytes()),
-                "{} with {line_end:?} was changed",
-                case.name
-            );
+            assert_eq!(described(&outcome), case.expected, "{} with {line_end:?}", case.name);
+            assert!(outcome.passed(stream.as_bytes()), "{} with {line_end:?} was changed", case.name);
         }
     }
 }

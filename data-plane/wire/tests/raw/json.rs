@@ -41,18 +41,13 @@ pub(crate) fn value() -> impl Strategy<Value = String> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         let items = prop::collection::vec((blank(), inner.clone(), blank()), 0..4);
         let fields = prop::collection::vec((string(), blank(), inner, blank()), 0..4);
-        prop_oneof![
-            items.prop_map(|items| array(&items)),
-            fields.prop_map(|fields| object(&fields)),
-        ]
+        prop_oneof![items.prop_map(|items| array(&items)), fields.prop_map(|fields| object(&fields)),]
     })
 }
 
 fn array(items: &[(String, String, String)]) -> String {
-    let items: Vec<String> = items
-        .iter()
-        .map(|(ahead, item, behind)| format!("{ahead}{item}{behind}"))
-        .collect();
+    let items: Vec<String> =
+        items.iter().map(|(ahead, item, behind)| format!("{ahead}{item}{behind}")).collect();
     format!("[{}]", items.join(","))
 }
 
@@ -68,11 +63,7 @@ pub(crate) fn object(fields: &[(String, String, String, String)]) -> String {
 /// Whether `edited` is `original` with one piece of text put in somewhere.
 pub(crate) fn is_insertion(edited: &str, original: &str) -> bool {
     let (edited, original) = (edited.as_bytes(), original.as_bytes());
-    let alike = edited
-        .iter()
-        .zip(original)
-        .take_while(|(edited, original)| edited == original)
-        .count();
+    let alike = edited.iter().zip(original).take_while(|(edited, original)| edited == original).count();
     let behind = original.len() - alike;
     edited.len() > original.len() && edited[edited.len() - behind..] == original[alike..]
 }

@@ -1,9 +1,5 @@
 //! The raw path from outside: recorded streams and bodies, and the laws that hold for any.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, its helpers too"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod bodies;
 mod golden;

@@ -13,15 +13,7 @@ use crate::json::{self, is_insertion};
 type Fields = Vec<(String, String, String, String)>;
 
 fn other_fields() -> impl Strategy<Value = Fields> {
-    let known = [
-        "model",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "n",
-        "metadata",
-    ];
+    let known = ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "metadata"];
     let field = (json::string(), json::blank(), json::value(), json::blank());
     prop::collection::vec(field, 0..6).prop_map(move |mut fields| {
         fields.retain(|(key, ..)| {
@@ -70,22 +62,13 @@ fn request() -> impl Strategy<Value = Request> {
             let place = places.0.index(fields.len() + 1);
             fields.insert(place, (key.to_owned(), ahead.clone(), model.clone(), blank()));
             if !stream_options.is_empty() {
-                let field = (
-                    "\"stream_options\"".to_owned(),
-                    blank(),
-                    stream_options.to_owned(),
-                    behind.clone(),
-                );
+                let field =
+                    ("\"stream_options\"".to_owned(), blank(), stream_options.to_owned(), behind.clone());
                 let place = places.1.index(fields.len() + 1);
                 fields.insert(place, field);
             }
             let body = format!("{mark}{ahead}{}{behind}", json::object(&fields));
-            Request {
-                body,
-                model,
-                stream_options,
-                wants_usage,
-            }
+            Request { body, model, stream_options, wants_usage }
         },
     )
 }

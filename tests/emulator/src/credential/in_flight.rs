@@ -30,19 +30,14 @@ impl InFlight {
             counters.requests += 1;
             counters.in_flight += 1;
         });
-        Self {
-            credential,
-            record,
-            ended: false,
-        }
+        Self { credential, record, ended: false }
     }
 
     pub(crate) fn head(&self, status: StatusCode, headers: &HeaderMap) {
         if let Some(record) = &self.record {
             record.head(status, headers);
         }
-        self.credential
-            .change(|counters| *counters.by_status.entry(status.as_u16()).or_default() += 1);
+        self.credential.change(|counters| *counters.by_status.entry(status.as_u16()).or_default() += 1);
     }
 
     pub(crate) fn wrote(&self, bytes: &Bytes) {
@@ -96,7 +91,6 @@ impl Drop for InFlight {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0
-            .change(|counters| counters.held = counters.held.saturating_sub(1));
+        self.0.change(|counters| counters.held = counters.held.saturating_sub(1));
     }
 }

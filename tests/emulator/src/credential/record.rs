@@ -77,11 +77,7 @@ impl Recording {
         Self {
             number,
             method: parts.method.to_string(),
-            target: parts
-                .uri
-                .path_and_query()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             headers: parts.headers.clone(),
             body,
             answer: Mutex::default(),
@@ -124,10 +120,7 @@ impl Recording {
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
-        .collect()
+    headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
 }
 
 fn encode<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
@@ -136,8 +129,5 @@ fn encode<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error
 
 fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = String::deserialize(deserializer)?;
-    STANDARD
-        .decode(text)
-        .map(Bytes::from)
-        .map_err(serde::de::Error::custom)
+    STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
 }

@@ -49,33 +49,19 @@ pub(crate) fn no_such_model(model: &str) -> Failure {
 
 impl Provider for Anthropic {
     fn credential(&self, parts: &Parts) -> Result<String, Failure> {
-        let key = parts
-            .headers
-            .get("x-api-key")
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim);
-        match key
-            .filter(|key| !key.is_empty())
-            .or_else(|| bearer(&parts.headers))
-        {
+        let key = parts.headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim);
+        match key.filter(|key| !key.is_empty()).or_else(|| bearer(&parts.headers)) {
             Some(key) => Ok(key.to_owned()),
             None if parts.headers.contains_key(header::AUTHORIZATION) => {
                 Err(Failure::new(401, "authentication_error", "Invalid bearer token"))
             }
-            None => Err(Failure::new(
-                401,
-                "authentication_error",
-                "x-api-key header is required",
-            )),
+            None => Err(Failure::new(401, "authentication_error", "x-api-key header is required")),
         }
     }
 
     fn unknown_credential(&self, key: &str) -> Failure {
-        let message = if key.starts_with("sk-ant-oat") {
-            "Invalid bearer token"
-        } else {
-            "invalid x-api-key"
-        };
+        let message =
+            if key.starts_with("sk-ant-oat") { "Invalid bearer token" } else { "invalid x-api-key" };
         Failure::new(401, "authentication_error", message)
     }
 
@@ -87,9 +73,7 @@ impl Provider for Anthropic {
         if VERSIONS.contains(&version) {
             return Ok(());
         }
-        Err(invalid(format!(
-            "anthropic-version: \"{version}\" is not a valid version"
-        )))
+        Err(invalid(format!("anthropic-version: \"{version}\" is not a valid version")))
     }
 
     fn no_such_path(&self, _parts: &Parts) -> Failure {
@@ -103,10 +87,9 @@ impl Provider for Anthropic {
                 "billing_error",
                 "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
             ),
-            403 => (
-                "permission_error",
-                "Your API key does not have permission to use the specified resource.",
-            ),
+            403 => {
+                ("permission_error", "Your API key does not have permission to use the specified resource.")
+            }
             404 => ("not_found_error", "The requested resource could not be found."),
             408 | 504 => ("timeout_error", "Request timed out"),
             413 => ("request_too_large", "Request exceeds the maximum size"),
@@ -117,25 +100,14 @@ impl Provider for Anthropic {
             529 => ("overloaded_error", "Overloaded"),
             502 | 503 => ("api_error", "Service temporarily unavailable"),
             500.. => ("api_error", "Internal server error"),
-            _ => (
-                "invalid_request_error",
-                "There was an issue with the format or content of your request.",
-            ),
+            _ => ("invalid_request_error", "There was an issue with the format or content of your request."),
         };
         Failure::new(status, kind, message)
     }
 
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {
-        let error = ErrorPart {
-            r#type: &failure.kind,
-            message: &failure.message,
-        };
-        serde_json::to_vec(&ErrorBody {
-            r#type: "error",
-            error,
-            request_id,
-        })
-        .unwrap_or_default()
+        let error = ErrorPart { r#type: &failure.kind, message: &failure.message };
+        serde_json::to_vec(&ErrorBody { r#type: "error", error, request_id }).unwrap_or_default()
     }
 
     fn error_event(&self, failure: &Failure, request_id: &str) -> Vec<u8> {
@@ -158,23 +130,11 @@ impl Provider for Anthropic {
         let refused = status == 429;
         let reset = clock::rfc3339_in(retry_after.unwrap_or(if refused { 60 } else { 1 }));
         set(headers, "anthropic-ratelimit-requests-limit", REQUESTS_LIMIT);
-        set(
-            headers,
-            "anthropic-ratelimit-requests-remaining",
-            if refused { "0" } else { "3999" },
-        );
+        set(headers, "anthropic-ratelimit-requests-remaining", if refused { "0" } else { "3999" });
         set(headers, "anthropic-ratelimit-requests-reset", &reset);
         set(headers, "anthropic-ratelimit-tokens-limit", TOKENS_LIMIT);
-        set(
-            headers,
-            "anthropic-ratelimit-tokens-remaining",
-            if refused { "0" } else { "399000" },
-        );
+        set(headers, "anthropic-ratelimit-tokens-remaining", if refused { "0" } else { "399000" });
         set(headers, "anthropic-ratelimit-tokens-reset", &reset);
-        set(
-            headers,
-            "anthropic-organization-id",
-            "00000000-0000-4000-8000-000000000000",
-        );
+        set(headers, "anthropic-organization-id", "00000000-0000-4000-8000-000000000000");
     }
 }

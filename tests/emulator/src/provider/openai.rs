@@ -14,16 +14,8 @@ pub(crate) mod models;
 pub(crate) static OPENAI: OpenAi = OpenAi;
 
 /// Names that belong to this provider.
-pub(crate) const MODEL_PREFIXES: &[&str] = &[
-    "gpt-",
-    "o1",
-    "o3",
-    "o4",
-    "chatgpt-",
-    "codex-",
-    "text-embedding-",
-    "ft:",
-];
+pub(crate) const MODEL_PREFIXES: &[&str] =
+    &["gpt-", "o1", "o3", "o4", "chatgpt-", "codex-", "text-embedding-", "ft:"];
 
 const NO_KEY: &str = "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the API from your browser and are prompted for a username and password. You can obtain an API key from https://platform.openai.com/account/api-keys.";
 const BAD_JSON: &str = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have trouble figuring out how to fix this, please contact us through our help center at help.openai.com.)";
@@ -76,11 +68,7 @@ fn masked(key: &str) -> String {
         return "*".repeat(chars.len());
     };
     let stars = "*".repeat(chars.len().saturating_sub(12));
-    format!(
-        "{}{stars}{}",
-        start.iter().collect::<String>(),
-        end.iter().collect::<String>()
-    )
+    format!("{}{stars}{}", start.iter().collect::<String>(), end.iter().collect::<String>())
 }
 
 impl Provider for OpenAi {
@@ -153,16 +141,8 @@ impl Provider for OpenAi {
         let reset = format!("{}s", retry_after.unwrap_or(if refused { 60 } else { 1 }));
         set(headers, "x-ratelimit-limit-requests", "10000");
         set(headers, "x-ratelimit-limit-tokens", "2000000");
-        set(
-            headers,
-            "x-ratelimit-remaining-requests",
-            if refused { "0" } else { "9999" },
-        );
-        set(
-            headers,
-            "x-ratelimit-remaining-tokens",
-            if refused { "0" } else { "1999000" },
-        );
+        set(headers, "x-ratelimit-remaining-requests", if refused { "0" } else { "9999" });
+        set(headers, "x-ratelimit-remaining-tokens", if refused { "0" } else { "1999000" });
         set(headers, "x-ratelimit-reset-requests", &reset);
         set(headers, "x-ratelimit-reset-tokens", &reset);
         set(headers, "openai-organization", "org-emulator");

@@ -38,16 +38,10 @@ async fn usage_is_in_the_stream_only_when_asked_for_and_then_null_in_all_but_the
     let last = counted.pop().unwrap();
     assert_eq!(last["choices"], json!([]));
     assert_eq!(last["usage"]["completion_tokens"], 3);
-    assert!(
-        counted
-            .iter()
-            .all(|chunk| chunk.get("usage") == Some(&Value::Null))
-    );
+    assert!(counted.iter().all(|chunk| chunk.get("usage") == Some(&Value::Null)));
     assert_eq!(counted.len(), plain.len() - 1);
-    let text: String = counted
-        .iter()
-        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
-        .collect();
+    let text: String =
+        counted.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(text, "How are you?");
 }
 
@@ -61,17 +55,12 @@ async fn each_of_n_choices_is_streamed_whole() {
     for index in 0..3 {
         let of_choice = |event: &&Value| event["choices"][0]["index"] == json!(index);
         let mine: Vec<&Value> = events.iter().filter(of_choice).collect();
-        let text: String = mine
-            .iter()
-            .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
-            .collect();
+        let text: String =
+            mine.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
         assert_eq!(text, "abcd");
         assert_eq!(mine.last().unwrap()["choices"][0]["finish_reason"], "stop");
     }
-    let usage = events
-        .iter()
-        .find_map(|event| event["usage"].as_object())
-        .unwrap();
+    let usage = events.iter().find_map(|event| event["usage"].as_object()).unwrap();
     assert_eq!(usage["completion_tokens"], 3);
 }
 
@@ -82,14 +71,9 @@ async fn a_tool_is_called_and_its_result_is_required() {
     body["tools"] = json!([{"type": "function", "function": {"name": "get_weather", "parameters": {
         "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}]);
     let events = chat(&emulator, &body).await.events();
-    let calls: Vec<&Value> = events
-        .iter()
-        .filter_map(|event| event["choices"][0]["delta"]["tool_calls"].get(0))
-        .collect();
-    let arguments: String = calls
-        .iter()
-        .filter_map(|call| call["function"]["arguments"].as_str())
-        .collect();
+    let calls: Vec<&Value> =
+        events.iter().filter_map(|event| event["choices"][0]["delta"]["tool_calls"].get(0)).collect();
+    let arguments: String = calls.iter().filter_map(|call| call["function"]["arguments"].as_str()).collect();
     assert_eq!(arguments, r#"{"city":"city"}"#);
     assert_eq!(calls.first().unwrap()["function"]["name"], "get_weather");
 
@@ -99,18 +83,12 @@ async fn a_tool_is_called_and_its_result_is_required() {
     let id = said["tool_calls"][0]["id"].clone();
     body["messages"].as_array_mut().unwrap().push(said);
     let refused = chat(&emulator, &body).await;
-    assert_eq!(
-        (refused.status(), refused.json()["error"]["param"].as_str()),
-        (400, Some("messages"))
-    );
+    assert_eq!((refused.status(), refused.json()["error"]["param"].as_str()), (400, Some("messages")));
     body["messages"]
         .as_array_mut()
         .unwrap()
         .push(json!({"role": "tool", "tool_call_id": id, "content": "Rain."}));
-    assert_eq!(
-        chat(&emulator, &body).await.json()["choices"][0]["message"]["content"],
-        "Rain."
-    );
+    assert_eq!(chat(&emulator, &body).await.json()["choices"][0]["message"]["content"], "Rain.");
 }
 
 #[tokio::test]
@@ -129,13 +107,7 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
     let mut options = full.clone();
     options["stream_options"] = json!({"include_usage": true});
     let cases: Vec<Refusal<'_>> = vec![
-        (
-            vec![],
-            full.to_string(),
-            401,
-            Value::Null,
-            "You didn't provide an API key.",
-        ),
+        (vec![], full.to_string(), 401, Value::Null, "You didn't provide an API key."),
         (
             vec![("x-api-key", OPENAI_KEY)],
             full.to_string(),
@@ -150,13 +122,7 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
             json!("invalid_api_key"),
             "Incorrect API key provided: sk-unkno*********6789.",
         ),
-        (
-            vec![key],
-            without("model"),
-            400,
-            Value::Null,
-            "you must provide a model parameter",
-        ),
+        (vec![key], without("model"), 400, Value::Null, "you must provide a model parameter"),
         (
             vec![key],
             without("messages"),
@@ -178,13 +144,7 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
             Value::Null,
             "The 'stream_options' parameter is only allowed when",
         ),
-        (
-            vec![key],
-            "{".to_owned(),
-            400,
-            Value::Null,
-            "We could not parse the JSON body",
-        ),
+        (vec![key], "{".to_owned(), 400, Value::Null, "We could not parse the JSON body"),
     ];
     for (headers, body, status, code, message) in cases {
         let refused = call(&emulator, "POST", "/v1/chat/completions", &headers, &body).await;
@@ -206,9 +166,7 @@ async fn embeddings_and_models_are_served() {
     let bearer = bearer();
     let headers = [("authorization", bearer.as_str())];
     let body = json!({"model": "text-embedding-3-small", "input": ["12345", "1234"], "dimensions": 8});
-    let list = call(&emulator, "POST", "/v1/embeddings", &headers, &body.to_string())
-        .await
-        .json();
+    let list = call(&emulator, "POST", "/v1/embeddings", &headers, &body.to_string()).await.json();
     assert_eq!(list["usage"], json!({"prompt_tokens": 3, "total_tokens": 3}));
     let vector: Vec<f64> = serde_json::from_value(list["data"][1]["embedding"].clone()).unwrap();
     assert_eq!(vector.len(), 8);
@@ -218,10 +176,5 @@ async fn embeddings_and_models_are_served() {
         (models["object"].as_str(), models["data"][0]["object"].as_str()),
         (Some("list"), Some("model"))
     );
-    assert_eq!(
-        call(&emulator, "GET", "/v1/models/gpt-4o", &headers, "")
-            .await
-            .json()["id"],
-        "gpt-4o"
-    );
+    assert_eq!(call(&emulator, "GET", "/v1/models/gpt-4o", &headers, "").await.json()["id"], "gpt-4o");
 }

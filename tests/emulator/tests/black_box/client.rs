@@ -56,10 +56,7 @@ pub(crate) struct Answer {
 
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -92,17 +89,12 @@ impl Answer {
 
 impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
-        Self {
-            stream: TcpStream::connect(addr).await.unwrap(),
-            buffer: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(addr).await.unwrap(), buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: emulator\r\ncontent-length: {}\r\n",
-            body.len()
-        );
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nhost: emulator\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -113,28 +105,19 @@ impl Raw {
 
     pub(crate) async fn send_messages(&mut self, body: &Value) {
         let headers = [("x-api-key", ANTHROPIC_KEY), ("anthropic-version", "2023-06-01")];
-        self.send("POST", "/v1/messages", &headers, body.to_string().as_bytes())
-            .await;
+        self.send("POST", "/v1/messages", &headers, body.to_string().as_bytes()).await;
     }
 
     pub(crate) async fn send_chat(&mut self, body: &Value) {
         let bearer = format!("Bearer {OPENAI_KEY}");
         let headers = [("authorization", bearer.as_str())];
-        self.send(
-            "POST",
-            "/v1/chat/completions",
-            &headers,
-            body.to_string().as_bytes(),
-        )
-        .await;
+        self.send("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await;
     }
 
     /// False at the end of the connection.
     async fn more(&mut self) -> bool {
         let mut piece = [0; 65_536];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut piece))
-            .await
-            .unwrap();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut piece)).await.unwrap();
         let count = read.unwrap_or(0);
         self.buffer.extend_from_slice(piece.get(..count).unwrap());
         count > 0
@@ -143,9 +126,7 @@ impl Raw {
     /// Nothing comes any more, neither bytes nor an end, for as long as a short time.
     pub(crate) async fn is_silent(&mut self) -> bool {
         let mut piece = [0; 1];
-        tokio::time::timeout(Duration::from_millis(100), self.stream.peek(&mut piece))
-            .await
-            .is_err()
+        tokio::time::timeout(Duration::from_millis(100), self.stream.peek(&mut piece)).await.is_err()
     }
 
     async fn take_until(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
@@ -181,10 +162,7 @@ impl Raw {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_ascii_lowercase(), value.to_owned())
         };
-        Some(Head {
-            status,
-            headers: lines.map(header).collect(),
-        })
+        Some(Head { status, headers: lines.map(header).collect() })
     }
 
     /// The next HTTP chunk: None when the connection is closed, empty at the clean end.

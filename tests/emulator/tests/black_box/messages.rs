@@ -17,30 +17,21 @@ async fn a_plain_answer_echoes_and_counts() {
     let answer = messages(&emulator, &message_body("How are you?", false)).await;
     assert_eq!(answer.status(), 200);
     let message = answer.json();
-    assert_eq!(
-        message["content"],
-        json!([{"type": "text", "text": "How are you?"}])
-    );
+    assert_eq!(message["content"], json!([{"type": "text", "text": "How are you?"}]));
     assert_eq!(message["stop_reason"], "end_turn");
     assert_eq!(message["model"], "claude-sonnet-4-5");
     assert_eq!(message["usage"]["input_tokens"], 3 + emulator::TOKENS_PER_MESSAGE);
     assert_eq!(message["usage"]["output_tokens"], 3);
     assert!(message["id"].as_str().unwrap().starts_with("msg_"));
     assert!(answer.head.header("request-id").unwrap().starts_with("req_"));
-    assert_eq!(
-        answer.head.header("anthropic-ratelimit-requests-limit"),
-        Some("4000")
-    );
+    assert_eq!(answer.head.header("anthropic-ratelimit-requests-limit"), Some("4000"));
 }
 
 #[tokio::test]
 async fn a_stream_has_every_event_in_order_and_restates_usage_at_its_end() {
     let emulator = emulator().await;
     let answer = messages(&emulator, &message_body("How are you?", true)).await;
-    assert_eq!(
-        answer.head.header("content-type"),
-        Some("text/event-stream; charset=utf-8")
-    );
+    assert_eq!(answer.head.header("content-type"), Some("text/event-stream; charset=utf-8"));
     let events = answer.events();
     assert_eq!(
         kinds(&events),
@@ -57,23 +48,14 @@ async fn a_stream_has_every_event_in_order_and_restates_usage_at_its_end() {
             "message_stop"
         ]
     );
-    let text: String = events
-        .iter()
-        .filter_map(|event| event["delta"]["text"].as_str())
-        .collect();
+    let text: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
     assert_eq!(text, "How are you?");
-    let names: Vec<String> = answer
-        .text()
-        .lines()
-        .filter_map(|line| line.strip_prefix("event: ").map(str::to_owned))
-        .collect();
+    let names: Vec<String> =
+        answer.text().lines().filter_map(|line| line.strip_prefix("event: ").map(str::to_owned)).collect();
     assert_eq!(names, kinds(&events), "each event is named as its data is");
     let start = &events.first().unwrap()["message"]["usage"];
     let end = &events.get(8).unwrap()["usage"];
-    assert_eq!(
-        (&start["output_tokens"], &end["output_tokens"]),
-        (&json!(1), &json!(3))
-    );
+    assert_eq!((&start["output_tokens"], &end["output_tokens"]), (&json!(1), &json!(3)));
     assert_eq!(start["input_tokens"], end["input_tokens"]);
 }
 
@@ -87,9 +69,7 @@ async fn thinking_is_signed_and_must_come_back_unchanged() {
     assert_eq!(thought["type"], "thinking");
     body["stream"] = json!(true);
     let events = messages(&emulator, &body).await.events();
-    let signed = events
-        .iter()
-        .find_map(|event| event["delta"]["signature"].as_str());
+    let signed = events.iter().find_map(|event| event["delta"]["signature"].as_str());
     assert_eq!(signed, thought["signature"].as_str());
 
     let again = |thought: &Value| {
@@ -116,15 +96,10 @@ async fn a_tool_is_called_answered_and_talked_about() {
     body["tools"] = json!([{"name": "get_weather", "input_schema": {"type": "object",
         "properties": {"city": {"type": "string"}}, "required": ["city"]}}]);
     let events = messages(&emulator, &body).await.events();
-    let arguments: String = events
-        .iter()
-        .filter_map(|event| event["delta"]["partial_json"].as_str())
-        .collect();
+    let arguments: String =
+        events.iter().filter_map(|event| event["delta"]["partial_json"].as_str()).collect();
     assert_eq!(arguments, r#"{"city":"city"}"#);
-    let ending = events
-        .iter()
-        .find(|event| event["type"] == "message_delta")
-        .unwrap();
+    let ending = events.iter().find(|event| event["type"] == "message_delta").unwrap();
     assert_eq!(ending["delta"]["stop_reason"], "tool_use");
 
     body["stream"] = json!(false);
@@ -138,12 +113,7 @@ async fn a_tool_is_called_answered_and_talked_about() {
     body["messages"][2]["content"][0]["tool_use_id"] = json!("toolu_other");
     let refused = messages(&emulator, &body).await;
     assert_eq!(refused.status(), 400);
-    assert!(
-        refused.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("unexpected `tool_use_id`")
-    );
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("unexpected `tool_use_id`"));
 }
 
 #[tokio::test]
@@ -175,13 +145,7 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
     let mut elsewhere = full.clone();
     elsewhere["model"] = json!("gpt-4o");
     let cases: Vec<Refusal<'_>> = vec![
-        (
-            vec![VERSION],
-            full.to_string(),
-            401,
-            "authentication_error",
-            "x-api-key header is required",
-        ),
+        (vec![VERSION], full.to_string(), 401, "authentication_error", "x-api-key header is required"),
         (
             vec![VERSION, ("x-api-key", "sk-ant-unknown")],
             full.to_string(),
@@ -189,20 +153,8 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
             "authentication_error",
             "invalid x-api-key",
         ),
-        (
-            vec![key],
-            full.to_string(),
-            400,
-            "invalid_request_error",
-            "anthropic-version: header is required",
-        ),
-        (
-            vec![key, VERSION],
-            without("model"),
-            400,
-            "invalid_request_error",
-            "model: Field required",
-        ),
+        (vec![key], full.to_string(), 400, "invalid_request_error", "anthropic-version: header is required"),
+        (vec![key, VERSION], without("model"), 400, "invalid_request_error", "model: Field required"),
         (
             vec![key, VERSION],
             without("max_tokens"),
@@ -210,62 +162,31 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
             "invalid_request_error",
             "max_tokens: Field required",
         ),
-        (
-            vec![key, VERSION],
-            without("messages"),
-            400,
-            "invalid_request_error",
-            "messages: Field required",
-        ),
-        (
-            vec![key, VERSION],
-            elsewhere.to_string(),
-            404,
-            "not_found_error",
-            "model: gpt-4o",
-        ),
+        (vec![key, VERSION], without("messages"), 400, "invalid_request_error", "messages: Field required"),
+        (vec![key, VERSION], elsewhere.to_string(), 404, "not_found_error", "model: gpt-4o"),
     ];
     for (headers, body, status, kind, message) in cases {
         let refused = call(&emulator, "POST", "/v1/messages", &headers, &body).await;
         let error = refused.json();
+        assert_eq!((refused.status(), error["type"].as_str()), (status, Some("error")), "{body}");
         assert_eq!(
-            (refused.status(), error["type"].as_str()),
-            (status, Some("error")),
-            "{body}"
-        );
-        assert_eq!(
-            (
-                error["error"]["type"].as_str(),
-                error["error"]["message"].as_str()
-            ),
+            (error["error"]["type"].as_str(), error["error"]["message"].as_str()),
             (Some(kind), Some(message))
         );
         assert_eq!(error["request_id"].as_str(), refused.head.header("request-id"));
     }
     let broken = call(&emulator, "POST", "/v1/messages", &[key, VERSION], "{\"model\":").await;
     assert!(
-        broken.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .starts_with("The request body is not valid JSON")
+        broken.json()["error"]["message"].as_str().unwrap().starts_with("The request body is not valid JSON")
     );
 }
 
 #[tokio::test]
 async fn a_bearer_key_is_taken_too() {
     let emulator = emulator().await;
-    let headers = [
-        ("authorization", "Bearer sk-ant-new"),
-        ("anthropic-version", "2026-10-21"),
-    ];
-    let answer = call(
-        &emulator,
-        "POST",
-        "/v1/messages",
-        &headers,
-        &message_body("Hi", false).to_string(),
-    )
-    .await;
+    let headers = [("authorization", "Bearer sk-ant-new"), ("anthropic-version", "2026-10-21")];
+    let answer =
+        call(&emulator, "POST", "/v1/messages", &headers, &message_body("Hi", false).to_string()).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(emulator.credential("sk-ant-new").counters().requests, 1);
 }
@@ -275,32 +196,12 @@ async fn tokens_are_counted_and_models_listed_as_this_provider_does() {
     let emulator = emulator().await;
     let headers = [("x-api-key", ANTHROPIC_KEY), VERSION];
     let body = json!({"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "12345678"}]});
-    let counted = call(
-        &emulator,
-        "POST",
-        "/v1/messages/count_tokens",
-        &headers,
-        &body.to_string(),
-    )
-    .await;
-    assert_eq!(
-        counted.json(),
-        json!({"input_tokens": 2 + emulator::TOKENS_PER_MESSAGE})
-    );
-    let first = call(&emulator, "GET", "/v1/models?limit=1", &headers, "")
-        .await
-        .json();
-    assert_eq!(
-        (first["has_more"].as_bool(), first["data"][0]["type"].as_str()),
-        (Some(true), Some("model"))
-    );
-    let all = call(&emulator, "GET", "/anthropic/v1/models?limit=1000", &headers, "")
-        .await
-        .json();
+    let counted = call(&emulator, "POST", "/v1/messages/count_tokens", &headers, &body.to_string()).await;
+    assert_eq!(counted.json(), json!({"input_tokens": 2 + emulator::TOKENS_PER_MESSAGE}));
+    let first = call(&emulator, "GET", "/v1/models?limit=1", &headers, "").await.json();
+    assert_eq!((first["has_more"].as_bool(), first["data"][0]["type"].as_str()), (Some(true), Some("model")));
+    let all = call(&emulator, "GET", "/anthropic/v1/models?limit=1000", &headers, "").await.json();
     assert_eq!(all["has_more"], false);
     let missing = call(&emulator, "GET", "/v1/models/gpt-4o", &headers, "").await;
-    assert_eq!(
-        (missing.status(), missing.json()["error"]["type"].as_str()),
-        (404, Some("not_found_error"))
-    );
+    assert_eq!((missing.status(), missing.json()["error"]["type"].as_str()), (404, Some("not_found_error")));
 }

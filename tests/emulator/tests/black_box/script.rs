@@ -19,9 +19,7 @@ async fn control(emulator: &Emulator, method: &str, path: &str, body: &Value) ->
 async fn a_held_stream_waits_for_its_release() {
     let emulator = emulator().await;
     let script = emulator.credential(OPENAI_KEY);
-    script
-        .next(Behaviour::chunked(4).with_hold(Position::Content(2)))
-        .unwrap();
+    script.next(Behaviour::chunked(4).with_hold(Position::Content(2))).unwrap();
     let mut raw = Raw::connect(emulator.addr()).await;
     raw.send_chat(&chat_body("abcd", true)).await;
     raw.head().await.unwrap();
@@ -51,10 +49,7 @@ async fn scripts_are_driven_over_http() {
     )
     .await;
     assert_eq!(queued.json()["queued"], 2);
-    assert_eq!(
-        messages(&emulator, &message_body("Hi", false)).await.status(),
-        503
-    );
+    assert_eq!(messages(&emulator, &message_body("Hi", false)).await.status(), 503);
 
     let mut raw = Raw::connect(emulator.addr()).await;
     raw.send_messages(&message_body("Hi", false)).await;
@@ -64,29 +59,15 @@ async fn scripts_are_driven_over_http() {
     assert_eq!(released.json(), json!({"released": 1}));
     assert_eq!(raw.answer().await.json()["content"][0]["text"], "scripted");
 
-    let late = control(
-        &emulator,
-        "POST",
-        "sk-ant-test/wait",
-        &json!({"requests": 9, "timeout_ms": 10}),
-    )
-    .await;
+    let late =
+        control(&emulator, "POST", "sk-ant-test/wait", &json!({"requests": 9, "timeout_ms": 10})).await;
     assert_eq!(late.status(), 408);
     let counters: Counters = serde_json::from_value(late.json()).unwrap();
     assert_eq!(
-        (
-            counters.requests,
-            counters.by_status.get(&503),
-            counters.by_status.get(&200)
-        ),
+        (counters.requests, counters.by_status.get(&503), counters.by_status.get(&200)),
         (2, Some(&1), Some(&1))
     );
-    assert_eq!(
-        control(&emulator, "DELETE", "sk-ant-test", &Value::Null)
-            .await
-            .json()["requests"],
-        0
-    );
+    assert_eq!(control(&emulator, "DELETE", "sk-ant-test", &Value::Null).await.json()["requests"], 0);
 }
 
 #[tokio::test]
@@ -108,12 +89,8 @@ async fn a_script_that_cannot_be_followed_is_refused() {
 
 #[tokio::test]
 async fn calls_are_recorded_byte_for_byte_and_only_the_last_ones() {
-    let emulator = Emulator::start(EmulatorOptions {
-        keep_calls: 2,
-        ..EmulatorOptions::default()
-    })
-    .await
-    .unwrap();
+    let emulator =
+        Emulator::start(EmulatorOptions { keep_calls: 2, ..EmulatorOptions::default() }).await.unwrap();
     let body =
         "{ \"model\" : \"gpt-4o\",\n\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],  \"x\":1.50 }";
     let bearer = format!("Bearer {OPENAI_KEY}");
@@ -123,10 +100,7 @@ async fn calls_are_recorded_byte_for_byte_and_only_the_last_ones() {
         let answer = call(&emulator, "POST", &path, &headers, body).await;
         let calls = emulator.credential(OPENAI_KEY).calls();
         let last: &CallRecord = calls.last().unwrap();
-        assert_eq!(
-            (last.target.as_str(), &last.body[..]),
-            (path.as_str(), body.as_bytes())
-        );
+        assert_eq!((last.target.as_str(), &last.body[..]), (path.as_str(), body.as_bytes()));
         assert_eq!(last.header("x-stainless-os"), Some("Linux"));
         assert_eq!(last.answer.as_ref().unwrap().body, answer.bytes());
         assert_eq!(last.end, End::Served);
@@ -148,14 +122,8 @@ async fn usage_can_be_scripted_for_both_wires() {
         output: Some(50),
         reasoning: Some(7),
     };
-    emulator
-        .credential(ANTHROPIC_KEY)
-        .set_default(Behaviour::default().with_usage(usage))
-        .unwrap();
-    emulator
-        .credential(OPENAI_KEY)
-        .set_default(Behaviour::default().with_usage(usage))
-        .unwrap();
+    emulator.credential(ANTHROPIC_KEY).set_default(Behaviour::default().with_usage(usage)).unwrap();
+    emulator.credential(OPENAI_KEY).set_default(Behaviour::default().with_usage(usage)).unwrap();
     let counted = messages(&emulator, &message_body("Hi", false)).await.json()["usage"].clone();
     assert_eq!(
         (
@@ -175,47 +143,27 @@ async fn usage_can_be_scripted_for_both_wires() {
 async fn a_profile_says_who_is_known_and_what_they_may_use() {
     let emulator = emulator().await;
     let credential = emulator.credential(OPENAI_KEY);
-    credential.set_profile(Profile {
-        models: Some(vec!["house-model".into()]),
-        ..Profile::default()
-    });
+    credential.set_profile(Profile { models: Some(vec!["house-model".into()]), ..Profile::default() });
     assert_eq!(chat(&emulator, &chat_body("Hi", false)).await.status(), 404);
     let mut body = chat_body("Hi", false);
     body["model"] = json!("house-model");
     assert_eq!(chat(&emulator, &body).await.status(), 200);
-    credential.set_profile(Profile {
-        strict: true,
-        ..Profile::default()
-    });
+    credential.set_profile(Profile { strict: true, ..Profile::default() });
     let mut body = chat_body("Hi", false);
     body["max_output"] = json!(1);
-    assert_eq!(
-        chat(&emulator, &body).await.json()["error"]["code"],
-        "unknown_parameter"
-    );
-    credential.set_profile(Profile {
-        known: false,
-        ..Profile::default()
-    });
+    assert_eq!(chat(&emulator, &body).await.json()["error"]["code"], "unknown_parameter");
+    credential.set_profile(Profile { known: false, ..Profile::default() });
     assert_eq!(chat(&emulator, &chat_body("Hi", false)).await.status(), 401);
 }
 
 #[tokio::test]
 async fn only_listed_keys_are_known_when_there_is_a_list() {
-    let options = EmulatorOptions {
-        keys: Some(vec!["sk-listed".into()]),
-        ..EmulatorOptions::default()
-    };
+    let options = EmulatorOptions { keys: Some(vec!["sk-listed".into()]), ..EmulatorOptions::default() };
     let emulator = Emulator::start(options).await.unwrap();
     assert_eq!(chat(&emulator, &chat_body("Hi", false)).await.status(), 401);
     let headers = [("authorization", "Bearer sk-listed")];
     let body = chat_body("Hi", false).to_string();
-    assert_eq!(
-        call(&emulator, "POST", "/v1/chat/completions", &headers, &body)
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(call(&emulator, "POST", "/v1/chat/completions", &headers, &body).await.status(), 200);
 }
 
 #[tokio::test]
@@ -225,10 +173,7 @@ async fn listing_models_leaves_the_queue_alone() {
     script.next(Behaviour::status(500)).unwrap();
     let bearer = format!("Bearer {OPENAI_KEY}");
     let headers = [("authorization", bearer.as_str())];
-    assert_eq!(
-        call(&emulator, "GET", "/v1/models", &headers, "").await.status(),
-        200
-    );
+    assert_eq!(call(&emulator, "GET", "/v1/models", &headers, "").await.status(), 200);
     assert_eq!(script.counters().queued, 1);
 }
 
@@ -247,15 +192,11 @@ async fn the_same_request_gets_the_same_answer_under_a_new_name() {
 async fn stopping_closes_connections_in_any_state() {
     let emulator = emulator().await;
     let script = emulator.credential(OPENAI_KEY);
-    script
-        .next(Behaviour::chunked(4).with_hold(Position::Frame(1)))
-        .unwrap();
+    script.next(Behaviour::chunked(4).with_hold(Position::Frame(1))).unwrap();
     let mut raw = Raw::connect(emulator.addr()).await;
     raw.send_chat(&chat_body("abcd", true)).await;
     raw.head().await.unwrap();
     raw.chunk().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), emulator.stop())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), emulator.stop()).await.unwrap();
     assert!(raw.chunk().await.is_none());
 }

@@ -72,48 +72,29 @@ impl Event<'_> {
         let mut bytes = format!("event: {}\ndata: ", self.name()).into_bytes();
         bytes.extend(serde_json::to_vec(self).unwrap_or_default());
         bytes.extend(b"\n\n");
-        Frame {
-            role: self.role(),
-            bytes,
-        }
+        Frame { role: self.role(), bytes }
     }
 }
 
 pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
     let start = Message::empty(model, UsagePart::new(&turn.usage, turn.usage.output.min(1)));
-    let mut frames = vec![
-        Event::MessageStart { message: start }.frame(),
-        Event::Ping.frame(),
-    ];
+    let mut frames = vec![Event::MessageStart { message: start }.frame(), Event::Ping.frame()];
     let mut index = 0;
     if !turn.thinking.is_empty() {
         let signature = request::signature(&turn.thinking.concat());
         let thoughts = turn.thinking.iter().map(|thinking| Delta::Thinking { thinking });
-        let deltas = thoughts.chain([Delta::Signature {
-            signature: &signature,
-        }]);
-        let empty = Block::Thinking {
-            thinking: String::new(),
-            signature: String::new(),
-        };
+        let deltas = thoughts.chain([Delta::Signature { signature: &signature }]);
+        let empty = Block::Thinking { thinking: String::new(), signature: String::new() };
         block(&mut frames, &mut index, empty, deltas);
     }
     if !turn.pieces.is_empty() {
         let deltas = turn.pieces.iter().map(|text| Delta::Text { text });
-        block(
-            &mut frames,
-            &mut index,
-            Block::Text { text: String::new() },
-            deltas,
-        );
+        block(&mut frames, &mut index, Block::Text { text: String::new() }, deltas);
     }
     for (place, call) in turn.calls.iter().enumerate() {
         tool_use(&mut frames, &mut index, place, call);
     }
-    let ending = Ending {
-        stop_reason: stop_reason(turn.stop),
-        stop_sequence: None,
-    };
+    let ending = Ending { stop_reason: stop_reason(turn.stop), stop_sequence: None };
     let usage = UsagePart::new(&turn.usage, turn.usage.output);
     frames.push(Event::MessageDelta { delta: ending, usage }.frame());
     frames.push(Event::MessageStop.frame());
@@ -125,11 +106,7 @@ fn tool_use(frames: &mut Vec<Frame>, index: &mut usize, place: usize, call: &Too
     let (first, second) = arguments.split_at(arguments.floor_char_boundary(arguments.len() / 2));
     let deltas = ["", first, second].map(|partial_json| Delta::InputJson { partial_json });
     let empty: Value = json!({});
-    let opened = Block::ToolUse {
-        id: tool_id(place),
-        name: call.name.clone(),
-        input: empty,
-    };
+    let opened = Block::ToolUse { id: tool_id(place), name: call.name.clone(), input: empty };
     block(frames, index, opened, deltas.into_iter());
 }
 
@@ -140,13 +117,7 @@ fn block<'a>(
     deltas: impl Iterator<Item = Delta<'a>>,
 ) {
     let at = *index;
-    frames.push(
-        Event::ContentBlockStart {
-            index: at,
-            content_block: opened,
-        }
-        .frame(),
-    );
+    frames.push(Event::ContentBlockStart { index: at, content_block: opened }.frame());
     frames.extend(deltas.map(|delta| Event::ContentBlockDelta { index: at, delta }.frame()));
     frames.push(Event::ContentBlockStop { index: at }.frame());
     *index += 1;

@@ -96,11 +96,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     }
     for (index, tool) in turn.calls.iter().enumerate() {
         let input = tool.arguments.clone();
-        message.content.push(Block::ToolUse {
-            id: tool_id(index),
-            name: tool.name.clone(),
-            input,
-        });
+        message.content.push(Block::ToolUse { id: tool_id(index), name: tool.name.clone(), input });
     }
     message.stop_reason = Some(stop_reason(turn.stop));
     Ok(Draft::Json(serde_json::to_vec(&message).unwrap_or_default()))

@@ -48,9 +48,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Draft, Failure> {
         },
     };
     let after = query(call.parts, "after_id");
-    let start = after
-        .and_then(|after| known.iter().position(|id| *id == after))
-        .map_or(0, |at| at + 1);
+    let start = after.and_then(|after| known.iter().position(|id| *id == after)).map_or(0, |at| at + 1);
     let page: Vec<&str> = known.iter().skip(start).take(limit).copied().collect();
     let page = Page {
         has_more: start + page.len() < known.len(),
@@ -70,10 +68,5 @@ pub(crate) fn one(call: &Call<'_>) -> Result<Draft, Failure> {
 }
 
 const fn model(id: &str) -> Model<'_> {
-    Model {
-        r#type: "model",
-        id,
-        display_name: id,
-        created_at: CREATED_AT,
-    }
+    Model { r#type: "model", id, display_name: id, created_at: CREATED_AT }
 }

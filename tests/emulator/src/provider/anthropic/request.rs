@@ -50,9 +50,7 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
     let body: Value = serde_json::from_slice(call.body)
         .map_err(|error| invalid(format!("The request body is not valid JSON: {error}")))?;
     let Value::Object(body) = body else {
-        return Err(invalid(
-            "Input should be a valid dictionary or object to extract fields from",
-        ));
+        return Err(invalid("Input should be a valid dictionary or object to extract fields from"));
     };
     if call.profile.strict
         && let Some(extra) = body.keys().find(|name| !FIELDS.contains(&name.as_str()))
@@ -60,17 +58,11 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
         return Err(invalid(format!("{extra}: Extra inputs are not permitted")));
     }
     let model = field(&body, "model", "string", Value::as_str)?;
-    let max_tokens = if counts_only {
-        None
-    } else {
-        Some(max_tokens(&body)?)
-    };
+    let max_tokens = if counts_only { None } else { Some(max_tokens(&body)?) };
     let messages = field(&body, "messages", "list", Value::as_array)?;
     let stream = match body.get("stream") {
         None | Some(Value::Null) => false,
-        Some(value) => value
-            .as_bool()
-            .ok_or_else(|| invalid("stream: Input should be a valid boolean"))?,
+        Some(value) => value.as_bool().ok_or_else(|| invalid("stream: Input should be a valid boolean"))?,
     };
     check_messages(messages)?;
     if !call.profile.has_model(model, MODEL_PREFIXES) {
@@ -82,11 +74,7 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
     {
         return Err(invalid(format!("Tool '{name}' not found in provided tools")));
     }
-    Ok(Checked {
-        model: model.to_owned(),
-        stream,
-        prompt,
-    })
+    Ok(Checked { model: model.to_owned(), stream, prompt })
 }
 
 fn field<'b, T: ?Sized>(
@@ -95,19 +83,13 @@ fn field<'b, T: ?Sized>(
     kind: &str,
     read: fn(&'b Value) -> Option<&'b T>,
 ) -> Result<&'b T, Failure> {
-    let value = body
-        .get(name)
-        .ok_or_else(|| invalid(format!("{name}: Field required")))?;
+    let value = body.get(name).ok_or_else(|| invalid(format!("{name}: Field required")))?;
     read(value).ok_or_else(|| invalid(format!("{name}: Input should be a valid {kind}")))
 }
 
 fn max_tokens(body: &Map<String, Value>) -> Result<u64, Failure> {
-    let value = body
-        .get("max_tokens")
-        .ok_or_else(|| invalid("max_tokens: Field required"))?;
-    let most = value
-        .as_i64()
-        .ok_or_else(|| invalid("max_tokens: Input should be a valid integer"))?;
+    let value = body.get("max_tokens").ok_or_else(|| invalid("max_tokens: Field required"))?;
+    let most = value.as_i64().ok_or_else(|| invalid("max_tokens: Input should be a valid integer"))?;
     match u64::try_from(most) {
         Ok(most) if most > 0 => Ok(most),
         _ => Err(invalid("max_tokens: must be greater than or equal to 1")),
@@ -134,9 +116,7 @@ fn check_messages(messages: &[Value]) -> Result<(), Failure> {
             Value::String(_) => &[],
             Value::Array(blocks) => blocks.as_slice(),
             _ => {
-                return Err(invalid(format!(
-                    "messages.{index}.content: Input should be a valid string"
-                )));
+                return Err(invalid(format!("messages.{index}.content: Input should be a valid string")));
             }
         };
         check_results(index, blocks, &mut open)?;
@@ -210,26 +190,19 @@ fn prompt(body: &Map<String, Value>, messages: &[Value], max_tokens: Option<u64>
     for message in messages {
         count(message.get("content"), &mut bytes, &text_bytes);
     }
-    let last_user = messages
-        .iter()
-        .rev()
-        .find(|message| message.get("role").and_then(Value::as_str) == Some("user"));
+    let last_user =
+        messages.iter().rev().find(|message| message.get("role").and_then(Value::as_str) == Some("user"));
     let last_content = last_user.and_then(|message| message.get("content"));
     let after_tool = last_content
         .and_then(Value::as_array)
         .is_some_and(|blocks| texts_of(blocks, "tool_result", "tool_use_id").next().is_some());
-    let thinking = match body
-        .get("thinking")
-        .and_then(|thinking| thinking.get("type"))
-        .and_then(Value::as_str)
-    {
-        Some("enabled" | "adaptive") => Thinking::Shown,
-        _ => Thinking::None,
-    };
+    let thinking =
+        match body.get("thinking").and_then(|thinking| thinking.get("type")).and_then(Value::as_str) {
+            Some("enabled" | "adaptive") => Thinking::Shown,
+            _ => Thinking::None,
+        };
     let choice = body.get("tool_choice");
-    let serial = choice
-        .and_then(|choice| choice.get("disable_parallel_tool_use"))
-        .and_then(Value::as_bool);
+    let serial = choice.and_then(|choice| choice.get("disable_parallel_tool_use")).and_then(Value::as_bool);
     Prompt {
         bytes,
         messages: messages.len() as u64,
@@ -245,33 +218,22 @@ fn prompt(body: &Map<String, Value>, messages: &[Value], max_tokens: Option<u64>
 }
 
 fn tools(tools: Option<&Value>) -> Vec<Tool> {
-    let tools = tools
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     tools
         .iter()
         .filter_map(|tool| {
             let name = tool.get("name")?.as_str()?.to_owned();
-            Some(Tool {
-                name,
-                schema: tool.get("input_schema").cloned().unwrap_or_default(),
-            })
+            Some(Tool { name, schema: tool.get("input_schema").cloned().unwrap_or_default() })
         })
         .collect()
 }
 
 fn tool_choice(choice: Option<&Value>) -> Choice {
-    match choice
-        .and_then(|choice| choice.get("type"))
-        .and_then(Value::as_str)
-    {
+    match choice.and_then(|choice| choice.get("type")).and_then(Value::as_str) {
         Some("none") => Choice::None,
         Some("any") => Choice::Any,
         Some("tool") => {
-            let name = choice
-                .and_then(|choice| choice.get("name"))
-                .and_then(Value::as_str);
+            let name = choice.and_then(|choice| choice.get("name")).and_then(Value::as_str);
             Choice::Named(name.unwrap_or_default().to_owned())
         }
         _ => Choice::Auto,
@@ -309,9 +271,7 @@ fn text_of(block: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => blocks.iter().map(text_of).collect(),
         Value::Object(block) => {
-            let part = ["text", "thinking", "content"]
-                .iter()
-                .find_map(|name| block.get(*name));
+            let part = ["text", "thinking", "content"].iter().find_map(|name| block.get(*name));
             match (part, block.get("input")) {
                 (Some(part), _) => text_of(part),
                 (None, Some(input)) => input.to_string(),

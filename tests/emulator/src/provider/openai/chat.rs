@@ -89,10 +89,7 @@ impl UsagePart {
             prompt_tokens: prompt,
             completion_tokens: usage.output,
             total_tokens: prompt + usage.output,
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: usage.cache_read,
-                audio_tokens: 0,
-            },
+            prompt_tokens_details: PromptDetails { cached_tokens: usage.cache_read, audio_tokens: 0 },
             completion_tokens_details: CompletionDetails {
                 reasoning_tokens: usage.reasoning,
                 audio_tokens: 0,
@@ -135,10 +132,7 @@ fn message<'a>(choice: u64, text: &'a str, turn: &'a Turn) -> Message<'a> {
     let calls = turn.calls.iter().enumerate().map(|(index, call)| ToolCallPart {
         id: call_id(choice, index),
         r#type: "function",
-        function: Function {
-            name: &call.name,
-            arguments: call.arguments.to_string(),
-        },
+        function: Function { name: &call.name, arguments: call.arguments.to_string() },
     });
     Message {
         role: "assistant",

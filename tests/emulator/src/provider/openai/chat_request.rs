@@ -75,9 +75,7 @@ pub(crate) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
         Some(model) => model.as_str().ok_or_else(|| wrong_type("model", "a string"))?,
     };
     let messages = body.get("messages").ok_or_else(|| missing("messages"))?;
-    let messages = messages
-        .as_array()
-        .ok_or_else(|| wrong_type("messages", "an array of objects"))?;
+    let messages = messages.as_array().ok_or_else(|| wrong_type("messages", "an array of objects"))?;
     check_messages(messages)?;
     let stream = flag(&body, "stream")?;
     let include_usage = include_usage(&body, stream)?;
@@ -85,12 +83,7 @@ pub(crate) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
         return Err(no_such_model(model));
     }
     let prompt = prompt(&body, messages)?;
-    Ok(Checked {
-        model: model.to_owned(),
-        stream,
-        include_usage,
-        prompt,
-    })
+    Ok(Checked { model: model.to_owned(), stream, include_usage, prompt })
 }
 
 fn flag(body: &Map<String, Value>, name: &str) -> Result<bool, Failure> {
@@ -103,9 +96,7 @@ fn flag(body: &Map<String, Value>, name: &str) -> Result<bool, Failure> {
 fn include_usage(body: &Map<String, Value>, stream: bool) -> Result<bool, Failure> {
     let options = match body.get("stream_options") {
         None | Some(Value::Null) => return Ok(false),
-        Some(options) => options
-            .as_object()
-            .ok_or_else(|| wrong_type("stream_options", "an object"))?,
+        Some(options) => options.as_object().ok_or_else(|| wrong_type("stream_options", "an object"))?,
     };
     if !stream {
         let failure = invalid("The 'stream_options' parameter is only allowed when 'stream' is enabled.");
@@ -139,10 +130,7 @@ fn check_messages(messages: &[Value]) -> Result<(), Failure> {
     let mut open: Vec<&str> = Vec::new();
     for (index, message) in messages.iter().enumerate() {
         let param = format!("messages[{index}].role");
-        let role = message
-            .get("role")
-            .and_then(Value::as_str)
-            .ok_or_else(|| missing(&param))?;
+        let role = message.get("role").and_then(Value::as_str).ok_or_else(|| missing(&param))?;
         match role {
             "tool" => take_result(message, &mut open)?,
             "developer" | "system" | "user" | "assistant" | "function" => check_answered(&open)?,
@@ -153,20 +141,14 @@ fn check_messages(messages: &[Value]) -> Result<(), Failure> {
             }
         }
         if let Some(calls) = message.get("tool_calls").and_then(Value::as_array) {
-            open = calls
-                .iter()
-                .filter_map(|call| call.get("id").and_then(Value::as_str))
-                .collect();
+            open = calls.iter().filter_map(|call| call.get("id").and_then(Value::as_str)).collect();
         }
     }
     check_answered(&open)
 }
 
 fn take_result(message: &Value, open: &mut Vec<&str>) -> Result<(), Failure> {
-    let id = message
-        .get("tool_call_id")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let id = message.get("tool_call_id").and_then(Value::as_str).unwrap_or_default();
     match open.iter().position(|waiting| *waiting == id) {
         Some(at) => {
             open.remove(at);
@@ -207,22 +189,13 @@ fn prompt(body: &Map<String, Value>, messages: &[Value]) -> Result<Prompt, Failu
         Some(_) => Thinking::Hidden,
     };
     Ok(Prompt {
-        bytes: PromptBytes {
-            plain,
-            ..PromptBytes::default()
-        },
+        bytes: PromptBytes { plain, ..PromptBytes::default() },
         messages: messages.len() as u64,
         tools: tools(body.get("tools")),
         choice: tool_choice(body.get("tool_choice")),
         parallel: body.get("parallel_tool_calls").and_then(Value::as_bool) != Some(false),
-        last_user: last
-            .and_then(|message| message.get("content"))
-            .map(text_of)
-            .unwrap_or_default(),
-        after_tool: last
-            .and_then(|message| message.get("role"))
-            .and_then(Value::as_str)
-            == Some("tool"),
+        last_user: last.and_then(|message| message.get("content")).map(text_of).unwrap_or_default(),
+        after_tool: last.and_then(|message| message.get("role")).and_then(Value::as_str) == Some("tool"),
         max_tokens,
         thinking,
         n,
@@ -230,19 +203,13 @@ fn prompt(body: &Map<String, Value>, messages: &[Value]) -> Result<Prompt, Failu
 }
 
 fn tools(tools: Option<&Value>) -> Vec<Tool> {
-    let tools = tools
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     tools
         .iter()
         .filter_map(|tool| {
             let function = tool.get("function")?;
             let name = function.get("name")?.as_str()?.to_owned();
-            Some(Tool {
-                name,
-                schema: function.get("parameters").cloned().unwrap_or_default(),
-            })
+            Some(Tool { name, schema: function.get("parameters").cloned().unwrap_or_default() })
         })
         .collect()
 }
@@ -252,10 +219,8 @@ fn tool_choice(choice: Option<&Value>) -> Choice {
         Some(Value::String(mode)) if mode == "none" => Choice::None,
         Some(Value::String(mode)) if mode == "required" => Choice::Any,
         Some(Value::Object(named)) => {
-            let name = named
-                .get("function")
-                .and_then(|function| function.get("name"))
-                .and_then(Value::as_str);
+            let name =
+                named.get("function").and_then(|function| function.get("name")).and_then(Value::as_str);
             name.map_or(Choice::Auto, |name| Choice::Named(name.to_owned()))
         }
         _ => Choice::Auto,
@@ -263,14 +228,8 @@ fn tool_choice(choice: Option<&Value>) -> Choice {
 }
 
 fn message_bytes(message: &Value) -> usize {
-    let calls = message
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let arguments = calls
-        .iter()
-        .filter_map(|call| call.get("function")?.get("arguments")?.as_str());
+    let calls = message.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let arguments = calls.iter().filter_map(|call| call.get("function")?.get("arguments")?.as_str());
     message.get("content").map(text_of).unwrap_or_default().len() + arguments.map(str::len).sum::<usize>()
 }
 
@@ -278,10 +237,7 @@ fn message_bytes(message: &Value) -> usize {
 fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part.get("text")?.as_str())
-            .collect(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
         _ => String::new(),
     }
 }

@@ -92,16 +92,7 @@ impl Writer<'_> {
     }
 
     fn delta(&mut self, role: Role, index: u64, delta: Delta<'_>, finish_reason: Option<&'static str>) {
-        self.chunk(
-            role,
-            &[Choice {
-                index,
-                delta,
-                logprobs: None,
-                finish_reason,
-            }],
-            None,
-        );
+        self.chunk(role, &[Choice { index, delta, logprobs: None, finish_reason }], None);
     }
 }
 
@@ -116,20 +107,13 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
     for index in choices.clone() {
         // The first chunk of a choice only says who speaks; with tool calls its content is null.
         let content = if turn.calls.is_empty() { Some("") } else { None };
-        let opening = Delta {
-            role: Some("assistant"),
-            content: Some(content),
-            refusal: Some(None),
-            tool_calls: None,
-        };
+        let opening =
+            Delta { role: Some("assistant"), content: Some(content), refusal: Some(None), tool_calls: None };
         writer.delta(Role::Preamble, index, opening, None);
     }
     for piece in &turn.pieces {
         for index in choices.clone() {
-            let delta = Delta {
-                content: Some(Some(piece)),
-                ..Delta::default()
-            };
+            let delta = Delta { content: Some(Some(piece)), ..Delta::default() };
             writer.delta(Role::Content, index, delta, None);
         }
     }
@@ -139,20 +123,12 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
         }
     }
     for index in choices {
-        writer.delta(
-            Role::Structure,
-            index,
-            Delta::default(),
-            Some(finish_reason(turn.stop)),
-        );
+        writer.delta(Role::Structure, index, Delta::default(), Some(finish_reason(turn.stop)));
     }
     if checked.include_usage {
         writer.chunk(Role::Structure, &[], Some(UsagePart::new(&turn.usage)));
     }
-    writer.frames.push(Frame {
-        role: Role::Terminal,
-        bytes: b"data: [DONE]\n\n".to_vec(),
-    });
+    writer.frames.push(Frame { role: Role::Terminal, bytes: b"data: [DONE]\n\n".to_vec() });
     writer.frames
 }
 
@@ -163,39 +139,12 @@ fn tool_call(writer: &mut Writer<'_>, choice: u64, index: usize, call: &ToolCall
         index,
         id: Some(call_id(choice, index)),
         r#type: Some("function"),
-        function: FunctionDelta {
-            name: Some(&call.name),
-            arguments: "",
-        },
+        function: FunctionDelta { name: Some(&call.name), arguments: "" },
     };
-    writer.delta(
-        Role::Structure,
-        choice,
-        Delta {
-            tool_calls: Some([opening]),
-            ..Delta::default()
-        },
-        None,
-    );
+    writer.delta(Role::Structure, choice, Delta { tool_calls: Some([opening]), ..Delta::default() }, None);
     for arguments in [first, second] {
-        let function = FunctionDelta {
-            name: None,
-            arguments,
-        };
-        let piece = ToolCallDelta {
-            index,
-            id: None,
-            r#type: None,
-            function,
-        };
-        writer.delta(
-            Role::Content,
-            choice,
-            Delta {
-                tool_calls: Some([piece]),
-                ..Delta::default()
-            },
-            None,
-        );
+        let function = FunctionDelta { name: None, arguments };
+        let piece = ToolCallDelta { index, id: None, r#type: None, function };
+        writer.delta(Role::Content, choice, Delta { tool_calls: Some([piece]), ..Delta::default() }, None);
     }
 }

@@ -59,10 +59,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     if !call.profile.has_model(model, MODEL_PREFIXES) {
         return Err(no_such_model(model));
     }
-    let dimensions = body
-        .get("dimensions")
-        .and_then(Value::as_u64)
-        .unwrap_or(DEFAULT_DIMENSIONS);
+    let dimensions = body.get("dimensions").and_then(Value::as_u64).unwrap_or(DEFAULT_DIMENSIONS);
     if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
         return Err(
             invalid(format!("Invalid value for 'dimensions' = {dimensions}.")).with_param("dimensions")
@@ -80,16 +77,8 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
             embedding: vector(input, dimensions, packed),
         })
         .collect();
-    let usage = Counts {
-        prompt_tokens,
-        total_tokens: prompt_tokens,
-    };
-    let list = List {
-        object: "list",
-        data,
-        model,
-        usage,
-    };
+    let usage = Counts { prompt_tokens, total_tokens: prompt_tokens };
+    let list = List { object: "list", data, model, usage };
     Ok(Draft::Json(serde_json::to_vec(&list).unwrap_or_default()))
 }
 
@@ -98,10 +87,9 @@ fn inputs(input: &Value) -> Result<Vec<String>, Failure> {
     let texts = match input {
         Value::String(text) => vec![text.clone()],
         Value::Array(list) if list.first().is_some_and(Value::is_number) => vec![input.to_string()],
-        Value::Array(list) => list
-            .iter()
-            .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
-            .collect(),
+        Value::Array(list) => {
+            list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect()
+        }
         _ => return Err(wrong_type("input", "a string or an array")),
     };
     if texts.is_empty() || texts.len() > MOST_INPUTS || texts.iter().any(String::is_empty) {
@@ -115,12 +103,8 @@ fn inputs(input: &Value) -> Result<Vec<String>, Failure> {
 /// A unit vector that follows from the text.
 fn vector(text: &str, dimensions: u64, packed: bool) -> Vector {
     let digest = Sha256::digest(text.as_bytes());
-    let raw: Vec<f32> = digest
-        .iter()
-        .cycle()
-        .zip(0..dimensions)
-        .map(|(byte, _)| f32::from(*byte) - 127.5)
-        .collect();
+    let raw: Vec<f32> =
+        digest.iter().cycle().zip(0..dimensions).map(|(byte, _)| f32::from(*byte) - 127.5).collect();
     let length = raw.iter().map(|part| part * part).sum::<f32>().sqrt();
     let unit = raw.into_iter().map(|part| part / length);
     if packed {

@@ -11,14 +11,7 @@ use crate::{
     template::Draft,
 };
 
-const MODELS: &[&str] = &[
-    "gpt-5.1",
-    "gpt-5-mini",
-    "gpt-4o",
-    "gpt-4o-mini",
-    "o3",
-    "text-embedding-3-small",
-];
+const MODELS: &[&str] = &["gpt-5.1", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "o3", "text-embedding-3-small"];
 
 #[derive(Serialize)]
 struct Model<'a> {
@@ -39,9 +32,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Draft, Failure> {
         Some(models) => models.iter().map(|id| model(id)).collect(),
         None => MODELS.iter().copied().map(model).collect(),
     };
-    Ok(Draft::Json(
-        serde_json::to_vec(&List { object: "list", data }).unwrap_or_default(),
-    ))
+    Ok(Draft::Json(serde_json::to_vec(&List { object: "list", data }).unwrap_or_default()))
 }
 
 pub(crate) fn one(call: &Call<'_>) -> Result<Draft, Failure> {
@@ -53,10 +44,5 @@ pub(crate) fn one(call: &Call<'_>) -> Result<Draft, Failure> {
 }
 
 const fn model(id: &str) -> Model<'_> {
-    Model {
-        id,
-        object: "model",
-        created: CREATED_SECONDS,
-        owned_by: "system",
-    }
+    Model { id, object: "model", created: CREATED_SECONDS, owned_by: "system" }
 }
