@@ -1,7 +1,7 @@
 //! The words that both planes use: ids, wires, platforms, account types, models, money, usage, secrets, time.
 //!
-//! No network and no database here. The three things that touch the outside are at the end of the list: reading
-//! settings ([`settings`]), setting up logs ([`telemetry`]) and spawning tasks ([`tasks`]).
+//! No network and no database here. What touches the outside is at the end of the list: a program's frame
+//! ([`program`]), its settings ([`settings`]), its log ([`telemetry`]) and its tasks ([`tasks`]).
 //!
 //! To add an account type: a variant in [`account::AccountType`], its row in `AccountType::ALL`'s table, its
 //! credential in [`account::Credential`] if it needs a new form; the compiler names the rest.
@@ -17,6 +17,7 @@ pub mod secret;
 pub mod usage;
 pub mod wire;
 
+pub mod program;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;

@@ -46,8 +46,8 @@ pub enum DemoError {
 /// What goes on serving after the show; kept until the end of the program.
 #[derive(Debug)]
 pub struct Demo {
-    pub planes: Planes,
-    _emulator: Emulator,
+    planes: Planes,
+    emulator: Emulator,
     _folder: TempDir,
 }
 
@@ -74,7 +74,7 @@ pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
         },
     })
     .await?;
-    let demo = Demo { planes, _emulator: emulator, _folder: folder };
+    let demo = Demo { planes, emulator, _folder: folder };
     demo.show(&password).await?;
     Ok(demo)
 }
@@ -87,6 +87,13 @@ fn new_password() -> io::Result<Secret> {
 }
 
 impl Demo {
+    /// The planes first: the emulator and the folder are what they rely on. False: something did not end in time.
+    pub async fn shutdown(self) -> bool {
+        let ended = self.planes.shutdown().await;
+        self.emulator.stop().await;
+        ended
+    }
+
     async fn show(&self, password: &Secret) -> Result<(), DemoError> {
         let (base_url, admin_url) =
             (format!("http://{}", self.planes.address), format!("http://{}", self.planes.admin_address));
@@ -96,7 +103,7 @@ impl Demo {
         let account = json!({
             "name": "demo provider",
             "type": "claude-console",
-            "base_url": self._emulator.base_url(),
+            "base_url": self.emulator.base_url(),
             "credentials": { "api_key": UPSTREAM_KEY },
         });
         let account_id = admin.create_account(&account).await?;
