@@ -1,5 +1,7 @@
 //! Same wire in and out: what the client sent is what the provider got, and the other way round, save the stated edits.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use emulator::{Behaviour, CallRecord, LineEnds, Writes};
 use proptest::{
     prelude::*,

@@ -1,5 +1,7 @@
 //! Accounts are picked by priority and left when they fail: the client sees an answer, the record tells the way.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use emulator::{Behaviour, Fault, Position};
 use serde_json::{Value, json};
 use tests::{Caller, Gateway, chat_body, messages_body};

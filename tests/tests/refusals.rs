@@ -1,5 +1,7 @@
 //! Bad input: a clear error in the caller's own wire, nothing forwarded, nothing in the ledger.
 
+#![expect(clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
 use serde_json::{Value, json};
 use tests::{Caller, Gateway, Reply, chat_body, eventually, messages_body, read};
 use tokio::{

@@ -1,5 +1,7 @@
 //! The providers' official Python SDKs, old and new, against standalone and against split planes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use tests::{Caller, Gateway, SdkGeneration, Split, run_pytest};
 
 const CLAUDE: &str = "sk-ant-of-the-sdk-test";

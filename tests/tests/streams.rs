@@ -1,5 +1,7 @@
 //! Streams: frames at once, legal endings on every path, and the right line in the ledger.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::time::Duration;
 
 use emulator::{Behaviour, Condition, Fault, Position, UsageScript};

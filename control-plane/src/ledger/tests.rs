@@ -54,7 +54,7 @@ fn on_mariadb() {
     let replica = runtime.block_on(database.another_store());
     runtime.block_on(cases(&world, &replica));
     runtime.block_on(async {
-        let url = database.empty_neighbour("months").await;
+        let url = database.empty_neighbour("months");
         let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
         store.migrate().await.unwrap();
         let world = World::new(store).await;

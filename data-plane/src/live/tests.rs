@@ -1,14 +1,11 @@
 //! What both backends keep, and what Redis being away changes. Redis is a private server on a free port.
 
 use std::{
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use servers::Redis;
 use shared::{clock::Millis, secret::Secret};
 
 use super::*;
@@ -16,63 +13,13 @@ use super::*;
 const ACCOUNT: AccountId = AccountId::from_bytes([1; 16]);
 const OTHER: AccountId = AccountId::from_bytes([2; 16]);
 
-struct RedisServer {
-    folder: tempfile::TempDir,
-    port: u16,
-    process: Child,
-}
-
-impl RedisServer {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = spawn(folder.path(), port);
-        Self { folder, port, process }
+/// Settings that find out quickly how Redis is.
+fn settings(redis: &Redis) -> RedisSettings {
+    RedisSettings {
+        command_timeout: Duration::from_millis(200),
+        watchdog: Duration::from_millis(50),
+        ..RedisSettings::new(Secret::new(redis.url()))
     }
-
-    /// As a crash does; nothing is kept.
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    fn start_again(&mut self) {
-        self.process = spawn(self.folder.path(), self.port);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
-    }
-
-    fn url(&self) -> Secret {
-        Secret::new(format!("redis://127.0.0.1:{}", self.port))
-    }
-
-    fn settings(&self) -> RedisSettings {
-        RedisSettings {
-            command_timeout: Duration::from_millis(200),
-            watchdog: Duration::from_millis(50),
-            ..RedisSettings::new(self.url())
-        }
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        _ = self.process.kill();
-        _ = self.process.wait();
-    }
-}
-
-fn spawn(folder: &Path, port: u16) -> Child {
-    Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no", "--port"])
-        .arg(port.to_string())
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed")
 }
 
 /// Nodes that share their live state; with `Memory`, one.
@@ -183,7 +130,7 @@ async fn lets_marks_end(nodes: &Nodes) {
     first.mark(ACCOUNT, mark(Overloaded, 60_000)).await;
     // A shorter one does not replace a longer one.
     first.mark(ACCOUNT, mark(Overloaded, 1)).await;
-    first.mark(ACCOUNT, mark(RateLimited, 400)).await;
+    first.mark(ACCOUNT, mark(RateLimited, 3_000)).await;
     nodes.until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)]).await;
     nodes.until_seen(ACCOUNT, &[(Overloaded, None)]).await;
     first.mark(ACCOUNT, mark(RateLimited, 60_000)).await;
@@ -202,9 +149,9 @@ async fn memory_conforms() {
 
 #[tokio::test]
 async fn redis_conforms_on_one_node_and_between_two() {
-    let redis = RedisServer::start();
+    let redis = Redis::start();
     for count in [1, 2] {
-        let nodes = Nodes::sharing(&redis.settings(), count);
+        let nodes = Nodes::sharing(&settings(&redis), count);
         nodes.lives[0].clear(ACCOUNT).await;
         nodes.lives[0].clear(OTHER).await;
         nodes.until_seen(OTHER, &[]).await;
@@ -212,7 +159,7 @@ async fn redis_conforms_on_one_node_and_between_two() {
         nodes.lives[0].clear(ACCOUNT).await;
         nodes.until_seen(ACCOUNT, &[]).await;
         nodes.end().await;
-        let nodes = Nodes::with_clock(&redis.settings(), count, Clock::System);
+        let nodes = Nodes::with_clock(&settings(&redis), count, Clock::System);
         lets_marks_end(&nodes).await;
         nodes.end().await;
     }
@@ -220,10 +167,10 @@ async fn redis_conforms_on_one_node_and_between_two() {
 
 #[tokio::test]
 async fn a_node_that_comes_later_reads_what_is_there() {
-    let redis = RedisServer::start();
-    let nodes = Nodes::sharing(&redis.settings(), 1);
+    let redis = Redis::start();
+    let nodes = Nodes::sharing(&settings(&redis), 1);
     nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 60, None)).await;
-    let later = Nodes::sharing(&redis.settings(), 1);
+    let later = Nodes::sharing(&settings(&redis), 1);
     later.until_seen(ACCOUNT, &[(MarkKind::Overloaded, None)]).await;
 
     let new = AccountId::from_bytes([3; 16]);
@@ -235,8 +182,8 @@ async fn a_node_that_comes_later_reads_what_is_there() {
 
 #[tokio::test]
 async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_back() {
-    let mut redis = RedisServer::start();
-    let nodes = Nodes::sharing(&redis.settings(), 2);
+    let mut redis = Redis::start();
+    let nodes = Nodes::sharing(&settings(&redis), 2);
     nodes.until_degraded(false).await;
     nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     nodes.until_seen(OTHER, &[(MarkKind::Overloaded, None)]).await;
@@ -249,7 +196,7 @@ async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_ba
     assert!(nodes.lives[0].states().of(ACCOUNT).marked("any", nodes.clock.now()).is_some());
     assert_eq!(nodes.seen(OTHER).len(), 1, "what was known stays known");
 
-    redis.start_again();
+    redis.restart();
     nodes.until_degraded(false).await;
     nodes.until_seen(ACCOUNT, &[(MarkKind::RateLimited, None)]).await;
     nodes.until_seen(OTHER, &[(MarkKind::Overloaded, None)]).await;
@@ -258,11 +205,11 @@ async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_ba
 
 #[tokio::test]
 async fn a_redis_that_hangs_is_found_and_holds_nobody_up() {
-    let redis = RedisServer::start();
-    let nodes = Nodes::sharing(&redis.settings(), 2);
+    let redis = Redis::start();
+    let nodes = Nodes::sharing(&settings(&redis), 2);
     nodes.until_degraded(false).await;
 
-    redis.signal(Signal::STOP);
+    redis.pause();
     let begun = Instant::now();
     nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
@@ -270,7 +217,7 @@ async fn a_redis_that_hangs_is_found_and_holds_nobody_up() {
     assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
     nodes.until_degraded(true).await;
 
-    redis.signal(Signal::CONT);
+    redis.resume();
     nodes.until_degraded(false).await;
     nodes.until_seen(ACCOUNT, &[(MarkKind::Overloaded, None)]).await;
     nodes.until_seen(OTHER, &[]).await;
@@ -279,14 +226,13 @@ async fn a_redis_that_hangs_is_found_and_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_redis_that_is_away_at_the_start_is_a_mode_and_no_error() {
-    let redis = RedisServer::start();
-    let settings = redis.settings();
-    let mut redis = redis;
+    let mut redis = Redis::start();
+    let settings = settings(&redis);
     redis.kill();
     let nodes = Nodes::sharing(&settings, 1);
     nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
     assert_eq!((nodes.seen(ACCOUNT).len(), nodes.lives[0].degraded()), (1, true));
-    redis.start_again();
+    redis.restart();
     nodes.until_degraded(false).await;
     assert_eq!(nodes.seen(ACCOUNT).len(), 1);
     nodes.end().await;

@@ -21,7 +21,7 @@ impl Database {
     }
 
     pub(super) async fn on(server: &test_support::Database, name: &str) -> Self {
-        let database = Self { url: server.empty_neighbour(name).await, _keep: None };
+        let database = Self { url: server.empty_neighbour(name), _keep: None };
         database.store().await.migrate().await.unwrap();
         database
     }

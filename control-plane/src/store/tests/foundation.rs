@@ -28,7 +28,7 @@ pub(super) async fn a_second_migration_changes_nothing(database: &Database) {
 }
 
 pub(super) async fn migrations_run_once_however_many_start_them(database: &Database) {
-    let url = database.empty_neighbour("racing").await;
+    let url = database.empty_neighbour("racing");
     let mut starts = Vec::new();
     for _ in 0..6 {
         let url = url.clone();
@@ -47,7 +47,7 @@ pub(super) async fn migrations_run_once_however_many_start_them(database: &Datab
 
 pub(super) async fn what_is_pending_is_told(database: &Database) {
     assert!(database.store.pending_migrations().await.unwrap().is_empty());
-    let url = database.empty_neighbour("pending").await;
+    let url = database.empty_neighbour("pending");
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
     assert_eq!(store.pending_migrations().await.unwrap().first(), Some(&"0001_core"));
     store.close().await;
