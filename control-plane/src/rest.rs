@@ -22,6 +22,7 @@ mod account_commands;
 mod account_groups;
 mod account_types;
 mod accounts;
+mod again;
 mod api_keys;
 mod audit;
 mod auth;
@@ -182,6 +183,7 @@ fn api() -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let (router, _) = api().split_for_parts();
     router
+        .route_layer(from_fn(again::when_busy))
         .route_layer(from_fn_with_state(app.clone(), auth_layer::authorize))
         .method_not_allowed_fallback(wrong_method)
         .route("/api/{*rest}", any(unknown))

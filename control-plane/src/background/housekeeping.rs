@@ -16,10 +16,18 @@ const NODE_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, StoreError> {
     let now = clock.now();
+    // A transaction for each: a deletion locks more than it removes, and who signs in needs two of these tables, in
+    // another order.
     let mut tx = store.begin().await?;
     let logins = sessions::delete_expired(&mut tx, now, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
+    let mut tx = store.begin().await?;
     let counters = throttle::delete_stale(&mut tx, now, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
+    let mut tx = store.begin().await?;
     commands::delete_expired(&mut tx, before(now, COMMAND_AFTERLIFE)).await?;
+    tx.commit().await?;
+    let mut tx = store.begin().await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
     let full = [logins, counters].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());

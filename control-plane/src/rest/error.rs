@@ -10,7 +10,11 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::again::TurnedAway;
 use crate::store::StoreError;
+
+/// The code of [`StoreError::Busy`].
+const DATABASE_BUSY: &str = "database_busy";
 
 pub type ApiResult<T> = Result<T, Problem>;
 
@@ -133,7 +137,7 @@ impl From<StoreError> for Problem {
                 "it was changed meanwhile: read it again, then repeat your change with its new ETag",
             ),
             StoreError::Busy(_) => {
-                Self::unavailable("database_busy", "the database is busy; try again in a moment")
+                Self::unavailable(DATABASE_BUSY, "the database is busy; try again in a moment")
             }
             StoreError::Unavailable(source) => {
                 tracing::warn!(error = %source, "the database can't be reached");
@@ -166,6 +170,9 @@ impl IntoResponse for Problem {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.code == DATABASE_BUSY {
+            response.extensions_mut().insert(TurnedAway);
         }
         response
     }

@@ -43,7 +43,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T>
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = is_json(&request);
-        let bytes = read(request, state).await?;
+        let bytes = read_body(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
@@ -62,7 +62,7 @@ fn is_json(request: &Request) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+pub(super) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
     let read = read
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long"))?;
