@@ -44,7 +44,11 @@ async fn all_refuse(split: &Split, callers: &[Caller], reason: &str, serving: &s
         assert_eq!(seen["refused"]["revision"]["epoch"], *offered, "{seen}");
         assert_eq!(seen["acknowledged"]["epoch"], *serving, "{seen}");
         assert_eq!(seen["health"], "live", "{seen}");
-        assert_eq!(node.metric("switchyard_snapshot_refused").await, Some(1.0));
+        // One that was started again has yet to meet it, whatever the control plane remembers.
+        eventually("the node to show it too", async || {
+            (node.metric("switchyard_snapshot_refused").await == Some(1.0)).then_some(())
+        })
+        .await;
         assert_eq!(node.readiness().await.0, 200);
     }
     // What changes meanwhile is refused as well.
@@ -129,6 +133,17 @@ async fn a_restored_backup_is_not_followed_until_it_is_adopted_and_no_way_leads_
     }
     all_serve(&later, "refusing the backup").await;
     for caller in &callers {
+        assert_eq!(caller.messages(&messages_body("x", false)).await.status, 401);
+    }
+
+    // Nor once it has counted on to a version that the nodes do not have yet: its history is another one.
+    for number in 0..8 {
+        let key = json!({ "name": format!("of the backup {number}") });
+        split.admin.post("/api/api-keys", key).await.ok();
+    }
+    all_serve(&later, "refusing the backup that caught up").await;
+    for (node, caller) in split.nodes.iter().zip(&callers) {
+        split.node_seen(&node.name, |node| node["refused"]["reason"] == "lower_version").await;
         assert_eq!(caller.messages(&messages_body("x", false)).await.status, 401);
     }
 

@@ -29,6 +29,10 @@ pub(super) struct Held {
     digest: Digest,
     resources: BTreeMap<ResourceKey, HeldResource>,
     left: Vec<[u8; 16]>,
+    /// A version of the held epoch below the held one was offered: the database was restored. Its later versions have
+    /// another history, also once they have caught up; only a difference that continues what is held, or an adopted
+    /// epoch, ends this.
+    restored: bool,
 }
 
 #[derive(Debug)]
@@ -118,6 +122,7 @@ impl Held {
     /// All or nothing.
     pub(super) fn apply(&mut self, update: WholeUpdate, states: &AccountStates) -> Outcome {
         if let Some(reason) = self.refuses(&update) {
+            self.restored |= reason == RefusedReason::LowerVersion;
             return Outcome::Refused(reason);
         }
         match update.from_version {
@@ -129,7 +134,9 @@ impl Held {
     fn refuses(&self, update: &WholeUpdate) -> Option<RefusedReason> {
         let held = self.revision?;
         if update.revision.epoch == held.epoch {
-            return (update.revision.version < held.version).then_some(RefusedReason::LowerVersion);
+            let lower = update.revision.version < held.version;
+            let caught_up = self.restored && update.from_version.is_none();
+            return (lower || caught_up).then_some(RefusedReason::LowerVersion);
         }
         let may_follow = update.adopted && !self.left.contains(&update.revision.epoch);
         (!may_follow).then_some(RefusedReason::UnknownEpoch)
@@ -165,6 +172,7 @@ impl Held {
         }
         self.digest = digest;
         self.revision = Some(update.revision);
+        self.restored = false;
         Outcome::Applied { refused }
     }
 
@@ -186,6 +194,7 @@ impl Held {
             self.resources.insert(key, held);
         }
         self.digest = digest;
+        self.restored = false;
         self.leave_for(update.revision);
         Outcome::Applied { refused: self.refused() }
     }

@@ -152,6 +152,16 @@ fn another_epoch_and_a_lower_version_are_refused_until_adopted_and_never_followe
         held.apply(full(revision(4), Vec::new()), &states),
         Outcome::Refused(RefusedReason::LowerVersion)
     );
+    let resources = one_key(true, 6, key_payload(1, 1, 0));
+    assert_eq!(
+        held.apply(full(revision(7), resources.clone()), &states),
+        Outcome::Refused(RefusedReason::LowerVersion),
+        "a restored database that has caught up has another history"
+    );
+    let continued = WholeUpdate { from_version: Some(5), ..full(revision(6), resources.clone()) };
+    applied(held.apply(continued, &states));
+    applied(held.apply(full(revision(7), resources), &states));
+
     let other = Revision { epoch: [8; 16], version: 1 };
     let unknown = Outcome::Refused(RefusedReason::UnknownEpoch);
     assert_eq!(held.apply(full(other, Vec::new()), &states), unknown);
