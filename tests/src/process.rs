@@ -153,23 +153,17 @@ fn collect(stream: impl Read + Send + 'static) -> Lines {
     lines
 }
 
-/// The folder of the programs, built from the sources as they are: a test never runs a stale one.
+/// The folder of the programs. Built from the sources as they are, so that a test never runs a stale one; a run that has
+/// just built them says where they are, and saves the time.
 fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("SWITCHYARD_TEST_PROGRAMS") {
+            return folder.into();
+        }
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "--bins",
-                "-p",
-                "standalone",
-                "-p",
-                "control-plane",
-                "-p",
-                "data-plane",
-            ])
+            .args(["build", "--quiet", "--locked", "--bins"])
+            .args(["-p", "standalone", "-p", "control-plane", "-p", "data-plane"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

@@ -1,0 +1,43 @@
+//! The program's own words.
+
+use std::process::Command;
+
+fn switchyard(arguments: &[&str]) -> (i32, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_switchyard")).args(arguments).env_clear().output();
+    let done = done.unwrap_or_else(|error| panic!("the program does not start: {error}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (done.status.code().unwrap_or(-1), text(done.stdout), text(done.stderr))
+}
+
+#[test]
+fn help_names_every_setting_with_its_variable() {
+    let (code, help, _) = switchyard(&["serve", "--help"]);
+    assert_eq!(code, 0);
+    for flag in [
+        "--data-dir",
+        "--listen",
+        "--admin-listen",
+        "--allow-private-upstreams",
+        "--shutdown-grace",
+        "--config",
+    ] {
+        assert!(help.contains(flag), "{flag} is not in\n{help}");
+    }
+    assert!(help.contains("SWITCHYARD_ADMIN_PASSWORD"));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, said) = switchyard(&["demo", "--listen", &address, "--admin-listen", "127.0.0.1:0"]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_a_usage_error() {
+    let (code, _, said) = switchyard(&["serve", "--lisen", "127.0.0.1:0"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("--listen"), "{said}");
+}
