@@ -89,6 +89,7 @@ async fn take(
         }
         // The operator's answer will come on this stream.
         Outcome::Refused(_) => {}
+        Outcome::Again(reason) => return Err(WatchError::Unsound(reason)),
         Outcome::Resync(reason) if whole => return Err(WatchError::Unsound(reason)),
         Outcome::Resync(reason) => send(answers, Message::Resync(Resync { reason })).await,
     }

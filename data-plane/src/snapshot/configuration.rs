@@ -128,6 +128,9 @@ impl Configuration {
                 status.refused = Some(refused);
             }
             Outcome::Resync(reason) => tracing::warn!(reason, "asking for the whole configuration"),
+            Outcome::Again(reason) => {
+                tracing::warn!(reason, "asking again for what continues this configuration")
+            }
         }
         outcome
     }

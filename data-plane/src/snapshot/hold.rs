@@ -56,6 +56,8 @@ pub(crate) enum Outcome {
     Refused(RefusedReason),
     /// Everything is needed: for a person, why.
     Resync(String),
+    /// The stream leads nowhere, for a person, why; a new one begins with what is held.
+    Again(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +147,7 @@ impl Held {
     fn apply_delta(&mut self, from: u64, update: WholeUpdate, states: &AccountStates) -> Outcome {
         let base = Revision { version: from, ..update.revision };
         if self.revision != Some(base) {
-            return Outcome::Resync(format!("a difference from {base} does not continue what is held"));
+            return self.unfit(format!("a difference from {base} does not continue what is held"));
         }
         let changes = by_key(update.resources);
         let mut digest = self.digest;
@@ -158,7 +160,7 @@ impl Held {
             }
         }
         if digest != update.digest {
-            return Outcome::Resync(format!("the digest of {} differs", update.revision));
+            return self.unfit(format!("the digest of {} differs", update.revision));
         }
         let mut refused = Vec::new();
         for (key, resource) in changes {
@@ -174,6 +176,11 @@ impl Held {
         self.revision = Some(update.revision);
         self.restored = false;
         Outcome::Applied { refused }
+    }
+
+    /// Of a restored database the whole would be refused; a difference from what is held may still be the same history.
+    fn unfit(&self, reason: String) -> Outcome {
+        if self.restored { Outcome::Again(reason) } else { Outcome::Resync(reason) }
     }
 
     fn apply_full(&mut self, update: WholeUpdate, states: &AccountStates) -> Outcome {

@@ -158,6 +158,8 @@ fn another_epoch_and_a_lower_version_are_refused_until_adopted_and_never_followe
         Outcome::Refused(RefusedReason::LowerVersion),
         "a restored database that has caught up has another history"
     );
+    let elsewhere = WholeUpdate { from_version: Some(4), ..full(revision(6), resources.clone()) };
+    assert!(matches!(held.apply(elsewhere, &states), Outcome::Again(_)), "the whole would be refused");
     let continued = WholeUpdate { from_version: Some(5), ..full(revision(6), resources.clone()) };
     applied(held.apply(continued, &states));
     applied(held.apply(full(revision(7), resources), &states));
