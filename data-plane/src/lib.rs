@@ -9,7 +9,7 @@
 //! [`live`] (what changes with every request) and [`usage`] (what was consumed). [`control`] is all talk with the
 //! control plane: it fills the snapshot, empties the spool, beats the heart and carries out commands.
 //!
-//! To add a provider: a file under `provider/`, and its row in `provider::for_account`. To add a stage: a file under
+//! To add a provider: a file under `provider/`, and its row in `provider::for_type`. To add a stage: a file under
 //! `pipeline/` and a line in `pipeline.rs`, with a type that the next stage needs.
 
 pub mod control;

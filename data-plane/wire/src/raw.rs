@@ -2,6 +2,13 @@
 //!
 //! A request is looked at ([`view`]), perhaps edited ([`splice`]); an answer is read as it passes, whole ([`body`]) or
 //! frame by frame ([`watch`]).
+//!
+//! Bytes that need no change are not changed. All that is ever edited:
+//!
+//! - the value of `model`, where it is mapped, or has an account type in front;
+//! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
+//!   that has only usage nor `"usage":null` in the others;
+//! - a stream that breaks off ends with an error event of its wire, behind its last whole frame.
 
 pub mod body;
 pub mod splice;
