@@ -1,10 +1,11 @@
 //! The program's own words.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::process::Command;
 
 fn switchyard(arguments: &[&str]) -> (i32, String, String) {
-    let done = Command::new(env!("CARGO_BIN_EXE_switchyard")).args(arguments).env_clear().output();
-    let done = done.unwrap_or_else(|error| panic!("the program does not start: {error}"));
+    let done = Command::new(env!("CARGO_BIN_EXE_switchyard")).args(arguments).env_clear().output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (done.status.code().unwrap_or(-1), text(done.stdout), text(done.stderr))
 }
