@@ -9,11 +9,11 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(types))
 }
 
 /// The ten account types, each with the fields of its form.
 #[utoipa::path(get, path = "/api/admin/accounts/types", tag = "accounts", responses((status = OK, body = AccountTypes)))]
-async fn list() -> Json<AccountTypes> {
+async fn types() -> Json<AccountTypes> {
     Json(descriptors())
 }

@@ -51,7 +51,21 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 /// # Errors
 /// It does not serialise, which a test rules out.
 pub fn document() -> Result<String, serde_json::Error> {
-    super::api().split_for_parts().1.to_pretty_json().map(|json| json + "\n")
+    let mut document = super::api().split_for_parts().1;
+    name_operations(&mut document);
+    document.to_pretty_json().map(|json| json + "\n")
+}
+
+/// Gives each operation a name of its own, such as `account_groups_list`: handlers are named within their file.
+fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.delete]);
+    for operation in operations.flatten() {
+        let tag = operation.tags.iter().flatten().next();
+        if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
+            operation.operation_id = Some(format!("{}_{handler}", tag.replace([' ', '-'], "_")));
+        }
+    }
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -68,7 +82,7 @@ async fn get() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{collections::BTreeSet, fs, path::Path};
 
     #[test]
     fn the_stored_openapi_document_is_the_one_that_is_served() {
@@ -82,5 +96,16 @@ mod tests {
             stored == document,
             "control-plane/openapi.json has drifted: run UPDATE_OPENAPI=1 cargo nextest run -p control-plane openapi, and commit it"
         );
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let document: serde_json::Value = serde_json::from_str(&super::document().unwrap()).unwrap();
+        let items = document["paths"].as_object().unwrap().values();
+        let names: Vec<_> = items
+            .flat_map(|item| item.as_object().unwrap().values())
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     }
 }
