@@ -1,0 +1,113 @@
+/**
+ * A list that the server pages and filters. Filters, page size and cursor live in the address, so that a list can be
+ * linked to, survives a reload, and the browser's back goes a page back.
+ */
+import { computed, ref, shallowRef, watch } from 'vue'
+import { useRoute, useRouter } from 'vue-router'
+import { recoveries } from '@/api/connection'
+import { Problem } from '@/api/problem'
+
+export interface PageOf<Row> {
+  rows: Row[]
+  /** Null: this is the last page. */
+  next: string | null
+}
+
+/** What a page is asked with; filters that are not set are left out. */
+export type PageQuery<F> = { [K in keyof F]?: F[K] } & { limit: number; cursor?: string }
+
+export const PAGE_SIZES = [25, 50, 100, 200]
+const DEFAULT_SIZE = 50
+
+export type PagedList<Row, F extends string = string> = ReturnType<typeof usePagedList<Row, F>>
+
+/** `filters`: the names of the list's filters, each a text in the address. */
+export function usePagedList<Row, F extends string>(options: {
+  filters: readonly F[]
+  load: (query: PageQuery<Record<F, string>>) => PromiseLike<PageOf<Row>>
+}) {
+  const route = useRoute()
+  const router = useRouter()
+  const path = route.path
+  const rows = shallowRef<Row[]>([])
+  const next = ref<string | null>(null)
+  const loading = ref(true)
+  const isLoaded = ref(false)
+  const problem = shallowRef<Problem | null>(null)
+  /** The cursors of the pages before this one, as far as this visit went through them. */
+  const before = ref<string[]>([])
+  let latest = 0
+
+  const text = (name: string) => (typeof route.query[name] === 'string' ? route.query[name] : '')
+  const cursor = computed(() => text('cursor'))
+  const size = computed(() => {
+    const asked = Number(text('limit'))
+    return PAGE_SIZES.includes(asked) ? asked : DEFAULT_SIZE
+  })
+  const filters = computed(() => Object.fromEntries(options.filters.map((name) => [name, text(name)])) as Record<F, string>)
+  const isFiltered = computed(() => options.filters.some((name) => text(name) !== ''))
+
+  async function reload() {
+    const mine = ++latest
+    loading.value = true
+    const set = Object.entries(filters.value).filter(([, value]) => value !== '')
+    const query = { ...Object.fromEntries(set), limit: size.value, ...(cursor.value === '' ? {} : { cursor: cursor.value }) }
+    try {
+      const page = await options.load(query as PageQuery<Record<F, string>>)
+      if (mine !== latest) return
+      rows.value = page.rows
+      next.value = page.next
+      problem.value = null
+      isLoaded.value = true
+    } catch (thrown) {
+      if (mine === latest) problem.value = Problem.from(thrown)
+    } finally {
+      if (mine === latest) loading.value = false
+    }
+  }
+
+  function go(changes: Record<string, string | undefined>, remember: boolean) {
+    const query = { ...route.query, ...changes }
+    for (const name of Object.keys(query)) if (!query[name]) delete query[name]
+    return remember ? router.push({ query }) : router.replace({ query })
+  }
+
+  /** Begins at the first page again. */
+  function filter(name: F, value: string) {
+    before.value = []
+    return go({ [name]: value, cursor: undefined }, false)
+  }
+
+  function clearFilters() {
+    before.value = []
+    return go({ ...Object.fromEntries(options.filters.map((name) => [name, undefined])), cursor: undefined }, false)
+  }
+
+  function resize(limit: number) {
+    before.value = []
+    return go({ limit: limit === DEFAULT_SIZE ? undefined : String(limit), cursor: undefined }, false)
+  }
+
+  function goNext() {
+    if (next.value === null) return
+    before.value = [...before.value, cursor.value]
+    return go({ cursor: next.value }, true)
+  }
+
+  function goBack() {
+    const previous = before.value.at(-1) ?? ''
+    before.value = before.value.slice(0, -1)
+    return go({ cursor: previous }, true)
+  }
+
+  const shown = () => (route.path === path ? JSON.stringify([filters.value, size.value, cursor.value]) : null)
+  watch(shown, (now) => now !== null && void reload(), { immediate: true })
+  watch(recoveries, () => void reload())
+
+  return {
+    rows, loading, isLoaded, problem, filters, isFiltered, size,
+    hasNext: computed(() => next.value !== null),
+    hasBack: computed(() => cursor.value !== ''),
+    reload, filter, clearFilters, resize, goNext, goBack,
+  }
+}

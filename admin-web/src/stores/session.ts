@@ -1,0 +1,66 @@
+/** Who is signed in, and whether they must sign in again. */
+import { defineStore } from 'pinia'
+import { computed, ref, shallowRef } from 'vue'
+import { readProfile } from '@/api/profile'
+import { Problem } from '@/api/problem'
+import * as login from '@/api/session'
+import type { Schemas } from '@/api/types'
+
+export type Role = Schemas['Role']
+
+/** From the least to the highest; each may do what those before it may. */
+export const ROLES: Role[] = ['user', 'viewer', 'operator', 'admin']
+
+export const useSession = defineStore('session', () => {
+  const profile = shallowRef<login.Profile | null>(null)
+  /** The login ended while a page was open: `SignInAgain` shows itself over it. */
+  const isExpired = ref(false)
+  let waiting: { resolve: () => void; reject: (reason: Problem) => void }[] = []
+
+  const role = computed(() => profile.value?.role ?? 'user')
+
+  function may(least: Role) {
+    return ROLES.indexOf(role.value) >= ROLES.indexOf(least)
+  }
+
+  login.whenExpired(() => {
+    if (profile.value === null) return Promise.reject(new Problem(401, 'not_signed_in', 'sign in first'))
+    isExpired.value = true
+    return new Promise((resolve, reject) => waiting.push({ resolve, reject }))
+  })
+
+  /** After a reload: finds out who is signed in. False: nobody. */
+  async function restore(): Promise<boolean> {
+    if (profile.value !== null) return true
+    if (!login.isSignedIn()) return false
+    profile.value = (await readProfile()).value
+    return true
+  }
+
+  async function signIn(username: string, password: string) {
+    const signedIn = await login.signIn(username, password)
+    const isSomeoneElse = profile.value !== null && profile.value.id !== signedIn.id
+    if (isSomeoneElse) return location.assign('/')
+    profile.value = signedIn
+    isExpired.value = false
+    const resumed = waiting
+    waiting = []
+    for (const { resolve } of resumed) resolve()
+  }
+
+  /** What waits for the login is given up. */
+  function forget() {
+    profile.value = null
+    isExpired.value = false
+    const givenUp = waiting
+    waiting = []
+    for (const { reject } of givenUp) reject(new Problem(401, 'not_signed_in', 'sign in first'))
+  }
+
+  async function signOut() {
+    await login.signOut()
+    forget()
+  }
+
+  return { profile, role, isExpired, may, restore, signIn, signOut, forget }
+})
