@@ -3,8 +3,10 @@
 pub mod account;
 pub mod bootstrap;
 pub mod fault;
+pub mod key_status;
 pub mod model_route;
 pub mod name;
+pub mod node_health;
 pub mod password;
 pub mod patch;
 pub mod role;

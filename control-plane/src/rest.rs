@@ -31,6 +31,7 @@ mod model_routes;
 mod models;
 mod nodes;
 mod profile;
+mod search;
 mod settings;
 mod usage;
 mod users;

@@ -28,6 +28,7 @@ pub mod rollups;
 pub mod routes;
 pub mod sessions;
 pub mod settings;
+mod statement;
 pub mod throttle;
 pub mod usage_queries;
 pub mod users;

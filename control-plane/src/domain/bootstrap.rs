@@ -12,7 +12,7 @@ use crate::store::{
     Store, StoreError,
     audit::{self, AuditEntry},
     changes,
-    users::{self, User},
+    users::{self, User, UserFilter},
 };
 
 /// What the first admin is called.
@@ -52,7 +52,7 @@ pub async fn first_admin(
     password: Option<&Secret>,
 ) -> Result<FirstAdmin, BootstrapError> {
     let mut tx = store.read().await?;
-    let anyone = !users::list(&mut tx, None, 1).await?.is_empty();
+    let anyone = !users::list(&mut tx, &UserFilter::default(), None, 1).await?.is_empty();
     tx.commit().await?;
     if anyone {
         return Ok(FirstAdmin::NotNeeded);

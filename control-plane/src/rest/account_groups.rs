@@ -15,7 +15,8 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, PathId},
+    extract::{JsonBody, Params, PathId},
+    search::SearchQuery,
 };
 use crate::{
     app::App,
@@ -71,11 +72,15 @@ struct GroupList {
 }
 
 /// Groups, the oldest first.
-#[utoipa::path(get, path = "/api/admin/account-groups", tag = "account groups", params(PageParams), responses((status = OK, body = GroupList)))]
-async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<GroupList>> {
+#[utoipa::path(get, path = "/api/admin/account-groups", tag = "account groups", params(SearchQuery, PageParams), responses((status = OK, body = GroupList)))]
+async fn list(
+    State(app): State<App>,
+    Params(query): Params<SearchQuery>,
+    page: Page,
+) -> ApiResult<Json<GroupList>> {
     let after = page.after::<16>()?.map(GroupId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = groups::list(&mut tx, after, page.fetch()).await?;
+    let mut rows = groups::list(&mut tx, query.search.text(), after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let members = groups::members_of(&mut tx, &ids).await?;

@@ -22,6 +22,7 @@ use super::{
     etag::{IfMatch, Tagged},
     extract::{JsonBody, Params, PathId},
     nodes::{AccountLive, account_live},
+    search::Search,
 };
 use crate::{
     app::App,
@@ -58,8 +59,11 @@ struct AccountQuery {
     /// Id of a group: only its members.
     #[param(value_type = Option<String>)]
     group: Option<GroupId>,
+    enabled: Option<bool>,
     /// Part of the name or the description, in any case.
-    search: Option<String>,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    search: Search,
 }
 
 /// Accounts, the oldest first.
@@ -73,7 +77,8 @@ async fn list(
         account_type: query.kind.map(|kind| kind.as_str().to_owned()),
         valid: query.status.map(|status| status == Status::Valid),
         group: query.group,
-        search: query.search.filter(|search| !search.is_empty()),
+        enabled: query.enabled,
+        search: query.search.into_text(),
     };
     let after = page.after::<16>()?.map(AccountId::from_bytes);
     let mut tx = app.store.read().await?;

@@ -1,13 +1,15 @@
 //! /api/api-keys: what clients present to the data plane. Everyone has their own; whoever may read all sees those of
 //! others too, and admins change them.
 
+use std::collections::{BTreeSet, HashMap};
+
 use axum::{Json, extract::State, response::IntoResponse};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
     id::{KeyId, UserId},
-    secret::{self, KeyHash, Secret},
+    secret::{self, KeyHash},
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,14 +20,17 @@ use super::{
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::{JsonBody, OptionalJsonBody, Params, PathId},
+    search::Search,
 };
 use crate::{
     app::App,
-    domain::{name::Name, patch::Patch},
+    domain::{key_status::KeyStatus, name::Name, patch::Patch},
     store::{
         StoreError, Tx,
-        api_keys::{self, ApiKey},
-        audit, changes, users,
+        api_keys::{self, ApiKey, KeyFilter},
+        audit, changes,
+        usage_queries::{self, Named},
+        users,
     },
 };
 
@@ -39,14 +44,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, post)).routes(routes!(get, put, delete)).routes(routes!(toggle))
 }
 
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum KeyStatus {
-    Active,
-    Disabled,
-    Expired,
-}
-
 /// A key, without what it is presented as.
 #[derive(Serialize, ToSchema)]
 struct KeyBody {
@@ -55,6 +52,8 @@ struct KeyBody {
     /// The owner.
     #[schema(value_type = String)]
     user_id: UserId,
+    /// The owner's name. Null: the owner has just been deleted.
+    user_name: Option<String>,
     name: String,
     /// The first 12 characters of the key.
     prefix: String,
@@ -71,19 +70,14 @@ struct KeyBody {
 }
 
 impl KeyBody {
-    fn of(key: ApiKey, now: Millis) -> Self {
-        let expired = key.expires_at.is_some_and(|at| at <= now);
-        let status = match (key.enabled, expired) {
-            (false, _) => KeyStatus::Disabled,
-            (true, true) => KeyStatus::Expired,
-            (true, false) => KeyStatus::Active,
-        };
+    fn of(key: ApiKey, names: &HashMap<Vec<u8>, String>, now: Millis) -> Self {
         Self {
             id: key.id,
             user_id: key.user,
+            user_name: names.get(key.user.to_bytes().as_slice()).cloned(),
             name: key.name,
             prefix: key.prefix,
-            status,
+            status: KeyStatus::of(key.enabled, key.expires_at, now),
             enabled: key.enabled,
             expires_at: key.expires_at,
             created_at: key.created_at,
@@ -110,10 +104,15 @@ struct KeyList {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct KeyFilter {
+struct KeyQuery {
     /// Only keys of this person. Left out: all that the caller may see. Those with the role `user` see their own only.
     #[param(value_type = Option<String>)]
     user_id: Option<UserId>,
+    status: Option<KeyStatus>,
+    /// Part of the name or of the prefix, in any case.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    search: Search,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -151,28 +150,38 @@ struct KeyToggle {
 }
 
 /// Keys, in the order of their creation.
-#[utoipa::path(get, path = "/api/api-keys", tag = "api-keys", params(KeyFilter, PageParams), responses(
+#[utoipa::path(get, path = "/api/api-keys", tag = "api-keys", params(KeyQuery, PageParams), responses(
     (status = OK, body = KeyList),
     (status = FORBIDDEN, description = "The keys of someone else were asked for"),
 ))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Params(filter): Params<KeyFilter>,
+    Params(query): Params<KeyQuery>,
     page: Page,
 ) -> ApiResult<Json<KeyList>> {
-    let user = match filter.user_id {
+    let user = match query.user_id {
         Some(other) if other != caller.user && !caller.role.reads_all() => return Err(Problem::forbidden()),
         None if !caller.role.reads_all() => Some(caller.user),
         asked => asked,
     };
+    let now = app.clock.now();
+    let status = query.status.map(|status| (status, now));
+    let filter = KeyFilter { user, status, search: query.search.into_text() };
     let after = page.after()?.map(KeyId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = api_keys::list(&mut tx, user, after, page.fetch()).await?;
-    tx.commit().await?;
+    let mut rows = api_keys::list(&mut tx, &filter, after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |key| key.id.to_bytes());
-    let now = app.clock.now();
-    Ok(Json(KeyList { api_keys: rows.into_iter().map(|key| KeyBody::of(key, now)).collect(), next_cursor }))
+    let names = owners(&mut tx, &rows).await?;
+    tx.commit().await?;
+    let api_keys = rows.into_iter().map(|key| KeyBody::of(key, &names, now)).collect();
+    Ok(Json(KeyList { api_keys, next_cursor }))
+}
+
+/// The names of the keys' owners, by id.
+async fn owners(tx: &mut Tx, keys: &[ApiKey]) -> Result<HashMap<Vec<u8>, String>, StoreError> {
+    let ids: BTreeSet<_> = keys.iter().map(|key| key.user.to_bytes().to_vec()).collect();
+    usage_queries::names(tx, Named::Users, &Vec::from_iter(ids)).await
 }
 
 /// Makes a key. The answer is the only one that shows it.
@@ -207,11 +216,12 @@ async fn post(
         updated_at: now,
         revision: 1,
     };
-    insert(&app, &caller, &key, now).await?;
-    Ok((StatusCode::CREATED, shown_once(key, &secret, now)))
+    let body = insert(&app, &caller, key, now).await?;
+    let body = NewKeyBody { body, key: secret.expose().to_owned() };
+    Ok((StatusCode::CREATED, Tagged { revision: 1, body }))
 }
 
-async fn insert(app: &App, caller: &Caller, key: &ApiKey, now: Millis) -> ApiResult<()> {
+async fn insert(app: &App, caller: &Caller, key: ApiKey, now: Millis) -> ApiResult<KeyBody> {
     let mut tx = app.store.begin().await?;
     changes::lock(&mut tx).await?;
     if users::get_latest(&mut tx, key.user).await?.is_none() {
@@ -221,16 +231,17 @@ async fn insert(app: &App, caller: &Caller, key: &ApiKey, now: Millis) -> ApiRes
         let detail = format!("a person may have {MAX_KEYS} keys; delete some first");
         return Err(Problem::conflict("too_many_keys", detail));
     }
-    api_keys::insert(&mut tx, key).await?;
-    write_audit(&mut tx, caller, "api_key.create", key, &["name", "enabled", "expires_at"], now).await?;
+    api_keys::insert(&mut tx, &key).await?;
+    write_audit(&mut tx, caller, "api_key.create", &key, &["name", "enabled", "expires_at"], now).await?;
+    let body = body(&mut tx, key, now).await?;
     tx.commit().await?;
     app.changed();
-    Ok(())
+    Ok(body)
 }
 
-fn shown_once(key: ApiKey, secret: &Secret, now: Millis) -> Tagged<NewKeyBody> {
-    let revision = key.revision;
-    Tagged { revision, body: NewKeyBody { body: KeyBody::of(key, now), key: secret.expose().to_owned() } }
+async fn body(tx: &mut Tx, key: ApiKey, now: Millis) -> Result<KeyBody, StoreError> {
+    let names = owners(tx, std::slice::from_ref(&key)).await?;
+    Ok(KeyBody::of(key, &names, now))
 }
 
 /// One key.
@@ -245,11 +256,13 @@ async fn get(
 ) -> ApiResult<Tagged<KeyBody>> {
     let mut tx = app.store.read().await?;
     let key = api_keys::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    tx.commit().await?;
     if key.user != caller.user && !caller.role.reads_all() {
         return Err(Problem::not_found());
     }
-    Ok(Tagged { revision: key.revision, body: KeyBody::of(key, app.clock.now()) })
+    let revision = key.revision;
+    let body = body(&mut tx, key, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Tagged { revision, body })
 }
 
 /// Changes a key's name, expiry or enabling.
@@ -321,9 +334,11 @@ async fn update(
     key.updated_at = now;
     key.revision = api_keys::update(&mut tx, &key, if_match.0).await?;
     write_audit(&mut tx, caller, "api_key.update", &key, fields, now).await?;
+    let revision = key.revision;
+    let body = body(&mut tx, key, now).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged { revision: key.revision, body: KeyBody::of(key, now) })
+    Ok(Tagged { revision, body })
 }
 
 /// Deletes a key. What it used stays in the ledger.

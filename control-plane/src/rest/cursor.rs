@@ -12,8 +12,8 @@ use super::{error::Problem, extract};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
-/// Longer than any key that a list is ordered by.
-const MAX_CURSOR_BYTES: usize = 64;
+/// As long as the longest key that a list is ordered by: a node's name of 128 characters.
+const MAX_CURSOR_BYTES: usize = 512;
 
 /// Where a page begins and how long it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,14 @@ impl Page {
     /// The cursor is of another length: it is of another list, or made up.
     pub fn after<const N: usize>(&self) -> Result<Option<[u8; N]>, Problem> {
         self.after.as_deref().map(|key| key.try_into().map_err(|_| not_a_cursor())).transpose()
+    }
+
+    /// [`Self::after`] where the key is a text.
+    ///
+    /// # Errors
+    /// The cursor is no text: it is of another list, or made up.
+    pub fn after_text(&self) -> Result<Option<&str>, Problem> {
+        self.after.as_deref().map(|key| std::str::from_utf8(key).map_err(|_| not_a_cursor())).transpose()
     }
 
     /// Drops what is beyond the page. Returns `next_cursor`, made of the last row that stays; `None` at the end.
@@ -129,6 +137,8 @@ mod tests {
             assert_eq!(page(bad).await, Err("invalid_fields"), "{bad}");
         }
         assert!(page("cursor=AAAA").await.unwrap().after::<16>().is_err());
+        assert!(page("cursor=_w").await.unwrap().after_text().is_err());
+        assert_eq!(page("cursor=bm9kZS0x").await.unwrap().after_text().unwrap(), Some("node-1"));
         assert_eq!(page("other=1").await.unwrap().fetch(), 51);
     }
 }

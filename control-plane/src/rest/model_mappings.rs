@@ -13,7 +13,8 @@ use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, PathId},
+    extract::{JsonBody, Params, PathId},
+    search::SearchQuery,
 };
 use crate::{
     app::App,
@@ -49,11 +50,15 @@ struct MappingList {
 }
 
 /// Mappings, the oldest first.
-#[utoipa::path(get, path = "/api/admin/model-mappings", tag = "model mappings", params(PageParams), responses((status = OK, body = MappingList)))]
-async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<MappingList>> {
+#[utoipa::path(get, path = "/api/admin/model-mappings", tag = "model mappings", params(SearchQuery, PageParams), responses((status = OK, body = MappingList)))]
+async fn list(
+    State(app): State<App>,
+    Params(query): Params<SearchQuery>,
+    page: Page,
+) -> ApiResult<Json<MappingList>> {
     let after = page.after::<16>()?.map(MappingId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = store::list(&mut tx, after, page.fetch()).await?;
+    let mut rows = store::list(&mut tx, query.search.text(), after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     Ok(Json(MappingList { model_mappings: rows.into_iter().map(MappingView::from).collect(), next_cursor }))

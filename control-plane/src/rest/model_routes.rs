@@ -13,7 +13,8 @@ use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, PathId},
+    extract::{JsonBody, Params, PathId},
+    search::PlatformQuery,
 };
 use crate::{
     app::App,
@@ -21,7 +22,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::{self, AuditEntry},
-        routes::{self as store, RouteRow},
+        routes::{self as store, RouteFilter, RouteRow},
     },
 };
 
@@ -53,11 +54,16 @@ struct RouteList {
 }
 
 /// Routes, the oldest first.
-#[utoipa::path(get, path = "/api/admin/model-routes", tag = "model routes", params(PageParams), responses((status = OK, body = RouteList)))]
-async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<RouteList>> {
+#[utoipa::path(get, path = "/api/admin/model-routes", tag = "model routes", params(PlatformQuery, PageParams), responses((status = OK, body = RouteList)))]
+async fn list(
+    State(app): State<App>,
+    Params(query): Params<PlatformQuery>,
+    page: Page,
+) -> ApiResult<Json<RouteList>> {
+    let filter = RouteFilter { platform: query.platform, search: query.search.into_text() };
     let after = page.after::<16>()?.map(RouteId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = store::list(&mut tx, after, page.fetch()).await?;
+    let mut rows = store::list(&mut tx, &filter, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     Ok(Json(RouteList { model_routes: rows.into_iter().map(RouteView::from).collect(), next_cursor }))

@@ -16,10 +16,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
+    extract::Params,
+    search::PlatformQuery,
 };
 use crate::{
     app::App,
-    store::models::{self, ModelRow, PriceRow},
+    store::models::{self, ModelFilter, ModelRow, PriceRow},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -88,11 +90,16 @@ struct ModelList {
 }
 
 /// Models with their prices, the oldest entry first.
-#[utoipa::path(get, path = "/api/admin/models", tag = "models", params(PageParams), responses((status = OK, body = ModelList)))]
-async fn list(State(app): State<App>, page: Page) -> ApiResult<Json<ModelList>> {
+#[utoipa::path(get, path = "/api/admin/models", tag = "models", params(PlatformQuery, PageParams), responses((status = OK, body = ModelList)))]
+async fn list(
+    State(app): State<App>,
+    Params(query): Params<PlatformQuery>,
+    page: Page,
+) -> ApiResult<Json<ModelList>> {
+    let filter = ModelFilter { platform: query.platform, search: query.search.into_text() };
     let after = page.after::<16>()?.map(ModelId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = models::list(&mut tx, after, page.fetch()).await?;
+    let mut rows = models::list(&mut tx, &filter, after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let prices = models::prices_of(&mut tx, &ids).await?;

@@ -8,23 +8,26 @@ use axum::{
 };
 use http::StatusCode;
 use proto::v1::{self, status_mark};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::{account::AccountType, clock::Millis, id::AccountId, wire::Wire};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     auth_layer::Caller,
+    cursor::{Page, PageParams},
     error::{ApiResult, Problem},
+    extract::Params,
 };
 use crate::{
     app::App,
+    domain::node_health::NodeHealth,
     grpc::node_service::live_since,
     snapshot::encode,
     store::{
         StoreError, Tx, audit,
         changes::{self, Revision},
-        nodes::{self, NodeRow},
+        nodes::{self, NodeFilter, NodeRow},
     },
 };
 
@@ -50,28 +53,28 @@ impl From<Revision> for RevisionView {
 struct NodeList {
     /// The configuration that nodes should have.
     desired: RevisionView,
-    /// Nodes heard of lately.
-    live_nodes: usize,
+    /// Nodes heard of lately, whatever is listed.
+    live_nodes: u32,
     /// By name.
     nodes: Vec<NodeView>,
+    /// Null: this is the last page.
+    next_cursor: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Health {
-    /// Heard of lately.
-    Live,
-    /// Heard of lately; takes no new requests.
-    Stopping,
-    /// Not heard of for three intervals.
-    Silent,
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct NodeQuery {
+    /// live, stopping or silent.
+    #[param(value_type = Option<String>)]
+    health: Option<NodeHealth>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct NodeView {
     node_id: String,
     build: String,
-    health: Health,
+    health: NodeHealth,
     #[schema(value_type = i64)]
     first_seen_at: Millis,
     #[schema(value_type = i64)]
@@ -123,17 +126,23 @@ struct StatisticsView {
     live_degraded: bool,
 }
 
-/// All nodes, with the configuration they should have and the one they have.
-#[utoipa::path(get, path = "/api/admin/nodes", tag = "nodes", responses((status = OK, body = NodeList)))]
-async fn get(State(app): State<App>) -> ApiResult<Json<NodeList>> {
+/// Nodes, with the configuration they should have and the one they have.
+#[utoipa::path(get, path = "/api/admin/nodes", tag = "nodes", params(NodeQuery, PageParams), responses((status = OK, body = NodeList)))]
+async fn get(
+    State(app): State<App>,
+    Params(query): Params<NodeQuery>,
+    page: Page,
+) -> ApiResult<Json<NodeList>> {
     let since = live_since(&app);
+    let filter = NodeFilter { health: query.health.map(|health| (health, since)) };
     let mut tx = app.store.read().await?;
     let (desired, _) = changes::revision(&mut tx).await?;
-    let rows = nodes::all(&mut tx).await?;
+    let live_nodes = nodes::count_live(&mut tx, since).await?;
+    let mut rows = nodes::list(&mut tx, filter, page.after_text()?, page.fetch()).await?;
     tx.commit().await?;
-    let nodes: Vec<_> = rows.into_iter().map(|row| view(row, desired, since)).collect();
-    let live_nodes = nodes.iter().filter(|node| node.health != Health::Silent).count();
-    Ok(Json(NodeList { desired: desired.into(), live_nodes, nodes }))
+    let next_cursor = page.cut(&mut rows, |row| row.node_id.clone());
+    let nodes = rows.into_iter().map(|row| view(row, desired, since)).collect();
+    Ok(Json(NodeList { desired: desired.into(), live_nodes, nodes, next_cursor }))
 }
 
 /// Forgets a node that is gone for good.
@@ -160,14 +169,9 @@ async fn delete(
 }
 
 fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
-    let health = match (row.heard_at >= live_since, row.ready) {
-        (false, _) => Health::Silent,
-        (true, false) => Health::Stopping,
-        (true, true) => Health::Live,
-    };
     let same_epoch = row.revision.filter(|revision| revision.epoch == desired.epoch);
     NodeView {
-        health,
+        health: NodeHealth::of(row.heard_at, row.ready, live_since),
         lag: same_epoch.map(|revision| desired.version.saturating_sub(revision.version)),
         acknowledged: row.revision.map(Into::into),
         wires: row.report.wires().filter_map(wire).collect(),

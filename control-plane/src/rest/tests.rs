@@ -4,6 +4,7 @@ mod accounts;
 mod api_keys;
 mod bodies;
 mod etags;
+mod lists;
 mod login;
 mod mariadb;
 mod nodes;

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::{clock::Millis, id::UserId, money::Ppm};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -12,7 +12,8 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, PathId},
+    extract::{JsonBody, Params, PathId},
+    search::Search,
 };
 use crate::{
     app::App,
@@ -24,7 +25,7 @@ use crate::{
     },
     store::{
         StoreError, Tx, audit, changes, sessions,
-        users::{self, User},
+        users::{self, User, UserFilter},
     },
 };
 
@@ -74,6 +75,18 @@ struct UserList {
     next_cursor: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UserQuery {
+    /// Part of the name, in any case.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    search: Search,
+    role: Option<Role>,
+    enabled: Option<bool>,
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
@@ -111,12 +124,18 @@ struct UserChange {
     language: Patch<Language>,
 }
 
-/// Everyone, in the order of their creation.
-#[utoipa::path(get, path = "/api/admin/users", tag = "users", params(PageParams), responses((status = OK, body = UserList)))]
-async fn list(State(app): State<App>, caller: Caller, page: Page) -> ApiResult<Json<UserList>> {
+/// People, in the order of their creation.
+#[utoipa::path(get, path = "/api/admin/users", tag = "users", params(UserQuery, PageParams), responses((status = OK, body = UserList)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<UserQuery>,
+    page: Page,
+) -> ApiResult<Json<UserList>> {
+    let filter = UserFilter { role: query.role, enabled: query.enabled, search: query.search.into_text() };
     let after = page.after()?.map(UserId::from_bytes);
     let mut tx = app.store.read().await?;
-    let mut rows = users::list(&mut tx, after, page.fetch()).await?;
+    let mut rows = users::list(&mut tx, &filter, after, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |user| user.id.to_bytes());
     Ok(Json(UserList {

@@ -1,7 +1,5 @@
 //! Upstream accounts, with the groups they are in.
 
-mod status;
-
 use std::collections::BTreeSet;
 
 use proto::v1::ResourceKind;
@@ -13,7 +11,10 @@ use super::{
     groups,
 };
 
-pub use status::{mark_invalid, mark_valid};
+pub use self::{
+    list::{AccountFilter, list},
+    status::{mark_invalid, mark_valid},
+};
 
 /// A sealed credential; shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,17 +73,6 @@ pub struct AccountRow {
     pub group_ids: Vec<GroupId>,
 }
 
-/// Which accounts to list; `None` is any.
-#[derive(Debug, Clone, Default)]
-pub struct AccountFilter {
-    pub account_type: Option<String>,
-    /// Valid or not.
-    pub valid: Option<bool>,
-    pub group: Option<GroupId>,
-    /// Part of the name or the description, in any case (SQLite: of ASCII letters).
-    pub search: Option<String>,
-}
-
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -93,6 +83,9 @@ macro_rules! select {
         )
     };
 }
+
+mod list;
+mod status;
 
 /// # Errors
 /// What the database says.
@@ -130,60 +123,6 @@ pub async fn by_ids(tx: &mut Tx, ids: &[AccountId]) -> Result<Vec<AccountRow>, S
     rows.sort_by_key(|row| row.id);
     with_groups(tx, &mut rows).await?;
     Ok(rows)
-}
-
-/// By rising id, those after `after` only.
-///
-/// # Errors
-/// What the database says.
-pub async fn list(
-    tx: &mut Tx,
-    filter: &AccountFilter,
-    after: Option<AccountId>,
-    limit: u32,
-) -> Result<Vec<AccountRow>, StoreError> {
-    let after = after.map(|id| id.to_bytes().to_vec());
-    let group = filter.group.map(|id| id.to_bytes().to_vec());
-    let search = filter.search.as_deref().map(like);
-    let mut rows = fetch_all!(
-        tx,
-        AccountRow,
-        select!(
-            "WHERE (? IS NULL OR id > ?) AND (? IS NULL OR account_type = ?)
-               AND (? IS NULL OR (invalid_reason IS NULL) = ?)
-               AND (? IS NULL OR id IN (SELECT account_id FROM account_group_members WHERE group_id = ?))
-               AND (? IS NULL OR LOWER(name) LIKE LOWER(?) ESCAPE '!' OR LOWER(description) LIKE LOWER(?) ESCAPE '!')
-             ORDER BY id LIMIT ?"
-        ),
-        after.clone(),
-        after.clone(),
-        filter.account_type.as_deref(),
-        filter.account_type.as_deref(),
-        filter.valid,
-        filter.valid,
-        group.clone(),
-        group.clone(),
-        search.as_deref(),
-        search.as_deref(),
-        search.as_deref(),
-        i64::from(limit),
-    )?;
-    with_groups(tx, &mut rows).await?;
-    Ok(rows)
-}
-
-/// `%text%`, with what LIKE gives a meaning escaped by `!`.
-fn like(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// Returns the version of the change. `revision` of the row is stored as it is.
@@ -387,14 +326,4 @@ async fn join(tx: &mut Tx, account: AccountId, group_ids: &[GroupId]) -> Result<
         groups::set_member(tx, *group, account, after.contains(group)).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn search_takes_no_pattern() {
-        assert_eq!(like("50%_Off!"), "%50!%!_Off!!%");
-    }
 }

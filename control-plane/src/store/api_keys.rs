@@ -10,7 +10,9 @@ use shared::{
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_one, fetch_optional},
+    statement::Statement,
 };
+use crate::domain::key_status::KeyStatus;
 
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,29 +118,56 @@ pub async fn get_latest(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreE
     row.map(ApiKey::try_from).transpose()
 }
 
-/// By rising id; those after `after` only, of one person or of all.
+/// Which keys to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    pub user: Option<UserId>,
+    /// As it is at this time.
+    pub status: Option<(KeyStatus, Millis)>,
+    /// Part of the name or of the prefix, in any case.
+    pub search: Option<String>,
+}
+
+/// By rising id; those after `after` only.
 ///
 /// # Errors
 /// What the database says.
 pub async fn list(
     tx: &mut Tx,
-    user: Option<UserId>,
+    filter: &KeyFilter,
     after: Option<KeyId>,
     limit: u32,
 ) -> Result<Vec<ApiKey>, StoreError> {
-    let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    let rows = match user {
-        Some(user) => fetch_all!(
-            tx,
-            Row,
-            select!("WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?"),
-            user.to_bytes().to_vec(),
-            after,
-            i64::from(limit)
-        ),
-        None => fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, i64::from(limit)),
-    }?;
+    let rows: Vec<Row> = statement(filter, after, limit).fetch(tx).await?;
     rows.into_iter().map(ApiKey::try_from).collect()
+}
+
+fn statement(filter: &KeyFilter, after: Option<KeyId>, limit: u32) -> Statement {
+    let statement = Statement::new(select!(""))
+        .given("user_id = ?", filter.user.map(UserId::to_bytes))
+        .after("id > ?", after.map(KeyId::to_bytes))
+        .containing(&["name", "prefix"], filter.search.as_deref());
+    // What `KeyStatus::of` says of a row.
+    let statement = match filter.status {
+        None => statement,
+        Some((KeyStatus::Disabled, _)) => statement.given("enabled = ?", Some(false)),
+        Some((KeyStatus::Expired, now)) => {
+            statement.given("enabled = ?", Some(true)).given("expires_at <= ?", Some(now.0))
+        }
+        Some((KeyStatus::Active, now)) => statement
+            .given("enabled = ?", Some(true))
+            .given("(expires_at IS NULL OR expires_at > ?)", Some(now.0)),
+    };
+    statement.first("id", limit)
+}
+
+/// How the database would find a page.
+///
+/// # Errors
+/// What the database says.
+#[cfg(test)]
+pub(crate) async fn plan(tx: &mut Tx, filter: &KeyFilter) -> Result<String, StoreError> {
+    statement(filter, None, 50).plan(tx).await
 }
 
 /// For the snapshot.

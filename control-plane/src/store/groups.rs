@@ -11,6 +11,7 @@ use shared::{
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
+    statement::Statement,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -58,16 +59,18 @@ pub async fn by_ids(tx: &mut Tx, ids: &[GroupId]) -> Result<Vec<GroupRow>, Store
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<GroupId>, limit: u32) -> Result<Vec<GroupRow>, StoreError> {
-    let after = after.map(|id| id.to_bytes().to_vec());
-    fetch_all!(
-        tx,
-        GroupRow,
-        select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
-        after.clone(),
-        after.clone(),
-        i64::from(limit)
-    )
+pub async fn list(
+    tx: &mut Tx,
+    search: Option<&str>,
+    after: Option<GroupId>,
+    limit: u32,
+) -> Result<Vec<GroupRow>, StoreError> {
+    Statement::new(select!(""))
+        .after("id > ?", after.map(GroupId::to_bytes))
+        .containing(&["name"], search)
+        .first("id", limit)
+        .fetch(tx)
+        .await
 }
 
 /// The accounts in a group, by rising id.

@@ -6,6 +6,7 @@ use shared::id::MappingId;
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
+    statement::Statement,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -58,16 +59,18 @@ pub async fn by_ids(tx: &mut Tx, ids: &[MappingId]) -> Result<Vec<MappingRow>, S
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<MappingId>, limit: u32) -> Result<Vec<MappingRow>, StoreError> {
-    let after = after.map(|id| id.to_bytes().to_vec());
-    fetch_all!(
-        tx,
-        MappingRow,
-        select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
-        after.clone(),
-        after.clone(),
-        i64::from(limit)
-    )
+pub async fn list(
+    tx: &mut Tx,
+    search: Option<&str>,
+    after: Option<MappingId>,
+    limit: u32,
+) -> Result<Vec<MappingRow>, StoreError> {
+    Statement::new(select!(""))
+        .after("id > ?", after.map(MappingId::to_bytes))
+        .containing(&["from_model", "to_model"], search)
+        .first("id", limit)
+        .fetch(tx)
+        .await
 }
 
 /// Returns the version of the change.

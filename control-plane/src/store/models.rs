@@ -1,11 +1,12 @@
 //! Models that have a price, and their prices over time.
 
 use proto::v1::ResourceKind;
-use shared::{clock::Millis, id::ModelId, price::Price};
+use shared::{clock::Millis, id::ModelId, price::Price, wire::Platform};
 
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
+    statement::Statement,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -75,20 +76,31 @@ pub async fn by_ids(tx: &mut Tx, ids: &[ModelId]) -> Result<Vec<ModelRow>, Store
     fetch_in!(tx, ModelRow, select!("WHERE id IN "), "", keys)
 }
 
+/// Which models to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct ModelFilter {
+    pub platform: Option<Platform>,
+    /// Part of the name or of the display name, in any case.
+    pub search: Option<String>,
+}
+
 /// By rising id, those after `after` only.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<ModelId>, limit: u32) -> Result<Vec<ModelRow>, StoreError> {
-    let after = after.map(|id| id.to_bytes().to_vec());
-    fetch_all!(
-        tx,
-        ModelRow,
-        select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
-        after.clone(),
-        after.clone(),
-        i64::from(limit)
-    )
+pub async fn list(
+    tx: &mut Tx,
+    filter: &ModelFilter,
+    after: Option<ModelId>,
+    limit: u32,
+) -> Result<Vec<ModelRow>, StoreError> {
+    Statement::new(select!(""))
+        .after("id > ?", after.map(ModelId::to_bytes))
+        .given("platform = ?", filter.platform.map(Platform::as_str))
+        .containing(&["name", "display_name"], filter.search.as_deref())
+        .first("id", limit)
+        .fetch(tx)
+        .await
 }
 
 /// Returns the version of the change.

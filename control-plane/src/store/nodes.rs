@@ -8,7 +8,9 @@ use super::{
     StoreError, Tx,
     changes::Revision,
     db::{execute, fetch_all, fetch_one, fetch_optional},
+    statement::Statement,
 };
+use crate::domain::node_health::NodeHealth;
 
 /// Text of a node's build that is kept.
 const BUILD_MAX: usize = 64;
@@ -65,6 +67,15 @@ impl TryFrom<Stored> for NodeRow {
     }
 }
 
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT node_id, build, ready, first_seen_at, heard_at, epoch, version, report FROM nodes ",
+            $rest
+        )
+    };
+}
+
 /// Keeps a heartbeat as the node's state of `now`.
 ///
 /// # Errors
@@ -111,28 +122,43 @@ pub async fn acknowledged(tx: &mut Tx, node_id: &str, revision: Revision) -> Res
     Ok(())
 }
 
-/// All nodes, by name.
+/// Which nodes to list; `None` is any.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NodeFilter {
+    /// As it is where nodes heard of at this time or later are live.
+    pub health: Option<(NodeHealth, Millis)>,
+}
+
+/// By name; those after `after` only.
 ///
 /// # Errors
 /// What the database says.
-pub async fn all(tx: &mut Tx) -> Result<Vec<NodeRow>, StoreError> {
-    let rows = fetch_all!(
-        tx,
-        Stored,
-        "SELECT node_id, build, ready, first_seen_at, heard_at, epoch, version, report FROM nodes ORDER BY node_id"
-    )?;
+pub async fn list(
+    tx: &mut Tx,
+    filter: NodeFilter,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<NodeRow>, StoreError> {
+    let statement = Statement::new(select!("")).given("node_id > ?", Some(after.unwrap_or_default()));
+    // What `NodeHealth::of` says of a row.
+    let statement = match filter.health {
+        None => statement,
+        Some((NodeHealth::Silent, since)) => statement.given("heard_at < ?", Some(since.0)),
+        Some((NodeHealth::Stopping, since)) => {
+            statement.given("heard_at >= ?", Some(since.0)).given("ready = ?", Some(false))
+        }
+        Some((NodeHealth::Live, since)) => {
+            statement.given("heard_at >= ?", Some(since.0)).given("ready = ?", Some(true))
+        }
+    };
+    let rows: Vec<Stored> = statement.first("node_id", limit).fetch(tx).await?;
     rows.into_iter().map(NodeRow::try_from).collect()
 }
 
 /// # Errors
 /// What the database says.
 pub async fn get(tx: &mut Tx, node_id: &str) -> Result<Option<NodeRow>, StoreError> {
-    let row = fetch_optional!(
-        tx,
-        Stored,
-        "SELECT node_id, build, ready, first_seen_at, heard_at, epoch, version, report FROM nodes WHERE node_id = ?",
-        node_id
-    )?;
+    let row = fetch_optional!(tx, Stored, select!("WHERE node_id = ?"), node_id)?;
     row.map(NodeRow::try_from).transpose()
 }
 
@@ -141,13 +167,7 @@ pub async fn get(tx: &mut Tx, node_id: &str) -> Result<Option<NodeRow>, StoreErr
 /// # Errors
 /// What the database says.
 pub async fn live(tx: &mut Tx, since: Millis) -> Result<Vec<NodeRow>, StoreError> {
-    let rows = fetch_all!(
-        tx,
-        Stored,
-        "SELECT node_id, build, ready, first_seen_at, heard_at, epoch, version, report FROM nodes
-        WHERE heard_at >= ? ORDER BY node_id",
-        since.0
-    )?;
+    let rows = fetch_all!(tx, Stored, select!("WHERE heard_at >= ? ORDER BY node_id"), since.0)?;
     rows.into_iter().map(NodeRow::try_from).collect()
 }
 

@@ -1,11 +1,12 @@
 //! Rules that send models to a platform.
 
 use proto::v1::ResourceKind;
-use shared::id::RouteId;
+use shared::{id::RouteId, wire::Platform};
 
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
+    statement::Statement,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -60,20 +61,31 @@ pub async fn by_ids(tx: &mut Tx, ids: &[RouteId]) -> Result<Vec<RouteRow>, Store
     fetch_in!(tx, RouteRow, select!("WHERE id IN "), "", keys)
 }
 
+/// Which routes to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct RouteFilter {
+    pub platform: Option<Platform>,
+    /// Part of the pattern, in any case.
+    pub search: Option<String>,
+}
+
 /// By rising id, those after `after` only.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<RouteId>, limit: u32) -> Result<Vec<RouteRow>, StoreError> {
-    let after = after.map(|id| id.to_bytes().to_vec());
-    fetch_all!(
-        tx,
-        RouteRow,
-        select!("WHERE (? IS NULL OR id > ?) ORDER BY id LIMIT ?"),
-        after.clone(),
-        after.clone(),
-        i64::from(limit)
-    )
+pub async fn list(
+    tx: &mut Tx,
+    filter: &RouteFilter,
+    after: Option<RouteId>,
+    limit: u32,
+) -> Result<Vec<RouteRow>, StoreError> {
+    Statement::new(select!(""))
+        .after("id > ?", after.map(RouteId::to_bytes))
+        .given("platform = ?", filter.platform.map(Platform::as_str))
+        .containing(&["pattern"], filter.search.as_deref())
+        .first("id", limit)
+        .fetch(tx)
+        .await
 }
 
 /// Returns the version of the change.

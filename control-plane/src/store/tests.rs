@@ -4,6 +4,7 @@ mod concurrency;
 mod configuration;
 mod foundation;
 mod identity;
+mod lists;
 mod samples;
 
 use super::test_support::{self, Database};
@@ -34,6 +35,7 @@ async fn all(database: &Database) {
     concurrency::of_two_updates_of_one_revision_one_is_stale(database).await;
     concurrency::groups_and_accounts_never_deadlock(database).await;
     identity::all(database).await;
+    lists::all(database).await;
     // Last: it makes versions of before incomparable.
     foundation::an_adopted_epoch_is_new_and_says_so(database).await;
 }

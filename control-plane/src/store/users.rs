@@ -7,6 +7,7 @@ use super::{
     StoreError, Tx, api_keys, changes,
     db::{execute, fetch_all, fetch_in, fetch_one, fetch_optional},
     sessions,
+    statement::Statement,
 };
 use crate::domain::role::Role;
 
@@ -123,13 +124,33 @@ pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<User>, StoreError
     row.filter(|row| row.name == name).map(User::try_from).transpose()
 }
 
+/// Whom to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    pub role: Option<Role>,
+    pub enabled: Option<bool>,
+    /// Part of the name, in any case.
+    pub search: Option<String>,
+}
+
 /// By rising id; those after `after` only.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(tx: &mut Tx, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
-    let after = after.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    let rows = fetch_all!(tx, Row, select!("WHERE id > ? ORDER BY id LIMIT ?"), after, i64::from(limit))?;
+pub async fn list(
+    tx: &mut Tx,
+    filter: &UserFilter,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let rows: Vec<Row> = Statement::new(select!(""))
+        .after("id > ?", after.map(UserId::to_bytes))
+        .given("role = ?", filter.role.map(Role::as_str))
+        .given("enabled = ?", filter.enabled)
+        .containing(&["name"], filter.search.as_deref())
+        .first("id", limit)
+        .fetch(tx)
+        .await?;
     rows.into_iter().map(User::try_from).collect()
 }
 

@@ -11,8 +11,9 @@ use crate::store::{
     Store, StoreError,
     accounts::{self, AccountFilter, AccountRow, Sealed},
     changes, groups, mappings,
-    models::{self, PriceRow},
-    routes, settings,
+    models::{self, ModelFilter, PriceRow},
+    routes::{self, RouteFilter},
+    settings,
     test_support::Database,
 };
 
@@ -261,8 +262,8 @@ pub(super) async fn routes_and_mappings_read_back_and_change(database: &Database
         mappings::all(&mut tx).await.unwrap(),
         mappings::by_ids(&mut tx, &[mapping.id]).await.unwrap()
     );
-    assert!(routes::list(&mut tx, Some(route.id), 9).await.unwrap().is_empty());
-    assert_eq!(mappings::list(&mut tx, None, 9).await.unwrap().len(), 1);
+    assert!(routes::list(&mut tx, &RouteFilter::default(), Some(route.id), 9).await.unwrap().is_empty());
+    assert_eq!(mappings::list(&mut tx, None, None, 9).await.unwrap().len(), 1);
     assert!(matches!(routes::update(&mut tx, &route, 1).await, Err(StoreError::Stale)));
     assert!(matches!(mappings::update(&mut tx, &mapping, 1).await, Err(StoreError::Stale)));
     routes::delete(&mut tx, route.id).await.unwrap();
@@ -303,7 +304,7 @@ pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
     assert_eq!(models::all(&mut tx).await.unwrap(), [model.clone()]);
     assert_eq!(
         models::by_ids(&mut tx, &[model.id]).await.unwrap(),
-        models::list(&mut tx, None, 9).await.unwrap()
+        models::list(&mut tx, &ModelFilter::default(), None, 9).await.unwrap()
     );
     models::delete(&mut tx, model.id).await.unwrap();
     assert!(models::all_prices(&mut tx).await.unwrap().is_empty());

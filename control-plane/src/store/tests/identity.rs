@@ -21,12 +21,12 @@ use crate::{
     },
     store::{
         Store, StoreError,
-        api_keys::{self, ApiKey},
+        api_keys::{self, ApiKey, KeyFilter},
         changes,
         sessions::{self, Session},
         test_support::Database,
         throttle::{self, Admission, Attempt, Purpose},
-        users::{self, User},
+        users::{self, User, UserFilter},
     },
 };
 
@@ -76,6 +76,10 @@ fn key(user: UserId) -> ApiKey {
         updated_at: NOW,
         revision: 1,
     }
+}
+
+fn of(owner: UserId) -> KeyFilter {
+    KeyFilter { user: Some(owner), ..KeyFilter::default() }
 }
 
 fn session(user: UserId, used: Millis) -> Session {
@@ -182,7 +186,7 @@ async fn people_are_paged_and_found_by_id(database: &Database) {
     let everyone = users::all(&mut tx).await.unwrap();
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let page = users::list(&mut tx, after, 2).await.unwrap();
+        let page = users::list(&mut tx, &UserFilter::default(), after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         paged.extend(page);
@@ -218,9 +222,12 @@ async fn keys_read_back_and_change(database: &Database) {
     tx.commit().await.unwrap();
     let mut tx = store.read().await.unwrap();
     assert_eq!(api_keys::get(&mut tx, first.id).await.unwrap().as_ref(), Some(&first));
-    assert_eq!(api_keys::list(&mut tx, Some(owner), None, 10).await.unwrap(), [first.clone()]);
-    assert_eq!(api_keys::list(&mut tx, Some(owner), Some(first.id), 10).await.unwrap(), []);
-    assert_eq!(api_keys::list(&mut tx, None, None, 10).await.unwrap(), api_keys::all(&mut tx).await.unwrap());
+    assert_eq!(api_keys::list(&mut tx, &of(owner), None, 10).await.unwrap(), [first.clone()]);
+    assert_eq!(api_keys::list(&mut tx, &of(owner), Some(first.id), 10).await.unwrap(), []);
+    assert_eq!(
+        api_keys::list(&mut tx, &KeyFilter::default(), None, 10).await.unwrap(),
+        api_keys::all(&mut tx).await.unwrap()
+    );
     assert_eq!(api_keys::by_ids(&mut tx, &[first.id, KeyId::new(NOW)]).await.unwrap(), [first.clone()]);
     let told = changes::since(&mut tx, before).await.unwrap();
     assert_eq!(
@@ -250,8 +257,8 @@ async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {
 
     let mut tx = store.read().await.unwrap();
     assert_eq!(users::get(&mut tx, gone.id).await.unwrap(), None);
-    assert_eq!(api_keys::list(&mut tx, Some(gone.id), None, 10).await.unwrap(), []);
-    assert_eq!(api_keys::list(&mut tx, Some(stays.id), None, 10).await.unwrap().len(), 1);
+    assert_eq!(api_keys::list(&mut tx, &of(gone.id), None, 10).await.unwrap(), []);
+    assert_eq!(api_keys::list(&mut tx, &of(stays.id), None, 10).await.unwrap().len(), 1);
     assert_eq!(sessions::get(&mut tx, sessions[0].id).await.unwrap(), None);
     assert_eq!(sessions::get(&mut tx, sessions[1].id).await.unwrap(), Some(sessions[1]));
     let told = changes::since(&mut tx, before).await.unwrap();
