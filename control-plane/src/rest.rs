@@ -142,9 +142,11 @@ pub const ROUTES: &[Route] = &[
     // usage
     route(Method::GET, "/api/usage/summary", USER),
     route(Method::GET, "/api/usage/daily", USER),
+    route(Method::GET, "/api/usage/hourly", USER),
     route(Method::GET, "/api/usage/records", USER),
     route(Method::GET, "/api/admin/usage/summary", VIEWER),
     route(Method::GET, "/api/admin/usage/daily", VIEWER),
+    route(Method::GET, "/api/admin/usage/hourly", VIEWER),
     route(Method::GET, "/api/admin/usage/records", VIEWER),
     // audit, settings
     route(Method::GET, "/api/admin/audit", VIEWER),

@@ -25,9 +25,12 @@ async fn cases(world: &World, replica: &Store) {
     queries::pages_follow_each_other_to_the_end(world).await;
     queries::sums_agree_with_the_rows(world).await;
     queries::days_begin_at_midnight_utc(world).await;
+    queries::hours_without_requests_are_left_out(world).await;
     queries::each_filter_has_its_index(world).await;
+    queries::sums_by_hour_read_their_span_only(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
+    queries::failures_page_from_the_newest(world).await;
     keeping::old_requests_go_and_newer_ones_stay(world).await;
 }
 

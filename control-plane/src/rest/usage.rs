@@ -6,8 +6,6 @@
 
 mod view;
 
-use std::time::Duration;
-
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use shared::{
@@ -18,7 +16,7 @@ use shared::{
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::view::{Audience, DailyUsage, UsageRecords, UsageSummary};
+use self::view::{Audience, DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
 use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
@@ -31,23 +29,25 @@ use crate::{
     store::{
         Tx, api_keys,
         rollups::{Metric, QUARTER_MS, quarter_of},
-        usage_queries::{self, RecordFilter, Scope},
+        usage_queries::{self, Period, RecordFilter, Scope},
     },
 };
 
-/// What sums go back to where nothing is said.
-const DEFAULT_SPAN: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The longest span of sums: a thousand days.
-const MAX_SPAN_MS: i64 = 1_000 * DAY_MS;
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How far sums go back where nothing is said, and the longest span of them.
+const SUMS: Bounds = Bounds { default_days: 30, most_days: 1_000 };
+/// The same of sums by hour.
+const HOURS: Bounds = Bounds { default_days: 7, most_days: 7 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(own_summary))
         .routes(routes!(own_daily))
+        .routes(routes!(own_hourly))
         .routes(routes!(own_records))
         .routes(routes!(all_summary))
         .routes(routes!(all_daily))
+        .routes(routes!(all_hourly))
         .routes(routes!(all_records))
 }
 
@@ -59,7 +59,7 @@ struct OwnSums {
     /// One of the caller's keys.
     #[param(value_type = Option<String>)]
     key_id: Option<KeyId>,
-    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back.
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
     /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now.
@@ -81,7 +81,7 @@ struct AllSums {
     account_id: Option<AccountId>,
     /// A model's name as in the price list.
     model: Option<String>,
-    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back.
+    /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
     /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now.
@@ -94,14 +94,19 @@ struct AllSums {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OwnRecords {
+    /// Exactly this request.
+    #[param(value_type = Option<String>)]
+    request_id: Option<RequestId>,
     #[param(value_type = Option<String>)]
     key_id: Option<KeyId>,
     /// A model's name as in the price list; of models without a price the name sent upstream.
     model: Option<String>,
     /// chat, responses, messages or gemini.
     wire: Option<String>,
-    /// open, completed, upstream_error, client_gone, cut_off or refused.
-    outcome: Option<String>,
+    /// open, completed, upstream_error, client_gone, cut_off, refused or unknown.
+    outcome: Option<Outcome>,
+    /// Whether the outcome counts as an error in sums.
+    failed: Option<bool>,
     /// Milliseconds since 1970. Absent: no bound.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
@@ -115,6 +120,9 @@ struct OwnRecords {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AllRecords {
+    /// Exactly this request.
+    #[param(value_type = Option<String>)]
+    request_id: Option<RequestId>,
     #[param(value_type = Option<String>)]
     user_id: Option<UserId>,
     #[param(value_type = Option<String>)]
@@ -126,8 +134,10 @@ struct AllRecords {
     model: Option<String>,
     /// chat, responses, messages or gemini.
     wire: Option<String>,
-    /// open, completed, upstream_error, client_gone, cut_off or refused.
-    outcome: Option<String>,
+    /// open, completed, upstream_error, client_gone, cut_off, refused or unknown.
+    outcome: Option<Outcome>,
+    /// Whether the outcome counts as an error in sums.
+    failed: Option<bool>,
     /// Milliseconds since 1970. Absent: no bound.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
@@ -143,7 +153,7 @@ async fn own_summary(
     caller: Caller,
     Params(asked): Params<OwnSums>,
 ) -> ApiResult<Json<UsageSummary>> {
-    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let mut tx = app.store.read().await?;
     let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
     summary(tx, &scope, span, Audience::Owner).await
@@ -156,10 +166,23 @@ async fn own_daily(
     caller: Caller,
     Params(asked): Params<OwnSums>,
 ) -> ApiResult<Json<DailyUsage>> {
-    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let mut tx = app.store.read().await?;
     let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
     daily(tx, &scope, span, Audience::Owner).await
+}
+
+/// Sums of the caller's requests by hour, over 7 days at most.
+#[utoipa::path(get, path = "/api/usage/hourly", tag = "usage", params(OwnSums), responses((status = OK, body = HourlyUsage)))]
+async fn own_hourly(
+    State(app): State<App>,
+    caller: Caller,
+    Params(asked): Params<OwnSums>,
+) -> ApiResult<Json<HourlyUsage>> {
+    let span = Span::new(asked.from, asked.to, HOURS, app.clock.now())?;
+    let mut tx = app.store.read().await?;
+    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
+    hourly(tx, &scope, span, Audience::Owner).await
 }
 
 /// The caller's requests, newest first.
@@ -171,12 +194,14 @@ async fn own_records(
     Params(asked): Params<OwnRecords>,
 ) -> ApiResult<Json<UsageRecords>> {
     let filter = RecordFilter {
+        request_id: asked.request_id,
         user_id: Some(caller.user),
         key_id: asked.key_id,
         account_id: None,
         model: asked.model,
         wire: wire(asked.wire)?,
-        outcome: outcome(asked.outcome)?,
+        outcome: asked.outcome,
+        failed: asked.failed,
         from: asked.from,
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
@@ -190,15 +215,22 @@ async fn all_summary(
     State(app): State<App>,
     Params(asked): Params<AllSums>,
 ) -> ApiResult<Json<UsageSummary>> {
-    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     summary(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
 }
 
 /// Sums of everyone's requests by day.
 #[utoipa::path(get, path = "/api/admin/usage/daily", tag = "usage", params(AllSums), responses((status = OK, body = DailyUsage)))]
 async fn all_daily(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<DailyUsage>> {
-    let span = Span::new(asked.from, asked.to, app.clock.now())?;
+    let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     daily(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+}
+
+/// Sums of everyone's requests by hour, over 7 days at most.
+#[utoipa::path(get, path = "/api/admin/usage/hourly", tag = "usage", params(AllSums), responses((status = OK, body = HourlyUsage)))]
+async fn all_hourly(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<HourlyUsage>> {
+    let span = Span::new(asked.from, asked.to, HOURS, app.clock.now())?;
+    hourly(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
 }
 
 /// Everyone's requests, newest first.
@@ -209,12 +241,14 @@ async fn all_records(
     Params(asked): Params<AllRecords>,
 ) -> ApiResult<Json<UsageRecords>> {
     let filter = RecordFilter {
+        request_id: asked.request_id,
         user_id: asked.user_id,
         key_id: asked.key_id,
         account_id: asked.account_id,
         model: asked.model,
         wire: wire(asked.wire)?,
-        outcome: outcome(asked.outcome)?,
+        outcome: asked.outcome,
+        failed: asked.failed,
         from: asked.from,
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
@@ -241,9 +275,15 @@ async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> A
 }
 
 async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
-    let days = usage_queries::daily(&mut tx, scope, span.from, span.to).await?;
+    let days = usage_queries::by_period(&mut tx, scope, Period::Day, span.from, span.to).await?;
     tx.commit().await?;
     Ok(Json(DailyUsage::new(span.from, span.to, &days, audience)))
+}
+
+async fn hourly(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<HourlyUsage>> {
+    let hours = usage_queries::by_period(&mut tx, scope, Period::Hour, span.from, span.to).await?;
+    tx.commit().await?;
+    Ok(Json(HourlyUsage::new(span.from, span.to, &hours, audience)))
 }
 
 async fn records(
@@ -253,7 +293,7 @@ async fn records(
     audience: Audience,
 ) -> ApiResult<Json<UsageRecords>> {
     let mut tx = app.store.read().await?;
-    let mut rows = usage_queries::records(&mut tx, filter, i64::from(page.fetch())).await?;
+    let mut rows = usage_queries::records(&mut tx, filter, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
     let names = view::Names::of(&mut tx, &rows, audience).await?;
     tx.commit().await?;
@@ -299,13 +339,23 @@ struct Span {
     to: Millis,
 }
 
+/// How long a span is.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    default_days: i64,
+    most_days: i64,
+}
+
 impl Span {
-    fn new(from: Option<Millis>, to: Option<Millis>, now: Millis) -> ApiResult<Self> {
+    fn new(from: Option<Millis>, to: Option<Millis>, bounds: Bounds, now: Millis) -> ApiResult<Self> {
         let last = to.unwrap_or(now);
-        let back = i64::try_from(DEFAULT_SPAN.as_millis()).unwrap_or(i64::MAX);
-        let first = from.unwrap_or(Millis(last.0.saturating_sub(back)));
-        if first > last || last.0.saturating_sub(first.0) > MAX_SPAN_MS {
-            return Err(Problem::invalid("from", "`from` comes before `to`, by a thousand days at most"));
+        let first = from.unwrap_or(Millis(last.0.saturating_sub(bounds.default_days * DAY_MS)));
+        if first > last || last.0.saturating_sub(first.0) > bounds.most_days * DAY_MS {
+            let most = bounds.most_days;
+            return Err(Problem::invalid(
+                "from",
+                format!("`from` comes before `to`, by {most} days at most"),
+            ));
         }
         let end = quarter_of(last).saturating_add(QUARTER_MS);
         Ok(Self { from: Millis(quarter_of(first)), to: Millis(end) })
@@ -322,16 +372,6 @@ fn wire(given: Option<String>) -> ApiResult<Option<String>> {
     }
 }
 
-fn outcome(given: Option<String>) -> ApiResult<Option<String>> {
-    match given {
-        Some(name) if name.parse::<Outcome>().is_err() => {
-            let names = Outcome::ALL.map(Outcome::as_str).join(", ");
-            Err(Problem::invalid("outcome", format!("one of {names} is expected")))
-        }
-        given => Ok(given),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,18 +379,23 @@ mod tests {
     #[test]
     fn a_span_is_widened_to_whole_quarters() {
         let now = Millis(100 * QUARTER_MS + 5);
-        let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, now).unwrap();
+        let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, SUMS, now).unwrap();
         assert_eq!(span, Span { from: Millis(10 * QUARTER_MS), to: Millis(101 * QUARTER_MS) });
-        let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), now).unwrap();
+        let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), SUMS, now).unwrap();
         assert_eq!(on_the_border.to, Millis(102 * QUARTER_MS));
     }
 
     #[test]
     fn a_span_backwards_or_beyond_reason_is_refused() {
         let now = Millis(2_000 * DAY_MS);
-        assert!(Span::new(Some(Millis(2)), Some(Millis(1)), now).is_err());
-        assert!(Span::new(Some(Millis(i64::MIN)), None, now).is_err());
-        assert!(Span::new(Some(Millis(1_000 * DAY_MS)), None, now).is_ok());
-        assert!(Span::new(Some(Millis(1_000 * DAY_MS - 1)), None, now).is_err());
+        let span =
+            |from: i64, to: Option<i64>, bounds| Span::new(Some(Millis(from)), to.map(Millis), bounds, now);
+        assert!(span(2, Some(1), SUMS).is_err());
+        assert!(span(i64::MIN, None, SUMS).is_err());
+        assert!(span(1_000 * DAY_MS, None, SUMS).is_ok());
+        assert!(span(1_000 * DAY_MS - 1, None, SUMS).is_err());
+        assert!(span(1_993 * DAY_MS, None, HOURS).is_ok());
+        assert!(span(1_993 * DAY_MS - 1, None, HOURS).is_err());
+        assert!(Span::new(None, None, HOURS, now).is_ok());
     }
 }

@@ -82,6 +82,12 @@ impl Statement {
         self
     }
 
+    /// Rows with the same value of an expression become one; behind all conditions.
+    pub(super) fn grouped(mut self, by: &str) -> Self {
+        self.sql.push_str(&format!(" GROUP BY {by}"));
+        self
+    }
+
     /// The end of the statement: its order, and rows at most.
     pub(super) fn first(mut self, order: &str, limit: u32) -> Self {
         self.sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));

@@ -9,21 +9,26 @@ use shared::{
 
 use super::{
     StoreError, Tx,
-    db::{fetch_all, fetch_in, fetch_one, with_tx},
+    db::{fetch_all, fetch_in},
     ledger::{COLUMNS, LedgerRow},
     rollups::{Counts, Metric},
+    statement::{Statement, Value},
 };
+use crate::ledger::record::Outcome;
 
 /// Which records are wanted. All that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
+    pub request_id: Option<RequestId>,
     pub user_id: Option<UserId>,
     pub key_id: Option<KeyId>,
     pub account_id: Option<AccountId>,
     /// As statistics call it, see [`LedgerRow::model`].
     pub model: Option<String>,
     pub wire: Option<String>,
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
+    /// Whether the outcome counts as an error, see [`Outcome::is_error`].
+    pub failed: Option<bool>,
     /// Requests of this time or later.
     pub from: Option<Millis>,
     /// Requests before this time.
@@ -32,38 +37,19 @@ pub struct RecordFilter {
     pub before: Option<RequestId>,
 }
 
-/// A value to bind.
-#[derive(Debug, Clone)]
-enum Value {
-    Bytes(Vec<u8>),
-    Text(String),
-}
-
-/// A condition on an equal value, with the index that serves it.
-struct Condition {
-    index: &'static str,
-    sql: &'static str,
-    value: Value,
-}
-
 impl RecordFilter {
-    /// The conditions, most selective first as a rule: the first one's index is used.
-    fn conditions(&self) -> Vec<Condition> {
-        let bytes = |index, sql, id: Option<[u8; 16]>| {
-            id.map(|id| Condition { index, sql, value: Value::Bytes(id.to_vec()) })
-        };
-        let text = |index, sql, text: &Option<String>| {
-            text.clone().map(|text| Condition { index, sql, value: Value::Text(text) })
-        };
-        let all = [
-            bytes("ledger_by_key", "key_id = ?", self.key_id.map(KeyId::to_bytes)),
-            bytes("ledger_by_user", "user_id = ?", self.user_id.map(UserId::to_bytes)),
-            bytes("ledger_by_account", "account_id = ?", self.account_id.map(AccountId::to_bytes)),
-            text("ledger_by_model", "model = ?", &self.model),
-            text("ledger_by_outcome", "outcome = ?", &self.outcome),
-            text("ledger_by_wire", "wire = ?", &self.wire),
+    /// The index that serves the filter, with its order: of what is usually most selective.
+    fn index(&self) -> &'static str {
+        let indexes = [
+            ("PRIMARY", self.request_id.is_some()),
+            ("ledger_by_key", self.key_id.is_some()),
+            ("ledger_by_user", self.user_id.is_some()),
+            ("ledger_by_account", self.account_id.is_some()),
+            ("ledger_by_model", self.model.is_some()),
+            ("ledger_by_outcome", self.outcome.is_some()),
+            ("ledger_by_wire", self.wire.is_some()),
         ];
-        all.into_iter().flatten().collect()
+        indexes.into_iter().find(|(_, serves)| *serves).map_or("PRIMARY", |(index, _)| index)
     }
 
     /// The bounds of request ids: from the first one on, up to and without the second one.
@@ -73,27 +59,50 @@ impl RecordFilter {
         (first, self.before.map_or(end, |before| before.min(end)))
     }
 
-    fn statement(&self, tx: &Tx, limit: i64) -> (String, Vec<Value>) {
-        let conditions = self.conditions();
-        let index = conditions.first().map(|condition| condition.index);
-        // Without the hint MySQL may walk the primary key in search of a few rows.
-        let hint = match (tx, index) {
-            (Tx::MySql(_), index) => format!(" FORCE INDEX ({})", index.unwrap_or("PRIMARY")),
-            (Tx::Sqlite { .. }, Some(index)) => format!(" INDEXED BY {index}"),
-            (Tx::Sqlite { .. }, None) => String::new(),
-        };
-        let mut sql = format!("SELECT {COLUMNS} FROM ledger{hint} WHERE request_id >= ? AND request_id < ?");
-        let (first, end) = self.bounds();
-        let mut values = vec![Value::Bytes(first.to_bytes().to_vec()), Value::Bytes(end.to_bytes().to_vec())];
-        for condition in conditions {
-            sql.push_str(" AND ");
-            sql.push_str(condition.sql);
-            values.push(condition.value);
+    /// Together they find what is wanted, each by an index that also gives the order. Failures are few among many and
+    /// have several outcomes, so where nothing better narrows them they are found by one outcome at a time.
+    fn statements(&self, tx: &Tx, limit: u32) -> Vec<Statement> {
+        let by_outcome = self.failed == Some(true)
+            && self.outcome.is_none()
+            && matches!(self.index(), "PRIMARY" | "ledger_by_wire")
+            && self.request_id.is_none();
+        if !by_outcome {
+            return vec![self.statement(tx, limit)];
         }
-        sql.push_str(" ORDER BY request_id DESC LIMIT ");
-        sql.push_str(&limit.clamp(0, 1_000).to_string());
-        (sql, values)
+        let failures = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error());
+        failures
+            .map(|outcome| Self { outcome: Some(outcome), failed: None, ..self.clone() }.statement(tx, limit))
+            .collect()
     }
+
+    fn statement(&self, tx: &Tx, limit: u32) -> Statement {
+        // Without the hint MySQL may walk the primary key in search of a few rows.
+        let hint = match (tx, self.index()) {
+            (Tx::MySql(_), index) => format!(" FORCE INDEX ({index})"),
+            (Tx::Sqlite { .. }, "PRIMARY") => String::new(),
+            (Tx::Sqlite { .. }, index) => format!(" INDEXED BY {index}"),
+        };
+        let (first, end) = self.bounds();
+        Statement::new(format!("SELECT {COLUMNS} FROM ledger{hint}"))
+            .given("request_id >= ?", Some(first.to_bytes()))
+            .given("request_id < ?", Some(end.to_bytes()))
+            .given("request_id = ?", self.request_id.map(RequestId::to_bytes))
+            .given("key_id = ?", self.key_id.map(KeyId::to_bytes))
+            .given("user_id = ?", self.user_id.map(UserId::to_bytes))
+            .given("account_id = ?", self.account_id.map(AccountId::to_bytes))
+            .given("model = ?", self.model.as_deref())
+            .given("outcome = ?", self.outcome.map(Outcome::as_str))
+            .given("wire = ?", self.wire.as_deref())
+            .holding(self.failed.map(failed).as_deref())
+            .first("request_id DESC", limit)
+    }
+}
+
+/// The condition that the outcome counts as an error, or does not.
+fn failed(failed: bool) -> String {
+    let outcomes = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error() == failed);
+    let names: Vec<_> = outcomes.map(|outcome| format!("'{}'", outcome.as_str())).collect();
+    format!("outcome IN ({})", names.join(", "))
 }
 
 /// The least id of a time: ids are ULIDs, so that a range of time is a range of ids.
@@ -109,61 +118,27 @@ pub fn first_id_of(at: Millis) -> RequestId {
 ///
 /// # Errors
 /// What the database says.
-pub async fn records(tx: &mut Tx, filter: &RecordFilter, limit: i64) -> Result<Vec<LedgerRow>, StoreError> {
-    let (sql, values) = filter.statement(tx, limit);
-    with_tx!(tx, |connection| {
-        let mut query = sqlx::query_as::<_, LedgerRow>(sqlx::AssertSqlSafe(sql));
-        for value in values {
-            query = match value {
-                Value::Bytes(bytes) => query.bind(bytes),
-                Value::Text(text) => query.bind(text),
-            };
-        }
-        query.fetch_all(connection).await.map_err(StoreError::from)
-    })
+pub async fn records(tx: &mut Tx, filter: &RecordFilter, limit: u32) -> Result<Vec<LedgerRow>, StoreError> {
+    let mut rows: Vec<LedgerRow> = Vec::new();
+    for statement in filter.statements(tx, limit) {
+        rows.extend(statement.fetch(tx).await?);
+    }
+    rows.sort_unstable_by(|one, other| other.request_id.cmp(&one.request_id));
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
 }
 
-/// How the database would find the records: on SQLite the lines of its query plan, on MySQL the type of access, the
-/// index and what else it does.
+/// How the database would find the records, a plan for each statement.
 ///
 /// # Errors
 /// What the database says.
 #[cfg(test)]
-pub(crate) async fn plan(tx: &mut Tx, filter: &RecordFilter) -> Result<String, StoreError> {
-    use sqlx::Row as _;
-    let (sql, values) = filter.statement(tx, 50);
-    let sql = tx.sql("EXPLAIN ", "EXPLAIN QUERY PLAN ").to_owned() + &sql;
-    let mut lines = Vec::new();
-    match tx {
-        Tx::MySql(transaction) => {
-            let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), values);
-            for row in query.fetch_all(&mut **transaction).await? {
-                let texts = ["type", "key", "Extra"].map(|column| row.get::<Option<String>, _>(column));
-                lines.extend(texts.into_iter().flatten());
-            }
-        }
-        Tx::Sqlite { transaction, .. } => {
-            let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), values);
-            let rows = query.fetch_all(&mut **transaction).await?;
-            lines.extend(rows.iter().map(|row| row.get::<String, _>("detail")));
-        }
+pub(crate) async fn plans(tx: &mut Tx, filter: &RecordFilter) -> Result<Vec<String>, StoreError> {
+    let mut plans = Vec::new();
+    for statement in filter.statements(tx, 50) {
+        plans.push(statement.plan(tx).await?);
     }
-    Ok(lines.join(" | "))
-}
-
-#[cfg(test)]
-fn bound<'q, D: sqlx::Database>(
-    query: sqlx::query::Query<'q, D, D::Arguments>,
-    values: Vec<Value>,
-) -> sqlx::query::Query<'q, D, D::Arguments>
-where
-    Vec<u8>: sqlx::Encode<'q, D> + sqlx::Type<D>,
-    String: sqlx::Encode<'q, D> + sqlx::Type<D>,
-{
-    values.into_iter().fold(query, |query, value| match value {
-        Value::Bytes(bytes) => query.bind(bytes),
-        Value::Text(text) => query.bind(text),
-    })
+    Ok(plans)
 }
 
 /// Whose sums are wanted: one dimension, as each has its own roll-up.
@@ -176,59 +151,56 @@ pub enum Scope {
     Model(String),
 }
 
-/// Statements over a roll-up, from one list of sums: (of all, by day).
-macro_rules! sums {
-    ($table:literal, $condition:literal) => {
-        (
-            sums!(@select "", $table, $condition, ""),
-            sums!(@select "quarter_start - quarter_start % 86400000 AS day, ", $table, $condition,
-                " GROUP BY quarter_start - quarter_start % 86400000 ORDER BY 1 LIMIT 1000"),
-        )
-    };
-    (@select $first:literal, $table:literal, $condition:literal, $tail:literal) => {
-        concat!(
-            "SELECT ", $first,
-            "CAST(COALESCE(SUM(requests), 0) AS SIGNED) AS requests,
-            CAST(COALESCE(SUM(errors), 0) AS SIGNED) AS errors,
-            CAST(COALESCE(SUM(input_tokens), 0) AS SIGNED) AS input_tokens,
-            CAST(COALESCE(SUM(cache_read_tokens), 0) AS SIGNED) AS cache_read_tokens,
-            CAST(COALESCE(SUM(cache_write_5m_tokens), 0) AS SIGNED) AS cache_write_5m_tokens,
-            CAST(COALESCE(SUM(cache_write_1h_tokens), 0) AS SIGNED) AS cache_write_1h_tokens,
-            CAST(COALESCE(SUM(output_tokens), 0) AS SIGNED) AS output_tokens,
-            CAST(COALESCE(SUM(reasoning_tokens), 0) AS SIGNED) AS reasoning_tokens,
-            CAST(COALESCE(SUM(real_cost), 0) AS SIGNED) AS real_cost,
-            CAST(COALESCE(SUM(rated_cost), 0) AS SIGNED) AS rated_cost
-            FROM ", $table, " WHERE quarter_start >= ? AND quarter_start < ?", $condition, $tail
-        )
-    };
-}
+const SUMS: &str = "CAST(COALESCE(SUM(requests), 0) AS SIGNED) AS requests,
+    CAST(COALESCE(SUM(errors), 0) AS SIGNED) AS errors,
+    CAST(COALESCE(SUM(input_tokens), 0) AS SIGNED) AS input_tokens,
+    CAST(COALESCE(SUM(cache_read_tokens), 0) AS SIGNED) AS cache_read_tokens,
+    CAST(COALESCE(SUM(cache_write_5m_tokens), 0) AS SIGNED) AS cache_write_5m_tokens,
+    CAST(COALESCE(SUM(cache_write_1h_tokens), 0) AS SIGNED) AS cache_write_1h_tokens,
+    CAST(COALESCE(SUM(output_tokens), 0) AS SIGNED) AS output_tokens,
+    CAST(COALESCE(SUM(reasoning_tokens), 0) AS SIGNED) AS reasoning_tokens,
+    CAST(COALESCE(SUM(real_cost), 0) AS SIGNED) AS real_cost,
+    CAST(COALESCE(SUM(rated_cost), 0) AS SIGNED) AS rated_cost";
 
 impl Scope {
-    const fn statements(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::Total => sums!("rollup_total", ""),
-            Self::User(_) => sums!("rollup_user", " AND user_id = ?"),
-            Self::Key(_) => sums!("rollup_key", " AND key_id = ?"),
-            Self::Account(_) => sums!("rollup_account", " AND account_id = ?"),
-            Self::Model(_) => sums!("rollup_model", " AND model = ?"),
-        }
+    /// Sums over its roll-up, with a column ahead of them.
+    fn sums(&self, column: &str, from: Millis, to: Millis) -> Statement {
+        let (table, condition, value) = match self {
+            Self::Total => ("rollup_total", "", None),
+            Self::User(id) => ("rollup_user", "user_id = ?", Some(Value::from(id.to_bytes()))),
+            Self::Key(id) => ("rollup_key", "key_id = ?", Some(Value::from(id.to_bytes()))),
+            Self::Account(id) => ("rollup_account", "account_id = ?", Some(Value::from(id.to_bytes()))),
+            Self::Model(name) => ("rollup_model", "model = ?", Some(Value::from(name.as_str()))),
+        };
+        Statement::new(format!("SELECT {column}{SUMS} FROM {table}"))
+            .given(condition, value)
+            .given("quarter_start >= ?", Some(from.0))
+            .given("quarter_start < ?", Some(to.0))
     }
 
-    fn value(&self) -> Option<Value> {
-        match self {
-            Self::Total => None,
-            Self::User(id) => Some(Value::Bytes(id.to_bytes().to_vec())),
-            Self::Key(id) => Some(Value::Bytes(id.to_bytes().to_vec())),
-            Self::Account(id) => Some(Value::Bytes(id.to_bytes().to_vec())),
-            Self::Model(name) => Some(Value::Text(name.clone())),
-        }
+    fn sums_by(&self, period: Period, from: Millis, to: Millis) -> Statement {
+        let start = match period {
+            Period::Day => "quarter_start - quarter_start % 86400000",
+            Period::Hour => "quarter_start - quarter_start % 3600000",
+        };
+        self.sums(&format!("{start} AS start, "), from, to).grouped(start).first("1", MAX_PERIODS)
     }
 }
 
-/// A UTC day, by the time it begins.
+/// How long a period of sums is. Periods begin by UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    Day,
+    Hour,
+}
+
+/// Periods of one answer.
+const MAX_PERIODS: u32 = 1000;
+
+/// Sums of a period, by the time it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct DayCounts {
-    pub day: i64,
+pub struct PeriodCounts {
+    pub start: i64,
     #[sqlx(flatten)]
     pub counts: Counts,
 }
@@ -238,30 +210,31 @@ pub struct DayCounts {
 /// # Errors
 /// What the database says.
 pub async fn summary(tx: &mut Tx, scope: &Scope, from: Millis, to: Millis) -> Result<Counts, StoreError> {
-    let (sql, _) = scope.statements();
-    match scope.value() {
-        None => fetch_one!(tx, Counts, sql, from.0, to.0),
-        Some(Value::Bytes(id)) => fetch_one!(tx, Counts, sql, from.0, to.0, id),
-        Some(Value::Text(text)) => fetch_one!(tx, Counts, sql, from.0, to.0, text),
-    }
+    Ok(scope.sums("", from, to).fetch(tx).await?.pop().unwrap_or_default())
 }
 
-/// [`summary`] by UTC day, at most a thousand days; days without any request are left out.
+/// [`summary`] by rising period, at most a thousand; periods without any request are left out.
 ///
 /// # Errors
 /// What the database says.
-pub async fn daily(
+pub async fn by_period(
     tx: &mut Tx,
     scope: &Scope,
+    period: Period,
     from: Millis,
     to: Millis,
-) -> Result<Vec<DayCounts>, StoreError> {
-    let (_, sql) = scope.statements();
-    match scope.value() {
-        None => fetch_all!(tx, DayCounts, sql, from.0, to.0),
-        Some(Value::Bytes(id)) => fetch_all!(tx, DayCounts, sql, from.0, to.0, id),
-        Some(Value::Text(text)) => fetch_all!(tx, DayCounts, sql, from.0, to.0, text),
-    }
+) -> Result<Vec<PeriodCounts>, StoreError> {
+    scope.sums_by(period, from, to).fetch(tx).await
+}
+
+/// How the database would find sums.
+///
+/// # Errors
+/// What the database says.
+#[cfg(test)]
+pub(crate) async fn plan_of_sums(tx: &mut Tx, scope: &Scope, period: Period) -> Result<String, StoreError> {
+    let (from, to) = (Millis(0), Millis(7 * 86_400_000));
+    scope.sums_by(period, from, to).plan(tx).await
 }
 
 /// How many requests fell into each bucket of a metric, by rising bucket; of one model or of all.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::v1 as contract;
 use shared::{
     clock::Millis,
     id::{KeyId, RequestId},
@@ -9,9 +10,12 @@ use shared::{
 };
 
 use super::world::{Client, MODEL, START, Spool, World};
-use crate::store::{
-    rollups::{Counts, Metric, bucket_of},
-    usage_queries::{self, RecordFilter, Scope},
+use crate::{
+    ledger::record::Outcome,
+    store::{
+        rollups::{Counts, Metric, bucket_of},
+        usage_queries::{self, Period, RecordFilter, Scope},
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,7 +63,7 @@ pub(super) async fn pages_follow_each_other_to_the_end(world: &World) {
             },
             25,
         ),
-        (RecordFilter { outcome: Some("open".into()), before: None, ..filter.clone() }, 0),
+        (RecordFilter { outcome: Some(Outcome::Open), before: None, ..filter.clone() }, 0),
         (RecordFilter { wire: Some("chat".into()), before: None, ..filter.clone() }, 0),
         (RecordFilter { key_id: Some(KeyId::new(START)), ..RecordFilter::default() }, 0),
     ] {
@@ -126,11 +130,85 @@ pub(super) async fn days_begin_at_midnight_utc(world: &World) {
     requests(world, &client, hours.into_iter()).await;
     let mut tx = world.store.read().await.unwrap();
     let (from, to) = (START, START.plus(Duration::from_secs(72 * 3600)));
-    let days = usage_queries::daily(&mut tx, &Scope::User(client.user), from, to).await.unwrap();
+    let days =
+        usage_queries::by_period(&mut tx, &Scope::User(client.user), Period::Day, from, to).await.unwrap();
     let midnight = START.0 - 12 * 3_600_000;
     let day = |n: i64| midnight + n * 86_400_000;
-    let found: Vec<_> = days.iter().map(|day| (day.day, day.counts.requests)).collect();
+    let found: Vec<_> = days.iter().map(|day| (day.start, day.counts.requests)).collect();
     assert_eq!(found, [(day(0), 1), (day(1), 2), (day(2), 1)]);
+}
+
+pub(super) async fn hours_without_requests_are_left_out(world: &World) {
+    let client = world.client(Ppm::ONE).await;
+    let minutes = [0, 59, 60, 185].map(|minute| MINUTE * minute);
+    requests(world, &client, minutes.into_iter()).await;
+    let mut tx = world.store.read().await.unwrap();
+    let hour = |n: i64| START.0 + n * 3_600_000;
+    for scope in [Scope::User(client.user), Scope::Key(client.key), Scope::Account(client.account)] {
+        let (from, to) = (START, Millis(hour(4)));
+        let hours = usage_queries::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
+        let found: Vec<_> = hours.iter().map(|hour| (hour.start, hour.counts.input_tokens)).collect();
+        assert_eq!(found, [(hour(0), 200), (hour(1), 100), (hour(3), 100)], "{scope:?}");
+        let (from, to) = (Millis(hour(1)), Millis(hour(3)));
+        let hours = usage_queries::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
+        assert_eq!(hours.len(), 1, "{scope:?}");
+    }
+}
+
+/// Failures have several outcomes; together they page as one list.
+pub(super) async fn failures_page_from_the_newest(world: &World) {
+    use contract::Outcome::{ClientGone, Completed, CutOff, Refused, Unspecified, UpstreamError};
+    let client = world.client(Ppm::ONE).await;
+    let spool = Spool::new();
+    let (mut records, mut failures, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let outcomes =
+        [Completed, UpstreamError, CutOff, ClientGone, Refused, Unspecified, UpstreamError, Completed];
+    // In a time of their own: the filter without a client finds everyone's.
+    let from = MINUTE * 60 * 24 * 20;
+    for (minute, outcome) in (0..).zip(outcomes) {
+        let open = client.opens(from + MINUTE * minute);
+        let close = contract::CloseRecord { outcome: outcome.into(), ..client.completes(&open, 1, 1) };
+        let id = RequestId::try_from(open.request_id.as_slice()).unwrap();
+        if !matches!(outcome, Completed | ClientGone) {
+            failures.insert(0, id);
+        }
+        all.insert(0, id);
+        records.push(spool.close(&close));
+    }
+    let still_open = client.opens(from + MINUTE * 30);
+    all.insert(0, RequestId::try_from(still_open.request_id.as_slice()).unwrap());
+    records.push(spool.open(&still_open));
+    world.clock.advance(from + MINUTE * 31);
+    world.take(&spool, records).await;
+
+    let ids = async |filter: &RecordFilter, limit| {
+        let mut tx = world.store.read().await.unwrap();
+        let rows = usage_queries::records(&mut tx, filter, limit).await.unwrap();
+        rows.iter().map(|row| RequestId::try_from(row.request_id.as_slice()).unwrap()).collect::<Vec<_>>()
+    };
+    let everyone = RecordFilter {
+        from: Some(START.plus(from)),
+        to: Some(START.plus(from + MINUTE * 31)),
+        ..RecordFilter::default()
+    };
+    for filter in [everyone.clone(), RecordFilter { user_id: Some(client.user), ..everyone.clone() }] {
+        let failed = RecordFilter { failed: Some(true), ..filter.clone() };
+        assert_eq!(ids(&failed, 9).await, failures, "{filter:?}");
+        let mut paged = ids(&failed, 2).await;
+        paged.extend(ids(&RecordFilter { before: paged.last().copied(), ..failed.clone() }, 9).await);
+        assert_eq!(paged, failures, "{filter:?}");
+        let refused = RecordFilter { outcome: Some(Outcome::Refused), ..failed.clone() };
+        assert_eq!(ids(&refused, 9).await.len(), 1);
+        let completed = RecordFilter { outcome: Some(Outcome::Completed), ..failed };
+        assert_eq!(ids(&completed, 9).await, []);
+        let fine = RecordFilter { failed: Some(false), ..filter.clone() };
+        let expected: Vec<_> = all.iter().filter(|id| !failures.contains(id)).copied().collect();
+        assert_eq!(ids(&fine, 9).await, expected);
+        let one = RecordFilter { request_id: Some(failures[1]), ..filter };
+        assert_eq!(ids(&one, 9).await, [failures[1]]);
+        assert_eq!(ids(&RecordFilter { failed: Some(true), ..one.clone() }, 9).await, [failures[1]]);
+        assert_eq!(ids(&RecordFilter { failed: Some(false), ..one }, 9).await, []);
+    }
 }
 
 /// No filter walks the table: each has an index that also gives the order.
@@ -144,15 +222,34 @@ pub(super) async fn each_filter_has_its_index(world: &World) {
         ("ledger_by_key", RecordFilter { key_id: Some(client.key), user_id: Some(client.user), ..none() }),
         ("ledger_by_account", RecordFilter { account_id: Some(client.account), from: Some(START), ..none() }),
         ("ledger_by_model", RecordFilter { model: Some(MODEL.into()), wire: Some("chat".into()), ..none() }),
-        ("ledger_by_outcome", RecordFilter { outcome: Some("open".into()), ..none() }),
+        ("ledger_by_outcome", RecordFilter { outcome: Some(Outcome::Open), ..none() }),
         ("ledger_by_wire", RecordFilter { wire: Some("gemini".into()), ..none() }),
+        ("ledger_by_outcome", RecordFilter { failed: Some(true), wire: Some("gemini".into()), ..none() }),
+        ("ledger_by_user", RecordFilter { failed: Some(true), user_id: Some(client.user), ..none() }),
     ];
     for (index, filter) in cases {
         let mut tx = world.store.read().await.unwrap();
-        let plan = usage_queries::plan(&mut tx, &filter).await.unwrap();
-        assert!(plan.contains(index), "{filter:?}: {plan}");
-        for bad in ["SCAN", "TEMP B-TREE", "filesort", "ALL"] {
-            assert!(!plan.contains(bad), "{filter:?}: {plan}");
+        for plan in usage_queries::plans(&mut tx, &filter).await.unwrap() {
+            assert!(plan.contains(index) || index == "PRIMARY", "{filter:?}: {plan}");
+            for bad in ["SCAN", "TEMP B-TREE", "filesort", "ALL"] {
+                assert!(!plan.contains(bad), "{filter:?}: {plan}");
+            }
         }
+    }
+}
+
+pub(super) async fn sums_by_hour_read_their_span_only(world: &World) {
+    let client = world.client(Ppm::ONE).await;
+    let mut tx = world.store.read().await.unwrap();
+    for scope in [
+        Scope::Total,
+        Scope::User(client.user),
+        Scope::Key(client.key),
+        Scope::Account(client.account),
+        Scope::Model(MODEL.into()),
+    ] {
+        let plan = usage_queries::plan_of_sums(&mut tx, &scope, Period::Hour).await.unwrap();
+        let (mysql, sqlite) = ("range", "SEARCH");
+        assert!(plan.contains(mysql) || plan.contains(sqlite), "{scope:?}: {plan}");
     }
 }

@@ -117,7 +117,7 @@ async fn a_person_sees_their_own_requests_and_no_account() {
 
     let mut seen = Vec::new();
     fields(&answer.body, &mut seen);
-    for path in ["/api/usage/summary", "/api/usage/daily"] {
+    for path in ["/api/usage/summary", "/api/usage/daily", "/api/usage/hourly"] {
         fields(&api.get(path).by(&token).send().await.expect(StatusCode::OK).body, &mut seen);
     }
     for hidden in ["account_id", "account_name", "real_cost", "user_id", "user_name", "node"] {
@@ -149,6 +149,10 @@ async fn who_reads_all_sees_accounts_and_real_costs() {
         (format!("user_id={}", UserId::new(START)), 0),
         ("model=claude-sonnet-4-5&wire=messages&outcome=completed".to_owned(), 2),
         ("wire=chat".to_owned(), 0),
+        ("failed=true".to_owned(), 0),
+        ("failed=false&wire=messages".to_owned(), 2),
+        (format!("request_id={}", record["request_id"].as_str().unwrap()), 1),
+        (format!("request_id={}", RequestId::new(START)), 0),
         (format!("from={}", BEFORE.0 + 2_000), 1),
         (format!("to={}", BEFORE.0 + 2_000), 1),
     ] {
@@ -206,7 +210,29 @@ async fn sums_are_of_one_person_or_of_one_dimension() {
             400,
             "{one}"
         );
+        let hours = sums(format!("/api/admin/usage/hourly?{one}"), &viewer).await;
+        let hour = &hours["hours"][0];
+        assert_eq!((&hour["output_tokens"], &hour["real_cost"]), (&json!(400), &json!("0.01827")), "{one}");
     }
+    let hours = sums(format!("/api/usage/hourly?key_id={laptop}"), &token).await;
+    let hour = START.0 - 900_000 - (START.0 - 900_000) % 3_600_000;
+    assert_eq!(hours["hours"].as_array().unwrap().len(), 1, "{hours}");
+    assert_eq!((&hours["hours"][0]["hour_start"], &hours["hours"][0]["requests"]), (&json!(hour), &json!(4)));
+    assert_eq!(sums("/api/usage/hourly".into(), &of_bob).await["hours"], json!([]));
+}
+
+#[tokio::test]
+async fn another_person_s_request_is_not_found_by_its_id() {
+    let api = TestApi::start().await;
+    let (ann, token) = api.signed_in("ann", Role::User).await;
+    let (_, of_bob) = api.signed_in("bob", Role::User).await;
+    let laptop = key(&api, &token, "laptop").await;
+    requests(&api, ann, laptop, 1).await;
+    let own = api.get("/api/usage/records").by(&token).send().await.expect(StatusCode::OK);
+    let path =
+        format!("/api/usage/records?request_id={}", own.body["records"][0]["request_id"].as_str().unwrap());
+    assert_eq!(api.get(&path).by(&token).send().await.body["records"], own.body["records"]);
+    assert_eq!(api.get(&path).by(&of_bob).send().await.body["records"], json!([]));
 }
 
 #[tokio::test]
@@ -227,6 +253,13 @@ async fn what_can_t_be_asked_is_refused_by_name() {
         ("/api/admin/usage/summary?wire=chat".into(), &viewer, 422),
         (format!("/api/admin/usage/daily?from={}&to={}", START.0, START.0 - day), &viewer, 422),
         ("/api/admin/usage/daily?from=0".into(), &viewer, 422),
+        (format!("/api/admin/usage/hourly?from={}", START.0 - 7 * day - 1), &viewer, 422),
+        (format!("/api/usage/hourly?from={}", START.0 - 7 * day), &token, 200),
+        (format!("/api/usage/hourly?key_id={others}"), &token, 404),
+        (format!("/api/usage/hourly?user_id={some}"), &token, 422),
+        ("/api/admin/usage/hourly".into(), &token, 403),
+        ("/api/admin/usage/records?request_id=1".into(), &viewer, 422),
+        ("/api/admin/usage/records?failed=maybe".into(), &viewer, 422),
         ("/api/admin/usage/records?wire=converse".into(), &viewer, 422),
         ("/api/admin/usage/records?outcome=lost".into(), &viewer, 422),
         ("/api/admin/usage/records?user_id=ann".into(), &viewer, 422),
@@ -235,6 +268,6 @@ async fn what_can_t_be_asked_is_refused_by_name() {
     ] {
         let answer = api.get(path.clone()).by(who).send().await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
-        assert!(!answer.code().is_empty(), "{path}");
+        assert_eq!(answer.code().is_empty(), status == 200, "{path}");
     }
 }

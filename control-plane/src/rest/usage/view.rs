@@ -17,7 +17,7 @@ use crate::{
         StoreError, Tx,
         ledger::LedgerRow,
         rollups::{Counts, middle_of},
-        usage_queries::{self, DayCounts, Named},
+        usage_queries::{self, Named, PeriodCounts},
     },
 };
 
@@ -154,16 +154,46 @@ pub(super) struct DailyUsage {
 }
 
 impl DailyUsage {
-    pub(super) fn new(from: Millis, to: Millis, days: &[DayCounts], audience: Audience) -> Self {
+    pub(super) fn new(from: Millis, to: Millis, days: &[PeriodCounts], audience: Audience) -> Self {
         let days = days
             .iter()
             .map(|day| UsageOfDay {
-                date: date(day.day),
-                day_start: Millis(day.day),
+                date: date(day.start),
+                day_start: Millis(day.start),
                 counts: UsageCounts::new(&day.counts, audience),
             })
             .collect();
         Self { from, to, days }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageOfHour {
+    /// When the hour begins, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    hour_start: Millis,
+    #[serde(flatten)]
+    counts: UsageCounts,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HourlyUsage {
+    #[schema(value_type = i64)]
+    from: Millis,
+    /// Not included.
+    #[schema(value_type = i64)]
+    to: Millis,
+    /// By rising hour; hours without requests are left out.
+    hours: Vec<UsageOfHour>,
+}
+
+impl HourlyUsage {
+    pub(super) fn new(from: Millis, to: Millis, hours: &[PeriodCounts], audience: Audience) -> Self {
+        let hour = |hour: &PeriodCounts| UsageOfHour {
+            hour_start: Millis(hour.start),
+            counts: UsageCounts::new(&hour.counts, audience),
+        };
+        Self { from, to, hours: hours.iter().map(hour).collect() }
     }
 }
 
