@@ -244,7 +244,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All nodes, with the configuration they should have and the one they have. */
+        /** Nodes, with the configuration they should have and the one they have. */
         get: operations["nodes_get"];
         put?: never;
         post?: never;
@@ -306,6 +306,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/usage/hourly": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sums of everyone's requests by hour, over 7 days at most. */
+        get: operations["usage_all_hourly"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/usage/records": {
         parameters: {
             query?: never;
@@ -347,7 +364,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everyone, in the order of their creation. */
+        /** People, in the order of their creation. */
         get: operations["users_list"];
         put?: never;
         /** Adds a person. */
@@ -560,6 +577,23 @@ export interface paths {
         };
         /** Sums of the caller's requests by day. */
         get: operations["usage_own_daily"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage/hourly": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sums of the caller's requests by hour, over 7 days at most. */
+        get: operations["usage_own_hourly"];
         put?: never;
         post?: never;
         delete?: never;
@@ -887,8 +921,17 @@ export interface components {
             /** Format: int64 */
             updated_at: number;
         };
-        /** @enum {string} */
-        Health: "live" | "stopping" | "silent";
+        HourlyUsage: {
+            /** Format: int64 */
+            from: number;
+            /** @description By rising hour; hours without requests are left out. */
+            hours: components["schemas"]["UsageOfHour"][];
+            /**
+             * Format: int64
+             * @description Not included.
+             */
+            to: number;
+        };
         /** @description A key, without what it is presented as. */
         KeyBody: {
             /** Format: int64 */
@@ -909,6 +952,8 @@ export interface components {
             updated_at: number;
             /** @description The owner. */
             user_id: string;
+            /** @description The owner's name. Null: the owner has just been deleted. */
+            user_name?: string | null;
         };
         /** @description What is left out stays as it is. */
         KeyChange: {
@@ -925,7 +970,10 @@ export interface components {
             /** @description Null: this was the last page. */
             next_cursor?: string | null;
         };
-        /** @enum {string} */
+        /**
+         * @description What comes of a key's enabling, its expiry and the time.
+         * @enum {string}
+         */
         KeyStatus: "active" | "disabled" | "expired";
         KeyToggle: {
             enabled: boolean;
@@ -1036,11 +1084,18 @@ export interface components {
             price_rate?: string | null;
             role: components["schemas"]["Role"];
         };
+        /** @enum {string} */
+        NodeHealth: "live" | "stopping" | "silent";
         NodeList: {
             /** @description The configuration that nodes should have. */
             desired: components["schemas"]["RevisionView"];
-            /** @description Nodes heard of lately. */
+            /**
+             * Format: int32
+             * @description Nodes heard of lately, whatever is listed.
+             */
             live_nodes: number;
+            /** @description Null: this is the last page. */
+            next_cursor?: string | null;
             /** @description By name. */
             nodes: components["schemas"]["NodeView"][];
         };
@@ -1057,7 +1112,7 @@ export interface components {
             build: string;
             /** Format: int64 */
             first_seen_at: number;
-            health: components["schemas"]["Health"];
+            health: components["schemas"]["NodeHealth"];
             /** Format: int64 */
             heard_at: number;
             /**
@@ -1445,6 +1500,13 @@ export interface components {
              */
             day_start: number;
         };
+        UsageOfHour: components["schemas"]["UsageCounts"] & {
+            /**
+             * Format: int64
+             * @description When the hour begins, in milliseconds since 1970.
+             */
+            hour_start: number;
+        };
         /** @description One request. Fields that only who reads all may see are left out for others. */
         UsageRecord: {
             /** @description Where the last attempt went. */
@@ -1578,6 +1640,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                /** @description Part of the name, in any case; of a mapping, part of either model. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -1690,6 +1754,7 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before. Absent: from the start. */
                 cursor?: string;
+                enabled?: boolean;
                 /** @description Id of a group: only its members. */
                 group?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
@@ -1945,6 +2010,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                /** @description Part of the name, in any case; of a mapping, part of either model. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -2059,6 +2126,10 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                /** @description claude, openai, gemini or other. */
+                platform?: string;
+                /** @description Part of a route's pattern or of a model's name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -2173,6 +2244,10 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                /** @description claude, openai, gemini or other. */
+                platform?: string;
+                /** @description Part of a route's pattern or of a model's name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -2192,7 +2267,14 @@ export interface operations {
     };
     nodes_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next_cursor` of the page before. Absent: from the start. */
+                cursor?: string;
+                /** @description live, stopping or silent. */
+                health?: string;
+                /** @description Rows wanted, 1–200. Absent: 50. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2292,7 +2374,7 @@ export interface operations {
             query?: {
                 /** @description Counts the attempts at the account. */
                 account_id?: string;
-                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
                 key_id?: string;
                 /** @description A model's name as in the price list. */
@@ -2317,6 +2399,36 @@ export interface operations {
             };
         };
     };
+    usage_all_hourly: {
+        parameters: {
+            query?: {
+                /** @description Counts the attempts at the account. */
+                account_id?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
+                from?: number;
+                key_id?: string;
+                /** @description A model's name as in the price list. */
+                model?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
+                to?: number;
+                user_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HourlyUsage"];
+                };
+            };
+        };
+    };
     usage_all_records: {
         parameters: {
             query?: {
@@ -2324,6 +2436,8 @@ export interface operations {
                 account_id?: string;
                 /** @description `next_cursor` of the page before. Absent: from the start. */
                 cursor?: string;
+                /** @description Whether the outcome counts as an error in sums. */
+                failed?: boolean;
                 /** @description Milliseconds since 1970. Absent: no bound. */
                 from?: number;
                 key_id?: string;
@@ -2331,8 +2445,10 @@ export interface operations {
                 limit?: number;
                 /** @description A model's name as in the price list; of models without a price the name sent upstream. */
                 model?: string;
-                /** @description open, completed, upstream_error, client_gone, cut_off or refused. */
-                outcome?: string;
+                /** @description open, completed, upstream_error, client_gone, cut_off, refused or unknown. */
+                outcome?: components["schemas"]["Outcome"];
+                /** @description Exactly this request. */
+                request_id?: string;
                 /** @description Milliseconds since 1970, not included. Absent: no bound. */
                 to?: number;
                 user_id?: string;
@@ -2360,7 +2476,7 @@ export interface operations {
             query?: {
                 /** @description Counts the attempts at the account. */
                 account_id?: string;
-                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
                 key_id?: string;
                 /** @description A model's name as in the price list. */
@@ -2390,8 +2506,12 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before. Absent: from the start. */
                 cursor?: string;
+                enabled?: boolean;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                role?: components["schemas"]["Role"];
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -2552,6 +2672,9 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows wanted, 1–200. Absent: 50. */
                 limit?: number;
+                /** @description Part of the name or of the prefix, in any case. */
+                search?: string;
+                status?: components["schemas"]["KeyStatus"];
                 /** @description Only keys of this person. Left out: all that the caller may see. Those with the role `user` see their own only. */
                 user_id?: string;
             };
@@ -3007,7 +3130,7 @@ export interface operations {
     usage_own_daily: {
         parameters: {
             query?: {
-                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
                 /** @description One of the caller's keys. */
                 key_id?: string;
@@ -3030,11 +3153,39 @@ export interface operations {
             };
         };
     };
+    usage_own_hourly: {
+        parameters: {
+            query?: {
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
+                from?: number;
+                /** @description One of the caller's keys. */
+                key_id?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
+                to?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HourlyUsage"];
+                };
+            };
+        };
+    };
     usage_own_records: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before. Absent: from the start. */
                 cursor?: string;
+                /** @description Whether the outcome counts as an error in sums. */
+                failed?: boolean;
                 /** @description Milliseconds since 1970. Absent: no bound. */
                 from?: number;
                 key_id?: string;
@@ -3042,8 +3193,10 @@ export interface operations {
                 limit?: number;
                 /** @description A model's name as in the price list; of models without a price the name sent upstream. */
                 model?: string;
-                /** @description open, completed, upstream_error, client_gone, cut_off or refused. */
-                outcome?: string;
+                /** @description open, completed, upstream_error, client_gone, cut_off, refused or unknown. */
+                outcome?: components["schemas"]["Outcome"];
+                /** @description Exactly this request. */
+                request_id?: string;
                 /** @description Milliseconds since 1970, not included. Absent: no bound. */
                 to?: number;
                 /** @description chat, responses, messages or gemini. */
@@ -3068,7 +3221,7 @@ export interface operations {
     usage_own_summary: {
         parameters: {
             query?: {
-                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
                 /** @description One of the caller's keys. */
                 key_id?: string;
