@@ -81,6 +81,7 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
       Object.assign(draft, structuredClone(read.value))
       problem.value = null
       conflicts.value = null
+      saved.value = false
     } catch (thrown) {
       problem.value = Problem.from(thrown)
     } finally {

@@ -67,8 +67,7 @@ export function usePagedList<Row, F extends string>(options: {
   }
 
   function go(changes: Record<string, string | undefined>, remember: boolean) {
-    const query = { ...route.query, ...changes }
-    for (const name of Object.keys(query)) if (!query[name]) delete query[name]
+    const query = Object.fromEntries(Object.entries({ ...route.query, ...changes }).filter(([, value]) => value))
     return remember ? router.push({ query }) : router.replace({ query })
   }
 
