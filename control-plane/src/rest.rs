@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod tokens;
 
 mod account_commands;
+mod account_counts;
 mod account_groups;
 mod account_types;
 mod accounts;
@@ -111,6 +112,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/admin/users/{id}", ADMIN),
     // accounts
     route(Method::GET, "/api/admin/accounts/types", VIEWER),
+    route(Method::GET, "/api/admin/accounts/counts", VIEWER),
     route(Method::GET, "/api/admin/accounts", VIEWER),
     route(Method::POST, "/api/admin/accounts", OPERATOR),
     route(Method::GET, "/api/admin/accounts/{id}", VIEWER),
@@ -169,6 +171,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(api_keys::routes())
         .merge(users::routes())
         .merge(account_types::routes())
+        .merge(account_counts::routes())
         .merge(accounts::routes())
         .merge(account_commands::routes())
         .merge(account_groups::routes())

@@ -11,6 +11,7 @@
 
 pub mod db;
 
+pub mod account_errors;
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;

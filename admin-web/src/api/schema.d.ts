@@ -112,6 +112,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/accounts/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many accounts are in each state, each counted once. */
+        get: operations["accounts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/accounts/types": {
         parameters: {
             query?: never;
@@ -703,6 +720,12 @@ export interface components {
             /** @description Marks in force, each with its latest end. */
             marks: components["schemas"]["MarkView"][];
         };
+        /**
+         * @description The first that applies. A limit or an overload counts where it is of the account as a whole, on any live node; one
+         *     of a single family of models leaves the account available, as it still serves the others.
+         * @enum {string}
+         */
+        AccountState: "disabled" | "paused" | "expired" | "invalid" | "rate_limited" | "overloaded" | "available";
         /** @description All types, and the fields that they share. */
         AccountTypes: {
             /** @description Fields of every account, besides those of its type. */
@@ -737,6 +760,7 @@ export interface components {
             invalid_detail?: string | null;
             /** @description Short code. Null where the account is valid. */
             invalid_reason?: string | null;
+            last_error?: components["schemas"]["LastErrorView"] | null;
             /** @description What the live nodes last said. The ETag does not stand for it. */
             live: components["schemas"]["AccountLive"];
             model_mapping: {
@@ -751,6 +775,8 @@ export interface components {
              */
             priority: number;
             schedulable: boolean;
+            /** @description What comes of all of this, of the time and of `live`. */
+            state: components["schemas"]["AccountState"];
             status: components["schemas"]["Status"];
             tags: string[];
             type: string;
@@ -977,6 +1003,23 @@ export interface components {
         KeyStatus: "active" | "disabled" | "expired";
         KeyToggle: {
             enabled: boolean;
+        };
+        /** @description An attempt that failed. */
+        LastErrorView: {
+            /**
+             * Format: int64
+             * @description Milliseconds since 1970.
+             */
+            at: number;
+            /**
+             * Format: int32
+             * @description HTTP status of the upstream. Null: no answer came.
+             */
+            http_status?: number | null;
+            /** @description Short code, such as `status_429`. */
+            reason: string;
+            /** @description The request that it was an attempt of; its record goes with the ledger's retention. */
+            request_id: string;
         };
         LoginRequest: {
             /** Format: password */
@@ -1362,6 +1405,28 @@ export interface components {
             max_stream_ms?: number | null;
             public_api_url?: string | null;
             registration_enabled?: boolean | null;
+        };
+        /** @description How many accounts are in each state. */
+        StateCounts: {
+            /** Format: int64 */
+            available: number;
+            /** Format: int64 */
+            disabled: number;
+            /** Format: int64 */
+            expired: number;
+            /** Format: int64 */
+            invalid: number;
+            /** Format: int64 */
+            overloaded: number;
+            /** Format: int64 */
+            paused: number;
+            /** Format: int64 */
+            rate_limited: number;
+            /**
+             * Format: int64
+             * @description All of them.
+             */
+            total: number;
         };
         StatisticsView: {
             /** Format: int64 */
@@ -1949,6 +2014,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    accounts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StateCounts"];
+                };
             };
         };
     };

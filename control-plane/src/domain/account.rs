@@ -11,6 +11,7 @@ mod input;
 mod models;
 mod options;
 mod reseal;
+mod state;
 
 use proto::v1;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use descriptor::{AccountTypes, Descriptor, Field, FieldKind, all as descript
 pub use input::{AccountInput, Rules};
 pub use options::{DroidEndpoint, GeminiForm, OptionFields, Options};
 pub use reseal::reseal;
+pub use state::{AccountState, Marked, Standing, StateCounts};
 
 use super::fault::Faults;
 use crate::{
@@ -211,6 +213,17 @@ impl Account {
             revision: self.revision,
             group_ids: self.group_ids.clone(),
         })
+    }
+
+    /// What its state comes from, beside the marks of nodes.
+    #[must_use]
+    pub fn standing(&self, now: Millis) -> Standing {
+        Standing {
+            enabled: self.enabled,
+            schedulable: self.schedulable,
+            expired: self.expires_at.is_some_and(|at| at <= now),
+            invalid: self.invalid.is_some(),
+        }
     }
 
     /// What the account signs its requests with.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::AccountId,
+    id::{AccountId, RequestId},
     money::{Nanos, Ppm},
     usage::Usage,
 };
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
+    account_errors::LastError,
     ledger::LedgerRow,
     rollups::{Additions, Counts, Metric, bucket_of, quarter_of},
 };
@@ -205,6 +206,28 @@ impl ClosedEntry {
         if self.outcome == Outcome::Completed {
             self.add_time(additions, Metric::Total, quarter, self.total_ms);
         }
+    }
+
+    /// Attempts that failed, each with its account, in their order. One that ended with its node says nothing about
+    /// the account. A node's clock may be ahead: none failed after `now`, or later failures would stay unseen.
+    pub fn failures(&self, now: Millis) -> impl Iterator<Item = (AccountId, LastError)> {
+        let failed =
+            |attempt: &&AttemptEntry| attempt.outcome.is_error() && attempt.outcome != Outcome::CutOff;
+        let request_id = RequestId::from_bytes(id_of(&self.row.request_id));
+        self.attempts.iter().filter(failed).filter_map(move |attempt| {
+            let ended = attempt.started_at.0.saturating_add(stored(attempt.total_ms));
+            let reason = match attempt.reason.as_str() {
+                "" => attempt.outcome.as_str(),
+                reason => reason,
+            };
+            let failure = LastError {
+                at: Millis(ended).min(now),
+                reason: reason.to_owned(),
+                http_status: Some(attempt.http_status).filter(|status| *status > 0),
+                request_id,
+            };
+            Some((attempt.account_id?, failure))
+        })
     }
 
     fn add_time(&self, additions: &mut Additions, metric: Metric, quarter: i64, milliseconds: u64) {

@@ -19,7 +19,7 @@ use prost::Message as _;
 use proto::v1 as contract;
 use shared::{
     clock::{Clock, Millis},
-    id::{RequestId, SpoolId, UserId},
+    id::{AccountId, RequestId, SpoolId, UserId},
     money::Ppm,
 };
 
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::store::{
     Store, StoreError, Tx,
+    account_errors::{self, LastError},
     ledger::{self as rows, RejectedRow},
     models,
     rollups::{self, Additions},
@@ -128,9 +129,12 @@ async fn take(
         metrics().repeated.inc_by(batch.repeated);
         return Ok(cursor);
     }
-    let written = write(&mut tx, &batch, node).await?;
+    let written = write(&mut tx, &batch, node, now).await?;
     for rejected in &batch.rejected {
         rows::reject(&mut tx, node, spool, rejected, now).await?;
+    }
+    for (account, failure) in &written.failures {
+        account_errors::note(&mut tx, *account, failure).await?;
     }
     rollups::add(&mut tx, &written.additions).await?;
     rows::advance_cursor(&mut tx, node, spool, batch.reached, now).await?;
@@ -241,11 +245,13 @@ impl Batch {
 #[derive(Debug, Default)]
 struct Written {
     additions: Additions,
+    /// The latest of each account. Ordered, so that all transactions take row locks in one order.
+    failures: BTreeMap<AccountId, LastError>,
     closed_twice: u64,
     unpriced: Vec<String>,
 }
 
-async fn write(tx: &mut Tx, batch: &Batch, node: &str) -> Result<Written, StoreError> {
+async fn write(tx: &mut Tx, batch: &Batch, node: &str, now: Millis) -> Result<Written, StoreError> {
     let prices = price_list(tx).await?;
     let rates = rows::price_rates(tx, &batch.users()).await?;
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
@@ -257,7 +263,7 @@ async fn write(tx: &mut Tx, batch: &Batch, node: &str) -> Result<Written, StoreE
             (Some(close), _) => {
                 let rate = rates.get(&close.open.user_id).copied().unwrap_or(Ppm::ONE);
                 let entry = entry::closed(close, node, &prices, rate)?;
-                written.close(tx, entry, row_is_open).await?;
+                written.close(tx, entry, row_is_open, now).await?;
             }
             (None, Some(open)) if row_is_open.is_none() => {
                 // Where another spool has made the row meanwhile, that one stands.
@@ -276,6 +282,7 @@ impl Written {
         tx: &mut Tx,
         entry: ClosedEntry,
         row_is_open: Option<bool>,
+        now: Millis,
     ) -> Result<(), StoreError> {
         let counts = match row_is_open {
             Some(false) => false,
@@ -284,6 +291,12 @@ impl Written {
         };
         if counts {
             entry.add_to(&mut self.additions);
+            for (account, failure) in entry.failures(now) {
+                let latest = self.failures.entry(account).or_insert_with(|| failure.clone());
+                if failure.at > latest.at {
+                    *latest = failure;
+                }
+            }
             self.unpriced.extend(entry.unpriced);
         } else {
             self.closed_twice += 1;

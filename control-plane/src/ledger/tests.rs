@@ -1,6 +1,7 @@
 //! Ingestion, statistics, prices and retention, on both databases.
 
 mod exactly_once;
+mod failures;
 mod keeping;
 mod prices;
 mod queries;
@@ -28,6 +29,9 @@ async fn cases(world: &World, replica: &Store) {
     queries::hours_without_requests_are_left_out(world).await;
     queries::each_filter_has_its_index(world).await;
     queries::sums_by_hour_read_their_span_only(world).await;
+    failures::the_last_failure_is_kept_with_its_account(world).await;
+    failures::a_node_from_the_future_hides_no_later_failure(world).await;
+    failures::it_goes_with_its_account(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
     queries::failures_page_from_the_newest(world).await;

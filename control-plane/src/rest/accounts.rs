@@ -2,6 +2,8 @@
 
 mod view;
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -14,14 +16,14 @@ use shared::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::view::{AccountView, Status, tagged, view};
+use self::view::{AccountView, Seen, Status, tagged, view};
 use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, FieldError, Problem},
     etag::{IfMatch, Tagged},
     extract::{JsonBody, Params, PathId},
-    nodes::{AccountLive, account_live},
+    nodes::account_live,
     search::Search,
 };
 use crate::{
@@ -31,7 +33,7 @@ use crate::{
         fault::Faults,
     },
     store::{
-        StoreError, Tx,
+        StoreError, Tx, account_errors,
         accounts::{self, AccountFilter},
         audit::{self, AuditEntry},
     },
@@ -83,11 +85,13 @@ async fn list(
     let after = page.after::<16>()?.map(AccountId::from_bytes);
     let mut tx = app.store.read().await?;
     let mut rows = accounts::list(&mut tx, &filter, after, page.fetch()).await?;
-    let mut live = account_live(&app, &mut tx).await?;
-    tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let mut seen = seen(&app, &mut tx, &ids).await?;
+    tx.commit().await?;
+    let now = app.clock.now();
     let views = rows.iter().filter_map(|row| match Account::from_row(row) {
-        Ok(account) => Some(view(account, live.remove(&row.id).unwrap_or_default())),
+        Ok(account) => Some(view(account, seen.remove(&row.id).unwrap_or_default(), now)),
         // A row of a later release must not hide the others.
         Err(error) => {
             tracing::error!(%error, "an account can't be read");
@@ -112,7 +116,7 @@ async fn create(
     log(&mut tx, &app, &caller, "account.create", account.id, detail).await?;
     tx.commit().await?;
     app.changed();
-    Ok((StatusCode::CREATED, tagged(account, AccountLive::default())))
+    Ok((StatusCode::CREATED, tagged(account, Seen::default(), now)))
 }
 
 /// One account.
@@ -120,9 +124,9 @@ async fn create(
 async fn get(State(app): State<App>, PathId(id): PathId<AccountId>) -> ApiResult<Tagged<AccountView>> {
     let mut tx = app.store.read().await?;
     let account = read(&mut tx, id).await?;
-    let live = account_live(&app, &mut tx).await?.remove(&id).unwrap_or_default();
+    let seen = seen(&app, &mut tx, &[id]).await?.remove(&id).unwrap_or_default();
     tx.commit().await?;
-    Ok(tagged(account, live))
+    Ok(tagged(account, seen, app.clock.now()))
 }
 
 /// Changes an account: absent fields keep their values, credentials among them.
@@ -134,24 +138,25 @@ async fn update(
     IfMatch(revision): IfMatch,
     JsonBody(input): JsonBody<AccountInput>,
 ) -> ApiResult<Tagged<AccountView>> {
+    let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     let present = read(&mut tx, id).await?;
-    let mut account = input.update(&present, rules(&app, app.clock.now()))?;
+    let mut account = input.update(&present, rules(&app, now))?;
     if present.revision != revision {
         return Err(StoreError::Stale.into());
     }
-    let live = account_live(&app, &mut tx).await?.remove(&id).unwrap_or_default();
+    let seen = seen(&app, &mut tx, &[id]).await?.remove(&id).unwrap_or_default();
     let fields = account.changed_fields(&present);
     if fields.is_empty() {
         tx.rollback().await?;
-        return Ok(tagged(present, live));
+        return Ok(tagged(present, seen, now));
     }
     account.revision = accounts::update(&mut tx, &account.to_row()?, revision).await.map_err(refused)?;
     log(&mut tx, &app, &caller, "account.update", id, json!({"name": account.name, "fields": fields}))
         .await?;
     tx.commit().await?;
     app.changed();
-    Ok(tagged(account, live))
+    Ok(tagged(account, seen, now))
 }
 
 /// Deletes an account. Its records stay.
@@ -169,6 +174,15 @@ async fn delete(
     tx.commit().await?;
     app.changed();
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What live nodes and the ledger know of these accounts; one without anything may be left out.
+async fn seen(app: &App, tx: &mut Tx, ids: &[AccountId]) -> Result<HashMap<AccountId, Seen>, StoreError> {
+    let mut live = account_live(app, tx).await?;
+    let mut errors = account_errors::of(tx, ids).await?;
+    let seen =
+        |id: &AccountId| Seen { live: live.remove(id).unwrap_or_default(), last_error: errors.remove(id) };
+    Ok(ids.iter().copied().zip(ids.iter().map(seen)).collect())
 }
 
 async fn read(tx: &mut Tx, id: AccountId) -> ApiResult<Account> {

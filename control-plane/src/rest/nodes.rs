@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::node_health::NodeHealth,
+    domain::{account::Marked, node_health::NodeHealth},
     grpc::node_service::live_since,
     snapshot::encode,
     store::{
@@ -238,6 +238,17 @@ pub(super) struct AccountLive {
     pub(super) marks: Vec<MarkView>,
 }
 
+impl AccountLive {
+    /// What the account is marked as for all its models.
+    pub(super) fn marked(&self) -> Marked {
+        let has = |kind| self.marks.iter().any(|mark| mark.kind == kind && mark.model_family.is_none());
+        Marked { rate_limited: has(RATE_LIMITED), overloaded: has(OVERLOADED) }
+    }
+}
+
+const RATE_LIMITED: &str = "rate_limited";
+const OVERLOADED: &str = "overloaded";
+
 /// A passing condition of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct MarkView {
@@ -280,8 +291,8 @@ pub(super) async fn account_live(
 
 fn mark(mark: v1::StatusMark) -> Option<MarkView> {
     let kind = match mark.kind() {
-        status_mark::Kind::RateLimited => "rate_limited",
-        status_mark::Kind::Overloaded => "overloaded",
+        status_mark::Kind::RateLimited => RATE_LIMITED,
+        status_mark::Kind::Overloaded => OVERLOADED,
         status_mark::Kind::Unspecified => return None,
     };
     Some(MarkView {

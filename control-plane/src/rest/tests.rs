@@ -13,6 +13,7 @@ mod refresh;
 mod roles;
 mod secrets;
 mod settings;
+mod states;
 mod usage;
 
 use std::{net::SocketAddr, time::Duration};

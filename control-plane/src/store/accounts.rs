@@ -6,13 +6,14 @@ use proto::v1::ResourceKind;
 use shared::id::{AccountId, GroupId};
 
 use super::{
-    StoreError, Tx, changes,
+    StoreError, Tx, account_errors, changes,
     db::{execute, fetch_all, fetch_in, fetch_optional},
     groups,
 };
 
 pub use self::{
     list::{AccountFilter, list},
+    standings::{count_standings, standings},
     status::{mark_invalid, mark_valid},
 };
 
@@ -85,6 +86,7 @@ macro_rules! select {
 }
 
 mod list;
+mod standings;
 mod status;
 
 /// # Errors
@@ -219,10 +221,10 @@ pub async fn update(tx: &mut Tx, row: &AccountRow, expected_revision: i64) -> Re
 pub async fn delete(tx: &mut Tx, id: AccountId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::Account, id.to_bytes(), true).await?;
     join(tx, id, &[]).await?;
-    match execute!(tx, "DELETE FROM accounts WHERE id = ?", id.to_bytes().to_vec())? {
-        0 => Err(StoreError::NotFound),
-        _ => Ok(()),
+    if execute!(tx, "DELETE FROM accounts WHERE id = ?", id.to_bytes().to_vec())? == 0 {
+        return Err(StoreError::NotFound);
     }
+    account_errors::delete(tx, id).await
 }
 
 /// Sealed credentials by rising id of their accounts, those after `after` only.

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     2 "0002_identity",
     3 "0003_nodes",
     4 "0004_ledger",
+    6 "0006_console",
 ];
 
 const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -47,5 +47,7 @@ async fn sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mariadb() {
-    all(&test_support::mariadb().await).await;
+    let database = test_support::mariadb().await;
+    foundation::a_migration_that_broke_off_is_made_again(&database).await;
+    all(&database).await;
 }

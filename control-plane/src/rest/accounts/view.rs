@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 use shared::{
     account::{AccountType, CredentialKind},
     clock::Millis,
-    id::{AccountId, GroupId},
+    id::{AccountId, GroupId, RequestId},
     wire::Platform,
 };
 use utoipa::ToSchema;
 
 use crate::{
-    domain::account::{Account, ClientGone, OptionFields},
+    domain::account::{Account, AccountState, ClientGone, OptionFields},
     rest::{etag::Tagged, nodes::AccountLive},
+    store::account_errors::LastError,
 };
 
 /// An account as people read it.
@@ -50,6 +51,8 @@ pub(in crate::rest) struct AccountView {
     #[schema(value_type = Option<i64>)]
     expires_at: Option<Millis>,
     status: Status,
+    /// What comes of all of this, of the time and of `live`.
+    state: AccountState,
     /// Short code. Null where the account is valid.
     invalid_reason: Option<String>,
     invalid_detail: Option<String>,
@@ -57,10 +60,41 @@ pub(in crate::rest) struct AccountView {
     invalid_at: Option<Millis>,
     /// What the live nodes last said. The ETag does not stand for it.
     live: AccountLive,
+    /// The latest attempt at the account that failed. Null: none did. The ETag does not stand for it.
+    last_error: Option<LastErrorView>,
     #[schema(value_type = i64)]
     created_at: Millis,
     #[schema(value_type = i64)]
     updated_at: Millis,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct LastErrorView {
+    /// Milliseconds since 1970.
+    #[schema(value_type = i64)]
+    at: Millis,
+    /// Short code, such as `status_429`.
+    reason: String,
+    /// HTTP status of the upstream. Null: no answer came.
+    http_status: Option<u16>,
+    /// The request that it was an attempt of; its record goes with the ledger's retention.
+    #[schema(value_type = String)]
+    request_id: RequestId,
+}
+
+impl From<LastError> for LastErrorView {
+    fn from(error: LastError) -> Self {
+        let LastError { at, reason, http_status, request_id } = error;
+        Self { at, reason, http_status, request_id }
+    }
+}
+
+/// What is known of an account beside its row.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) live: AccountLive,
+    pub(super) last_error: Option<LastError>,
 }
 
 /// What may be known of a credential.
@@ -82,11 +116,12 @@ pub(super) enum Status {
     Invalid,
 }
 
-pub(super) fn tagged(account: Account, live: AccountLive) -> Tagged<AccountView> {
-    Tagged { revision: account.revision, body: view(account, live) }
+pub(super) fn tagged(account: Account, seen: Seen, now: Millis) -> Tagged<AccountView> {
+    Tagged { revision: account.revision, body: view(account, seen, now) }
 }
 
-pub(super) fn view(account: Account, live: AccountLive) -> AccountView {
+pub(super) fn view(account: Account, seen: Seen, now: Millis) -> AccountView {
+    let state = AccountState::of(account.standing(now), seen.live.marked());
     let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
         Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
         None => (None, None, None),
@@ -116,10 +151,12 @@ pub(super) fn view(account: Account, live: AccountLive) -> AccountView {
         client_gone: account.client_gone,
         expires_at: account.expires_at,
         status: if invalid_reason.is_some() { Status::Invalid } else { Status::Valid },
+        state,
         invalid_reason,
         invalid_detail,
         invalid_at,
-        live,
+        live: seen.live,
+        last_error: seen.last_error.map(LastErrorView::from),
         created_at: account.created_at,
         updated_at: account.updated_at,
     }

@@ -12,6 +12,7 @@ use crate::store::{
     Store, StoreError, StoreOptions, accounts,
     audit::{self, AuditEntry, AuditFilter},
     changes::{self, Revision},
+    db::execute,
     groups,
     test_support::Database,
 };
@@ -43,6 +44,15 @@ pub(super) async fn migrations_run_once_however_many_start_them(database: &Datab
     let seen = futures_util::future::join_all(starts).await;
     assert!(seen.iter().all(|revision| *revision == seen[0]), "{seen:?}");
     assert_eq!(seen[0].version, 0);
+}
+
+/// Where each statement commits by itself: all of a migration is done but the note that it is.
+pub(super) async fn a_migration_that_broke_off_is_made_again(database: &Database) {
+    let mut tx = database.store.begin().await.unwrap();
+    assert!(execute!(&mut tx, "DELETE FROM migrations").unwrap() > 1);
+    tx.commit().await.unwrap();
+    database.store.migrate().await.unwrap();
+    assert!(database.store.pending_migrations().await.unwrap().is_empty());
 }
 
 pub(super) async fn what_is_pending_is_told(database: &Database) {
