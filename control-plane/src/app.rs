@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
-    domain::password::Passwords,
+    domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
@@ -25,6 +25,7 @@ pub struct Inner {
     pub store: Store,
     pub sealer: Sealer,
     pub tokens: Tokens,
+    pub refresh_tokens: RefreshTokens,
     pub passwords: Passwords,
     pub clock: Clock,
     pub tasks: Tasks,
@@ -53,11 +54,17 @@ impl App {
         let keys = settings.keys.master_keys()?;
         let sealer = Sealer::new(keys.iter().map(|key| &**key))?;
         let tokens = Tokens::new(keys.iter().map(|key| &**key), settings.policy.access_token_lifetime)?;
+        let refresh_tokens = RefreshTokens::new(
+            keys.iter().map(|key| &**key),
+            settings.policy.refresh_grace,
+            settings.policy.session_lifetime,
+        );
         Ok(Self(Arc::new(Inner {
             settings,
             store,
             sealer,
             tokens,
+            refresh_tokens,
             passwords: Passwords::new(tasks.clone()),
             clock,
             tasks,

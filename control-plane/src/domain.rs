@@ -9,5 +9,6 @@ pub mod name;
 pub mod node_health;
 pub mod password;
 pub mod patch;
+pub mod refresh;
 pub mod role;
 pub mod user;

@@ -13,6 +13,7 @@ use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead as _, KeyInit as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -130,6 +131,25 @@ fn digest(purpose: &[u8], master: &[u8; KEY_BYTES]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(Sha256::new().chain_update(purpose).chain_update(master).finalize().into())
 }
 
+/// A master key's child for another purpose than sealing: the same on all replicas.
+#[must_use]
+pub fn derive(master: &[u8; KEY_BYTES], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    mac(master, &[purpose])
+}
+
+/// HMAC-SHA256 of the parts, one behind the other: only the last one may vary in length.
+#[must_use]
+pub fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    // HMAC fills a shorter key up to its block with zeros.
+    let mut block = Zeroizing::new([0_u8; 64]);
+    block[..32].copy_from_slice(key);
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new((&*block).into());
+    for part in parts {
+        mac.update(part);
+    }
+    Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
 type Parts<'a> = ([u8; KEY_NAME_BYTES], [u8; NONCE_BYTES], &'a [u8]);
 
 fn parts(sealed: &[u8]) -> Result<Parts<'_>, SealError> {
@@ -195,6 +215,14 @@ mod tests {
     fn debug_shows_no_key() {
         assert_eq!(format!("{:?}", sealer(&[[65; 32], [66; 32]])), "Sealer { older_keys: 1, .. }");
         assert_eq!(Sealer::new([]).unwrap_err(), SealError::NoKey);
+    }
+
+    #[test]
+    fn a_mac_is_hmac_sha256() {
+        // By another implementation: Python's.
+        let mac = super::mac(&[0x0b; 32], &[b"Hi ", b"There"]);
+        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "198a607eb44bfbc69903a0f1cf2bbdc5ba0aa3f3d9ae3c1c7a3b1696a0b68cf7");
     }
 
     proptest! {

@@ -156,6 +156,10 @@ pub struct PolicySettings {
     /// How long a login can be refreshed after its last use
     #[arg(long, env = "SWITCHYARD_SESSION_LIFETIME", value_parser = duration, default_value = "720h")]
     pub session_lifetime: Duration,
+    /// How long a refresh whose answer was lost can be made again, 5m at most; a refresh token that comes later ends
+    /// the login
+    #[arg(long, env = "SWITCHYARD_REFRESH_GRACE", value_parser = refresh_grace, default_value = "30s")]
+    pub refresh_grace: Duration,
     /// Networks of the proxies in front, whose X-Forwarded-For is believed; separated by commas
     #[arg(long, env = "SWITCHYARD_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
@@ -206,12 +210,19 @@ fn master_key(text: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
     Ok(Zeroizing::new(key))
 }
 
+fn refresh_grace(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(5 * 60);
+    let grace = duration(text)?;
+    if grace > MOST { Err("more than 5m".into()) } else { Ok(grace) }
+}
+
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
             admin_password: None,
             access_token_lifetime: Duration::from_secs(15 * 60),
             session_lifetime: Duration::from_secs(30 * 24 * 3600),
+            refresh_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             control_shutdown_grace: Duration::from_secs(20),
         }
@@ -285,6 +296,7 @@ mod tests {
         assert_eq!(settings.admin_listen, "127.0.0.1:8081".parse().unwrap());
         assert_eq!(settings.planes.grpc_connection_age, Duration::from_secs(1800));
         assert_eq!(settings.planes.node_patience(), Duration::from_secs(15));
+        assert_eq!(settings.policy.refresh_grace, PolicySettings::default().refresh_grace);
         assert!(!settings.allow_private_upstreams);
         assert!(serve(&["--allow-private-upstreams"]).allow_private_upstreams);
     }

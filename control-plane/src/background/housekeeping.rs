@@ -59,6 +59,7 @@ mod tests {
             id,
             user,
             refresh_hash: [0; 32],
+            previous: None,
             created_at: Millis(0),
             last_used_at: Millis(0),
             expires_at,

@@ -1,13 +1,11 @@
 //! /api/auth: signing in and out.
 //!
-//! A login gives a short access token and a refresh token. The refresh token is used once: a refresh puts another in
-//! its place, and one that comes a second time ends the login, for then two have it.
+//! A login gives a short access token and a refresh token. The refresh token counts once: a refresh puts another in
+//! its place, see [`crate::domain::refresh`], and one that comes again later ends the login, for then two have it.
 
 use axum::{Json, extract::State};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use shared::{
     clock::Millis,
     id::{SessionId, UserId},
@@ -15,7 +13,6 @@ use shared::{
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use zeroize::Zeroizing;
 
 use super::{
     auth_layer::{Caller, ClientAddress},
@@ -28,11 +25,12 @@ use crate::{
     app::App,
     domain::{
         password::{Password, PasswordError},
+        refresh::{RefreshToken, Refreshed},
         role::Role,
         user::{PriceRate, UserName},
     },
     store::{
-        StoreError, Tx,
+        Tx,
         audit::{self, AuditEntry},
         sessions::{self, Session},
         settings,
@@ -81,7 +79,7 @@ struct TokenResponse {
     token_type: &'static str,
     /// Seconds that the access token is good for.
     expires_in: u64,
-    /// For one refresh.
+    /// For one refresh. One whose answer was lost can be made again at once, and gives the same token.
     refresh_token: String,
     user: Profile,
 }
@@ -126,7 +124,7 @@ async fn login(
     let detail = serde_json::json!({});
     audit::write(&mut tx, &caller.audit("auth.login", "user", user.id, detail, now)).await?;
     tx.commit().await?;
-    respond(&app, &user, session.id, &token, now).map(Json)
+    respond(&app, &user, &token, now).map(Json)
 }
 
 /// Makes an own user with the role `user`, where the setting `registration_enabled` allows it.
@@ -180,7 +178,8 @@ async fn register(
     Ok((StatusCode::CREATED, Json(Profile::of(&user))))
 }
 
-/// Gives a new access token and a new refresh token for the old one.
+/// Gives a new access token and a new refresh token for the old one. A refresh made again within `--refresh-grace`, while
+/// the new refresh token has not been used, gives the same one again.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", security(()), request_body = RefreshRequest, responses(
     (status = OK, body = TokenResponse),
     (status = UNAUTHORIZED, description = "`refresh_invalid`; or `refresh_reused`, which ended the login"),
@@ -191,25 +190,29 @@ async fn refresh(
     JsonBody(request): JsonBody<RefreshRequest>,
 ) -> ApiResult<Json<TokenResponse>> {
     let invalid = || Problem::unauthorized("refresh_invalid", "sign in again");
-    let (id, old) = parse_refresh_token(&request.refresh_token).ok_or_else(invalid)?;
+    let token = RefreshToken::parse(&request.refresh_token).ok_or_else(invalid)?;
+    let id = token.session;
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     let session =
         sessions::get(&mut tx, id).await?.filter(|session| session.expires_at > now).ok_or_else(invalid)?;
     let user = users::get(&mut tx, session.user).await?.filter(|user| user.enabled).ok_or_else(invalid)?;
-    let token = new_refresh_token(id)?;
-    let expires_at = now.plus(app.settings.policy.session_lifetime);
-    if !sessions::rotate(&mut tx, id, old, hash(token.expose()), now, expires_at).await? {
-        sessions::delete(&mut tx, id).await?;
-        let caller = Caller { user: user.id, role: user.role, session: id, address: address.0 };
-        let detail = serde_json::json!({ "reason": "refresh_reused" });
-        audit::write(&mut tx, &caller.audit("auth.revoke", "user", user.id, detail, now)).await?;
-        tx.commit().await?;
-        let detail = "this refresh token was used before, so the login was ended; sign in again";
-        return Err(Problem::unauthorized("refresh_reused", detail));
+    match app.refresh_tokens.refresh(&mut tx, &token, now).await? {
+        Refreshed::Successor(token) => {
+            tx.commit().await?;
+            respond(&app, &user, &token, now).map(Json)
+        }
+        Refreshed::Unknown => Err(invalid()),
+        Refreshed::Reused => {
+            sessions::delete(&mut tx, id).await?;
+            let caller = Caller { user: user.id, role: user.role, session: id, address: address.0 };
+            let detail = serde_json::json!({ "reason": "refresh_reused" });
+            audit::write(&mut tx, &caller.audit("auth.revoke", "user", user.id, detail, now)).await?;
+            tx.commit().await?;
+            let detail = "this refresh token was used before, so the login was ended; sign in again";
+            Err(Problem::unauthorized("refresh_reused", detail))
+        }
     }
-    tx.commit().await?;
-    respond(&app, &user, id, &token, now).map(Json)
 }
 
 /// Ends this login.
@@ -267,46 +270,29 @@ impl From<PasswordError> for Problem {
     }
 }
 
-fn new_session(app: &App, user: UserId, now: Millis) -> ApiResult<(Session, Secret)> {
+fn new_session(app: &App, user: UserId, now: Millis) -> ApiResult<(Session, RefreshToken)> {
     let id = SessionId::new(now);
-    let token = new_refresh_token(id)?;
-    let expires_at = now.plus(app.settings.policy.session_lifetime);
-    let refresh_hash = hash(token.expose());
-    Ok((Session { id, user, refresh_hash, created_at: now, last_used_at: now, expires_at }, token))
+    let token = app.refresh_tokens.first(id)?;
+    let session = Session {
+        id,
+        user,
+        refresh_hash: token.hash(),
+        previous: None,
+        created_at: now,
+        last_used_at: now,
+        expires_at: app.refresh_tokens.expiry(now),
+    };
+    Ok((session, token))
 }
 
-/// The login's id and 32 random bytes, in base64url.
-fn new_refresh_token(session: SessionId) -> ApiResult<Secret> {
-    let mut bytes = Zeroizing::new([0_u8; 48]);
-    let (id, random) = bytes.split_at_mut(16);
-    id.copy_from_slice(&session.to_bytes());
-    getrandom::fill(random).map_err(|_| StoreError::Random)?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
-}
-
-fn parse_refresh_token(token: &Secret) -> Option<(SessionId, [u8; 32])> {
-    let bytes: [u8; 48] =
-        URL_SAFE_NO_PAD.decode(token.expose()).map(Zeroizing::new).ok()?.as_slice().try_into().ok()?;
-    Some((SessionId::try_from(bytes.get(..16)?).ok()?, hash(token.expose())))
-}
-
-fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
-fn respond(
-    app: &App,
-    user: &User,
-    session: SessionId,
-    refresh: &Secret,
-    now: Millis,
-) -> ApiResult<TokenResponse> {
-    let access = app.tokens.issue(AccessToken { user: user.id, session }, now).map_err(Problem::internal)?;
+fn respond(app: &App, user: &User, refresh: &RefreshToken, now: Millis) -> ApiResult<TokenResponse> {
+    let access = AccessToken { user: user.id, session: refresh.session };
+    let access = app.tokens.issue(access, now).map_err(Problem::internal)?;
     Ok(TokenResponse {
         access_token: access.expose().to_owned(),
         token_type: "Bearer",
         expires_in: app.tokens.lifetime().as_secs(),
-        refresh_token: refresh.expose().to_owned(),
+        refresh_token: refresh.text.expose().to_owned(),
         user: Profile::of(user),
     })
 }

@@ -215,6 +215,7 @@ impl TestApi {
             id: SessionId::new(now),
             user,
             refresh_hash: [0; 32],
+            previous: None,
             created_at: now,
             last_used_at: now,
             expires_at: now.plus(Duration::from_secs(30 * 24 * 60 * 60)),

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use shared::{
     clock::Millis,
     id::{SessionId, UserId},
     secret::Secret,
 };
+
+use crate::secrets;
 
 /// Keeps keys for other purposes apart from this one.
 const PURPOSE: &[u8] = b"switchyard access token v1";
@@ -67,10 +67,11 @@ impl Tokens {
         master_keys: impl IntoIterator<Item = &'a [u8; 32]>,
         lifetime: Duration,
     ) -> Result<Self, TokenError> {
-        let keys = master_keys.into_iter().map(|key| derive(key)).collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<_> = master_keys.into_iter().map(|key| secrets::derive(key, PURPOSE)).collect();
         let first = keys.first().ok_or(TokenError::Signing)?;
-        let sign = EncodingKey::from_secret(first);
-        Ok(Self { lifetime, sign, check: keys.iter().map(|key| DecodingKey::from_secret(key)).collect() })
+        let sign = EncodingKey::from_secret(first.as_slice());
+        let check = keys.iter().map(|key| DecodingKey::from_secret(key.as_slice())).collect();
+        Ok(Self { lifetime, sign, check })
     }
 
     /// How long an access token is good for.
@@ -108,12 +109,6 @@ impl Tokens {
         }
         Ok(AccessToken { user: claims.sub, session: claims.sid })
     }
-}
-
-fn derive(master_key: &[u8]) -> Result<[u8; 32], TokenError> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(master_key).map_err(|_| TokenError::Signing)?;
-    mac.update(PURPOSE);
-    Ok(mac.finalize().into_bytes().into())
 }
 
 #[cfg(test)]

@@ -20,27 +20,69 @@ pub struct Session {
     pub user: UserId,
     /// SHA-256 of the refresh token that counts.
     pub refresh_hash: [u8; 32],
+    /// `None`: it is the first one.
+    pub previous: Option<Previous>,
     pub created_at: Millis,
     pub last_used_at: Millis,
     pub expires_at: Millis,
 }
 
-type Row = (Vec<u8>, Vec<u8>, Vec<u8>, i64, i64, i64);
-
-fn session((id, user, hash, created_at, last_used_at, expires_at): Row) -> Result<Session, StoreError> {
-    Ok(Session {
-        id: SessionId::try_from(id.as_slice()).map_err(StoreError::corrupt)?,
-        user: UserId::try_from(user.as_slice()).map_err(StoreError::corrupt)?,
-        refresh_hash: hash
-            .try_into()
-            .map_err(|_| StoreError::corrupt("a refresh token's hash has not 32 bytes"))?,
-        created_at: Millis(created_at),
-        last_used_at: Millis(last_used_at),
-        expires_at: Millis(expires_at),
-    })
+/// The refresh token before the one that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Previous {
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+    /// When it was used.
+    pub rotated_at: Millis,
 }
 
-/// Adds a login, and drops the person's oldest beyond [`MAX_SESSIONS`].
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Vec<u8>,
+    user_id: Vec<u8>,
+    refresh_hash: Vec<u8>,
+    previous_hash: Option<Vec<u8>>,
+    rotated_at: Option<i64>,
+    created_at: i64,
+    last_used_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<Row> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let previous = match (row.previous_hash, row.rotated_at) {
+            (Some(hash), Some(at)) => Some(Previous { hash: hash_of(hash)?, rotated_at: Millis(at) }),
+            _ => None,
+        };
+        Ok(Self {
+            id: SessionId::try_from(row.id.as_slice()).map_err(StoreError::corrupt)?,
+            user: UserId::try_from(row.user_id.as_slice()).map_err(StoreError::corrupt)?,
+            refresh_hash: hash_of(row.refresh_hash)?,
+            previous,
+            created_at: Millis(row.created_at),
+            last_used_at: Millis(row.last_used_at),
+            expires_at: Millis(row.expires_at),
+        })
+    }
+}
+
+fn hash_of(bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::corrupt("a refresh token's hash has not 32 bytes"))
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, user_id, refresh_hash, previous_hash, rotated_at, created_at, last_used_at, expires_at ",
+            "FROM sessions ",
+            $tail
+        )
+    };
+}
+
+/// Adds a login with its first refresh token, and drops the person's oldest beyond [`MAX_SESSIONS`].
 ///
 /// # Errors
 /// What the database says.
@@ -73,13 +115,18 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
 /// # Errors
 /// What the database says.
 pub async fn get(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, StoreError> {
-    let row = fetch_optional!(
-        tx,
-        Row,
-        "SELECT id, user_id, refresh_hash, created_at, last_used_at, expires_at FROM sessions WHERE id = ?",
-        id.to_bytes().to_vec(),
-    )?;
-    row.map(session).transpose()
+    let row = fetch_optional!(tx, Row, select!("WHERE id = ?"), id.to_bytes().to_vec())?;
+    row.map(Session::try_from).transpose()
+}
+
+/// [`get`] as committed last, for a transaction that decides by it.
+///
+/// # Errors
+/// What the database says.
+pub async fn get_latest(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, StoreError> {
+    let sql = tx.sql(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let row = fetch_optional!(tx, Row, sql, id.to_bytes().to_vec())?;
+    row.map(Session::try_from).transpose()
 }
 
 /// Puts a new refresh token in the place of `old`. False where `old` is not the one that counts, or not any more.
@@ -96,9 +143,11 @@ pub async fn rotate(
 ) -> Result<bool, StoreError> {
     let matched = execute!(
         tx,
-        "UPDATE sessions SET refresh_hash = ?, last_used_at = ?, expires_at = ?
+        "UPDATE sessions SET refresh_hash = ?, previous_hash = ?, rotated_at = ?, last_used_at = ?, expires_at = ?
          WHERE id = ? AND refresh_hash = ? AND expires_at > ?",
         new.to_vec(),
+        old.to_vec(),
+        now.0,
         now.0,
         expires_at.0,
         id.to_bytes().to_vec(),

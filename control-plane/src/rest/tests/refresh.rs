@@ -1,6 +1,9 @@
-//! Refresh tokens: each counts once.
+//! Refresh tokens: each counts once, and a refresh can be made again for a moment.
+
+use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::refresh::{RefreshToken, RefreshTokens, Refreshed};
 
 async fn login(api: &TestApi) -> (String, String) {
     tokens(&api.login("ann", PASSWORD, HOME).await.expect(StatusCode::OK))
@@ -28,32 +31,95 @@ async fn a_refresh_gives_new_tokens_for_the_same_login() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_comes_twice_ends_the_login() {
-    let api = TestApi::start().await;
+async fn on_sqlite() {
+    made_again(&TestApi::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_mariadb() {
+    made_again(&TestApi::on(test_support::mariadb().await)).await;
+}
+
+/// What holds of refreshes that are made again, on each database.
+async fn made_again(api: &TestApi) {
     api.person("ann", Role::User).await;
-    let (other_access, _) = login(&api).await;
-    let (_, first) = login(&api).await;
-    let (access, second) = tokens(&refresh(&api, &first).await.expect(StatusCode::OK));
-    assert_eq!(refresh(&api, &first).await.refusal(), (401, "refresh_reused"));
+    refreshes_at_once_give_one_successor(api).await;
+    a_refresh_whose_answer_was_lost_can_be_made_again(api).await;
+    a_token_that_comes_late_ends_its_login_only(api).await;
+    a_token_two_steps_back_ends_the_login_at_once(api).await;
+    another_master_key_ends_no_login(api).await;
+}
+
+fn grace(api: &TestApi) -> Duration {
+    api.app.settings.policy.refresh_grace
+}
+
+async fn refreshes_at_once_give_one_successor(api: &TestApi) {
+    let (_, token) = login(api).await;
+    let answers = futures_util::future::join_all((0..8).map(|_| refresh(api, &token))).await;
+    let mut successors = BTreeSet::new();
+    for answer in answers {
+        let (access, successor) = tokens(&answer.expect(StatusCode::OK));
+        api.get("/api/profile").by(&access).send().await.expect(StatusCode::OK);
+        successors.insert(successor);
+    }
+    assert_eq!(successors.len(), 1, "{successors:?}");
+    refresh(api, &successors.pop_first().unwrap()).await.expect(StatusCode::OK);
+}
+
+async fn a_refresh_whose_answer_was_lost_can_be_made_again(api: &TestApi) {
+    let (_, first) = login(api).await;
+    let (_, second) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
+    api.app.clock.advance(grace(api) - Duration::from_millis(1));
+    let (access, again) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
+    assert_eq!(again, second);
+    api.get("/api/profile").by(&access).send().await.expect(StatusCode::OK);
+    refresh(api, &second).await.expect(StatusCode::OK);
+}
+
+async fn a_token_that_comes_late_ends_its_login_only(api: &TestApi) {
+    let revoked = api.audited("auth.revoke").await;
+    let (other_access, _) = login(api).await;
+    let (_, first) = login(api).await;
+    let (access, second) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
+    api.app.clock.advance(grace(api));
+    assert_eq!(refresh(api, &first).await.refusal(), (401, "refresh_reused"));
     assert_eq!(
-        refresh(&api, &second).await.refusal(),
+        refresh(api, &second).await.refusal(),
         (401, "refresh_invalid"),
         "whoever has the newer one is out too"
     );
     assert_eq!(api.get("/api/profile").by(&access).send().await.refusal(), (401, "session_ended"));
     api.get("/api/profile").by(&other_access).send().await.expect(StatusCode::OK);
-    assert_eq!(api.audited("auth.revoke").await, 1);
+    assert_eq!(api.audited("auth.revoke").await, revoked + 1);
 }
 
-#[tokio::test]
-async fn of_two_refreshes_at_once_one_is_a_reuse() {
-    let api = TestApi::start().await;
-    api.person("ann", Role::User).await;
-    let (_, token) = login(&api).await;
-    let (one, two) = tokio::join!(refresh(&api, &token), refresh(&api, &token));
-    let mut codes = [one.refusal(), two.refusal()];
-    codes.sort_unstable();
-    assert_eq!(codes, [(200, ""), (401, "refresh_reused")]);
+async fn a_token_two_steps_back_ends_the_login_at_once(api: &TestApi) {
+    let (_, first) = login(api).await;
+    let (_, second) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
+    let (_, third) = tokens(&refresh(api, &second).await.expect(StatusCode::OK));
+    assert_eq!(tokens(&refresh(api, &second).await.expect(StatusCode::OK)).1, third);
+    assert_eq!(refresh(api, &first).await.refusal(), (401, "refresh_reused"));
+    assert_eq!(refresh(api, &third).await.refusal(), (401, "refresh_invalid"));
+}
+
+async fn another_master_key_ends_no_login(api: &TestApi) {
+    let (_, first) = login(api).await;
+    let (_, second) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
+    let (old, new) = ([7; 32], [8; 32]);
+    let with = async |keys: &[[u8; 32]]| {
+        let tokens = RefreshTokens::new(keys, grace(api), Duration::from_secs(60));
+        let first = RefreshToken::parse(&Secret::new(first.as_str())).unwrap();
+        let mut tx = api.app.store.begin().await.unwrap();
+        let refreshed = tokens.refresh(&mut tx, &first, api.app.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        refreshed
+    };
+    let successor = Refreshed::Successor(RefreshToken::parse(&Secret::new(second.as_str())).unwrap());
+    assert_eq!(with(&[new]).await, Refreshed::Unknown);
+    assert_eq!(with(&[new, old]).await, successor, "a rotation logs nobody out");
+    assert_eq!(with(&[old, new]).await, successor);
+    refresh(api, &second).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::{
         Store, StoreError,
         api_keys::{self, ApiKey, KeyFilter},
         changes,
-        sessions::{self, Session},
+        sessions::{self, Previous, Session},
         test_support::Database,
         throttle::{self, Admission, Attempt, Purpose},
         users::{self, User, UserFilter},
@@ -88,6 +88,7 @@ fn session(user: UserId, used: Millis) -> Session {
         id: SessionId::new(NOW),
         user,
         refresh_hash: [255; 32],
+        previous: None,
         created_at: NOW,
         last_used_at: used,
         expires_at,
@@ -316,6 +317,8 @@ async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
     let mut tx = database.store.begin().await.unwrap();
     let now = sessions::get(&mut tx, login.id).await.unwrap().unwrap();
     assert!(won[usize::from(now.refresh_hash[0])]);
+    assert_eq!(now.previous, Some(Previous { hash: login.refresh_hash, rotated_at: NOW }));
+    assert_eq!(sessions::get_latest(&mut tx, login.id).await.unwrap(), Some(now));
     let late = now.expires_at;
     assert!(
         !sessions::rotate(&mut tx, login.id, now.refresh_hash, [9; 32], late, late).await.unwrap(),
