@@ -1,5 +1,7 @@
 //! No change is lost: every PUT wants the ETag of what was read.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 
 use super::*;
@@ -18,8 +20,9 @@ async fn every_put_wants_if_match() {
     }
 }
 
-/// What can be read at `read` and put at `put`.
+/// What can be read at `read` and put at `put`, by this route.
 struct Case {
+    route: &'static str,
     read: String,
     put: String,
     body: Value,
@@ -28,21 +31,54 @@ struct Case {
 async fn cases(api: &TestApi, admin: &str) -> Vec<Case> {
     let (ann, _) = api.signed_in("ann", Role::User).await;
     let key = api.new_key(admin, "laptop").await["id"].as_str().unwrap().to_owned();
-    let case = |read: &str, put: &str, body| Case { read: read.to_owned(), put: put.to_owned(), body };
-    let (user, key) = (format!("/api/admin/users/{ann}"), format!("/api/api-keys/{key}"));
-    let toggle = format!("{key}/toggle");
-    vec![
-        case("/api/profile", "/api/profile", json!({ "language": "en" })),
-        case(
-            "/api/profile",
-            "/api/profile/password",
-            json!({ "current_password": PASSWORD, "new_password": "battery staple" }),
-        ),
-        case(&user, &user, json!({ "role": "viewer" })),
-        case(&key, &key, json!({ "name": "desktop" })),
-        case(&key, &toggle, json!({ "enabled": false })),
-        case("/api/admin/settings", "/api/admin/settings", json!({ "registration_enabled": true })),
+    let made = async |path: &str, body: Value| {
+        let made = api.post(path).by(admin).json(body).send().await.expect(StatusCode::CREATED);
+        made.body["id"].as_str().unwrap().to_owned()
+    };
+    let account = json!({ "name": "a", "type": "claude-console", "credentials": { "api_key": "sk-x" } });
+    let account = made("/api/admin/accounts", account).await;
+    let group = made("/api/admin/account-groups", json!({ "name": "a" })).await;
+    let route = made("/api/admin/model-routes", json!({ "pattern": "opus*", "platform": "claude" })).await;
+    let mapping = made("/api/admin/model-mappings", json!({ "from": "opus", "to": "opus-5" })).await;
+    let change = json!({ "current_password": PASSWORD, "new_password": "battery staple" });
+    let (user, settings) = (ann.to_string(), json!({ "registration_enabled": true }));
+    [
+        ("/api/profile", "", "", json!({ "language": "en" })),
+        ("/api/profile", "", "/password", change),
+        ("/api/admin/users/{id}", user.as_str(), "", json!({ "role": "viewer" })),
+        ("/api/api-keys/{id}", &key, "", json!({ "name": "desktop" })),
+        ("/api/api-keys/{id}", &key, "/toggle", json!({ "enabled": false })),
+        ("/api/admin/accounts/{id}", &account, "", json!({ "priority": 7 })),
+        ("/api/admin/accounts/{id}", &account, "/status", json!({ "status": "invalid" })),
+        ("/api/admin/account-groups/{id}", &group, "", json!({ "name": "b" })),
+        ("/api/admin/model-routes/{id}", &route, "", json!({ "position": 3 })),
+        ("/api/admin/model-mappings/{id}", &mapping, "", json!({ "to": "opus-6" })),
+        ("/api/admin/settings", "", "", settings),
     ]
+    .map(|(thing, id, more, body)| {
+        let read = thing.replace("{id}", id);
+        let known = ROUTES.iter().find(|route| route.path == format!("{thing}{more}"));
+        Case { route: known.unwrap().path, put: format!("{read}{more}"), read, body }
+    })
+    .into()
+}
+
+/// A PUT that is new has its case here.
+#[tokio::test]
+async fn every_thing_that_can_be_changed_is_read_with_its_tag() {
+    let api = TestApi::start().await;
+    let (_, admin) = api.signed_in("admin", Role::Admin).await;
+    let cases = cases(&api, &admin).await;
+    let put: BTreeSet<_> = cases.iter().map(|case| case.route).collect();
+    let routes = |method| ROUTES.iter().filter(move |route| route.method == method).map(|route| route.path);
+    assert_eq!(put, routes(Method::PUT).collect());
+    for one in routes(Method::GET).filter(|path| path.contains('{')) {
+        assert!(put.contains(one), "{one} is of one thing, and has no PUT that its ETag would be for");
+    }
+    for case in cases {
+        let read = api.get(&case.read).by(&admin).send().await.expect(StatusCode::OK);
+        assert!(read.headers.contains_key(header::ETAG), "{}", case.read);
+    }
 }
 
 #[tokio::test]
