@@ -6,6 +6,7 @@ mod bodies;
 mod etags;
 mod lists;
 mod login;
+mod many;
 mod mariadb;
 mod nodes;
 mod people;

@@ -11,6 +11,8 @@ use super::{
     groups,
 };
 
+#[cfg(test)]
+pub(crate) use self::{list::plan as plan_of_list, standings::plan as plan_of_count};
 pub use self::{
     list::{AccountFilter, list},
     standings::{count_standings, standings},
