@@ -9,6 +9,8 @@ pub mod name;
 pub mod node_health;
 pub mod password;
 pub mod patch;
+
+pub mod public_url;
 pub mod refresh;
 pub mod role;
 pub mod user;

@@ -27,6 +27,7 @@ mod again;
 mod api_keys;
 mod audit;
 mod auth;
+mod gateway;
 mod model_mappings;
 mod model_routes;
 mod models;
@@ -104,6 +105,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::PUT, "/api/api-keys/{id}", USER),
     route(Method::DELETE, "/api/api-keys/{id}", USER),
     route(Method::PUT, "/api/api-keys/{id}/toggle", USER),
+    // gateway
+    route(Method::GET, "/api/gateway", USER),
     // users
     route(Method::GET, "/api/admin/users", VIEWER),
     route(Method::POST, "/api/admin/users", ADMIN),
@@ -182,6 +185,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(usage::routes())
         .merge(audit::routes())
         .merge(settings::routes())
+        .merge(gateway::routes())
 }
 
 /// The REST API as a service; what it does not know under `/api` is 404 as a problem. The server must offer

@@ -14,6 +14,8 @@ use shared::{
 };
 use zeroize::Zeroizing;
 
+use crate::domain::public_url::PublicUrl;
+
 /// The control plane of Switchyard: users, accounts, keys, usage; and the nodes' configuration.
 #[derive(Debug, Parser)]
 #[command(name = "switchyard-control", version)]
@@ -60,6 +62,8 @@ pub struct Settings {
     #[arg(long, env = "SWITCHYARD_ADMIN_LISTEN", default_value = "127.0.0.1:8081")]
     pub admin_listen: SocketAddr,
     #[command(flatten)]
+    pub data_plane: DataPlaneSettings,
+    #[command(flatten)]
     pub planes: PlaneSettings,
     #[command(flatten)]
     pub keys: KeySettings,
@@ -78,6 +82,19 @@ pub struct DatabaseSettings {
     /// Connections to the database at the same time
     #[arg(long, env = "SWITCHYARD_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
+}
+
+/// Where the data plane is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataPlaneSettings {
+    /// Where clients reach the data plane, such as https://api.example.com: shown to everybody, and where proxy tests
+    /// go. What an admin sets in the settings comes before it
+    #[arg(long, env = "SWITCHYARD_PUBLIC_API_URL")]
+    pub public_api_url: Option<PublicUrl>,
+    /// Where the control plane itself reaches the data plane for proxy tests, such as the nodes' Service in a cluster
+    /// [default: the public URL]
+    #[arg(long, env = "SWITCHYARD_DATA_PLANE_URL")]
+    pub data_plane_url: Option<PublicUrl>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -229,6 +246,20 @@ impl Default for PolicySettings {
     }
 }
 
+impl DataPlaneSettings {
+    /// Where clients reach the data plane; `set` is what an admin has set.
+    #[must_use]
+    pub fn public_url<'a>(&'a self, set: Option<&'a str>) -> Option<&'a str> {
+        set.or(self.public_api_url.as_ref().map(PublicUrl::as_str))
+    }
+
+    /// Where the control plane reaches it.
+    #[must_use]
+    pub fn own_url<'a>(&'a self, set: Option<&'a str>) -> Option<&'a str> {
+        self.data_plane_url.as_ref().map(PublicUrl::as_str).or(self.public_url(set))
+    }
+}
+
 impl PlaneSettings {
     /// How long after its last report a node counts as live.
     #[must_use]
@@ -299,6 +330,24 @@ mod tests {
         assert_eq!(settings.policy.refresh_grace, PolicySettings::default().refresh_grace);
         assert!(!settings.allow_private_upstreams);
         assert!(serve(&["--allow-private-upstreams"]).allow_private_upstreams);
+    }
+
+    #[test]
+    fn what_an_admin_has_set_comes_before_what_the_program_was_told() {
+        let told = |arguments: &[&str]| serve(arguments).data_plane;
+        assert_eq!(told(&[]).public_url(None), None);
+        assert_eq!(told(&[]).own_url(Some("https://set")), Some("https://set"));
+        let public = told(&["--public-api-url", "https://told/"]);
+        assert_eq!(
+            (public.public_url(None), public.own_url(None)),
+            (Some("https://told"), Some("https://told"))
+        );
+        assert_eq!(public.public_url(Some("https://set")), Some("https://set"));
+        let inner = told(&["--data-plane-url", "http://nodes:8080"]);
+        assert_eq!(
+            (inner.public_url(None), inner.own_url(Some("https://set"))),
+            (None, Some("http://nodes:8080"))
+        );
     }
 
     #[test]

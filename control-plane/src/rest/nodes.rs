@@ -174,8 +174,8 @@ fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
         health: NodeHealth::of(row.heard_at, row.ready, live_since),
         lag: same_epoch.map(|revision| desired.version.saturating_sub(revision.version)),
         acknowledged: row.revision.map(Into::into),
-        wires: row.report.wires().filter_map(wire).collect(),
-        account_types: account_types(&row.report),
+        wires: wires(&[&row.report]),
+        account_types: account_types(&[&row.report]),
         refused_payloads: row.report.refused_payloads.iter().map(refused_payload).collect(),
         refused: row.report.refused.map(refused),
         spool_depth: row.report.spool_depth,
@@ -187,19 +187,26 @@ fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
     }
 }
 
-fn wire(wire: v1::Wire) -> Option<&'static str> {
-    let wire = match wire {
-        v1::Wire::Chat => Wire::Chat,
-        v1::Wire::Responses => Wire::Responses,
-        v1::Wire::Messages => Wire::Messages,
-        v1::Wire::Gemini => Wire::Gemini,
-        v1::Wire::Unspecified => return None,
-    };
-    Some(wire.as_str())
+/// The wires that one of these nodes takes from clients.
+pub(super) fn wires(reports: &[&v1::HeartbeatRequest]) -> Vec<&'static str> {
+    let served = |wire: &Wire| reports.iter().any(|report| serves(report, *wire));
+    Wire::ALL.into_iter().filter(served).map(Wire::as_str).collect()
 }
 
-fn account_types(report: &v1::HeartbeatRequest) -> Vec<&'static str> {
-    let reached: Vec<_> = report.account_types().collect();
+/// The node takes the wire from clients.
+pub(super) fn serves(report: &v1::HeartbeatRequest, wire: Wire) -> bool {
+    let wire = match wire {
+        Wire::Chat => v1::Wire::Chat,
+        Wire::Responses => v1::Wire::Responses,
+        Wire::Messages => v1::Wire::Messages,
+        Wire::Gemini => v1::Wire::Gemini,
+    };
+    report.wires().any(|served| served == wire)
+}
+
+/// The account types that one of these nodes can reach.
+pub(super) fn account_types(reports: &[&v1::HeartbeatRequest]) -> Vec<&'static str> {
+    let reached: Vec<_> = reports.iter().flat_map(|report| report.account_types()).collect();
     let known = AccountType::ALL.into_iter().filter(|kind| reached.contains(&encode::account_type(*kind)));
     known.map(AccountType::as_str).collect()
 }

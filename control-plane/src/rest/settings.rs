@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -14,7 +13,8 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{fault::Faults, patch::Patch},
+    domain::{fault::Faults, patch::Patch, public_url::PublicUrl},
+    settings::DataPlaneSettings,
     store::{
         audit,
         settings::{self, Settings},
@@ -23,7 +23,6 @@ use crate::{
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
-const MAX_URL: usize = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get, put))
@@ -35,7 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct SettingsBody {
     /// People may make themselves a user.
     registration_enabled: bool,
-    /// Where clients reach the data plane; shown in snippets.
+    /// Where clients reach the data plane; shown in snippets. Where nothing is set here, what the control plane was
+    /// started with (`--public-api-url`). Null: nobody said.
     public_api_url: Option<String>,
     /// The longest wait for the first byte of an upstream.
     first_byte_timeout_ms: Option<u64>,
@@ -55,11 +55,11 @@ struct SettingsBody {
     ledger_retention_days: Option<u64>,
 }
 
-impl From<Settings> for SettingsBody {
-    fn from(settings: Settings) -> Self {
+impl SettingsBody {
+    fn of(settings: Settings, started_with: &DataPlaneSettings) -> Self {
         Self {
             registration_enabled: settings.registration_enabled,
-            public_api_url: settings.public_api_url,
+            public_api_url: started_with.public_url(settings.public_api_url.as_deref()).map(Into::into),
             first_byte_timeout_ms: settings.first_byte_timeout_ms,
             idle_timeout_ms: settings.idle_timeout_ms,
             deadline_ms: settings.deadline_ms,
@@ -112,12 +112,15 @@ struct SettingsChange {
 
 impl SettingsChange {
     /// What the settings are after the change.
-    fn over(self, present: &Settings) -> ApiResult<Settings> {
+    fn over(self, present: &Settings, started_with: &DataPlaneSettings) -> ApiResult<Settings> {
         let mut faults = Faults::default();
         let settings = self.numbers_over(present, &mut faults);
+        let default = started_with.public_api_url.as_ref().map(PublicUrl::as_str);
+        let public_api_url = url_over(self.public_api_url, present.public_api_url.clone(), &mut faults);
         let settings = Settings {
             registration_enabled: self.registration_enabled.unwrap_or(present.registration_enabled),
-            public_api_url: url_over(self.public_api_url, present.public_api_url.clone(), &mut faults),
+            // What was only read and is sent back is not set by that.
+            public_api_url: public_api_url.filter(|url| Some(url.as_str()) != default),
             cut_revoked_streams: self.cut_revoked_streams.over_optional(present.cut_revoked_streams),
             ..settings
         };
@@ -161,7 +164,7 @@ impl SettingsChange {
 
 fn url_over(change: Patch<String>, present: Option<String>, faults: &mut Faults) -> Option<String> {
     let given = change.over_optional(present)?;
-    faults.take("public_api_url", public_url(&given))
+    faults.take("public_api_url", given.parse::<PublicUrl>()).map(|url| url.to_string())
 }
 
 /// Names of the settings that differ.
@@ -171,27 +174,14 @@ fn changed(before: &Settings, after: &Settings) -> Result<Vec<String>, serde_jso
     Ok(fields.filter(|(name, value)| before.get(name) != Some(value)).map(|(name, _)| name.clone()).collect())
 }
 
-/// `http` or `https`, a host, maybe a path; without a slash at its end.
-fn public_url(text: &str) -> Result<String, &'static str> {
-    const FORM: &str = "must be a URL such as https://api.example.com, without user, query or fragment";
-    let url = Url::parse(text).map_err(|_| FORM)?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.host().is_some()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    let url = url.as_str().trim_end_matches('/');
-    if plain && url.len() <= MAX_URL { Ok(url.to_owned()) } else { Err(FORM) }
-}
-
 /// The settings.
 #[utoipa::path(get, path = "/api/admin/settings", tag = "settings", responses((status = OK, body = SettingsBody)))]
 async fn get(State(app): State<App>) -> ApiResult<Tagged<SettingsBody>> {
     let mut tx = app.store.read().await?;
     let (settings, revision) = settings::load(&mut tx).await?;
     tx.commit().await?;
-    Ok(Tagged { revision, body: settings.into() })
+    let body = SettingsBody::of(settings, &app.settings.data_plane);
+    Ok(Tagged { revision, body })
 }
 
 /// Changes settings. Nodes follow at once.
@@ -209,34 +199,12 @@ async fn put(
     let mut tx = app.store.begin().await?;
     let (before, revision) = settings::load(&mut tx).await?;
     if_match.holds_for(revision)?;
-    let settings = change.over(&before)?;
+    let settings = change.over(&before, &app.settings.data_plane)?;
     let fields = changed(&before, &settings).map_err(Problem::internal)?;
     let revision = settings::save(&mut tx, &settings, if_match.0, now).await?;
     let detail = serde_json::json!({ "fields": fields });
     audit::write(&mut tx, &caller.audit("settings.update", "settings", "settings", detail, now)).await?;
     tx.commit().await?;
     app.changed();
-    Ok(Tagged { revision, body: settings.into() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn public_urls_are_plain() {
-        assert_eq!(public_url("https://api.example.com/"), Ok("https://api.example.com".to_owned()));
-        assert_eq!(public_url("http://127.0.0.1:8080/llm/"), Ok("http://127.0.0.1:8080/llm".to_owned()));
-        for bad in [
-            "",
-            "api.example.com",
-            "javascript:alert(1)",
-            "https://u:p@example.com",
-            "https://e.com/?a",
-            "https://e.com/#a",
-            "ftp://e.com",
-        ] {
-            assert!(public_url(bad).is_err(), "{bad}");
-        }
-    }
+    Ok(Tagged { revision, body: SettingsBody::of(settings, &app.settings.data_plane) })
 }

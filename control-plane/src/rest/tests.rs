@@ -5,6 +5,7 @@ mod api_keys;
 mod bodies;
 mod etags;
 mod lists;
+mod gateway;
 mod login;
 mod many;
 mod mariadb;
@@ -143,16 +144,25 @@ impl<'a> Call<'a> {
 
 impl TestApi {
     async fn start() -> Self {
-        Self::on(test_support::sqlite().await)
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::on_with(test_support::sqlite().await, adjust)
     }
 
     fn on(database: Database) -> Self {
+        Self::on_with(database, |_| {})
+    }
+
+    fn on_with(database: Database, adjust: impl FnOnce(&mut Settings)) -> Self {
         let keys = KeySettings {
             master_key: Some(Secret::new(STANDARD.encode([7_u8; 32]))),
             master_key_file: None,
             old_master_keys: Vec::new(),
         };
-        let settings = Settings::embedded(&database.url, keys).unwrap();
+        let mut settings = Settings::embedded(&database.url, keys).unwrap();
+        adjust(&mut settings);
         let app = App::new(settings, database.store.clone(), Clock::manual(START), Tasks::new()).unwrap();
         let router = super::router(app.clone());
         Self { app, router, password_hash: cheap_hash(PASSWORD), _database: database }

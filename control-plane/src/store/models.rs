@@ -103,6 +103,30 @@ pub async fn list(
         .await
 }
 
+/// A model that people may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PricedModel {
+    pub name: String,
+    pub platform: String,
+    pub display_name: Option<String>,
+}
+
+/// Models that have a price at a time, by name.
+///
+/// # Errors
+/// What the database says.
+pub async fn priced(tx: &mut Tx, at: Millis, limit: u32) -> Result<Vec<PricedModel>, StoreError> {
+    fetch_all!(
+        tx,
+        PricedModel,
+        "SELECT name, platform, display_name FROM models
+         WHERE EXISTS (SELECT 1 FROM model_prices WHERE model_id = models.id AND effective_from <= ?)
+         ORDER BY name LIMIT ?",
+        at.0,
+        i64::from(limit)
+    )
+}
+
 /// Returns the version of the change.
 ///
 /// # Errors

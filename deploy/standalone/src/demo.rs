@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use control_plane::settings::PolicySettings;
+use control_plane::settings::{DataPlaneSettings, PolicySettings};
 use data_plane::settings::NodeSettings;
 use emulator::{Behaviour, Emulator, EmulatorOptions};
 use rand::{TryRngCore as _, rngs::OsRng};
@@ -64,6 +64,7 @@ pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
     let planes = planes::start(PlanesSettings {
         data_dir: folder.path().to_owned(),
         listen: arguments.listen,
+        data_plane: DataPlaneSettings::default(),
         master_key: None,
         node_seal_key: None,
         policy: PolicySettings { admin_password: Some(password.clone()), ..PolicySettings::default() },

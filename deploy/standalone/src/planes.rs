@@ -2,13 +2,14 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use control_plane::{
+    domain::public_url::{InvalidUrl, PublicUrl},
     serve::{self as control, Ends, NodesEnd},
-    settings::{KeySettings, PolicySettings, Settings as ControlSettings},
+    settings::{DataPlaneSettings, KeySettings, PolicySettings, Settings as ControlSettings},
 };
 use data_plane::{
     control::ControlPlane,
@@ -29,6 +30,8 @@ const NODE_ID: &str = "standalone";
 pub struct PlanesSettings {
     pub data_dir: PathBuf,
     pub listen: ListenSettings,
+    /// What is not said is where the node listens.
+    pub data_plane: DataPlaneSettings,
     /// `None`: kept in the data folder.
     pub master_key: Option<Secret>,
     /// `None`: kept in the data folder.
@@ -44,6 +47,10 @@ pub enum PlanesError {
     Folder { path: PathBuf, source: io::Error },
     #[error("cannot listen on {address}: {source}; choose another address with --{flag}")]
     Listen { address: SocketAddr, flag: &'static str, source: io::Error },
+    #[error("the clients' address: {0}")]
+    Address(io::Error),
+    #[error("the clients' address: {0}")]
+    Url(#[from] InvalidUrl),
     #[error("{0}")]
     Variable(#[from] clap::Error),
     #[error(transparent)]
@@ -89,6 +96,7 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
         KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
     let database_url = format!("sqlite:{}", folder.join("switchyard.db").display());
     let control_settings = ControlSettings {
+        data_plane: data_plane(settings.data_plane, &listener)?,
         policy: settings.policy,
         allow_private_upstreams: settings.node.allow_private_upstreams,
         ..ControlSettings::embedded(&database_url, keys)?
@@ -120,6 +128,26 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     })
 }
 
+/// Where nothing else is said, the data plane is where this process serves clients.
+fn data_plane(given: DataPlaneSettings, listener: &TcpListener) -> Result<DataPlaneSettings, PlanesError> {
+    let address = listener.local_addr().map_err(PlanesError::Address)?;
+    let here: PublicUrl = format!("http://{}", reachable(address)).parse()?;
+    Ok(DataPlaneSettings {
+        public_api_url: given.public_api_url.or(Some(here.clone())),
+        data_plane_url: given.data_plane_url.or(Some(here)),
+    })
+}
+
+/// Who listens on all addresses is reached on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
 /// Makes the folder for its owner alone; one that is there keeps its mode.
 fn make_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -135,5 +163,34 @@ impl Planes {
     pub async fn shutdown(self) -> bool {
         let node_ended = self.node.shutdown().await;
         self.control.shutdown().await && node_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(given: DataPlaneSettings, listen: &str) -> (u16, String, String) {
+        let listener = TcpListener::bind(listen).await.unwrap();
+        let settings = data_plane(given, &listener).unwrap();
+        let urls = (settings.public_api_url.unwrap(), settings.data_plane_url.unwrap());
+        (listener.local_addr().unwrap().port(), urls.0.to_string(), urls.1.to_string())
+    }
+
+    #[tokio::test]
+    async fn clients_are_told_the_port_that_was_taken_on_an_address_that_can_be_reached() {
+        for (listen, host) in [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "[::1]")]
+        {
+            let (port, public, own) = told(DataPlaneSettings::default(), listen).await;
+            assert_eq!((public, own), (format!("http://{host}:{port}"), format!("http://{host}:{port}")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_address_is_for_clients_and_proxy_tests_stay_inside() {
+        let public_api_url = Some("https://api.example.com".parse().unwrap());
+        let given = DataPlaneSettings { public_api_url, data_plane_url: None };
+        let (port, public, own) = told(given, "127.0.0.1:0").await;
+        assert_eq!((public, own), ("https://api.example.com".into(), format!("http://127.0.0.1:{port}")));
     }
 }

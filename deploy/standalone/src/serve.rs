@@ -35,6 +35,7 @@ pub async fn start(
     let planes = planes::start(PlanesSettings {
         data_dir: arguments.data_dir,
         listen: arguments.listen,
+        data_plane: arguments.data_plane,
         master_key: arguments.master_key,
         node_seal_key: arguments.node_seal_key,
         policy: arguments.policy,

@@ -10,13 +10,13 @@ use super::*;
 use crate::store::{accounts, changes, commands, nodes};
 
 /// Puts a node into the database, as its heartbeat would.
-async fn node(api: &TestApi, heartbeat: HeartbeatRequest) {
+pub(super) async fn node(api: &TestApi, heartbeat: HeartbeatRequest) {
     let mut tx = api.app.store.begin().await.unwrap();
     nodes::heard(&mut tx, &heartbeat, api.app.clock.now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-fn heartbeat(node_id: &str) -> HeartbeatRequest {
+pub(super) fn heartbeat(node_id: &str) -> HeartbeatRequest {
     HeartbeatRequest {
         node_id: node_id.to_owned(),
         build: "0.1.0".into(),
