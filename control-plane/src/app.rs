@@ -7,6 +7,7 @@ use shared::{clock::Clock, tasks::Tasks};
 use crate::{
     domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
+    http_client,
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
@@ -29,6 +30,10 @@ pub struct Inner {
     pub passwords: Passwords,
     pub clock: Clock,
     pub tasks: Tasks,
+    /// Listeners, connections and what passes through them: they end before [`Self::tasks`], which they rely on.
+    pub edge: Tasks,
+    /// Asks the data plane, for proxy tests.
+    pub data_plane: reqwest::Client,
     pub metrics: Metrics,
     /// Wakes the publisher; see [`App::changed`].
     pub changes: ChangeSignal,
@@ -45,9 +50,13 @@ pub enum AppError {
     Sealer(#[from] SealError),
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    #[error("the HTTP client can't be made: {0}")]
+    HttpClient(#[from] http_client::HttpClientError),
 }
 
 impl App {
+    /// Call from within a runtime.
+    ///
     /// # Errors
     /// See [`AppError`].
     pub fn new(settings: Settings, store: Store, clock: Clock, tasks: Tasks) -> Result<Self, AppError> {
@@ -68,6 +77,8 @@ impl App {
             passwords: Passwords::new(tasks.clone()),
             clock,
             tasks,
+            edge: Tasks::new(),
+            data_plane: http_client::new()?,
             metrics: Metrics::default(),
             changes: ChangeSignal::default(),
             commands: CommandSignal::default(),

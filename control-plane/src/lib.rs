@@ -15,6 +15,7 @@ pub mod app;
 pub mod background;
 pub mod domain;
 pub mod grpc;
+pub mod http_client;
 pub mod ledger;
 pub mod metrics;
 pub mod rest;

@@ -33,6 +33,7 @@ mod model_routes;
 mod models;
 mod nodes;
 mod profile;
+mod proxy_test;
 mod search;
 mod settings;
 mod usage;
@@ -45,7 +46,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::Request,
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::any,
@@ -105,8 +106,9 @@ pub const ROUTES: &[Route] = &[
     route(Method::PUT, "/api/api-keys/{id}", USER),
     route(Method::DELETE, "/api/api-keys/{id}", USER),
     route(Method::PUT, "/api/api-keys/{id}/toggle", USER),
-    // gateway
+    // gateway, proxy_test
     route(Method::GET, "/api/gateway", USER),
+    route(Method::POST, "/api/proxy-test/{wire}", USER),
     // users
     route(Method::GET, "/api/admin/users", VIEWER),
     route(Method::POST, "/api/admin/users", ADMIN),
@@ -167,7 +169,12 @@ pub fn access(method: &Method, path: &str) -> Option<Access> {
 
 /// All groups, with their documentation.
 fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::head())
+    OpenApiRouter::with_openapi(openapi::head()).merge(calls()).merge(relays())
+}
+
+/// Groups whose answers are made here.
+fn calls() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .merge(openapi::routes())
         .merge(auth::routes())
         .merge(profile::routes())
@@ -188,17 +195,28 @@ fn api() -> OpenApiRouter<App> {
         .merge(gateway::routes())
 }
 
+/// Groups whose answers come from elsewhere as a stream: such a call is made once, and takes longer.
+fn relays() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(proxy_test::routes())
+}
+
 /// The REST API as a service; what it does not know under `/api` is 404 as a problem. The server must offer
 /// `ConnectInfo<SocketAddr>`; without it all callers count as one address.
 pub fn router(app: App) -> Router {
-    let (router, _) = api().split_for_parts();
-    router
+    let (calls, relays) = (calls().split_for_parts().0, relays().split_for_parts().0);
+    let authorize = from_fn_with_state(app.clone(), auth_layer::authorize);
+    let calls = calls
         .route_layer(from_fn(again::when_busy))
-        .route_layer(from_fn_with_state(app.clone(), auth_layer::authorize))
+        .route_layer(authorize.clone())
         .method_not_allowed_fallback(wrong_method)
         .route("/api/{*rest}", any(unknown))
-        .layer(DefaultBodyLimit::max(extract::MAX_BODY_BYTES))
-        .layer(from_fn(time_out))
+        .layer(from_fn(|request, next| time_out(REQUEST_TIMEOUT, request, next)));
+    let relays = relays
+        .route_layer(authorize)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(|request, next| time_out(proxy_test::TIMEOUT, request, next)));
+    calls
+        .merge(relays)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header_layer(header::CACHE_CONTROL, "no-store"))
         .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -223,8 +241,8 @@ async fn wrong_method() -> error::Problem {
     error::Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-async fn time_out(request: Request, next: Next) -> Result<Response, error::Problem> {
-    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
+async fn time_out(limit: Duration, request: Request, next: Next) -> Result<Response, error::Problem> {
+    tokio::time::timeout(limit, next.run(request))
         .await
         .map_err(|_| error::Problem::unavailable("timeout", "it took too long; try again"))
 }

@@ -25,6 +25,7 @@ pub mod migrate;
 pub mod models;
 pub mod nodes;
 pub mod price_file;
+pub mod proxy_test_keys;
 pub mod rollups;
 pub mod routes;
 pub mod sessions;

@@ -1,11 +1,12 @@
-//! Drops what is over: logins, throttle counters, commands, and nodes that were not heard of for a month.
+//! Drops what is over: logins, throttle counters, keys of proxy tests, commands, and nodes that were not heard of for a
+//! month.
 
 use std::time::Duration;
 
 use shared::clock::{Clock, Millis};
 
 use super::Progress;
-use crate::store::{Store, StoreError, commands, nodes, sessions, throttle};
+use crate::store::{Store, StoreError, changes, commands, nodes, proxy_test_keys, sessions, throttle};
 
 /// Rows that one statement removes.
 const ROWS_AT_ONCE: i64 = 500;
@@ -24,13 +25,18 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let mut tx = store.begin().await?;
     let counters = throttle::delete_stale(&mut tx, now, ROWS_AT_ONCE).await?;
     tx.commit().await?;
+    // Mostly each is gone with its test; what is left here is of processes that were killed.
+    let mut tx = store.begin().await?;
+    changes::lock(&mut tx).await?;
+    let keys = proxy_test_keys::delete_expired(&mut tx, now, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
     let mut tx = store.begin().await?;
     commands::delete_expired(&mut tx, before(now, COMMAND_AFTERLIFE)).await?;
     tx.commit().await?;
     let mut tx = store.begin().await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
-    let full = [logins, counters].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let full = [logins, counters, keys].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full { Progress::More } else { Progress::Done })
 }
 
@@ -41,11 +47,15 @@ fn before(now: Millis, span: Duration) -> Millis {
 #[cfg(test)]
 mod tests {
     use proto::v1::{Command, CommandResult};
-    use shared::id::{CommandId, SessionId, UserId};
+    use shared::{
+        id::{CommandId, KeyId, SessionId, UserId},
+        secret::KeyHash,
+    };
 
     use super::*;
     use crate::store::{
         Tx,
+        api_keys::{self, ApiKey},
         commands::{answer, answers, insert},
         sessions::Session,
         test_support,
@@ -68,6 +78,24 @@ mod tests {
         id
     }
 
+    async fn proxy_test_key(tx: &mut Tx, expires_at: Millis) -> KeyId {
+        let id = KeyId::new(NOW);
+        let key = ApiKey {
+            id,
+            user: UserId::new(NOW),
+            name: "proxy test".into(),
+            hash: KeyHash::of(&id.to_bytes()),
+            prefix: "sk-000000000".into(),
+            enabled: true,
+            expires_at: Some(expires_at),
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        proxy_test_keys::insert(tx, &key).await.unwrap();
+        id
+    }
+
     async fn answered_command(tx: &mut Tx, expires_at: Millis) -> CommandId {
         let id = CommandId::new(NOW);
         let command = Command { id: id.to_bytes().to_vec(), command: None };
@@ -86,6 +114,7 @@ mod tests {
         let (ended, live) = (login(&mut tx, NOW).await, login(&mut tx, Millis(NOW.0 + 1)).await);
         let old = before(before(NOW, COMMAND_AFTERLIFE), Duration::from_millis(1));
         let commands = [answered_command(&mut tx, old).await, answered_command(&mut tx, NOW).await];
+        let keys = [proxy_test_key(&mut tx, NOW).await, proxy_test_key(&mut tx, Millis(NOW.0 + 1)).await];
         tx.commit().await.unwrap();
 
         assert_eq!(step(store, &Clock::manual(NOW)).await.unwrap(), Progress::Done);
@@ -95,5 +124,13 @@ mod tests {
         assert!(sessions::get(&mut tx, live).await.unwrap().is_some());
         let left: Vec<_> = answers(&mut tx, &commands).await.unwrap().into_iter().map(|(id, _)| id).collect();
         assert_eq!(left, [commands[1]]);
+        let left: Vec<_> =
+            api_keys::by_ids(&mut tx, &keys).await.unwrap().into_iter().map(|key| key.id).collect();
+        assert_eq!(left, [keys[1]]);
+        let told = changes::since(&mut tx, 0).await.unwrap();
+        assert!(
+            told.iter().any(|change| change.id == keys[0].to_bytes() && change.deleted),
+            "nodes hear of it"
+        );
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn when_busy(request: Request, next: Next) -> Result<Response, 
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let body = extract::read_body(Request::from_parts(parts.clone(), body), &()).await?;
+    let body = extract::read_body(Request::from_parts(parts.clone(), body), extract::MAX_BODY_BYTES).await?;
     let mut longest = DELAY;
     for _ in 1..ATTEMPTS {
         let response = next.clone().run(Request::from_parts(parts.clone(), Body::from(body.clone()))).await;

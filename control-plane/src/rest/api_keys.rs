@@ -38,7 +38,7 @@ use crate::{
 const MAX_KEYS: i64 = 1000;
 /// The end of the year 9999.
 const MAX_TIME: Millis = Millis(253_402_300_799_999);
-const PREFIX_CHARACTERS: usize = 12;
+pub(super) const PREFIX_CHARACTERS: usize = 12;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, post)).routes(routes!(get, put, delete)).routes(routes!(toggle))

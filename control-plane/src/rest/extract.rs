@@ -6,7 +6,8 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
 };
-use http::{StatusCode, header, request::Parts};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::error::Problem;
@@ -41,39 +42,46 @@ pub struct OptionalJsonBody<T>(pub Option<T>);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(&request);
-        let bytes = read_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = read_body(request, MAX_BODY_BYTES).await?;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
         if !is_json {
-            let detail = "send the body with Content-Type: application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected", detail));
+            return Err(json_expected());
         }
         parse(&bytes).map(Some).map(Self)
     }
 }
 
-fn is_json(request: &Request) -> bool {
-    let content_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = content_type.split(';').next().unwrap_or("").trim();
     kind.eq_ignore_ascii_case("application/json")
 }
 
-pub(super) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-    let read = read
+pub(super) fn json_expected() -> Problem {
+    let detail = "send the body with Content-Type: application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected", detail)
+}
+
+pub(super) fn body_too_large(limit: usize) -> Problem {
+    let detail = format!("the body is larger than {limit} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let read = Limited::new(request.into_body(), limit).collect();
+    let read = tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long"))?;
-    read.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body broke off")
-        }
-    })
+    match read {
+        Ok(read) => Ok(read.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(body_too_large(limit)),
+        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body broke off")),
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -11,6 +11,7 @@ mod many;
 mod mariadb;
 mod nodes;
 mod people;
+mod proxy_test;
 mod refresh;
 mod roles;
 mod secrets;

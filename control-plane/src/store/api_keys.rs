@@ -1,4 +1,5 @@
-//! API keys: what clients present to nodes. Only their hashes are kept.
+//! API keys: what clients present to nodes. Only their hashes are kept. Those of proxy tests are among them, and people
+//! neither see nor count them: see [`super::proxy_test_keys`].
 
 use proto::v1::ResourceKind;
 use shared::{
@@ -76,6 +77,9 @@ macro_rules! select {
     };
 }
 
+/// Without the keys of proxy tests.
+const KNOWN: &str = "id NOT IN (SELECT key_id FROM proxy_test_keys)";
+
 /// Adds a key, in revision 1.
 ///
 /// # Errors
@@ -101,10 +105,12 @@ pub async fn insert(tx: &mut Tx, key: &ApiKey) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A key that people know.
+///
 /// # Errors
 /// What the database says.
 pub async fn get(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
-    let row = fetch_optional!(tx, Row, select!("WHERE id = ?"), id.to_bytes().to_vec())?;
+    let row = fetch_optional!(tx, Row, select!("WHERE id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)"), id.to_bytes().to_vec())?;
     row.map(ApiKey::try_from).transpose()
 }
 
@@ -128,7 +134,7 @@ pub struct KeyFilter {
     pub search: Option<String>,
 }
 
-/// By rising id; those after `after` only.
+/// Keys that people know, by rising id; those after `after` only.
 ///
 /// # Errors
 /// What the database says.
@@ -144,6 +150,7 @@ pub async fn list(
 
 fn statement(filter: &KeyFilter, after: Option<KeyId>, limit: u32) -> Statement {
     let statement = Statement::new(select!(""))
+        .holding(Some(KNOWN))
         .given("user_id = ?", filter.user.map(UserId::to_bytes))
         .after("id > ?", after.map(KeyId::to_bytes))
         .containing(&["name", "prefix"], filter.search.as_deref());
@@ -188,14 +195,15 @@ pub async fn by_ids(tx: &mut Tx, ids: &[KeyId]) -> Result<Vec<ApiKey>, StoreErro
     rows.into_iter().map(ApiKey::try_from).collect()
 }
 
-/// How many keys the person has; as committed last, once the transaction holds the lock of [`changes::lock`].
+/// How many keys the person has and knows; as committed last, once the transaction holds the lock of [`changes::lock`].
 ///
 /// # Errors
 /// What the database says.
 pub async fn count_of_user(tx: &mut Tx, user: UserId) -> Result<i64, StoreError> {
     let sql = tx.sql(
-        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? FOR UPDATE",
-        "SELECT COUNT(*) FROM api_keys WHERE user_id = ?",
+        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)
+         FOR UPDATE",
+        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)",
     );
     Ok(fetch_one!(tx, (i64,), sql, user.to_bytes().to_vec())?.0)
 }
@@ -230,6 +238,7 @@ pub async fn update(tx: &mut Tx, key: &ApiKey, expected: i64) -> Result<i64, Sto
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: KeyId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::ApiKey, id.to_bytes(), true).await?;
+    execute!(tx, "DELETE FROM proxy_test_keys WHERE key_id = ?", id.to_bytes().to_vec())?;
     match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),

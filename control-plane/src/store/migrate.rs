@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     2 "0002_identity",
     3 "0003_nodes",
     4 "0004_ledger",
+    5 "0005_proxy_test_keys",
     6 "0006_console",
 ];
 

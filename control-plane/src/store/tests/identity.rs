@@ -22,7 +22,7 @@ use crate::{
     store::{
         Store, StoreError,
         api_keys::{self, ApiKey, KeyFilter},
-        changes,
+        changes, proxy_test_keys,
         sessions::{self, Previous, Session},
         test_support::Database,
         throttle::{self, Admission, Attempt, Purpose},
@@ -38,6 +38,7 @@ pub(super) async fn all(database: &Database) {
     a_stale_update_of_a_person_is_stale_and_a_missing_one_missing(database).await;
     people_are_paged_and_found_by_id(database).await;
     keys_read_back_and_change(database).await;
+    keys_of_proxy_tests_are_published_and_not_shown(database).await;
     whoever_goes_takes_keys_and_logins_along(database).await;
     of_admins_that_remove_each_other_one_stays(database).await;
     a_refresh_token_counts_once_however_many_use_it(database).await;
@@ -235,6 +236,36 @@ async fn keys_read_back_and_change(database: &Database) {
         told.iter().map(|change| (change.kind, change.id)).collect::<Vec<_>>(),
         [(ResourceKind::ApiKey, first.id.to_bytes())]
     );
+}
+
+async fn keys_of_proxy_tests_are_published_and_not_shown(database: &Database) {
+    let store = &database.store;
+    let owner = user("proxy tester", Role::User);
+    add(store, &owner).await;
+    let shown = key(owner.id);
+    add_key(store, &shown).await;
+    let ends = |time| ApiKey { expires_at: Some(time), ..key(owner.id) };
+    let (lasting, over) = (ends(NOW.plus(Duration::from_secs(300))), ends(NOW));
+    let mut tx = store.begin().await.unwrap();
+    let endless = ApiKey { expires_at: None, ..key(owner.id) };
+    assert!(matches!(proxy_test_keys::insert(&mut tx, &endless).await, Err(StoreError::Corrupt(_))));
+    proxy_test_keys::insert(&mut tx, &lasting).await.unwrap();
+    proxy_test_keys::insert(&mut tx, &over).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(api_keys::list(&mut tx, Some(owner.id), None, 10).await.unwrap(), [shown]);
+    assert!(!api_keys::list(&mut tx, None, None, 200).await.unwrap().contains(&lasting));
+    assert_eq!(api_keys::get(&mut tx, lasting.id).await.unwrap(), None);
+    assert_eq!(api_keys::count_of_user(&mut tx, owner.id).await.unwrap(), 1);
+    assert_eq!(proxy_test_keys::count_unexpired(&mut tx, owner.id, NOW).await.unwrap(), 1);
+    assert_eq!(api_keys::by_ids(&mut tx, &[lasting.id]).await.unwrap(), std::slice::from_ref(&lasting));
+
+    assert_eq!(proxy_test_keys::delete_expired(&mut tx, NOW, 10).await.unwrap(), 1);
+    assert_eq!(api_keys::by_ids(&mut tx, &[over.id, lasting.id]).await.unwrap(), [lasting]);
+    users::delete(&mut tx, owner.id).await.unwrap();
+    assert_eq!(proxy_test_keys::count_unexpired(&mut tx, owner.id, NOW).await.unwrap(), 0);
+    tx.commit().await.unwrap();
 }
 
 async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {

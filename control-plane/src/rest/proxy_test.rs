@@ -1,0 +1,149 @@
+//! POST /api/proxy-test/{wire}: a person tries the data plane from the admin pages, as themselves.
+//!
+//! The control plane makes an API key of theirs that lasts five minutes ([`minted`]), waits until the nodes know it,
+//! and relays the request to the data plane ([`target`], [`relay`]), streaming. What comes back is what any client
+//! would get; it carries the gateway's `x-request-id`, by which the record in the ledger is found, and
+//! `x-switchyard-relayed: true`, which tells it from a refusal of the control plane's own. Of the caller's request only
+//! the body goes on, and the two headers of the Messages API; the login does not.
+
+mod minted;
+mod relay;
+mod target;
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Path, Request, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde::Deserialize;
+use shared::wire::Wire;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::target::Target;
+use super::{
+    auth_layer::Caller,
+    error::{ApiResult, Problem},
+    extract::{self, Params},
+    gateway, nodes,
+};
+use crate::{
+    app::App,
+    store::{nodes::NodeRow, settings},
+};
+
+/// The longest body that is relayed, in bytes.
+const MAX_BODY_BYTES: usize = 10 << 20;
+/// From the request to the head of its answer: the body's time, the nodes' and the data plane's, and a little.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(240);
+/// What clients of the Messages API say beside the body.
+const PASSED_ON: [HeaderName; 2] =
+    [HeaderName::from_static("anthropic-version"), HeaderName::from_static("anthropic-beta")];
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(post))
+}
+
+/// What is in the path of the `gemini` wire, and in the body of the others.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct GeminiCall {
+    /// `gemini` only, and needed there: the model.
+    model: Option<String>,
+    /// `gemini` only: whether to stream the answer. Left out: no.
+    stream: Option<bool>,
+}
+
+/// Sends a request through the data plane as the caller. The body is the wire's own, JSON of at most 10 MiB; so is the
+/// answer, streamed as it arrives, with the header `x-switchyard-relayed: true`.
+#[utoipa::path(post, path = "/api/proxy-test/{wire}", tag = "proxy-test",
+    params(
+        ("wire" = String, Path, description = "`chat`, `responses`, `messages` or `gemini`"), GeminiCall,
+        ("anthropic-version" = Option<String>, Header, description = "`messages` only: passed on"),
+        ("anthropic-beta" = Option<String>, Header, description = "`messages` only: passed on"),
+    ),
+    request_body(content = Object, description = "What a client of this wire would send"),
+    responses(
+        (status = OK, description = "The data plane's answer, whatever its status; `x-request-id` is the record's id"),
+        (status = NOT_FOUND, description = "`unknown_wire`"),
+        (status = CONFLICT, description = "`public_api_url_missing`: nobody said where the data plane is; `wire_not_served`: by no running node"),
+        (status = PAYLOAD_TOO_LARGE, description = "`body_too_large`"),
+        (status = TOO_MANY_REQUESTS, description = "`too_many_proxy_tests`: five at a time"),
+        (status = BAD_GATEWAY, description = "`data_plane_unreachable`"),
+        (status = SERVICE_UNAVAILABLE, description = "`no_live_node`; `not_acknowledged`: no node took the key in time; `stopping`"),
+        (status = GATEWAY_TIMEOUT, description = "`data_plane_timeout`: no head within 200 seconds"),
+    ))]
+async fn post(
+    State(app): State<App>,
+    caller: Caller,
+    Path(wire): Path<String>,
+    Params(call): Params<GeminiCall>,
+    request: Request,
+) -> ApiResult<Response> {
+    let wire = wire_named(&wire)?;
+    let path = target::path(wire, &call)?;
+    acceptable(request.headers())?;
+    let passed_on = passed_on(wire, request.headers());
+    let (target, nodes) = find(&app, wire, &path).await?;
+    let (key, secret) = minted::mint(&app, &caller, wire).await?;
+    let body = extract::read_body(request, MAX_BODY_BYTES);
+    let (body, ()) = tokio::try_join!(body, minted::acknowledged(&app, &nodes, &key))?;
+    let stopping = app.edge.stopping();
+    let asked = relay::ask(&app, &target, &secret, passed_on, body);
+    match stopping.run_until_cancelled(asked).await {
+        Some(answer) => Ok(relay::pass(&app, answer?, key)),
+        None => Err(Problem::unavailable("stopping", "the control plane is being restarted; try again")),
+    }
+}
+
+fn wire_named(name: &str) -> ApiResult<Wire> {
+    Wire::ALL.into_iter().find(|wire| wire.as_str() == name).ok_or_else(|| {
+        let detail = "the wires are chat, responses, messages and gemini";
+        Problem::new(StatusCode::NOT_FOUND, "unknown_wire", detail)
+    })
+}
+
+/// Refuses what can be refused ahead of the body.
+fn acceptable(headers: &HeaderMap) -> ApiResult<()> {
+    if !extract::is_json(headers) {
+        return Err(extract::json_expected());
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
+        return Err(extract::body_too_large(MAX_BODY_BYTES));
+    }
+    Ok(())
+}
+
+fn passed_on(wire: Wire, headers: &HeaderMap) -> HeaderMap {
+    let mut passed_on = HeaderMap::new();
+    for name in PASSED_ON.into_iter().filter(|_| wire == Wire::Messages) {
+        for value in headers.get_all(&name) {
+            passed_on.append(&name, value.clone());
+        }
+    }
+    passed_on
+}
+
+/// Where to send it, and the nodes that it may come to.
+async fn find(app: &App, wire: Wire, path: &target::Path) -> ApiResult<(Target, Vec<NodeRow>)> {
+    let mut tx = app.store.read().await?;
+    let (set, _) = settings::load(&mut tx).await?;
+    let live = gateway::taking_requests(app, &mut tx).await?;
+    tx.commit().await?;
+    let target = Target::of(&app.settings.data_plane, set.public_api_url.as_deref(), path)?;
+    if live.is_empty() {
+        let detail =
+            "no node of the data plane is running; an operator sees under Nodes what is known of them";
+        return Err(Problem::unavailable("no_live_node", detail));
+    }
+    if !live.iter().any(|node| nodes::serves(&node.report, wire)) {
+        let detail =
+            format!("no running node serves the wire {wire}; /api/gateway lists those that are served");
+        return Err(Problem::conflict("wire_not_served", detail));
+    }
+    Ok((target, live))
+}
