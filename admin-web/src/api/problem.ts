@@ -23,6 +23,11 @@ export class Problem extends Error {
     return new Problem(0, UNREACHABLE, 'the server cannot be reached')
   }
 
+  /** As the server's own, for what is found wrong before it is asked. */
+  static invalid(errors: readonly FieldError[]) {
+    return new Problem(422, 'invalid_fields', errors.map(({ message }) => message).join('; '), errors)
+  }
+
   /** What a response that is no success says. */
   static async of(response: Response): Promise<Problem> {
     const retryAfter = Number.parseInt(response.headers.get('retry-after') ?? '', 10)

@@ -5,15 +5,18 @@
  * latest is read and the person's own changes are laid over it; `conflicts` names what both changed, and nothing is
  * saved until the person says so again.
  */
-import { computed, onBeforeUnmount, reactive, ref, shallowRef, toRaw, type InjectionKey } from 'vue'
+import { computed, reactive, ref, shallowRef, toRaw, type InjectionKey } from 'vue'
 import type { Tagged } from '@/api/client'
-import { Problem } from '@/api/problem'
+import { Problem, type FieldError } from '@/api/problem'
+import { warnBeforeUnload } from './useLeaveGuard'
 
 export interface FormOptions<Draft extends object> {
   /** What a new thing begins as, and the shape of the draft. */
   empty: () => Draft
   /** Reads the thing as a draft; absent: the form makes a new one. */
   load?: () => PromiseLike<Tagged<Draft>>
+  /** What is wrong with the draft already here; with anything in it, nothing is sent. */
+  check?: (draft: Draft) => FieldError[]
   /** `etag` is empty for a new thing; `changes` then is the whole draft. */
   save: (changes: Partial<Draft>, etag: string, draft: Draft) => PromiseLike<unknown>
 }
@@ -41,6 +44,8 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
   const original = shallowRef<Draft>(options.empty())
   const etag = ref('')
   const loading = ref(!isNew)
+  /** There is something to show: a new thing, or one that was read. */
+  const isLoaded = ref(isNew)
   const saving = ref(false)
   const saved = ref(false)
   const problem = shallowRef<Problem | null>(null)
@@ -79,6 +84,8 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
       original.value = read.value
       etag.value = read.etag
       Object.assign(draft, structuredClone(read.value))
+      saved.value = false
+      isLoaded.value = true
       problem.value = null
       conflicts.value = null
       saved.value = false
@@ -95,6 +102,8 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
     saving.value = true
     try {
       const plain = structuredClone(toRawDeep(draft))
+      const wrong = options.check?.(plain) ?? []
+      if (wrong.length > 0) throw Problem.invalid(wrong)
       await options.save(isNew ? plain : structuredClone(toRawDeep(changes.value)), etag.value, plain)
       saved.value = true
       return true
@@ -122,22 +131,17 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
     problem.value = null
   }
 
-  /** Gives up the person's own changes. */
+  /** Gives up the person's own changes; a form of something new is as it began. */
   function discard() {
     Object.assign(draft, structuredClone(original.value))
+    saved.value = false
     problem.value = null
     conflicts.value = null
   }
 
   if (!isNew) void load()
   warnBeforeUnload(() => isDirty.value)
-  return { isNew, draft, loading, saving, problem, conflicts, unclaimed, isDirty, changes, errorOf, claim, load, submit, discard }
-}
-
-function warnBeforeUnload(isDirty: () => boolean) {
-  const warn = (event: BeforeUnloadEvent) => isDirty() && event.preventDefault()
-  addEventListener('beforeunload', warn)
-  onBeforeUnmount(() => removeEventListener('beforeunload', warn))
+  return { isNew, draft, loading, isLoaded, saving, problem, conflicts, unclaimed, isDirty, changes, errorOf, claim, load, submit, discard }
 }
 
 /** The fields of `now` that are not as in `before`. */
