@@ -21,9 +21,11 @@ const DEFAULT_SIZE = 50
 
 export type PagedList<Row, F extends string = string> = ReturnType<typeof usePagedList<Row, F>>
 
-/** `filters`: the names of the list's filters, each a text in the address. */
 export function usePagedList<Row, F extends string>(options: {
+  /** The names of the list's filters, each a text in the address. */
   filters: readonly F[]
+  /** Those of them that say which list it is, such as one's own: they count as no filter, and clearing keeps them. */
+  views?: readonly F[]
   load: (query: PageQuery<Record<F, string>>) => PromiseLike<PageOf<Row>>
 }) {
   const route = useRoute()
@@ -45,7 +47,8 @@ export function usePagedList<Row, F extends string>(options: {
     return PAGE_SIZES.includes(asked) ? asked : DEFAULT_SIZE
   })
   const filters = computed(() => Object.fromEntries(options.filters.map((name) => [name, text(name)])) as Record<F, string>)
-  const isFiltered = computed(() => options.filters.some((name) => text(name) !== ''))
+  const clearable = options.filters.filter((name) => !options.views?.includes(name))
+  const isFiltered = computed(() => clearable.some((name) => text(name) !== ''))
 
   async function reload() {
     const mine = ++latest
@@ -79,7 +82,7 @@ export function usePagedList<Row, F extends string>(options: {
 
   function clearFilters() {
     before.value = []
-    return go({ ...Object.fromEntries(options.filters.map((name) => [name, undefined])), cursor: undefined }, false)
+    return go({ ...Object.fromEntries(clearable.map((name) => [name, undefined])), cursor: undefined }, false)
   }
 
   function resize(limit: number) {
