@@ -27,6 +27,7 @@ declare module 'vue' {
     ElSwitch: typeof import('element-plus/es')['ElSwitch']
     EmptyState: typeof import('./components/EmptyState.vue')['default']
     EnabledTag: typeof import('./components/EnabledTag.vue')['default']
+    FormCard: typeof import('./components/FormCard.vue')['default']
     FormField: typeof import('./components/FormField.vue')['default']
     FormPage: typeof import('./components/FormPage.vue')['default']
     LanguageChoice: typeof import('./components/LanguageChoice.vue')['default']

@@ -23,3 +23,10 @@ export const createMapping = (input: ModelMappingInput) => post('/api/admin/mode
 export const updateMapping = (id: string, etag: string, input: ModelMappingInput) =>
   put('/api/admin/model-mappings/{id}', etag, input, { names: { id } })
 export const deleteMapping = (id: string) => remove('/api/admin/model-mappings/{id}', { names: { id } })
+
+export const listModels = (query: Query<'/api/admin/models', 'get'>) => get('/api/admin/models', { query })
+
+/** The first few of the price list whose name has the text in it, each known by its name. */
+export async function searchModels(search: string) {
+  return (await listModels({ search, limit: 20 })).models.map(({ name }) => ({ id: name, name }))
+}

@@ -51,8 +51,13 @@ export function usePagedList<Row, F extends string>(options: {
   const isFiltered = computed(() => clearable.some((name) => text(name) !== ''))
 
   async function reload() {
-    const mine = ++latest
     loading.value = true
+    await refresh()
+  }
+
+  /** Reads the same page again, without a sign of it unless that fails. */
+  async function refresh() {
+    const mine = ++latest
     const set = Object.entries(filters.value).filter(([, value]) => value !== '')
     const query = { ...Object.fromEntries(set), limit: size.value, ...(cursor.value === '' ? {} : { cursor: cursor.value }) }
     try {
@@ -74,15 +79,18 @@ export function usePagedList<Row, F extends string>(options: {
     return remember ? router.push({ query }) : router.replace({ query })
   }
 
-  /** Begins at the first page again. */
-  function filter(name: F, value: string) {
-    before.value = []
-    return go({ [name]: value, cursor: undefined }, false)
-  }
+  const filter = (name: F, value: string) => filterBy({ [name]: value } as Partial<Record<F, string>>)
 
-  function clearFilters() {
+  const clearFilters = () => filterBy(Object.fromEntries(options.filters.map((name) => [name, ''])) as Record<F, string>)
+
+  /** Sets several filters at once, and begins at the first page again. */
+  function filterBy(changes: Partial<Record<F, string>>) {
     before.value = []
+<<<<<<< HEAD
     return go({ ...Object.fromEntries(clearable.map((name) => [name, undefined])), cursor: undefined }, false)
+=======
+    return go({ ...changes, cursor: undefined }, false)
+>>>>>>> 8d47e04 (List usage records, a person's own or everyone's)
   }
 
   function resize(limit: number) {
@@ -110,6 +118,6 @@ export function usePagedList<Row, F extends string>(options: {
     rows, loading, isLoaded, problem, filters, isFiltered, size,
     hasNext: computed(() => next.value !== null),
     hasBack: computed(() => cursor.value !== ''),
-    reload, filter, clearFilters, resize, goNext, goBack,
+    reload, refresh, filter, filterBy, clearFilters, resize, goNext, goBack,
   }
 }

@@ -1,0 +1,23 @@
+/** Usage: the ledger's records and the sums over them; a person's own, and for who reads all everyone's. */
+import { get } from './client'
+import type { Query, Schemas } from './types'
+
+export type UsageRecord = Schemas['UsageRecord']
+export type UsageAttempt = Schemas['UsageAttempt']
+export type UsageCounts = Schemas['UsageCounts']
+export type UsageSummary = Schemas['UsageSummary']
+export type Outcome = Schemas['Outcome']
+export type OwnRecordQuery = Query<'/api/usage/records', 'get'>
+export type AllRecordQuery = Query<'/api/admin/usage/records', 'get'>
+
+export const OUTCOMES: Outcome[] = ['open', 'completed', 'upstream_error', 'client_gone', 'cut_off', 'refused', 'unknown']
+
+export const listOwnRecords = (query: OwnRecordQuery) => get('/api/usage/records', { query })
+export const listAllRecords = (query: AllRecordQuery) => get('/api/admin/usage/records', { query })
+
+/** One request, as the reader may see it; null: there is none of this id, or it is someone else's. */
+export async function readRecord(requestId: string, readsAll: boolean): Promise<UsageRecord | null> {
+  const query = { request_id: requestId, limit: 1 }
+  const { records } = await (readsAll ? listAllRecords(query) : listOwnRecords(query))
+  return records[0] ?? null
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { FILTERS, chooseRange, modelNames, recordQuery, spanOf, startOfDay, type Filter } from './rules'
+
+const NOW = new Date(2026, 10, 25, 15, 30).getTime()
+const HOUR = 3_600_000
+const none = Object.fromEntries(FILTERS.map((name) => [name, ''])) as Record<Filter, string>
+const range = (range: string, from = '', to = '') => spanOf({ range, from, to }, NOW)
+
+describe('a range', () => {
+  it('that ends now has no other bound, so that what comes meanwhile is shown too', () => {
+    expect(range('hour')).toEqual({ from: NOW - HOUR })
+    expect(range('day')).toEqual({ from: NOW - 24 * HOUR })
+    expect(range('week')).toEqual({ from: NOW - 168 * HOUR })
+    expect(range('month')).toEqual({ from: NOW - 720 * HOUR })
+  })
+
+  it('of today begins at midnight here', () => {
+    expect(range('today')).toEqual({ from: new Date(2026, 10, 25).getTime() })
+    expect(startOfDay(startOfDay(NOW))).toBe(startOfDay(NOW))
+  })
+
+  it('of one’s own has the bounds that are given', () => {
+    expect(range('custom', '1000', '2000')).toEqual({ from: 1000, to: 2000 })
+    expect(range('custom', '1000')).toEqual({ from: 1000, to: undefined })
+    expect(range('custom', 'yesterday', '-5')).toEqual({ from: undefined, to: undefined })
+  })
+
+  it('that is not known, or none, has no bounds', () => {
+    expect(range('')).toEqual({})
+    expect(range('century', '1000')).toEqual({})
+  })
+
+  it('of one’s own begins with the span that was shown before', () => {
+    expect(chooseRange('custom', { ...none, range: 'week' }, NOW)).toEqual({ range: 'custom', from: String(NOW - 168 * HOUR), to: '' })
+    expect(chooseRange('custom', none, NOW)).toEqual({ range: 'custom', from: String(NOW - 24 * HOUR), to: '' })
+    expect(chooseRange('hour', { ...none, range: 'custom', from: '1', to: '2' }, NOW)).toEqual({ range: 'hour', from: '', to: '' })
+  })
+})
+
+describe('what the server is asked with', () => {
+  const filters = { failed: 'true', outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K', mine: 'true' }
+
+  it('names people and accounts only for who reads all', () => {
+    expect(recordQuery(filters, true, NOW)).toMatchObject({ failed: true, outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K' })
+    expect(Object.keys(recordQuery(filters, false, NOW))).not.toContain('user_id')
+    expect(Object.keys(recordQuery(filters, false, NOW))).not.toContain('account_id')
+  })
+
+  it('never names what only the page knows', () => {
+    expect(Object.keys(recordQuery(filters, true, NOW))).not.toContain('mine')
+    expect(Object.keys(recordQuery({ range: 'hour' }, true, NOW))).not.toContain('range')
+  })
+
+  it('asks for failures, or for all', () => {
+    expect(recordQuery({}, true, NOW).failed).toBeUndefined()
+    expect(recordQuery({ failed: 'no' }, true, NOW).failed).toBeUndefined()
+  })
+})
+
+describe('the names of a model', () => {
+  const names = (model_requested: string, model_mapped: string, model_served: string) => modelNames({ model_requested, model_mapped, model_served })
+
+  it('are shown once where they agree', () => {
+    expect(names('sonnet', 'sonnet', 'sonnet')).toEqual(['sonnet'])
+    expect(names('fast', 'haiku', 'haiku-2026')).toEqual(['fast', 'haiku', 'haiku-2026'])
+    expect(names('fast', 'haiku', 'haiku')).toEqual(['fast', 'haiku'])
+  })
+
+  it('leave out what was never sent or said', () => {
+    expect(names('sonnet', '', '')).toEqual(['sonnet'])
+    expect(names('sonnet', '', 'opus')).toEqual(['sonnet', 'opus'])
+  })
+})

@@ -1,0 +1,71 @@
+/** What the pages of usage make of a record and of what was asked for. */
+import type { AllRecordQuery, Outcome, UsageRecord } from '@/api/usage'
+
+export const FILTERS = ['mine', 'range', 'from', 'to', 'outcome', 'failed', 'wire', 'model', 'key_id', 'user_id', 'account_id'] as const
+export type Filter = (typeof FILTERS)[number]
+
+export const RANGES = ['hour', 'today', 'day', 'week', 'month', 'custom'] as const
+export type Range = (typeof RANGES)[number]
+
+export const WIRES = ['chat', 'responses', 'messages', 'gemini']
+
+/** Milliseconds since 1970; undefined: no bound. */
+export interface Span {
+  from?: number
+  to?: number
+}
+
+const HOUR_MS = 3_600_000
+const BACK_MS: Record<'hour' | 'day' | 'week' | 'month', number> = {
+  hour: HOUR_MS, day: 24 * HOUR_MS, week: 7 * 24 * HOUR_MS, month: 30 * 24 * HOUR_MS,
+}
+
+/** The span that a range stands for at `now`; `from` and `to` are those of a custom one. No known range: no bounds. */
+export function spanOf({ range, from, to }: { range: string; from: string; to: string }, now: number): Span {
+  switch (range) {
+    case 'hour': case 'day': case 'week': case 'month': return { from: now - BACK_MS[range] }
+    case 'today': return { from: startOfDay(now) }
+    case 'custom': return { from: timeOf(from), to: timeOf(to) }
+    default: return {}
+  }
+}
+
+/** Midnight, in the browser's zone. */
+export function startOfDay(now: number): number {
+  return new Date(now).setHours(0, 0, 0, 0)
+}
+
+/** A time in the address. */
+export function timeOf(text: string): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+/** The filters when `range` is chosen: a custom one begins with the span that was shown before. */
+export function chooseRange(range: string, before: Record<Filter, string>, now: number) {
+  if (range !== 'custom') return { range, from: '', to: '' }
+  const span = spanOf(before, now)
+  return { range, from: String(span.from ?? now - BACK_MS.day), to: span.to === undefined ? '' : String(span.to) }
+}
+
+/** What the server is asked with. Whoever sees only their own can't ask for someone else or for an account. */
+export function recordQuery(filters: Partial<Record<Filter, string>>, readsAll: boolean, now: number): AllRecordQuery {
+  const { range = '', from = '', to = '', outcome, failed, wire, model, key_id, user_id, account_id } = filters
+  const everyone = readsAll ? { user_id, account_id } : {}
+  return { ...spanOf({ range, from, to }, now), outcome: outcome as Outcome, failed: failed === 'true' || undefined, wire, model, key_id, ...everyone }
+}
+
+/** The names that a request's model went by, each that differs from the one before it. */
+export function modelNames({ model_requested, model_mapped, model_served }: Pick<UsageRecord, 'model_requested' | 'model_mapped' | 'model_served'>): string[] {
+  const names = [model_requested, model_mapped, model_served].filter((name) => name !== '')
+  return names.filter((name, index) => name !== names[index - 1])
+}
+
+export type Tone = 'good' | 'warn' | 'bad' | 'info' | 'idle'
+
+const TONES: Record<Outcome, Tone> = {
+  open: 'info', completed: 'good', upstream_error: 'bad', client_gone: 'idle', cut_off: 'warn', refused: 'warn', unknown: 'idle',
+}
+
+export function outcomeTone(outcome: Outcome): Tone {
+  return TONES[outcome]
+}
