@@ -31,7 +31,8 @@ const SCALES: [number, string][] = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, '
 /** 1234567 as 1.23M; what is below ten thousand in full. */
 export function formatCount(count: number): string {
   if (Math.abs(count) < 10_000) return group(String(Math.round(count)))
-  const [scale, letter] = SCALES.find(([scale]) => Math.abs(count) >= scale) ?? [1, '']
+  // What would round to a thousand of one scale is one of the next.
+  const [scale, letter] = SCALES.find(([scale]) => Math.abs(count) >= scale * 0.9995) ?? [1, '']
   const scaled = count / scale
   return `${scaled.toFixed(Math.abs(scaled) < 10 ? 2 : Math.abs(scaled) < 100 ? 1 : 0)}${letter}`
 }

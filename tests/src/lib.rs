@@ -18,6 +18,7 @@ mod process;
 mod python;
 mod split;
 mod traffic;
+mod web;
 
 pub use admin::{Admin, Answer};
 pub use caller::{Caller, Reply, chat_body, messages_body, read};
@@ -27,3 +28,4 @@ pub use process::{Program, eventually, eventually_within, until};
 pub use python::{SdkGeneration, run_pytest};
 pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};
 pub use traffic::{Traffic, TrafficReport};
+pub use web::run_browser_tests;

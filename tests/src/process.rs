@@ -155,7 +155,7 @@ fn collect(stream: impl Read + Send + 'static) -> Lines {
 
 /// The folder of the programs. Built from the sources as they are, so that a test never runs a stale one; a run that has
 /// just built them says where they are, and saves the time.
-fn binaries() -> &'static Path {
+pub(crate) fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         if let Some(folder) = std::env::var_os("SWITCHYARD_TEST_PROGRAMS") {
@@ -163,7 +163,7 @@ fn binaries() -> &'static Path {
         }
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--quiet", "--locked", "--bins"])
-            .args(["-p", "standalone", "-p", "control-plane", "-p", "data-plane"])
+            .args(["-p", "standalone", "-p", "control-plane", "-p", "data-plane", "-p", "emulator"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

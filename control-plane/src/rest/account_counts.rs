@@ -11,12 +11,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(counts))
 }
 
 /// How many accounts are in each state, each counted once.
 #[utoipa::path(get, path = "/api/admin/accounts/counts", tag = "accounts", responses((status = OK, body = StateCounts)))]
-async fn get(State(app): State<App>) -> ApiResult<Json<StateCounts>> {
+async fn counts(State(app): State<App>) -> ApiResult<Json<StateCounts>> {
     let now = app.clock.now();
     let mut tx = app.store.read().await?;
     let standings = accounts::count_standings(&mut tx, now).await?;
