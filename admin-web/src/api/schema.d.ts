@@ -120,7 +120,7 @@ export interface paths {
             cookie?: never;
         };
         /** How many accounts are in each state, each counted once. */
-        get: operations["accounts_get"];
+        get: operations["accounts_counts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -508,7 +508,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Gives a new access token and a new refresh token for the old one. */
+        /**
+         * Gives a new access token and a new refresh token for the old one. A refresh made again within `--refresh-grace`, while
+         *     the new refresh token has not been used, gives the same one again.
+         */
         post: operations["auth_refresh"];
         delete?: never;
         options?: never;
@@ -527,6 +530,23 @@ export interface paths {
         put?: never;
         /** Makes an own user with the role `user`, where the setting `registration_enabled` allows it. */
         post: operations["auth_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/gateway": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What clients can ask of the data plane, and where. */
+        get: operations["gateway_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -579,6 +599,26 @@ export interface paths {
         /** Changes your own password, and ends all your logins but this one. */
         put: operations["profile_put_password"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/proxy-test/{wire}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a request through the data plane as the caller. The body is the wire's own, JSON of at most 10 MiB; so is the
+         *     answer, streamed as it arrives, with the header `x-switchyard-relayed: true`.
+         */
+        post: operations["proxy_test_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -916,6 +956,24 @@ export interface components {
          * @enum {string}
          */
         FieldKind: "text" | "url" | "integer" | "boolean" | "choice" | "time" | "list" | "map" | "groups";
+        Gateway: {
+            /** @description The account types that nodes can reach now. */
+            account_types: string[];
+            /** @description Nodes that take requests now. */
+            live_nodes: number;
+            /** @description Models that have a price, by name; the first 1000. */
+            models: components["schemas"]["GatewayModel"][];
+            /** @description Where clients reach the data plane. Null: nobody said yet. */
+            public_api_url?: string | null;
+            /** @description The wires that nodes take from clients now: `chat`, `responses`, `messages`, `gemini`. */
+            wires: string[];
+        };
+        GatewayModel: {
+            display_name?: string | null;
+            name: string;
+            /** @description `claude`, `openai`, `gemini` or `other`. */
+            platform: string;
+        };
         /**
          * @description Which of Google's APIs an account is for.
          * @enum {string}
@@ -1379,7 +1437,10 @@ export interface components {
             max_body_bytes?: number | null;
             /** Format: int64 */
             max_stream_ms?: number | null;
-            /** @description Where clients reach the data plane; shown in snippets. */
+            /**
+             * @description Where clients reach the data plane; shown in snippets. Where nothing is set here, what the control plane was
+             *     started with (`--public-api-url`). Null: nobody said.
+             */
             public_api_url?: string | null;
             /** @description People may make themselves a user. */
             registration_enabled: boolean;
@@ -1491,7 +1552,7 @@ export interface components {
              * @description Seconds that the access token is good for.
              */
             expires_in: number;
-            /** @description For one refresh. */
+            /** @description For one refresh. One whose answer was lost can be made again at once, and gives the same token. */
             refresh_token: string;
             /** @description `Bearer`. */
             token_type: string;
@@ -2017,7 +2078,7 @@ export interface operations {
             };
         };
     };
-    accounts_get: {
+    accounts_counts: {
         parameters: {
             query?: never;
             header?: never;
@@ -3093,6 +3154,25 @@ export interface operations {
             };
         };
     };
+    gateway_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Gateway"];
+                };
+            };
+        };
+    };
     openapi_get: {
         parameters: {
             query?: never;
@@ -3204,6 +3284,91 @@ export interface operations {
             };
             /** @description `too_many_attempts`, with Retry-After */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    proxy_test_post: {
+        parameters: {
+            query?: {
+                /** @description `gemini` only, and needed there: the model. */
+                model?: string;
+                /** @description `gemini` only: whether to stream the answer. Left out: no. */
+                stream?: boolean;
+            };
+            header?: {
+                /** @description `messages` only: passed on */
+                "anthropic-beta"?: string | null;
+                /** @description `messages` only: passed on */
+                "anthropic-version"?: string | null;
+            };
+            path: {
+                /** @description `chat`, `responses`, `messages` or `gemini` */
+                wire: string;
+            };
+            cookie?: never;
+        };
+        /** @description What a client of this wire would send */
+        requestBody: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            /** @description The data plane's answer, whatever its status; `x-request-id` is the record's id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unknown_wire` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `public_api_url_missing`: nobody said where the data plane is; `wire_not_served`: by no running node */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `too_many_proxy_tests`: five at a time */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `data_plane_unreachable` */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `no_live_node`; `not_acknowledged`: no node took the key in time; `stopping` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `data_plane_timeout`: no head within 200 seconds */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,11 +1,15 @@
 /** People. */
-import { get, getTagged } from './client'
+import { get, getTagged, post, put, remove } from './client'
 import type { Query, Schemas } from './types'
 
 export type User = Schemas['UserBody']
 
 export const listUsers = (query: Query<'/api/admin/users', 'get'>) => get('/api/admin/users', { query })
 export const readUser = (id: string) => getTagged('/api/admin/users/{id}', { names: { id } })
+export const createUser = (input: Schemas['NewUser']) => post('/api/admin/users', input)
+export const updateUser = (id: string, etag: string, change: Schemas['UserChange']) =>
+  put('/api/admin/users/{id}', etag, change, { names: { id } })
+export const deleteUser = (id: string) => remove('/api/admin/users/{id}', { names: { id } })
 
 /** The first few whose name has the text in it. */
 export async function searchUsers(search: string) {
