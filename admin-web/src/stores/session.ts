@@ -5,6 +5,7 @@ import { readProfile } from '@/api/profile'
 import { Problem } from '@/api/problem'
 import * as login from '@/api/session'
 import type { Schemas } from '@/api/types'
+import { chosenLanguage, usePreferences } from './preferences'
 
 export type Role = Schemas['Role']
 
@@ -15,6 +16,7 @@ export const useSession = defineStore('session', () => {
   const profile = shallowRef<login.Profile | null>(null)
   /** The login ended while a page was open: `SignInAgain` shows itself over it. */
   const isExpired = ref(false)
+  const preferences = usePreferences()
   let waiting: { resolve: () => void; reject: (reason: Problem) => void }[] = []
 
   const role = computed(() => profile.value?.role ?? 'user')
@@ -37,10 +39,17 @@ export const useSession = defineStore('session', () => {
     return true
   }
 
+  /** After the person changed something of themselves. */
+  async function reread() {
+    profile.value = (await readProfile()).value
+  }
+
   async function signIn(username: string, password: string) {
     const signedIn = await login.signIn(username, password)
-    const isSomeoneElse = profile.value !== null && profile.value.id !== signedIn.id
-    if (isSomeoneElse) return location.assign('/')
+    const before = profile.value
+    if (before !== null && before.id !== signedIn.id) return location.assign('/')
+    // Their own language; after signing in again the page stays as it was.
+    if (before === null && signedIn.language) await preferences.setLanguage(chosenLanguage(signedIn.language)).catch(() => null)
     profile.value = signedIn
     isExpired.value = false
     const resumed = waiting
@@ -62,5 +71,5 @@ export const useSession = defineStore('session', () => {
     forget()
   }
 
-  return { profile, role, isExpired, may, restore, signIn, signOut, forget }
+  return { profile, role, isExpired, may, restore, reread, signIn, signOut, forget }
 })
