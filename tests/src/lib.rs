@@ -25,7 +25,7 @@ pub use caller::{Caller, Reply, chat_body, messages_body, read};
 pub use certificates::Certificates;
 pub use gateway::{ADMIN_PASSWORD, Gateway};
 pub use process::{Program, eventually, eventually_within, until};
-pub use python::{SdkGeneration, run_pytest};
+pub use python::{SdkGeneration, check_deployment, run_pytest};
 pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};
 pub use traffic::{Traffic, TrafficReport};
 pub use web::run_browser_tests;

@@ -1,8 +1,10 @@
-//! The providers' own Python SDKs as clients.
+//! Tests in Python, each with the pinned environment that `.ci/install` makes for it.
 
 use std::{path::Path, process::Command};
 
-/// Which pinned set of SDKs.
+use crate::process::binaries;
+
+/// Which pinned set of the providers' own SDKs.
 #[derive(Debug, Clone, Copy)]
 pub enum SdkGeneration {
     Current,
@@ -15,15 +17,29 @@ pub enum SdkGeneration {
 /// # Panics
 /// A test in it fails, or the SDKs are not installed.
 pub fn run_pytest(generation: SdkGeneration, file: &str, variables: &[(&str, &str)]) {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let home = tests.parent().unwrap().join("target/python").join(match generation {
+    let environment = match generation {
         SdkGeneration::Current => "current",
         SdkGeneration::Previous => "previous",
-    });
-    assert!(home.join("installed.txt").exists(), "the SDKs are not installed: run .ci/install");
+    };
+    pytest(environment, "clients/python", file, variables);
+}
+
+/// Runs the checks of `tests/deploy`, with the programs as they are built.
+///
+/// # Panics
+/// One fails, or their environment is not installed.
+pub fn check_deployment() {
+    let programs = binaries().to_str().unwrap();
+    pytest("deploy", "deploy", ".", &[("SWITCHYARD_TEST_PROGRAMS", programs)]);
+}
+
+fn pytest(environment: &str, folder: &str, file: &str, variables: &[(&str, &str)]) {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = tests.parent().unwrap().join("target/python").join(environment);
+    assert!(home.join("installed.txt").exists(), "what Python needs is not installed: run .ci/install");
     let done = Command::new(home.join("bin/python"))
         .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", file])
-        .current_dir(tests.join("clients/python"))
+        .current_dir(tests.join(folder))
         .envs(variables.iter().copied())
         .env("NO_PROXY", "*")
         .output()
