@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::{Method, Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 /// Logged in to one control plane.
@@ -61,6 +61,12 @@ impl Admin {
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body), None).await
+    }
+
+    /// The head of the answer to a POST; the body follows as it comes.
+    pub async fn stream(&self, path: &str, body: &Value) -> Response {
+        let request = self.http.post(format!("{}{path}", self.base_url)).bearer_auth(&self.access_token);
+        request.json(body).send().await.unwrap()
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
