@@ -17,3 +17,23 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn types() -> Json<AccountTypes> {
     Json(descriptors())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// The console's translations and forms are tested against this copy.
+    #[test]
+    fn the_stored_account_types_are_those_that_are_served() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("account-types.json");
+        let types = serde_json::to_string_pretty(&super::descriptors()).unwrap() + "\n";
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            fs::write(&path, &types).unwrap();
+        }
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            stored == types,
+            "control-plane/account-types.json has drifted: run UPDATE_OPENAPI=1 cargo nextest run -p control-plane account_types, and commit it"
+        );
+    }
+}
