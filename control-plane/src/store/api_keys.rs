@@ -77,8 +77,12 @@ macro_rules! select {
     };
 }
 
-/// Without the keys of proxy tests.
-const KNOWN: &str = "id NOT IN (SELECT key_id FROM proxy_test_keys)";
+/// Holds for keys that people know.
+macro_rules! known {
+    () => {
+        "id NOT IN (SELECT key_id FROM proxy_test_keys)"
+    };
+}
 
 /// Adds a key, in revision 1.
 ///
@@ -110,7 +114,8 @@ pub async fn insert(tx: &mut Tx, key: &ApiKey) -> Result<(), StoreError> {
 /// # Errors
 /// What the database says.
 pub async fn get(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
-    let row = fetch_optional!(tx, Row, select!("WHERE id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)"), id.to_bytes().to_vec())?;
+    let row =
+        fetch_optional!(tx, Row, concat!(select!("WHERE id = ? AND "), known!()), id.to_bytes().to_vec())?;
     row.map(ApiKey::try_from).transpose()
 }
 
@@ -150,7 +155,7 @@ pub async fn list(
 
 fn statement(filter: &KeyFilter, after: Option<KeyId>, limit: u32) -> Statement {
     let statement = Statement::new(select!(""))
-        .holding(Some(KNOWN))
+        .holding(Some(known!()))
         .given("user_id = ?", filter.user.map(UserId::to_bytes))
         .after("id > ?", after.map(KeyId::to_bytes))
         .containing(&["name", "prefix"], filter.search.as_deref());
@@ -201,9 +206,8 @@ pub async fn by_ids(tx: &mut Tx, ids: &[KeyId]) -> Result<Vec<ApiKey>, StoreErro
 /// What the database says.
 pub async fn count_of_user(tx: &mut Tx, user: UserId) -> Result<i64, StoreError> {
     let sql = tx.sql(
-        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)
-         FOR UPDATE",
-        "SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND id NOT IN (SELECT key_id FROM proxy_test_keys)",
+        concat!("SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND ", known!(), " FOR UPDATE"),
+        concat!("SELECT COUNT(*) FROM api_keys WHERE user_id = ? AND ", known!()),
     );
     Ok(fetch_one!(tx, (i64,), sql, user.to_bytes().to_vec())?.0)
 }

@@ -254,8 +254,7 @@ async fn keys_of_proxy_tests_are_published_and_not_shown(database: &Database) {
     tx.commit().await.unwrap();
 
     let mut tx = store.begin().await.unwrap();
-    let of_owner = KeyFilter { user: Some(owner.id), ..KeyFilter::default() };
-    assert_eq!(api_keys::list(&mut tx, &of_owner, None, 10).await.unwrap(), [shown]);
+    assert_eq!(api_keys::list(&mut tx, &of(owner.id), None, 10).await.unwrap(), [shown]);
     assert!(!api_keys::list(&mut tx, &KeyFilter::default(), None, 200).await.unwrap().contains(&lasting));
     assert_eq!(api_keys::get(&mut tx, lasting.id).await.unwrap(), None);
     assert_eq!(api_keys::count_of_user(&mut tx, owner.id).await.unwrap(), 1);
