@@ -88,7 +88,6 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
       isLoaded.value = true
       problem.value = null
       conflicts.value = null
-      saved.value = false
     } catch (thrown) {
       problem.value = Problem.from(thrown)
     } finally {

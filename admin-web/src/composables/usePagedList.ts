@@ -81,16 +81,12 @@ export function usePagedList<Row, F extends string>(options: {
 
   const filter = (name: F, value: string) => filterBy({ [name]: value } as Partial<Record<F, string>>)
 
-  const clearFilters = () => filterBy(Object.fromEntries(options.filters.map((name) => [name, ''])) as Record<F, string>)
+  const clearFilters = () => filterBy(Object.fromEntries(clearable.map((name) => [name, ''])) as Record<F, string>)
 
   /** Sets several filters at once, and begins at the first page again. */
   function filterBy(changes: Partial<Record<F, string>>) {
     before.value = []
-<<<<<<< HEAD
-    return go({ ...Object.fromEntries(clearable.map((name) => [name, undefined])), cursor: undefined }, false)
-=======
     return go({ ...changes, cursor: undefined }, false)
->>>>>>> 8d47e04 (List usage records, a person's own or everyone's)
   }
 
   function resize(limit: number) {
