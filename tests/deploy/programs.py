@@ -20,7 +20,9 @@ VERBS = {
 VARIABLE = re.compile(r"\bSWITCHYARD_[A-Z0-9_]+")
 # Of compose.yaml itself, and none of the programs'.
 OF_COMPOSE = {"SWITCHYARD_TAG"}
-PROGRAM = re.compile(r"(?<![\w/.-])(switchyard-control|switchyard-data|switchyard)(?= (?:serve|migrate|adopt-epoch|drain|demo)\b)")
+PROGRAM = re.compile(
+    r"(?<![\w/.-])(switchyard-control|switchyard-data|switchyard)(?= (?:serve|migrate|adopt-epoch|drain|demo)\b)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,9 @@ def read_help(text):
 
 
 def all_variables():
-    return frozenset().union(*(verb(program, name).variables for program, names in VERBS.items() for name in names))
+    return frozenset().union(
+        *(verb(program, name).variables for program, names in VERBS.items() for name in names)
+    )
 
 
 def unknown_variables(text, known=None):
@@ -71,7 +75,7 @@ def code_of(markdown):
     fenced = re.findall(r"(?ms)^```[a-z]*\n(.*?)^```", markdown)
     rest = re.sub(r"(?ms)^```.*?^```", "", markdown)
     lines = [line for block in fenced for line in block.replace("\\\n", " ").splitlines()]
-    return lines + re.findall(r"`([^`\n]+)`", rest)
+    return lines + [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", rest)]
 
 
 def unknown_flags(markdown):
@@ -82,7 +86,7 @@ def unknown_flags(markdown):
             found = PROGRAM.search(command)
             if not found:
                 continue
-            program, rest = found.group(1), command[found.end():].split("#")[0]
+            program, rest = found.group(1), command[found.end() :].split("#")[0]
             name = rest.split()[0]
             if name not in VERBS[program]:
                 wrong.append(f"{program} {name}")

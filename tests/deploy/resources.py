@@ -128,9 +128,7 @@ SCHEMAS = dict(
                                 ["alert", "expr", "labels", "annotations"],
                                 alert={"type": "string", "pattern": "^Switchyard[A-Za-z]+$"},
                                 expr=_TEXT,
-                                labels=_object(
-                                    ["severity"], severity={"enum": ["warning", "critical"]}
-                                ),
+                                labels=_object(["severity"], severity={"enum": ["warning", "critical"]}),
                                 annotations=_object(["summary"], summary=_TEXT),
                                 **{"for": {"type": "string", "pattern": "^[0-9]+m$"}},
                             )

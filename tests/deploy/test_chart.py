@@ -8,7 +8,19 @@ import kubernetes_validate
 import pytest
 
 from chart import (
-    CI, CI_BAD, DEPLOY, HOME, NAMESPACE, containers, merged, named, of_kind, parse, pod_template, pods, variables,
+    CI,
+    CI_BAD,
+    DEPLOY,
+    HOME,
+    NAMESPACE,
+    containers,
+    merged,
+    named,
+    of_kind,
+    parse,
+    pod_template,
+    pods,
+    variables,
 )
 from resources import SCHEMAS
 
@@ -95,7 +107,10 @@ def test_probes_ask_what_the_programs_answer(rendered):
         for container in template["spec"]["containers"]:
             if container.get("args") != ["serve"]:
                 continue
-            asked = {probe: container[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+            asked = {
+                probe: container[probe]["httpGet"]
+                for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+            }
             port = container["ports"][0]["name"]
             assert asked == {
                 "startupProbe": {"path": "/healthz", "port": port},
@@ -107,7 +122,10 @@ def test_probes_ask_what_the_programs_answer(rendered):
 def test_streams_end_before_the_pod_is_killed(rendered):
     node = of_kind(rendered, "StatefulSet")[0]["spec"]["template"]["spec"]
     container = node["containers"][0]
-    seconds = {name: int(variables(container)[name].removesuffix("s")) for name in ("SWITCHYARD_MAX_STREAM", "SWITCHYARD_SHUTDOWN_GRACE")}
+    seconds = {
+        name: int(variables(container)[name].removesuffix("s"))
+        for name in ("SWITCHYARD_MAX_STREAM", "SWITCHYARD_SHUTDOWN_GRACE")
+    }
     assert node["terminationGracePeriodSeconds"] == seconds["SWITCHYARD_MAX_STREAM"] + 60
     assert seconds["SWITCHYARD_SHUTDOWN_GRACE"] >= seconds["SWITCHYARD_MAX_STREAM"]
     needed = pause(container) + seconds["SWITCHYARD_SHUTDOWN_GRACE"] + NODE_ENDING
@@ -115,7 +133,9 @@ def test_streams_end_before_the_pod_is_killed(rendered):
 
 
 def test_the_control_plane_ends_before_the_pod_is_killed(rendered):
-    control = next(each for each in of_kind(rendered, "Deployment") if each["metadata"]["name"].endswith("-control"))
+    control = next(
+        each for each in of_kind(rendered, "Deployment") if each["metadata"]["name"].endswith("-control")
+    )
     spec = control["spec"]["template"]["spec"]
     grace = int(variables(spec["containers"][0])["SWITCHYARD_CONTROL_SHUTDOWN_GRACE"].removesuffix("s"))
     assert spec["terminationGracePeriodSeconds"] >= pause(spec["containers"][0]) + grace + CONTROL_ENDING
@@ -133,12 +153,17 @@ def test_ways_in_let_streams_through(rendered):
             continue
         of_nginx = {name.split("/")[1]: value for name, value in told.items()}
         assert of_nginx["proxy-buffering"] == of_nginx["proxy-request-buffering"] == "off"
-        assert int(of_nginx["proxy-read-timeout"]) >= longest and int(of_nginx["proxy-send-timeout"]) >= longest
+        assert (
+            int(of_nginx["proxy-read-timeout"]) >= longest and int(of_nginx["proxy-send-timeout"]) >= longest
+        )
         assert of_nginx["proxy-body-size"] == "0"
         assert of_nginx["proxy-next-upstream"] == "error"
     for route in of_kind(rendered, "HTTPRoute"):
         for rule in route["spec"]["rules"]:
-            assert rule.get("timeouts", {"request": "0s", "backendRequest": "0s"}) == {"request": "0s", "backendRequest": "0s"}
+            assert rule.get("timeouts", {"request": "0s", "backendRequest": "0s"}) == {
+                "request": "0s",
+                "backendRequest": "0s",
+            }
 
 
 def test_time_outs_of_gateways_are_off(chart):
@@ -212,7 +237,9 @@ def test_settings_restart_the_pods_that_read_them(chart):
 
 def test_a_new_chart_alone_restarts_nobody(rendered):
     for name, template in pods(rendered):
-        assert not any("version" in label or label.startswith("helm") for label in template["metadata"]["labels"]), name
+        assert not any(
+            "version" in label or label.startswith("helm") for label in template["metadata"]["labels"]
+        ), name
 
 
 def test_every_alert_is_explained(chart):
@@ -241,7 +268,9 @@ def test_senseless_values_are_refused_and_told_why(chart, file):
 
 def test_every_refusal_of_the_templates_has_its_file(chart):
     told = " ".join(file.read_text().partition("\n")[0] for file in refused_files())
-    for message in re.findall(r'fail \(?(?:printf )?"((?:[^"\\]|\\.)*)"', chart.templates["templates/checks.yaml"]):
+    for message in re.findall(
+        r'fail \(?(?:printf )?"((?:[^"\\]|\\.)*)"', chart.templates["templates/checks.yaml"]
+    ):
         # The longest piece without anything filled in.
         piece = max(re.split(r"%[sd]|\\\"", message), key=len).strip()
         assert piece in told, f"no file of ci-bad/ is refused with: {piece}"

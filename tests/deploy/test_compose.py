@@ -16,13 +16,20 @@ TEXT = (DEPLOY / "compose.yaml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 NGINX = (DEPLOY / "docker" / "nginx.conf").read_text()
-OURS = {"migrate": "switchyard-control", "control": "switchyard-control", "node-a": "switchyard-data", "node-b": "switchyard-data"}
+OURS = {
+    "migrate": "switchyard-control",
+    "control": "switchyard-control",
+    "node-a": "switchyard-data",
+    "node-b": "switchyard-data",
+}
 
 
 def schema():
     # As a file: the package itself wants more than is installed.
     carried = importlib.metadata.distribution("check-jsonschema")
-    return json.loads(carried.locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json").read_text())
+    return json.loads(
+        carried.locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json").read_text()
+    )
 
 
 def test_it_is_a_compose_file():
@@ -59,7 +66,9 @@ def test_what_is_named_is_there():
     for name, service in SERVICES.items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert (DEPLOY / source).exists() if source.startswith("./") else source in COMPOSE["volumes"], name
+            assert (
+                (DEPLOY / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
+            ), name
         assert set(service["networks"]) <= set(COMPOSE["networks"]), name
         if "build" in service:
             assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).exists()
@@ -127,13 +136,19 @@ def test_the_load_balancer_knows_the_services_by_name():
     servers = dict(server.split()[0].split(":") for server in directive("server"))
     assert set(servers) == {"node-a", "node-b", "control"} <= set(SERVICES)
     published = {int(port.rsplit(":", 1)[1]) for port in SERVICES["load-balancer"]["ports"]}
-    assert published == {int(port) for port in directive("listen")} == {int(port) for port in servers.values()}
+    assert (
+        published == {int(port) for port in directive("listen")} == {int(port) for port in servers.values()}
+    )
 
 
 def test_nginx_takes_the_configuration(tmp_path):
     # Names of the compose network, asked for again at run time: by a newer nginx than Debian's, and not here.
-    here = re.sub(r"(node-a|node-b|control):(\d+) resolve", r"127.0.0.1:\2", NGINX).replace("/tmp/", f"{tmp_path}/")
+    here = re.sub(r"(node-a|node-b|control):(\d+) resolve", r"127.0.0.1:\2", NGINX).replace(
+        "/tmp/", f"{tmp_path}/"
+    )
     (tmp_path / "nginx.conf").write_text(here)
     command = ["nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-e", "stderr"]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    )
     assert done.returncode == 0, done.stderr

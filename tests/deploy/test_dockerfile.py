@@ -98,7 +98,14 @@ def test_the_build_sees_what_it_needs_and_no_more():
     needed += [path.relative_to(ROOT).as_posix() for path in (ROOT / "control-plane").glob("*.toml")]
     for path in needed:
         assert (ROOT / path).exists() and in_context(path), path
-    for path in ["deploy/.env", ".git/config", "target/debug/x", "admin-web/node_modules/x/y.js", "admin-web/.env", "README.md"]:
+    for path in [
+        "deploy/.env",
+        ".git/config",
+        "target/debug/x",
+        "admin-web/node_modules/x/y.js",
+        "admin-web/.env",
+        "README.md",
+    ]:
         assert not in_context(path), path
 
 

@@ -7,7 +7,13 @@ import pytest
 from chart import CI, DEPLOY, HOME, containers, merged, of_kind, pods, variables
 from dockerfile import stages
 from programs import (
-    VERBS, all_variables, port, read_help, unknown_flags, unknown_variables, verb,
+    VERBS,
+    all_variables,
+    port,
+    read_help,
+    unknown_flags,
+    unknown_variables,
+    verb,
 )
 
 PORTS = {
@@ -16,11 +22,20 @@ PORTS = {
     8082: [("switchyard-control", "SWITCHYARD_GRPC_LISTEN")],
 }
 # Which program a container of the chart, or a service of compose.yaml, runs.
-OF_CONTAINER = {"control": "switchyard-control", "migrate": "switchyard-control", "node": "switchyard-data", "drain": "switchyard-data"}
+OF_CONTAINER = {
+    "control": "switchyard-control",
+    "migrate": "switchyard-control",
+    "node": "switchyard-data",
+    "drain": "switchyard-data",
+}
 
 
 def texts():
-    files = [file for file in DEPLOY.rglob("*") if file.is_file() and "standalone" not in file.relative_to(DEPLOY).parts]
+    files = [
+        file
+        for file in DEPLOY.rglob("*")
+        if file.is_file() and "standalone" not in file.relative_to(DEPLOY).parts
+    ]
     return {file.relative_to(DEPLOY).as_posix(): file.read_text() for file in files}
 
 
@@ -53,7 +68,9 @@ def test_containers_are_told_what_their_program_takes(rendered):
             program, (command,) = OF_CONTAINER[container["name"]], container["args"]
             assert command in VERBS[program]
             assert container["image"].split("/")[-1].split(":")[0] == program
-            assert unknown_variables(" ".join(variables(container)), verb(program, command).variables) == [], name
+            assert (
+                unknown_variables(" ".join(variables(container)), verb(program, command).variables) == []
+            ), name
 
 
 def test_settings_of_the_values_files_are_settings_of_the_programs(chart):
@@ -61,12 +78,17 @@ def test_settings_of_the_values_files_are_settings_of_the_programs(chart):
         values = chart.read(file)
         for part, program in (("controlPlane", "switchyard-control"), ("nodes", "switchyard-data")):
             for setting in values.get(part, {}).get("settings", {}):
-                assert "--" + setting.replace("_", "-") in verb(program, "serve").flags, f"{file.name}: {setting}"
+                assert (
+                    "--" + setting.replace("_", "-") in verb(program, "serve").flags
+                ), f"{file.name}: {setting}"
 
 
 def test_settings_that_the_chart_refuses_are_settings_of_the_programs(chart):
     checks = chart.templates["templates/checks.yaml"]
-    flags = {part: verb(program, "serve").flags for part, program in (("controlPlane", "switchyard-control"), ("nodes", "switchyard-data"))}
+    flags = {
+        part: verb(program, "serve").flags
+        for part, program in (("controlPlane", "switchyard-control"), ("nodes", "switchyard-data"))
+    }
     for part, names in re.findall(r'"(controlPlane|nodes)" \(list ([^)]*)\)', checks):
         for name in re.findall(r'"([a-z_]+)"', names):
             assert "--" + name.replace("_", "-") in flags[part], name
@@ -77,7 +99,12 @@ def test_settings_that_the_chart_refuses_are_settings_of_the_programs(chart):
 
 def test_what_the_chart_sets_is_refused_as_a_setting(chart):
     """Else it would be without effect, unseen: the environment beats the file."""
-    manifests = chart.manifests(merged(chart.read(CI / "production.yaml"), {"tls": {"mode": "secrets", "secrets": {"controlPlane": "a", "nodes": "b", "serverName": "c"}}}))
+    manifests = chart.manifests(
+        merged(
+            chart.read(CI / "production.yaml"),
+            {"tls": {"mode": "secrets", "secrets": {"controlPlane": "a", "nodes": "b", "serverName": "c"}}},
+        )
+    )
     for _, template in pods(manifests):
         for container in containers(template):
             part = {"control": "controlPlane", "node": "nodes"}.get(container["name"])
@@ -88,7 +115,9 @@ def test_what_the_chart_sets_is_refused_as_a_setting(chart):
                     continue
                 setting = variable.removeprefix("SWITCHYARD_").lower()
                 with pytest.raises(Exception, match=f"{part}.settings.{setting}"):
-                    chart.render(merged(chart.read(CI / "minimal.yaml"), {part: {"settings": {setting: "x"}}}))
+                    chart.render(
+                        merged(chart.read(CI / "minimal.yaml"), {part: {"settings": {setting: "x"}}})
+                    )
 
 
 def test_every_flag_of_the_documents_is_one_of_the_program():
@@ -99,7 +128,9 @@ def test_every_flag_of_the_documents_is_one_of_the_program():
 
 def test_a_misspelt_flag_is_found():
     assert unknown_flags("`switchyard-data drain --data-dri x`") == ["switchyard-data drain --data-dri"]
-    assert unknown_flags("```sh\nswitchyard-control serve \\\n  --listen x\n```") == ["switchyard-control serve --listen"]
+    assert unknown_flags("```sh\nswitchyard-control serve \\\n  --listen x\n```") == [
+        "switchyard-control serve --listen"
+    ]
     assert unknown_flags("`switchyard-data migrate`") == ["switchyard-data migrate"]
     assert unknown_flags("`docker run --rm switchyard-data serve --listen 0.0.0.0:1`") == []
 
@@ -127,7 +158,9 @@ def test_images_expose_the_ports_that_their_program_listens_on():
         if "ENTRYPOINT" not in stage:
             continue
         told = {key: value for key, value in stage["ENV"].items() if key.endswith("LISTEN")}
-        assert {int(value.rsplit(":", 1)[1]) for value in told.values()} == {int(each) for each in stage["EXPOSE"]}, name
+        assert {int(value.rsplit(":", 1)[1]) for value in told.values()} == {
+            int(each) for each in stage["EXPOSE"]
+        }, name
 
 
 def test_images_tell_their_program_what_it_takes():

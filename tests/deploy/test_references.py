@@ -3,8 +3,15 @@
 from chart import NAMESPACE, containers, of_kind, pod_template, pods, variables
 
 # Secrets that the operator brings, or that a controller makes.
-BROUGHT = {"switchyard", "switchyard-database", "switchyard-redis", "switchyard-master-key", "switchyard-seal-key",
-           "control-tls", "node-tls"}
+BROUGHT = {
+    "switchyard",
+    "switchyard-database",
+    "switchyard-redis",
+    "switchyard-master-key",
+    "switchyard-seal-key",
+    "control-tls",
+    "node-tls",
+}
 
 
 def names(manifests, kind):
@@ -32,30 +39,46 @@ def test_services_lead_to_ports_of_pods(rendered):
             assert service["metadata"]["name"].endswith("-nobody")
             continue
         (template,) = selected(rendered, selector)
-        ports = {port["name"]: port["containerPort"] for each in containers(template) for port in each.get("ports", [])}
+        ports = {
+            port["name"]: port["containerPort"]
+            for each in containers(template)
+            for port in each.get("ports", [])
+        }
         for port in service["spec"]["ports"]:
             assert ports[port["targetPort"]] == port["port"], service["metadata"]["name"]
 
 
 def test_a_stateful_set_has_its_headless_service(rendered):
-    headless = {each["metadata"]["name"] for each in of_kind(rendered, "Service") if each["spec"].get("clusterIP") == "None"}
+    headless = {
+        each["metadata"]["name"]
+        for each in of_kind(rendered, "Service")
+        if each["spec"].get("clusterIP") == "None"
+    }
     for manifest in of_kind(rendered, "StatefulSet"):
         assert manifest["spec"]["serviceName"] in headless
 
 
 def test_ways_in_lead_to_services(rendered):
-    ports = {each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]} for each in of_kind(rendered, "Service")}
+    ports = {
+        each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
+        for each in of_kind(rendered, "Service")
+    }
     for ingress in of_kind(rendered, "Ingress"):
         for path in (path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]):
             service = path["backend"]["service"]
             assert service["port"]["number"] in ports[service["name"]]
     for route in of_kind(rendered, "HTTPRoute"):
-        for backend in (backend for rule in route["spec"]["rules"] for backend in rule.get("backendRefs", [])):
+        for backend in (
+            backend for rule in route["spec"]["rules"] for backend in rule.get("backendRefs", [])
+        ):
             assert backend["port"] in ports[backend["name"]]
 
 
 def test_urls_between_the_planes_lead_to_services(rendered):
-    ports = {each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]} for each in of_kind(rendered, "Service")}
+    ports = {
+        each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
+        for each in of_kind(rendered, "Service")
+    }
     found = set()
     for _, template in pods(rendered):
         for container in containers(template):
@@ -73,7 +96,14 @@ def test_urls_between_the_planes_lead_to_services(rendered):
 def test_volumes_are_mounted_and_mounts_have_volumes(rendered):
     for name, template in pods(rendered):
         volumes = {volume["name"] for volume in template["spec"].get("volumes", [])}
-        claims = next((each["spec"].get("volumeClaimTemplates", []) for each in of_kind(rendered, "StatefulSet") if pod_template(each) is template), [])
+        claims = next(
+            (
+                each["spec"].get("volumeClaimTemplates", [])
+                for each in of_kind(rendered, "StatefulSet")
+                if pod_template(each) is template
+            ),
+            [],
+        )
         volumes |= {claim["metadata"]["name"] for claim in claims}
         mounts = {mount["name"] for each in containers(template) for mount in each.get("volumeMounts", [])}
         assert volumes == mounts, name
@@ -85,11 +115,17 @@ def test_files_that_variables_name_are_mounted(rendered):
             mounted = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
             for variable, value in variables(container).items():
                 if isinstance(value, str) and value.startswith("/"):
-                    assert any(value == path or value.startswith(f"{path}/") for path in mounted), f"{name}: {variable}"
+                    assert any(
+                        value == path or value.startswith(f"{path}/") for path in mounted
+                    ), f"{name}: {variable}"
 
 
 def test_config_maps_and_secrets_are_there(rendered):
-    secrets = names(rendered, "Secret") | {each["spec"]["secretName"] for each in of_kind(rendered, "Certificate")} | BROUGHT
+    secrets = (
+        names(rendered, "Secret")
+        | {each["spec"]["secretName"] for each in of_kind(rendered, "Certificate")}
+        | BROUGHT
+    )
     maps = names(rendered, "ConfigMap") | {"authorities"}
     for name, template in pods(rendered):
         for volume in template["spec"].get("volumes", []):
@@ -113,7 +149,9 @@ def test_keys_of_made_up_secrets_exist(rendered):
                     assert reference["key"] in made[reference["name"]]
         for volume in template["spec"].get("volumes", []):
             if volume.get("secret", {}).get("secretName") in made:
-                assert {item["key"] for item in volume["secret"]["items"]} <= made[volume["secret"]["secretName"]]
+                assert {item["key"] for item in volume["secret"]["items"]} <= made[
+                    volume["secret"]["secretName"]
+                ]
 
 
 def test_the_certificate_names_what_nodes_connect_to(rendered):
@@ -144,17 +182,27 @@ def test_a_certificate_of_ones_own_names_the_node(rendered):
                 continue
             name = volume["csi"]["volumeAttributes"]["csi.cert-manager.io/uri-sans"]
             if manifest["kind"] == "Job":
-                (claim,) = [each["persistentVolumeClaim"]["claimName"] for each in pod_template(manifest)["spec"]["volumes"] if "persistentVolumeClaim" in each]
+                (claim,) = [
+                    each["persistentVolumeClaim"]["claimName"]
+                    for each in pod_template(manifest)["spec"]["volumes"]
+                    if "persistentVolumeClaim" in each
+                ]
                 assert name == "switchyard://node/" + claim.removeprefix("data-")
             else:
                 assert name == "switchyard://node/${POD_NAME}"
 
 
 def test_drain_jobs_take_claims_of_the_nodes(rendered):
-    node = next(each for each in of_kind(rendered, "StatefulSet") if each["metadata"]["name"].endswith("-node"))
+    node = next(
+        each for each in of_kind(rendered, "StatefulSet") if each["metadata"]["name"].endswith("-node")
+    )
     prefix = f"data-{node['metadata']['name']}-"
     for job in of_kind(rendered, "Job"):
-        (claim,) = [each["persistentVolumeClaim"]["claimName"] for each in pod_template(job)["spec"]["volumes"] if "persistentVolumeClaim" in each]
+        (claim,) = [
+            each["persistentVolumeClaim"]["claimName"]
+            for each in pod_template(job)["spec"]["volumes"]
+            if "persistentVolumeClaim" in each
+        ]
         assert claim.startswith(prefix) and claim.removeprefix(prefix).isdigit()
         data = next(each for each in pod_template(node)["spec"]["containers"])
         drain = pod_template(job)["spec"]["containers"][0]
@@ -169,7 +217,11 @@ def test_autoscalers_budgets_and_policies_are_about_pods_that_are_there(rendered
     for policy in of_kind(rendered, "NetworkPolicy"):
         assert selected(rendered, policy["spec"]["podSelector"]["matchLabels"]), policy["metadata"]["name"]
     for monitor in of_kind(rendered, "ServiceMonitor"):
-        found = [each for each in of_kind(rendered, "Service") if covers(monitor["spec"]["selector"]["matchLabels"], each["metadata"]["labels"])]
+        found = [
+            each
+            for each in of_kind(rendered, "Service")
+            if covers(monitor["spec"]["selector"]["matchLabels"], each["metadata"]["labels"])
+        ]
         (service,) = found
         assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
 
