@@ -12,6 +12,7 @@ import subprocess
 
 from chart import ROOT
 
+FOLDER = pathlib.Path(os.environ.get("SWITCHYARD_TEST_PROGRAMS", ROOT / "target" / "debug"))
 VERBS = {
     "switchyard-control": ["serve", "migrate", "adopt-epoch"],
     "switchyard-data": ["serve", "drain"],
@@ -40,8 +41,7 @@ def verb(program, name):
 
 
 def _run(program, *arguments):
-    folder = pathlib.Path(os.environ.get("SWITCHYARD_TEST_PROGRAMS", ROOT / "target" / "debug"))
-    done = subprocess.run([folder / program, *arguments], capture_output=True, text=True, env={}, check=True)
+    done = subprocess.run([FOLDER / program, *arguments], capture_output=True, text=True, env={}, check=True)
     return done.stdout
 
 
