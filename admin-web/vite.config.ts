@@ -23,7 +23,7 @@ export default defineConfig({
   build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
   server: {
     host: '127.0.0.1',
-    proxy: { '/api': CONTROL_PLANE, '/healthz': CONTROL_PLANE, '/readyz': CONTROL_PLANE },
+    proxy: { '^/api/': CONTROL_PLANE, '/healthz': CONTROL_PLANE, '/readyz': CONTROL_PLANE },
   },
   test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], server: { deps: { inline: ['element-plus'] } } },
 })
