@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { ACCOUNTS, addAccount } from './accounts.mjs'
+import { Person, openBrowser } from './browser.mjs'
+import { ADMIN, Gateway, eventually } from './programs.mjs'
+
+/** One admin's day, in order: each step finds what the one before it left. */
+let gateway, browser, admin, page
+
+before(async () => {
+  gateway = await Gateway.start()
+  browser = await openBrowser()
+  admin = await Person.at(browser, gateway)
+  page = admin.page
+})
+
+after(async () => {
+  await browser?.close()
+  await gateway?.stop()
+})
+
+test('signs in, and is told when the password is wrong', async () => {
+  admin.expects.push('401')
+  await page.goto(`${gateway.adminUrl}/accounts`)
+  await page.waitForURL(/\/login\?then=/)
+  await page.locator('input[name=username]').fill(ADMIN.name)
+  await page.locator('input[name=password]').fill('wrong')
+  await admin.button('Sign in').click()
+  await page.getByRole('alert').getByText('invalid_credentials').waitFor()
+  await page.locator('input[name=password]').fill(ADMIN.password)
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/accounts$/)
+  await page.getByText('There are no accounts yet').waitFor()
+})
+
+test('adds an account of each type', async () => {
+  for (const account of ACCOUNTS) await addAccount(admin, gateway, account, `${account.type} of the test`)
+  const { accounts } = await gateway.admin.get('/api/admin/accounts?limit=50')
+  assert.deepEqual(accounts.map(({ type }) => type).sort(), ACCOUNTS.map(({ type }) => type).sort())
+  await admin.open('/accounts')
+  await page.getByRole('link', { name: 'bedrock of the test' }).waitFor()
+})
+
+test('is told at the field what the server does not take', async () => {
+  admin.expects.push('422')
+  await admin.open('/accounts/new/openai')
+  await admin.field('Name').fill('without a key')
+  await admin.field('Base URL').fill('ftp://nowhere')
+  await admin.button('Create').click()
+  const field = page.locator('.el-form-item.is-error').filter({ has: admin.field('Base URL') })
+  await field.waitFor()
+  await page.locator('.el-form-item.is-error').filter({ has: admin.field('API key') }).waitFor()
+  // Nothing is asked for a second time.
+  assert.equal(await admin.field('Name').inputValue(), 'without a key')
+  await page.getByRole('link', { name: 'Dashboard' }).click()
+  await admin.button('Leave').click()
+  await page.waitForURL((url) => url.pathname === '/')
+})
+
+test('groups accounts', async () => {
+  await admin.open('/account-groups')
+  await admin.link('New account group').first().click()
+  await admin.settled()
+  await admin.field('Name').fill('claude accounts')
+  await page.getByRole('combobox', { name: 'Accounts' }).click()
+  await page.getByRole('combobox', { name: 'Accounts' }).fill('console')
+  await page.getByRole('option', { name: 'claude-console of the test' }).click()
+  await page.keyboard.press('Escape')
+  await admin.button('Create').click()
+  await page.waitForURL(/\/account-groups$/)
+  const { account_groups: [group] } = await gateway.admin.get('/api/admin/account-groups')
+  assert.equal(group.account_ids.length, 1)
+  await page.getByRole('row', { name: /claude accounts/ }).getByRole('link', { name: '1' }).click()
+  await page.waitForURL(/\/accounts\?group=/)
+  await page.getByRole('link', { name: 'claude-console of the test' }).waitFor()
+  assert.equal(await page.getByRole('link', { name: 'droid of the test' }).count(), 0)
+})
+
+test('tests an account through a node', async () => {
+  await admin.open('/accounts?search=claude-console')
+  await admin.link('claude-console of the test').click()
+  await admin.settled()
+  await admin.button('Test it').click()
+  await page.getByText('It works').waitFor()
+})
+
+test('makes a key, sees it once, and has settings to paste', async () => {
+  await admin.open('/api-keys/new')
+  await admin.field('Name').fill('laptop')
+  await admin.button('Create').click()
+  const shown = page.getByLabel('API key', { exact: true })
+  await shown.waitFor()
+  const key = (await shown.innerText()).trim()
+  assert.match(key, /^sk-[0-9a-f]{64}$/)
+  await page.getByText(`http://${gateway.address}`).first().waitFor()
+  const answer = await fetch(`http://${gateway.address}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
+  assert.equal(answer.status, 200)
+  await admin.button('I have kept it').click()
+  await admin.open('/api-keys')
+  await admin.link('laptop').click()
+  await admin.settled()
+  assert.equal(await page.getByText(key).count(), 0)
+})
+
+const WIRES = [
+  { wire: 'chat', model: 'gpt-4o' },
+  { wire: 'messages', model: 'claude-sonnet-5' },
+]
+
+test('streams through the test page in each wire that is served, and finds the request with its cost and its way', async () => {
+  const { wires } = await gateway.admin.get('/api/gateway')
+  assert.deepEqual([...wires].sort(), WIRES.map(({ wire }) => wire).sort(), 'this test knows all wires')
+  for (const { wire, model } of WIRES) await streamThroughTestPage(wire, model)
+})
+
+async function streamThroughTestPage(wire, model) {
+  await admin.open(`/proxy-test`)
+  await admin.chooseTest({ wire, model, prompt: `hello over ${wire}` })
+  await admin.button('Send').click()
+  const answer = page.getByRole('region', { name: 'Answer' })
+  await answer.getByText(`hello over ${wire}`).first().waitFor()
+  await answer.getByText('HTTP 200').waitFor()
+  await answer.getByText(/\$0\.0/).first().waitFor()
+  await answer.getByRole('link').last().click()
+  await page.waitForURL(/\/usage\//)
+  await admin.settled()
+  const main = page.getByRole('main')
+  await main.getByText(model).first().waitFor()
+  await main.getByText('of the test').first().waitFor()
+  await main.getByText(/\$0\.0/).first().waitFor()
+}
+
+test('sees on a request which accounts were tried and why', async () => {
+  const made = await gateway.admin.post('/api/api-keys', { name: 'scripted' })
+  await gateway.account('claude-console', 'sk-ant-falls-over', { name: 'falls over', priority: 1 })
+  await gateway.script('sk-ant-falls-over', [{ fault: { status: { status: 529 } } }])
+  const body = JSON.stringify({ model: 'claude-sonnet-5', max_tokens: 64, messages: [{ role: 'user', content: 'hello' }] })
+  const headers = { 'x-api-key': made.key, 'anthropic-version': '2023-06-01', 'content-type': 'application/json' }
+  const request = await eventually('the key to be known', async () => {
+    const answer = await fetch(`http://${gateway.address}/v1/messages`, { method: 'POST', headers, body })
+    return answer.ok && answer.headers.get('request-id')
+  })
+  await admin.open(`/usage/${request}`)
+  const main = page.getByRole('main')
+  await main.getByText('falls over').first().waitFor()
+  await main.getByText('529').first().waitFor()
+})
+
+test('sees nodes, sets settings, routes and maps models', async () => {
+  await admin.open('/nodes')
+  await page.getByText('standalone').first().waitFor()
+  await admin.open('/settings')
+  await admin.field('Public address of the API').fill('https://api.example.com/')
+  await admin.button('Save').click()
+  await page.getByText('Saved.').waitFor()
+  assert.equal((await gateway.admin.get('/api/gateway')).public_api_url, 'https://api.example.com')
+  await admin.open('/model-routes/new')
+  await admin.field('Model or pattern').fill('team-*')
+  await admin.button('Create').click()
+  await page.waitForURL(/\/model-routes$/)
+  await admin.link('team-*').waitFor()
+  await admin.open('/model-mappings/new')
+  await admin.field('Asked for').fill('fast')
+  await admin.field('Meant').fill('claude-haiku-4-5')
+  await admin.button('Create').click()
+  await page.waitForURL(/\/model-mappings$/)
+  await admin.link('fast').waitFor()
+})
+
+test('makes a user', async () => {
+  await admin.open('/users/new')
+  await admin.field('Name').fill('grace')
+  await admin.field('Password').fill('a-password-of-grace')
+  await admin.button('Create').click()
+  await page.waitForURL(/\/users/)
+  await admin.open('/users')
+  await admin.link('grace').waitFor()
+})
+
+test('changes the language, and it stays', async () => {
+  await page.getByLabel('Language').first().selectOption('zh-CN')
+  await page.getByRole('heading', { name: '用户' }).waitFor()
+  await page.reload()
+  await page.getByRole('heading', { name: '用户' }).waitFor()
+  assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN')
+  await page.getByLabel('语言').first().selectOption('en')
+  await page.getByRole('heading', { name: 'Users' }).waitFor()
+})
+
+test('keeps the login in a second tab, and leaves it in all', async () => {
+  const second = await admin.tab()
+  await second.goto(`${gateway.adminUrl}/accounts`)
+  await second.getByRole('heading', { name: 'Accounts' }).waitFor()
+  const token = await page.evaluate(() => JSON.parse(localStorage.getItem('switchyard.session')).access)
+  await admin.button('Sign out').click()
+  await page.waitForURL(/\/login/)
+  await second.waitForURL(/\/login/)
+  const after = await fetch(`${gateway.adminUrl}/api/profile`, { headers: { authorization: `Bearer ${token}` } })
+  assert.equal(after.status, 401)
+  await admin.leave()
+})

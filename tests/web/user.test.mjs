@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Person, openBrowser } from './browser.mjs'
+import { Api, Gateway } from './programs.mjs'
+
+const ADA = { name: 'ada', password: 'a-password-of-ada' }
+let gateway, browser, ada, page, foreignRecord
+
+before(async () => {
+  gateway = await Gateway.start()
+  browser = await openBrowser()
+  await gateway.account('claude-console', 'sk-ant-shared', { name: 'a shared account' })
+  await gateway.admin.post('/api/admin/users', { ...ADA, role: 'user' })
+  await gateway.admin.post('/api/api-keys', { name: 'a key of the admin' })
+  const streamed = await fetch(`${gateway.adminUrl}/api/proxy-test/messages`, {
+    method: 'POST',
+    headers: gateway.admin.headers(),
+    body: JSON.stringify({ model: 'claude-sonnet-5', max_tokens: 64, messages: [{ role: 'user', content: 'of the admin' }] }),
+  })
+  assert.equal(streamed.status, 200, await streamed.text())
+  foreignRecord = streamed.headers.get('request-id')
+  ada = await Person.at(browser, gateway)
+  page = ada.page
+  await ada.signIn(ADA)
+})
+
+after(async () => {
+  await browser?.close()
+  await gateway?.stop()
+})
+
+test('finds only their own pages', async () => {
+  await ada.settled()
+  const titles = await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()
+  assert.deepEqual(titles.map((title) => title.trim()), ['Switchyard', 'Dashboard', 'API keys', 'Usage records', 'Proxy test', 'Profile'])
+  for (const path of ['/accounts', '/users', '/nodes', '/settings', '/account-groups', '/model-routes']) {
+    await page.goto(gateway.adminUrl + path)
+    await page.waitForURL((url) => url.pathname === '/')
+  }
+})
+
+test('sees no key and no request of others', async () => {
+  await ada.open('/api-keys')
+  await page.getByText('You have no API keys yet').waitFor()
+  await ada.open('/usage')
+  assert.equal(await page.getByText('claude-sonnet-5').count(), 0)
+  await ada.open(`/usage/${foreignRecord}`)
+  assert.equal(await page.getByText('a shared account').count(), 0)
+  assert.equal(await page.getByText('claude-sonnet-5').count(), 0)
+})
+
+test('makes a key of their own, and disables and deletes it', async () => {
+  await ada.open('/api-keys/new')
+  await ada.field('Name').fill('mine')
+  await ada.button('Create').click()
+  await ada.button('I have kept it').click()
+  await ada.open('/api-keys')
+  const row = page.getByRole('row', { name: /mine/ })
+  await row.getByRole('button', { name: /^Disable/ }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Disable' }).click()
+  await row.getByText('Disabled').waitFor()
+  await row.getByRole('button', { name: /^Delete/ }).click()
+  await page.getByRole('dialog').getByText('cannot be brought back').waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('You have no API keys yet').waitFor()
+})
+
+test('tries a model with their own rights, and sees what it cost but not at which account', async () => {
+  await ada.open('/proxy-test')
+  await ada.chooseTest({ wire: 'messages', model: 'claude-sonnet-5', prompt: 'hello of ada' })
+  await ada.button('Send').click()
+  const answer = page.getByRole('region', { name: 'Answer' })
+  await answer.getByText('hello of ada').first().waitFor()
+  await answer.getByRole('link').last().click()
+  await page.waitForURL(/\/usage\//)
+  await ada.settled()
+  assert.equal(await page.getByText('a shared account').count(), 0)
+})
+
+test('changes language and password in the profile', async () => {
+  await ada.open('/profile')
+  await ada.field('Current password').fill(ADA.password)
+  await ada.field('New password').fill('another-password-of-ada')
+  await ada.field('New password again').fill('another-password-of-ada')
+  await ada.button('Change the password').click()
+  await page.getByText('Your password is changed').waitFor()
+  await Api.signIn(gateway.adminUrl, { name: ADA.name, password: 'another-password-of-ada' })
+  // Whoever changed it stays signed in.
+  await ada.open('/usage')
+  await ada.leave()
+})
