@@ -119,16 +119,16 @@ async fn keys_are_found_by_name_prefix_and_status(database: &Database) {
 
 async fn what_has_a_name_is_found_by_a_part_of_it(database: &Database) {
     let mut tx = database.store.begin().await.unwrap();
-    let group = samples::group("Found by Part");
-    groups::insert(&mut tx, &group).await.unwrap();
-    assert_eq!(groups::list(&mut tx, Some("BY PART"), None, 9).await.unwrap(), [group.clone()]);
-    assert_eq!(groups::list(&mut tx, Some("BY PART"), Some(group.id), 9).await.unwrap(), []);
+    let group = [samples::group("Found by Part")];
+    groups::insert(&mut tx, &group[0]).await.unwrap();
+    assert_eq!(groups::list(&mut tx, Some("BY PART"), None, 9).await.unwrap(), group);
+    assert_eq!(groups::list(&mut tx, Some("BY PART"), Some(group[0].id), 9).await.unwrap(), []);
     assert_eq!(groups::list(&mut tx, Some("by_part"), None, 9).await.unwrap(), []);
 
-    let mapping = samples::mapping("Found-From");
-    mappings::insert(&mut tx, &mapping).await.unwrap();
+    let mapping = [samples::mapping("Found-From")];
+    mappings::insert(&mut tx, &mapping[0]).await.unwrap();
     for part in ["found-f", "OPUS-5"] {
-        assert_eq!(mappings::list(&mut tx, Some(part), None, 9).await.unwrap(), [mapping.clone()], "{part}");
+        assert_eq!(mappings::list(&mut tx, Some(part), None, 9).await.unwrap(), mapping, "{part}");
     }
     assert_eq!(mappings::list(&mut tx, Some("opus-6"), None, 9).await.unwrap(), []);
 
