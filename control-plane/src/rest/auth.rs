@@ -178,8 +178,9 @@ async fn register(
     Ok((StatusCode::CREATED, Json(Profile::of(&user))))
 }
 
-/// Gives a new access token and a new refresh token for the old one. A refresh made again within `--refresh-grace`, while
-/// the new refresh token has not been used, gives the same one again.
+/// Gives a new access token and a new refresh token for the old one.
+///
+/// A refresh made again within `--refresh-grace`, while the new refresh token has not been used, gives the same one.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", security(()), request_body = RefreshRequest, responses(
     (status = OK, body = TokenResponse),
     (status = UNAUTHORIZED, description = "`refresh_invalid`; or `refresh_reused`, which ended the login"),
