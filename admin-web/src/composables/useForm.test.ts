@@ -79,6 +79,18 @@ describe('a form', () => {
     expect(row.sent).toEqual([{ name: 'mine', weight: 5 }])
   })
 
+  it('goes on from what its own page changed, with what was typed kept', async () => {
+    const row = new Row()
+    const form = await formOf(row)
+    form.draft.name = 'mine'
+    row.change({ weight: 9 })
+    await form.refresh()
+    expect(form.draft).toEqual({ name: 'mine', weight: 9, tags: ['a'] })
+    expect(form.conflicts.value).toBeNull()
+    expect(await form.submit()).toBe(true)
+    expect(row.sent).toEqual([{ name: 'mine' }])
+  })
+
   it('shows an error at the field that its path is in, and the rest in one place', async () => {
     const errors = [{ field: 'tags[1]', message: 'is too long' }, { field: 'weight', message: 'is too big' }, { field: 'weightless', message: 'is unknown' }]
     const form = await formOf({ save: () => Promise.reject(new Problem(422, 'invalid_fields', '', errors)) })

@@ -130,6 +130,12 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
     problem.value = null
   }
 
+  /** After the page itself changed the thing: reads it again, and keeps what the person typed. */
+  async function refresh() {
+    await rebase().catch((thrown: unknown) => (problem.value = Problem.from(thrown)))
+    if (conflicts.value?.length === 0) conflicts.value = null
+  }
+
   /** Gives up the person's own changes; a form of something new is as it began. */
   function discard() {
     Object.assign(draft, structuredClone(original.value))
@@ -140,7 +146,7 @@ export function useForm<Draft extends object>(options: FormOptions<Draft>) {
 
   if (!isNew) void load()
   warnBeforeUnload(() => isDirty.value)
-  return { isNew, draft, loading, isLoaded, saving, problem, conflicts, unclaimed, isDirty, changes, errorOf, claim, load, submit, discard }
+  return { isNew, draft, loading, isLoaded, saving, problem, conflicts, unclaimed, isDirty, changes, errorOf, claim, load, refresh, submit, discard }
 }
 
 /** The fields of `now` that are not as in `before`. */
