@@ -11,3 +11,13 @@ export const createGroup = (input: GroupInput) => post('/api/admin/account-group
 export const updateGroup = (id: string, etag: string, input: GroupInput) =>
   put('/api/admin/account-groups/{id}', etag, input, { names: { id } })
 export const deleteGroup = (id: string) => remove('/api/admin/account-groups/{id}', { names: { id } })
+
+/** The first few whose name has the text in it. */
+export async function searchGroups(search: string) {
+  return (await listGroups({ search, limit: 20 })).account_groups
+}
+
+export async function namesOfGroups(ids: string[]) {
+  const read = await Promise.allSettled(ids.map(async (id) => (await readGroup(id)).value))
+  return read.filter((result) => result.status === 'fulfilled').map((result) => result.value)
+}
