@@ -34,6 +34,7 @@ declare module 'vue' {
     ElSwitch: typeof import('element-plus/es')['ElSwitch']
     EmptyState: typeof import('./components/EmptyState.vue')['default']
     EnabledTag: typeof import('./components/EnabledTag.vue')['default']
+    Fact: typeof import('./components/Fact.vue')['default']
     FormCard: typeof import('./components/FormCard.vue')['default']
     FormField: typeof import('./components/FormField.vue')['default']
     FormPage: typeof import('./components/FormPage.vue')['default']
@@ -57,5 +58,6 @@ declare module 'vue' {
     ThemeChoice: typeof import('./components/ThemeChoice.vue')['default']
     TimeField: typeof import('./components/TimeField.vue')['default']
     TimeText: typeof import('./components/TimeText.vue')['default']
+    TokenTable: typeof import('./components/TokenTable.vue')['default']
   }
 }

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { FILTERS, chooseRange, modelNames, recordQuery, spanOf, startOfDay, type Filter } from './rules'
+import type { UsageAttempt } from '@/api/usage'
+import en from '@/i18n/en'
+import { FILTERS, chooseRange, modelNames, placeOf, reasonOf, recordQuery, spanOf, startOfDay, type Filter } from './rules'
 
 const NOW = new Date(2026, 10, 25, 15, 30).getTime()
 const HOUR = 3_600_000
@@ -69,5 +73,50 @@ describe('the names of a model', () => {
   it('leave out what was never sent or said', () => {
     expect(names('sonnet', '', '')).toEqual(['sonnet'])
     expect(names('sonnet', '', 'opus')).toEqual(['sonnet', 'opus'])
+  })
+})
+
+describe('the reason of an attempt', () => {
+  const file = join(__dirname, '../../../../data-plane/src/provider/failure.rs')
+  const codes = [...readFileSync(file, 'utf8').matchAll(/Self::\w+ => "(\w+)"/g)].map((match) => match[1] ?? '')
+  const explained = (code: string) => (en.usage as { reasons: Record<string, string> }).reasons[reasonOf(code)?.key ?? '']
+
+  it('is explained for every code that the data plane gives', () => {
+    expect(codes.length).toBeGreaterThan(10)
+    expect(codes.filter((code) => explained(code) === undefined)).toEqual([])
+  })
+
+  it('follows what an upstream’s status means for the account', () => {
+    const keys = [400, 401, 402, 403, 404, 408, 422, 429, 500, 503, 529, 301].map((status) => reasonOf(`status_${status}`)?.key)
+    expect(keys).toEqual([
+      'refused', 'credential', 'credential', 'credential', 'refused', 'transient', 'refused', 'rate_limited', 'transient', 'overloaded', 'overloaded', 'transient',
+    ])
+    for (const key of keys) expect((en.usage as { reasons: Record<string, string> }).reasons[key ?? '']).toContain('{status}')
+  })
+
+  it('stays a code where it is not known', () => {
+    expect(reasonOf('solar_flare')).toBeNull()
+    expect(reasonOf('status_teapot')).toBeNull()
+    expect(reasonOf('toString')).toBeNull()
+  })
+})
+
+describe('an attempt’s place', () => {
+  const attempts = [{ started_at: 1_000, total_ms: 250 }, { started_at: 1_500, total_ms: 500 }] as UsageAttempt[]
+
+  it('is a share of the whole request', () => {
+    const record = { started_at: 1_000, total_ms: 1_000, attempts }
+    expect(attempts.map((attempt) => placeOf(attempt, record))).toEqual([{ offset: 0, left: 0, width: 25 }, { offset: 500, left: 50, width: 50 }])
+  })
+
+  it('never lies outside, whatever the clocks say', () => {
+    for (const started_at of [0, 1_200, 9_000]) {
+      for (const attempt of attempts) {
+        const { offset, left, width } = placeOf(attempt, { started_at, total_ms: 10, attempts })
+        expect(offset).toBeGreaterThanOrEqual(0)
+        expect(left + width).toBeLessThanOrEqual(100)
+      }
+    }
+    expect(placeOf({ started_at: 0, total_ms: 0 }, { started_at: 0, total_ms: null, attempts: [] })).toEqual({ offset: 0, left: 0, width: 0 })
   })
 })

@@ -1,5 +1,5 @@
 /** What the pages of usage make of a record and of what was asked for. */
-import type { AllRecordQuery, Outcome, UsageRecord } from '@/api/usage'
+import type { AllRecordQuery, Outcome, UsageAttempt, UsageRecord } from '@/api/usage'
 
 export const FILTERS = ['mine', 'range', 'from', 'to', 'outcome', 'failed', 'wire', 'model', 'key_id', 'user_id', 'account_id'] as const
 export type Filter = (typeof FILTERS)[number]
@@ -68,4 +68,33 @@ const TONES: Record<Outcome, Tone> = {
 
 export function outcomeTone(outcome: Outcome): Tone {
   return TONES[outcome]
+}
+
+/** Why an attempt failed, as the name of its explanation with what that names; null: nothing more is known of this code. */
+export function reasonOf(code: string): { key: string; status?: number } | null {
+  const status = Number(/^status_(\d{3})$/.exec(code)?.[1] ?? Number.NaN)
+  if (!Number.isNaN(status)) return { key: statusReason(status), status }
+  return REASONS.has(code) ? { key: code } : null
+}
+
+const REASONS = new Set([
+  'unaddressable', 'private_address', 'connect', 'connect_timeout', 'first_byte_timeout', 'deadline', 'stall', 'cut', 'malformed',
+  'stream_error', 'max_stream', 'stopped', 'revoked',
+])
+
+/** What the data plane makes of an upstream's status. */
+function statusReason(status: number) {
+  if (status >= 401 && status <= 403) return 'credential'
+  if (status === 429) return 'rate_limited'
+  if (status === 503 || status === 529) return 'overloaded'
+  return status >= 400 && status < 500 && status !== 408 ? 'refused' : 'transient'
+}
+
+/** Where an attempt lies in its request, in milliseconds from the request's start and in hundredths of all of it. */
+export function placeOf(attempt: Pick<UsageAttempt, 'started_at' | 'total_ms'>, record: Pick<UsageRecord, 'started_at' | 'total_ms' | 'attempts'>) {
+  // Times of day and durations come from different clocks: nothing may lie outside.
+  const begin = ({ started_at }: Pick<UsageAttempt, 'started_at'>) => Math.max(0, started_at - record.started_at)
+  const all = Math.max(1, record.total_ms ?? 0, ...record.attempts.map((other) => begin(other) + other.total_ms))
+  const offset = begin(attempt)
+  return { offset, left: (100 * offset) / all, width: (100 * attempt.total_ms) / all }
 }
