@@ -509,8 +509,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Gives a new access token and a new refresh token for the old one. A refresh made again within `--refresh-grace`, while
-         *     the new refresh token has not been used, gives the same one again.
+         * Gives a new access token and a new refresh token for the old one.
+         * @description A refresh made again within `--refresh-grace`, while the new refresh token has not been used, gives the same one.
          */
         post: operations["auth_refresh"];
         delete?: never;

@@ -7,8 +7,6 @@ export type Filter = (typeof FILTERS)[number]
 export const RANGES = ['hour', 'today', 'day', 'week', 'month', 'custom'] as const
 export type Range = (typeof RANGES)[number]
 
-export const WIRES = ['chat', 'responses', 'messages', 'gemini']
-
 /** Milliseconds since 1970; undefined: no bound. */
 export interface Span {
   from?: number

@@ -15,6 +15,7 @@ export function useUsageRecords() {
 
   const list = usePagedList<UsageRecord, Filter>({
     filters: FILTERS,
+    views: ['mine'],
     load: async ({ limit, cursor, ...filters }) => {
       const query = { ...recordQuery(filters, readsAll.value, Date.now()), limit, cursor }
       const page = await (readsAll.value ? listAllRecords(query) : listOwnRecords(query))
