@@ -11,7 +11,8 @@ const CONTROL_PLANE = process.env.SWITCHYARD_ADMIN_URL ?? 'http://127.0.0.1:8081
 export default defineConfig({
   plugins: [
     vue(),
-    components({ dts: 'src/components.d.ts', dirs: ['src/components'], resolvers: [ElementPlusResolver({ importStyle: 'css' })] }),
+    // A build by cargo writes into its own folder only: it would take a newer file in `src` for a change.
+    components({ dts: process.env.CARGO ? false : 'src/components.d.ts', dirs: ['src/components'], resolvers: [ElementPlusResolver({ importStyle: 'css' })] }),
     precompress(),
   ],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
