@@ -5,6 +5,7 @@
 
 mod health;
 mod http;
+mod spa;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -177,7 +178,8 @@ async fn serve_all(app: &App, publisher: &Publisher, admin: TcpListener, nodes: 
     _ = background::start(&app.tasks, &app.metrics, &app.store, &app.sealer, &app.clock);
     let routes = server::routes(app, publisher, &connected, edge).await;
     edge.spawn(server::serve(nodes, routes, edge.clone(), app.settings.planes.grpc_connection_age));
-    let router = health::counted(app, rest::router(app.clone()).merge(health::routes(app, publisher, edge)));
+    let router = rest::router(app.clone()).merge(health::routes(app, publisher, edge)).fallback(spa::serve);
+    let router = health::counted(app, router);
     edge.spawn(http::serve(admin, router, edge.clone()));
 }
 

@@ -54,6 +54,9 @@ async fn people_and_nodes_are_served_until_shutdown() {
     assert_eq!(get(address, "/healthz").await, (200, "ok\n".into()));
     assert_eq!(get(address, "/readyz").await, (200, "ready\n".into()));
     assert_eq!(get(address, "/api/profile").await.0, 401);
+    let (page, unknown) = (get(address, "/accounts").await, get(address, "/api/nothing").await);
+    assert!(page.0 == 200 && page.1.contains("id=\"app\""), "{page:?}");
+    assert!(unknown.0 == 404 && unknown.1.contains("no_such_route"), "{unknown:?}");
     let connector = running.in_process.clone().unwrap();
     let connect = tower::service_fn(move |_: ::http::Uri| {
         let connector = connector.clone();
