@@ -1,7 +1,7 @@
 /** The time, by the half minute: one clock for all that shows distances. */
 import { onBeforeUnmount, ref, readonly } from 'vue'
 
-const TICK_MS = 30_000
+export const TICK_MS = 30_000
 const now = ref(Date.now())
 let users = 0
 let timer: ReturnType<typeof setInterval> | undefined
