@@ -21,3 +21,16 @@ export async function readRecord(requestId: string, readsAll: boolean): Promise<
   const { records } = await (readsAll ? listAllRecords(query) : listOwnRecords(query))
   return records[0] ?? null
 }
+
+export const readSummary = (readsAll: boolean, from: number) => {
+  const query = { from }
+  return readsAll ? get('/api/admin/usage/summary', { query }) : get('/api/usage/summary', { query })
+}
+export const readHours = (readsAll: boolean, from: number) => {
+  const query = { from }
+  return readsAll ? get('/api/admin/usage/hourly', { query }) : get('/api/usage/hourly', { query })
+}
+export const readDays = (readsAll: boolean, from: number) => {
+  const query = { from }
+  return readsAll ? get('/api/admin/usage/daily', { query }) : get('/api/usage/daily', { query })
+}
