@@ -1,5 +1,7 @@
 /** The pages: a table of contents. `least` is the least role that a page is for; absent: whoever is signed in. */
-import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { watch } from 'vue'
+import { createRouter, createWebHistory, type Router, type RouteRecordRaw } from 'vue-router'
+import { isReachable, recoveries } from '@/api/connection'
 import { useSession, type Role } from '@/stores/session'
 
 declare module 'vue-router' {
@@ -69,5 +71,27 @@ export function makeRouter() {
     if (isSignedIn && to.meta.least !== undefined && !session.may(to.meta.least)) return '/'
     return true
   })
+  router.onError((_, to) => void goAgain(router, to.fullPath))
   return router
+}
+
+/**
+ * A page's code could not be loaded. With the server away, it is tried again once it is back; with the server there, it
+ * serves a newer build of these pages, which a whole load brings.
+ */
+async function goAgain(router: Router, path: string) {
+  if (await isReachable()) return loadOnce(path)
+  const stop = watch(recoveries, () => {
+    stop()
+    void router.push(path).catch(() => loadOnce(path))
+  })
+}
+
+const LOADED = 'switchyard.loaded'
+
+/** What a whole load does not mend, another one does not either. */
+function loadOnce(path: string) {
+  if (sessionStorage.getItem(LOADED) === path) return sessionStorage.removeItem(LOADED)
+  sessionStorage.setItem(LOADED, path)
+  location.assign(path)
 }

@@ -60,14 +60,20 @@ test('a server that is away shows a banner, and the page goes on without a reloa
   assert.equal(stored.description, 'typed while the server was away')
 })
 
-test('a list that loads while the server is away fills itself once it is back', async () => {
-  admin.expects.push('ERR_CONNECTION', 'ERR_EMPTY_RESPONSE', 'ERR_SOCKET', 'ERR_INCOMPLETE')
-  await admin.open('/')
+test('a list and a page that are asked for while the server is away come once it is back', async () => {
+  admin.expects.push('ERR_CONNECTION', 'ERR_EMPTY_RESPONSE', 'ERR_SOCKET', 'ERR_INCOMPLETE', 'Failed to fetch dynamically imported module')
+  await admin.open('/accounts')
   await gateway.kill()
-  await admin.link('Accounts').click()
-  await page.getByRole('main').getByRole('alert').waitFor()
+  await page.getByLabel('Search by name').fill('shared')
+  await page.getByRole('main').getByRole('alert').getByText('Nothing was lost').waitFor()
   await gateway.restart()
   await admin.link('shared by two').waitFor()
+  await page.getByText('This page goes on by itself').waitFor({ state: 'detached' })
+  await gateway.kill()
+  await admin.link('Nodes').click()
+  await page.getByText('This page goes on by itself').waitFor()
+  await gateway.restart()
+  await page.getByRole('heading', { name: 'Nodes' }).waitFor()
 })
 
 test('two admins who change one account overwrite nobody', async () => {
@@ -103,21 +109,21 @@ test('a name with markup in it is a name', async () => {
 
 test('a list of ten thousand rows is paged and searched at the server', async () => {
   const made = 10_000
-  const names = Array.from({ length: made }, (_, index) => `many ${String(index).padStart(5, '0')}`)
+  const names = Array.from({ length: made }, (_, index) => `many-${String(index).padStart(5, '0')}`)
   for (let start = 0; start < made; start += 50) {
     await Promise.all(names.slice(start, start + 50).map((from) => gateway.admin.post('/api/admin/model-mappings', { from, to: 'claude-sonnet-5' })))
   }
   await admin.open('/model-mappings?limit=100')
   assert.equal(await page.locator('tbody tr').count(), 100)
   await admin.button('Next').click()
-  await admin.link('many 00150').waitFor()
+  await admin.link('many-00150').waitFor()
   await admin.button('Previous').click()
-  await admin.link('many 00000').waitFor()
-  await page.getByLabel('Search by name').fill('MANY 0987')
-  await admin.link('many 09876').waitFor()
+  await admin.link('many-00000').waitFor()
+  await page.getByLabel('Search by name').fill('MANY-0987')
+  await admin.link('many-09876').waitFor()
   assert.equal(await page.locator('tbody tr').count(), 10)
   await page.getByLabel('Search by name').fill('none of them')
   await page.getByText('Nothing matches these filters').waitFor()
   await admin.button('Clear the filters').click()
-  await admin.link('many 00000').waitFor()
+  await admin.link('many-00000').waitFor()
 })

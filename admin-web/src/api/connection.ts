@@ -25,6 +25,13 @@ export async function reach(input: RequestInfo | URL, init?: RequestInit): Promi
   return response
 }
 
+/** Asks now. A server that is away is from then on looked for. */
+export async function isReachable(): Promise<boolean> {
+  const isThere = await isHealthy()
+  if (!isThere) lost()
+  return isThere
+}
+
 /** A proxy in front speaks for a server that is not there; our own refusals are problem+json. */
 function isFromInBetween(response: Response) {
   const ours = response.headers.get('content-type')?.includes('json') ?? false
@@ -39,13 +46,16 @@ function lost() {
 
 function look(after: number) {
   setTimeout(() => {
-    void fetch('/healthz', { cache: 'no-store' })
-      .then((response) => response.ok)
-      .catch(() => false)
-      .then((isBack) => {
-        if (!isBack) return look(Math.min(after * 2, LAST_LOOK))
-        away.value = false
-        recoveries.value += 1
-      })
+    void isHealthy().then((isBack) => {
+      if (!isBack) return look(Math.min(after * 2, LAST_LOOK))
+      away.value = false
+      recoveries.value += 1
+    })
   }, after)
+}
+
+function isHealthy(): Promise<boolean> {
+  return fetch('/healthz', { cache: 'no-store' })
+    .then((response) => response.ok)
+    .catch(() => false)
 }
