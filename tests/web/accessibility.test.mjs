@@ -57,7 +57,7 @@ test('all pages are reached by keyboard, from the first one', async () => {
   for (const title of titles) {
     await tabTo(person.page, title)
     await person.page.keyboard.press('Enter')
-    await person.page.waitForFunction((title) => document.querySelector('[aria-current=page]')?.textContent?.trim() === title, title)
+    await person.page.locator('nav [aria-current=page]', { hasText: title }).first().waitFor()
     await person.settled()
   }
   await person.leave()
@@ -86,7 +86,7 @@ test('a thing is made by keyboard alone', async () => {
   await page.keyboard.type('by keyboard')
   await tabTo(page, 'Accounts', 'combobox')
   await page.keyboard.press('Enter')
-  await page.getByRole('option').first().waitFor()
+  await page.locator('.el-select-dropdown__item:visible').first().waitFor()
   await page.keyboard.press('ArrowDown')
   await page.keyboard.press('Enter')
   await page.keyboard.press('Escape')

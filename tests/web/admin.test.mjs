@@ -138,7 +138,7 @@ test('sees on a request which accounts were tried and why', async () => {
   const headers = { 'x-api-key': made.key, 'anthropic-version': '2023-06-01', 'content-type': 'application/json' }
   const request = await eventually('the key to be known', async () => {
     const answer = await fetch(`http://${gateway.address}/v1/messages`, { method: 'POST', headers, body })
-    return answer.ok && answer.headers.get('request-id')
+    return answer.ok && answer.headers.get('x-request-id')
   })
   await admin.open(`/usage/${request}`)
   const main = page.getByRole('main')

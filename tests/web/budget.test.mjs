@@ -65,11 +65,12 @@ test('a page of a hundred accounts can be used within 500 ms', async (t) => {
   for (let index = 0; index < 120; index += 1) await gateway.account('claude-console', `sk-ant-${index}`, { name: `account ${String(index).padStart(3, '0')}` })
   const person = await Person.at(browser, gateway)
   await person.signIn(ADMIN)
-  await person.open('/accounts?limit=100')
   const took = []
   for (let round = 0; round < 5; round += 1) {
-    await person.open('/')
-    took.push(await navigateAndUse(person.page))
+    await person.open('/accounts?limit=100')
+    await person.link('Account groups').click()
+    await person.settled()
+    took.push(await goBackAndUse(person.page, 100))
   }
   took.sort((a, b) => a - b)
   t.diagnostic(`milliseconds: ${took.map(Math.round).join(', ')}`)
@@ -78,17 +79,15 @@ test('a page of a hundred accounts can be used within 500 ms', async (t) => {
 })
 
 /**
- * Milliseconds from the click until all rows stand and the main thread answers again: what a person feels who has the
- * page's code, and none of its data.
+ * Milliseconds from the navigation until all rows stand and the main thread answers again: what a person feels who has
+ * the page's code, and none of its data.
  */
-async function navigateAndUse(page) {
-  return page.evaluate(async () => {
+async function goBackAndUse(page, rows) {
+  return page.evaluate(async (rows) => {
     const start = performance.now()
-    document.querySelector('nav a[href="/accounts"]').click()
-    history.replaceState(history.state, '', '/accounts')
-    const size = () => document.querySelectorAll('tbody tr').length
-    while (size() < 50) await new Promise((resolve) => requestAnimationFrame(resolve))
+    history.back()
+    while (document.querySelectorAll('tbody tr').length < rows) await new Promise((resolve) => requestAnimationFrame(resolve))
     await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
     return performance.now() - start
-  })
+  }, rows)
 }

@@ -24,5 +24,5 @@ async function proxyTest(gateway, model) {
   const body = JSON.stringify({ model, max_tokens: 64, messages: [{ role: 'user', content: 'hello' }] })
   const answer = await fetch(`${gateway.adminUrl}/api/proxy-test/messages`, { method: 'POST', headers: gateway.admin.headers(), body })
   await answer.text()
-  return answer.headers.get('request-id')
+  return answer.headers.get('x-request-id')
 }

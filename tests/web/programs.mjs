@@ -5,8 +5,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 
-const PROGRAMS = process.env.SWITCHYARD_TEST_PROGRAMS
+/** Where `tests/tests/web.rs` says; by hand, what was built last. */
+const PROGRAMS = process.env.SWITCHYARD_TEST_PROGRAMS ?? fileURLToPath(new URL('../../target/debug', import.meta.url))
 export const ADMIN = { name: 'admin', password: 'correct-horse-battery-staple' }
 /** Generous: machines are noisy. */
 export const PATIENCE_MS = 30_000
@@ -99,7 +101,7 @@ export class Gateway {
   }
 
   async stop() {
-    this.emulator.kill()
+    this.emulator.stdin.end()
     this.program.kill('SIGKILL')
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }

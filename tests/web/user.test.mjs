@@ -18,7 +18,7 @@ before(async () => {
     body: JSON.stringify({ model: 'claude-sonnet-5', max_tokens: 64, messages: [{ role: 'user', content: 'of the admin' }] }),
   })
   assert.equal(streamed.status, 200, await streamed.text())
-  foreignRecord = streamed.headers.get('request-id')
+  foreignRecord = streamed.headers.get('x-request-id')
   ada = await Person.at(browser, gateway)
   page = ada.page
   await ada.signIn(ADA)
