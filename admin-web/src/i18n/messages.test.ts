@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { createI18n } from 'vue-i18n'
 import type { Messages } from '.'
 import en from './en'
 import zhCN from './zh-CN'
@@ -36,6 +37,16 @@ describe('messages', () => {
     for (const [key, text] of Object.entries(chinese)) expect(text.trim(), key).not.toBe('')
     const same = Object.keys(english).filter((key) => english[key] === chinese[key] && /[a-z]{3} [a-z]{3}/i.test(english[key] ?? ''))
     expect(same).toEqual([])
+  })
+
+  it('can all be shown: @ and | and braces mean something to their reader', () => {
+    for (const [locale, messages] of Object.entries({ en, 'zh-CN': zhCN })) {
+      // Its type would be worked out from the messages, which are too many for that.
+      const i18n: { global: unknown } = createI18n({ legacy: false, locale, messages: { [locale]: messages } as never })
+      const { t } = i18n.global as { t: (key: string) => string }
+      for (const key of Object.keys(english)) expect(() => t(key), key).not.toThrow()
+      for (const [key, text] of Object.entries(locale === 'en' ? english : chinese)) expect(text, key).not.toMatch(/\|/)
+    }
   })
 
   it('are there for every key that the sources name, and every one is named', () => {
