@@ -32,8 +32,14 @@ export async function isReachable(): Promise<boolean> {
   return isThere
 }
 
+/** It is what the data plane answered, passed on: its status says nothing of the control plane or of the login. */
+export function isRelayed(response: Response) {
+  return response.headers.get('x-switchyard-relayed') === 'true'
+}
+
 /** A proxy in front speaks for a server that is not there; our own refusals are problem+json. */
 function isFromInBetween(response: Response) {
+  if (isRelayed(response)) return false
   const ours = response.headers.get('content-type')?.includes('json') ?? false
   return [502, 503, 504].includes(response.status) && !ours
 }

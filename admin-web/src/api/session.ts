@@ -3,7 +3,7 @@
  * localStorage, so that reloads and other tabs share the login; the strict CSP is what keeps foreign script from it.
  * Renewing is idempotent at the server for a while: two tabs that do it at once get the same successor.
  */
-import { reach } from './connection'
+import { isRelayed, reach } from './connection'
 import { Problem } from './problem'
 import type { Schemas } from './types'
 
@@ -64,7 +64,7 @@ export async function authorizedFetch(input: RequestInfo | URL, init: RequestIni
   let access = await accessToken()
   for (;;) {
     const response = await reach(input, { ...init, headers: { ...plain(init.headers), ...bearer(access) } })
-    if (response.status !== 401 || !(await isOfTheLogin(response))) return response
+    if (response.status !== 401 || isRelayed(response) || !(await isOfTheLogin(response))) return response
     access = await another(access)
   }
 }
