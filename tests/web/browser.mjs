@@ -71,21 +71,36 @@ export class Person {
     return this.page.getByRole('link', { name, exact: true })
   }
 
+  /** What is typed into; a choice of the same name is none. */
   field(label) {
-    return this.page.getByLabel(label, { exact: true })
+    return this.page.locator('input:not([type=radio], [type=checkbox]), textarea').and(this.page.getByLabel(label, { exact: true }))
   }
 
-  /** Picks a choice of one of the page's selects. */
+  /** Picks a choice of one of the page's selects, as the keyboard opens it. */
   async choose(label, choice) {
-    await this.page.getByRole('combobox', { name: label, exact: true }).click()
+    await this.page.getByRole('combobox', { name: label, exact: true }).focus()
+    await this.page.keyboard.press('Enter')
     await this.page.getByRole('option', { name: choice, exact: true }).click()
+  }
+
+  /** Sends a request from the test page, and waits for all of its answer; the record stands in the ledger then. */
+  async tryModel({ wire, model, prompt }) {
+    await this.open('/proxy-test')
+    await this.choose('Wire', wire)
+    await this.field('Model').fill(model)
+    await this.field('Prompt').fill(prompt)
+    await this.button('Send').click()
+    await this.page.getByRole('region', { name: 'Text' }).getByText(prompt).waitFor()
+    await this.page.getByText('Complete').first().waitFor()
+    await this.link('Open the record').waitFor()
   }
 
   /** What axe finds that is serious or worse, a line each. */
   async barriers() {
     await this.page.evaluate(axe)
     const found = await this.page.evaluate(async () => {
-      const { violations } = await window.axe.run(document, { resultTypes: ['violations'] })
+      const { violations, passes } = await window.axe.run(document, { resultTypes: ['violations'] })
+      if (passes.length < 5) throw new Error('axe looked at nothing')
       return violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary.replace(/\s+/g, ' ')}`))

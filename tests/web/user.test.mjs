@@ -66,12 +66,8 @@ test('makes a key of their own, and disables and deletes it', async () => {
 })
 
 test('tries a model with their own rights, and sees what it cost but not at which account', async () => {
-  await ada.open('/proxy-test')
-  await ada.chooseTest({ wire: 'messages', model: 'claude-sonnet-5', prompt: 'hello of ada' })
-  await ada.button('Send').click()
-  const answer = page.getByRole('region', { name: 'Answer' })
-  await answer.getByText('hello of ada').first().waitFor()
-  await answer.getByRole('link').last().click()
+  await ada.tryModel({ wire: 'Messages', model: 'claude-sonnet-5', prompt: 'hello of ada' })
+  await ada.link('Open the record').click()
   await page.waitForURL(/\/usage\//)
   await ada.settled()
   assert.equal(await page.getByText('a shared account').count(), 0)
