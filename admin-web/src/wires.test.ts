@@ -7,6 +7,7 @@ const models = [
   { name: 'claude-sonnet-10', platform: 'claude' },
   { name: 'claude-opus-11', platform: 'claude' },
   { name: 'gpt-6.2-sol', platform: 'openai' },
+  { name: 'o3', platform: 'openai' },
   { name: 'text-embedding-3-large', platform: 'openai' },
 ]
 
@@ -25,7 +26,7 @@ describe('an example model', () => {
 describe('the models for a wire', () => {
   it('begin with those of its platform, keep the others, and leave out what answers no text', () => {
     const names = modelsFor(models, 'openai').map(({ name }) => name)
-    expect(names).toEqual(['gpt-6.2-sol', 'gpt-4o', 'claude-sonnet-10', 'claude-sonnet-4-5', 'claude-opus-11'])
+    expect(names).toEqual(['gpt-6.2-sol', 'gpt-4o', 'o3', 'claude-sonnet-10', 'claude-sonnet-4-5', 'claude-opus-11'])
   })
 })
 

@@ -25,10 +25,13 @@ export function exampleModel(models: readonly GatewayModel[], platform: string):
   return ofLine.sort(byNumbers).at(-1) ?? otherwise
 }
 
-/** Those that answer in text: the platform's first, and the newest first as far as names tell. */
+/** Those that answer in text: the platform's first, its usual line before the rest, the newest first as far as names tell. */
 export function modelsFor(models: readonly GatewayModel[], platform: string): GatewayModel[] {
-  const isOther = (model: GatewayModel) => Number(model.platform !== platform)
-  return models.filter(({ name }) => !name.includes('embedding')).sort((a, b) => isOther(a) - isOther(b) || a.platform.localeCompare(b.platform) || byNumbers(b.name, a.name))
+  const line = EXAMPLES[platform]?.line
+  const rank = (model: GatewayModel) => (model.platform !== platform ? 2 : line?.test(model.name) ? 0 : 1)
+  return models
+    .filter(({ name }) => !name.includes('embedding'))
+    .sort((a, b) => rank(a) - rank(b) || a.platform.localeCompare(b.platform) || byNumbers(b.name, a.name))
 }
 
 function byNumbers(a: string, b: string) {
