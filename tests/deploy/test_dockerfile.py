@@ -103,7 +103,7 @@ def test_what_is_built_is_what_is_copied():
 def test_caches_are_no_layers():
     (build,) = [run for run in stages()["build"]["RUN"] if "cargo build" in run]
     cached = set(re.findall(r"--mount=type=cache,target=([^ ,]+)", build))
-    assert {"/usr/local/cargo/registry", "/src/target", "/root/.npm"} <= cached
+    assert {"/usr/local/cargo/registry", "/src/target", "/var/cache/npm"} <= cached
 
 
 def members():
