@@ -2,7 +2,11 @@
 //!
 //! Everything follows from the request alone, so that a test can say beforehand what a ledger must hold:
 //!
-//! * **Text** is the last user message (or tool result), echoed; a script may say otherwise. It is cut at `max_tokens`.
+//! * **Text** is the last user message (or tool result), echoed, with a note for each image or file in it
+//!   ([`Media::note`]); a script may say otherwise. A last user message that holds [`SAY_SYSTEM`] is answered with the
+//!   system prompt. Text is cut at `max_tokens` and ahead of a stop sequence. Where JSON is asked for, the answer is an
+//!   object that fills the schema's required properties.
+//! * **A refusal** answers a last user message that holds [`REFUSE`].
 //! * **Tools** are called when the choice demands one (the named one, else the first), or, left to the model, when the
 //!   last user message contains a tool's name. Arguments fill the required properties of the schema.
 //! * **Thinking**, when asked for, is one fixed sentence.
@@ -22,6 +26,12 @@ pub const HIDDEN_REASONING_TOKENS: u64 = 32;
 const THOUGHT: [&str; 2] = ["The request is clear; ", "the answer repeats it."];
 /// Said when there is nothing to echo.
 const GREETING: &str = "Hello from the emulator.";
+/// A last user message with this is answered with the system prompt.
+pub const SAY_SYSTEM: &str = "Say the system prompt.";
+/// A last user message with this is refused.
+pub const REFUSE: &str = "Refuse this.";
+/// Said when the model refuses.
+pub const REFUSAL: &str = "I can't help with that.";
 const DEFAULT_CHUNKS: usize = 4;
 const SCHEMA_DEPTH: usize = 8;
 
@@ -33,10 +43,16 @@ pub(crate) struct Prompt {
     pub tools: Vec<Tool>,
     pub choice: Choice,
     pub parallel: bool,
+    /// All system prompts, in order, parted by line feeds.
+    pub system: String,
     pub last_user: String,
+    /// What the last user message (or tool result) holds besides text.
+    pub media: Vec<Media>,
     /// The last message is a tool's result, so that it is time to talk.
     pub after_tool: bool,
     pub max_tokens: Option<u64>,
+    pub stop: Vec<String>,
+    pub format: Format,
     pub thinking: Thinking,
     /// Answers to the same prompt.
     pub n: u64,
@@ -73,6 +89,33 @@ pub(crate) enum Thinking {
     Hidden,
 }
 
+/// The form of the answer's text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+    Schema(Value),
+}
+
+/// An image, a document or a sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// Its media type and how many bytes it has, decoded.
+    Bytes(String, usize),
+    Url(String),
+}
+
+impl Media {
+    /// How the answer tells that it arrived.
+    fn note(&self) -> String {
+        match self {
+            Self::Bytes(kind, length) => format!(" [{kind}, {length} bytes]"),
+            Self::Url(url) => format!(" [{url}]"),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub thinking: Vec<String>,
@@ -88,11 +131,15 @@ pub(crate) struct ToolCall {
     pub arguments: Value,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     End,
     Length,
     ToolUse,
+    /// The sequence that would have come next.
+    Sequence(String),
+    /// The text is [`REFUSAL`].
+    Refusal,
 }
 
 /// Canonical counts: `input` is without the cache, `output` is everything.
@@ -108,16 +155,16 @@ pub(crate) struct Usage {
 
 impl Turn {
     pub(crate) fn new(prompt: &Prompt, behaviour: &Behaviour) -> Self {
-        let calls = calls(prompt);
+        let refuses = prompt.last_user.contains(REFUSE);
+        let calls = if refuses { Vec::new() } else { calls(prompt) };
         let thinking: Vec<String> = match prompt.thinking {
             Thinking::Shown => THOUGHT.map(str::to_owned).to_vec(),
             Thinking::None | Thinking::Hidden => Vec::new(),
         };
-        let (pieces, cut) = if calls.is_empty() { text(prompt, behaviour) } else { (Vec::new(), false) };
-        let stop = match (calls.is_empty(), cut) {
-            (false, _) => Stop::ToolUse,
-            (true, true) => Stop::Length,
-            (true, false) => Stop::End,
+        let (pieces, stop) = match calls.is_empty() {
+            _ if refuses => (vec![REFUSAL.to_owned()], Stop::Refusal),
+            true => text(prompt, behaviour),
+            false => (Vec::new(), Stop::ToolUse),
         };
         let usage = Usage::new(prompt, &thinking, &pieces, &calls, &behaviour.usage);
         Self { thinking, pieces, calls, stop, usage }
@@ -221,21 +268,50 @@ fn sample(name: &str, schema: &Value, depth: usize) -> Value {
     }
 }
 
-/// The pieces of the text, and whether `max_tokens` cut it.
-fn text(prompt: &Prompt, behaviour: &Behaviour) -> (Vec<String>, bool) {
-    let said = match behaviour.text.as_deref() {
-        Some(text) => text,
-        None if prompt.last_user.is_empty() => GREETING,
-        None => &prompt.last_user,
+/// The pieces of the text, and why there are no more.
+fn text(prompt: &Prompt, behaviour: &Behaviour) -> (Vec<String>, Stop) {
+    let said = match &behaviour.text {
+        Some(text) => text.clone(),
+        None => answer(prompt),
     };
+    let (said, stop) = stopped(&said, &prompt.stop);
     if said.is_empty() {
-        return (Vec::new(), false);
+        return (Vec::new(), stop);
     }
     let pieces = cut_up(said, behaviour.chunks, behaviour.chunk_chars);
     let room = prompt
         .max_tokens
         .map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX).saturating_mul(4));
-    cut_off(pieces, room)
+    match cut_off(pieces, room) {
+        (pieces, true) => (pieces, Stop::Length),
+        (pieces, false) => (pieces, stop),
+    }
+}
+
+fn answer(prompt: &Prompt) -> String {
+    match &prompt.format {
+        Format::Text => {}
+        Format::Json => return json!({ "answer": prompt.last_user }).to_string(),
+        Format::Schema(schema) => return object(schema, SCHEMA_DEPTH).to_string(),
+    }
+    if prompt.last_user.contains(SAY_SYSTEM) {
+        return prompt.system.clone();
+    }
+    let notes: String = prompt.media.iter().map(Media::note).collect();
+    match prompt.last_user.as_str() {
+        "" if notes.is_empty() => GREETING.to_owned(),
+        said => format!("{said}{notes}"),
+    }
+}
+
+/// The text ahead of the first stop sequence in it.
+fn stopped<'a>(said: &'a str, sequences: &[String]) -> (&'a str, Stop) {
+    let found = sequences.iter().filter(|sequence| !sequence.is_empty());
+    let first = found.filter_map(|sequence| Some((said.find(sequence.as_str())?, sequence))).min();
+    match first {
+        Some((at, sequence)) => (said.get(..at).unwrap_or_default(), Stop::Sequence(sequence.clone())),
+        None => (said, Stop::End),
+    }
 }
 
 fn cut_up(said: &str, chunks: Option<u32>, chunk_chars: Option<u32>) -> Vec<String> {
@@ -304,7 +380,32 @@ mod tests {
     fn max_tokens_cuts_the_text() {
         let short = Prompt { max_tokens: Some(1), ..prompt("a long question") };
         let turn = Turn::new(&short, &Behaviour::default());
-        assert_eq!((turn.text().as_str(), turn.stop, turn.usage.output), ("a lo", Stop::Length, 1));
+        assert_eq!((turn.text().as_str(), turn.usage.output), ("a lo", 1));
+        assert_eq!(turn.stop, Stop::Length);
+    }
+
+    #[test]
+    fn a_stop_sequence_ends_the_text_ahead_of_it() {
+        let asked = Prompt { stop: vec!["zebra".into(), "then".into()], ..prompt("first, then zebra") };
+        let turn = Turn::new(&asked, &Behaviour::default());
+        assert_eq!((turn.text().as_str(), turn.stop), ("first, ", Stop::Sequence("then".into())));
+    }
+
+    #[test]
+    fn images_and_files_are_told_of() {
+        let media = vec![Media::Bytes("image/png".into(), 70), Media::Url("https://x/y.png".into())];
+        let turn = Turn::new(&Prompt { media, ..prompt("Look") }, &Behaviour::default());
+        assert_eq!(turn.text(), "Look [image/png, 70 bytes] [https://x/y.png]");
+    }
+
+    #[test]
+    fn the_system_prompt_is_said_and_json_is_made_and_a_refusal_is_one() {
+        let asked = Prompt { system: "Be brief.".into(), ..prompt(SAY_SYSTEM) };
+        assert_eq!(Turn::new(&asked, &Behaviour::default()).text(), "Be brief.");
+        let schema = json!({"type":"object","required":["city"],"properties":{"city":{"type":"string"}}});
+        let asked = Prompt { format: Format::Schema(schema), ..prompt("Where?") };
+        assert_eq!(Turn::new(&asked, &Behaviour::default()).text(), r#"{"city":"city"}"#);
+        assert_eq!(Turn::new(&prompt(REFUSE), &Behaviour::default()).stop, Stop::Refusal);
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
     for (place, call) in turn.calls.iter().enumerate() {
         tool_use(&mut frames, &mut index, place, call);
     }
-    let ending = Ending { stop_reason: stop_reason(turn.stop), stop_sequence: None };
+    let ending = Ending { stop_reason: stop_reason(&turn.stop), stop_sequence: None };
     let usage = UsagePart::new(&turn.usage, turn.usage.output);
     frames.push(Event::MessageDelta { delta: ending, usage }.frame());
     frames.push(Event::MessageStop.frame());

@@ -98,7 +98,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
         let input = tool.arguments.clone();
         message.content.push(Block::ToolUse { id: tool_id(index), name: tool.name.clone(), input });
     }
-    message.stop_reason = Some(stop_reason(turn.stop));
+    message.stop_reason = Some(stop_reason(&turn.stop));
     Ok(Draft::Json(serde_json::to_vec(&message).unwrap_or_default()))
 }
 
@@ -106,10 +106,12 @@ pub(super) fn tool_id(index: usize) -> String {
     format!("toolu_{ID}_{index}")
 }
 
-pub(super) const fn stop_reason(stop: Stop) -> &'static str {
+pub(super) const fn stop_reason(stop: &Stop) -> &'static str {
     match stop {
         Stop::End => "end_turn",
         Stop::Length => "max_tokens",
         Stop::ToolUse => "tool_use",
+        Stop::Sequence(_) => "stop_sequence",
+        Stop::Refusal => "refusal",
     }
 }

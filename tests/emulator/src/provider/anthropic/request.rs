@@ -214,6 +214,7 @@ fn prompt(body: &Map<String, Value>, messages: &[Value], max_tokens: Option<u64>
         max_tokens,
         thinking,
         n: 1,
+        ..Prompt::default()
     }
 }
 

@@ -112,7 +112,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
             index,
             message: message(index, &text, &turn),
             logprobs: None,
-            finish_reason: finish_reason(turn.stop),
+            finish_reason: finish_reason(&turn.stop),
         })
         .collect();
     let completion = Completion {
@@ -147,9 +147,9 @@ pub(super) fn call_id(choice: u64, index: usize) -> String {
     format!("call_{ID}_{choice}_{index}")
 }
 
-pub(super) const fn finish_reason(stop: Stop) -> &'static str {
+pub(super) const fn finish_reason(stop: &Stop) -> &'static str {
     match stop {
-        Stop::End => "stop",
+        Stop::End | Stop::Sequence(_) | Stop::Refusal => "stop",
         Stop::Length => "length",
         Stop::ToolUse => "tool_calls",
     }

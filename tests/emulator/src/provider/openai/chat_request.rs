@@ -199,6 +199,7 @@ fn prompt(body: &Map<String, Value>, messages: &[Value]) -> Result<Prompt, Failu
         max_tokens,
         thinking,
         n,
+        ..Prompt::default()
     })
 }
 

@@ -123,7 +123,7 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
         }
     }
     for index in choices {
-        writer.delta(Role::Structure, index, Delta::default(), Some(finish_reason(turn.stop)));
+        writer.delta(Role::Structure, index, Delta::default(), Some(finish_reason(&turn.stop)));
     }
     if checked.include_usage {
         writer.chunk(Role::Structure, &[], Some(UsagePart::new(&turn.usage)));
