@@ -3,6 +3,9 @@
 //! What a field holds is checked to be JSON but not looked into. The check does not recurse, so depth costs a byte of
 //! heap per level and no stack: the size of the text bounds it.
 
+pub(crate) mod record;
+pub(crate) mod write;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;

@@ -11,7 +11,10 @@
 //! To let a wire pass raw: a `usage` and a `watch` file in its folder, and its lines in [`raw::watch`] and
 //! [`raw::body`].
 
+pub mod canonical;
+pub mod codec;
 pub mod error;
+pub mod loss;
 pub mod raw;
 pub mod sse;
 

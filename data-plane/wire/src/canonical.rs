@@ -1,0 +1,29 @@
+//! What all wires can say, in one form: the hub of every conversion.
+//!
+//! A [`Request`] is turns of [`Block`]s with tools and wishes; a [`Response`] is choices of blocks; a stream is
+//! [`Event`]s. All borrow from the body that they were read from, and JSON that no wire looks into (schemas, arguments)
+//! stays text. What only one wire has rides along as [`Extra`] or [`Opaque`] and is given back to that wire only.
+//!
+//! - [`signature`]: proofs of reasoning, which must come back to their makers unchanged through any client.
+//! - [`legal`]: makes whatever a decoder says into a stream in legal order, so that encoders can rely on it.
+//! - [`aggregate`]: a stream's events as one response.
+
+pub mod aggregate;
+mod block;
+mod event;
+pub mod legal;
+mod request;
+mod response;
+pub mod signature;
+
+pub use block::{
+    Block, CacheMark, Media, MediaKind, Opaque, Reasoning, Source, Text, ToolCall, ToolKind, ToolResult,
+    attach_signatures,
+};
+pub use event::{Delta, Event, Opening, Sink};
+pub use request::{
+    Effort, Extra, Format, Hints, Request, Role, Sampling, Show, Thinking, ThinkingMode, Tool, ToolChoice,
+    Turn,
+};
+pub use response::{Choice, Response, Stop, StopReason};
+pub use signature::{Origin, Signature, SignatureKind};

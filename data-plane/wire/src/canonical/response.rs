@@ -1,0 +1,79 @@
+//! What an upstream answered.
+
+use std::borrow::Cow;
+
+use shared::usage::Usage;
+
+use super::{
+    block::{Block, Opaque},
+    request::Extra,
+};
+use crate::loss::Losses;
+
+#[derive(Debug, Clone, Default)]
+pub struct Response<'a> {
+    /// The upstream's own.
+    pub id: Cow<'a, str>,
+    /// The model that the upstream says it served. Empty: it doesn't say.
+    pub model: Cow<'a, str>,
+    /// By index, mostly one.
+    pub choices: Vec<Choice<'a>>,
+    pub usage: Option<Usage>,
+    pub service_tier: Option<Cow<'a, str>>,
+    pub extras: Vec<Extra<'a>>,
+    /// What the decoder found and has no place for.
+    pub losses: Losses,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Choice<'a> {
+    pub blocks: Vec<Block<'a>>,
+    pub stop: Stop<'a>,
+    /// In the form of the wire that made them.
+    pub logprobs: Option<Opaque<'a>>,
+}
+
+/// Why there is no more.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stop<'a> {
+    pub reason: StopReason,
+    /// The sequence that would have come next, where the upstream says it.
+    pub sequence: Option<Cow<'a, str>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum StopReason {
+    #[default]
+    End,
+    /// The output's limit, the client's or the model's.
+    Length,
+    ToolUse,
+    /// A stop sequence.
+    Sequence,
+    /// The model declined.
+    Refusal,
+    /// The provider's filter cut it.
+    ContentFilter,
+    /// The provider paused a long turn of its own tools; the client may send the turn back to go on.
+    Pause,
+    /// The model's context window was full.
+    ContextWindow,
+}
+
+impl Stop<'_> {
+    #[must_use]
+    pub const fn of(reason: StopReason) -> Self {
+        Self { reason, sequence: None }
+    }
+}
+
+impl StopReason {
+    /// An answer that calls tools stops for that, whatever word the upstream chose.
+    #[must_use]
+    pub const fn with_calls(self, calls_tools: bool) -> Self {
+        match self {
+            Self::End if calls_tools => Self::ToolUse,
+            reason => reason,
+        }
+    }
+}
