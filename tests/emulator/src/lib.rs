@@ -17,7 +17,9 @@ pub use credential::{
 };
 pub use provider::Profile;
 pub use script::{Behaviour, ErrorText, Fault, LineEnds, Position, ScriptError, UsageScript, Writes};
-pub use turn::{HIDDEN_REASONING_TOKENS, REFUSAL, REFUSE, SAY_SYSTEM, TOKENS_PER_MESSAGE, TOKENS_PER_TOOL};
+pub use turn::{
+    HIDDEN_REASONING_TOKENS, REDACTED, REFUSAL, REFUSE, SAY_SYSTEM, TOKENS_PER_MESSAGE, TOKENS_PER_TOOL,
+};
 
 use registry::Registry;
 use server::Server;

@@ -8,8 +8,10 @@
 //!   object that fills the schema's required properties.
 //! * **A refusal** answers a last user message that holds [`REFUSE`].
 //! * **Tools** are called when the choice demands one (the named one, else the first), or, left to the model, when the
-//!   last user message contains a tool's name. Arguments fill the required properties of the schema.
-//! * **Thinking**, when asked for, is one fixed sentence.
+//!   last user message contains a tool's name. Arguments fill the required properties of the schema; a tool whose schema
+//!   says `string` takes free text, and is called with the word `input`.
+//! * **Thinking**, when asked for, is one fixed sentence ahead of text and calls. A last user message that holds
+//!   [`REDACTED`] keeps it secret: the turn says so, and a wire that can carry sealed thoughts seals it.
 //! * **Tokens**: a token is four bytes of text, rounded up per part. Input is all text of the prompt, plus
 //!   [`TOKENS_PER_MESSAGE`] and [`TOKENS_PER_TOOL`]. What stands at or before a cache mark counts as written to the
 //!   cache. Output is text, thinking, and names and arguments of tool calls.
@@ -32,6 +34,8 @@ pub const SAY_SYSTEM: &str = "Say the system prompt.";
 pub const REFUSE: &str = "Refuse this.";
 /// Said when the model refuses.
 pub const REFUSAL: &str = "I can't help with that.";
+/// A last user message with this makes the model's thinking unreadable, where it thinks at all.
+pub const REDACTED: &str = "Think in secret.";
 const DEFAULT_CHUNKS: usize = 4;
 const SCHEMA_DEPTH: usize = 8;
 
@@ -69,6 +73,7 @@ pub(crate) struct PromptBytes {
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
     pub name: String,
+    /// Of its arguments. `{"type": "string"}` is that of a tool that takes free text.
     pub schema: Value,
 }
 
@@ -118,7 +123,12 @@ impl Media {
 
 #[derive(Debug)]
 pub(crate) struct Turn {
+    /// Empty where it is not shown.
     pub thinking: Vec<String>,
+    /// How the thinking was asked for.
+    pub thinks: Thinking,
+    /// The thinking may only leave sealed.
+    pub redacted: bool,
     pub pieces: Vec<String>,
     pub calls: Vec<ToolCall>,
     pub stop: Stop,
@@ -128,7 +138,15 @@ pub(crate) struct Turn {
 #[derive(Debug)]
 pub(crate) struct ToolCall {
     pub name: String,
+    /// An object, or the text that a tool of free text is called with.
     pub arguments: Value,
+}
+
+impl ToolCall {
+    /// What the wires carry as text: an object's JSON, or the free text itself.
+    pub(crate) fn text(&self) -> String {
+        self.arguments.as_str().map_or_else(|| self.arguments.to_string(), str::to_owned)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +185,8 @@ impl Turn {
             false => (Vec::new(), Stop::ToolUse),
         };
         let usage = Usage::new(prompt, &thinking, &pieces, &calls, &behaviour.usage);
-        Self { thinking, pieces, calls, stop, usage }
+        let redacted = prompt.thinking != Thinking::None && prompt.last_user.contains(REDACTED);
+        Self { thinking, thinks: prompt.thinking, redacted, pieces, calls, stop, usage }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -197,8 +216,7 @@ impl Usage {
             Thinking::Shown => tokens(length(thinking)),
             Thinking::Hidden => HIDDEN_REASONING_TOKENS,
         };
-        let called: u64 =
-            calls.iter().map(|call| tokens(call.name.len() + call.arguments.to_string().len())).sum();
+        let called: u64 = calls.iter().map(|call| tokens(call.name.len() + call.text().len())).sum();
         let output = (tokens(length(pieces)) + called + reasoning) * prompt.n.max(1);
         Self {
             input: script.input.unwrap_or_else(|| prompt.input_tokens()),
@@ -230,8 +248,15 @@ fn calls(prompt: &Prompt) -> Vec<ToolCall> {
     };
     called
         .into_iter()
-        .map(|tool| ToolCall { name: tool.name.clone(), arguments: object(&tool.schema, SCHEMA_DEPTH) })
+        .map(|tool| ToolCall { name: tool.name.clone(), arguments: arguments(&tool.schema) })
         .collect()
+}
+
+fn arguments(schema: &Value) -> Value {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") => sample("input", schema, SCHEMA_DEPTH),
+        _ => object(schema, SCHEMA_DEPTH),
+    }
 }
 
 /// An object with each required property of the schema.
@@ -419,6 +444,16 @@ mod tests {
         assert_eq!(turn.calls.first().unwrap().arguments, json!({"city":"city","days":1}));
         let answered = Prompt { after_tool: true, ..asked };
         assert_eq!(Turn::new(&answered, &Behaviour::default()).stop, Stop::End);
+    }
+
+    #[test]
+    fn a_tool_of_free_text_is_called_with_text_and_thinking_can_be_secret() {
+        let tools = vec![Tool { name: "shell".into(), schema: json!({"type": "string"}) }];
+        let asked = Prompt { tools, thinking: Thinking::Shown, ..prompt(&format!("{REDACTED} shell")) };
+        let turn = Turn::new(&asked, &Behaviour::default());
+        assert_eq!((turn.calls.first().unwrap().text().as_str(), turn.redacted), ("input", true));
+        assert_eq!(turn.usage.output, turn.usage.reasoning + 3, "the thought, and `shell` with `input`");
+        assert!(!Turn::new(&prompt(REDACTED), &Behaviour::default()).redacted, "nothing to keep secret");
     }
 
     proptest! {
