@@ -23,6 +23,11 @@ pub(crate) trait Provider: Sync {
     /// The answer to a credential that the provider does not know.
     fn unknown_credential(&self, key: &str) -> Failure;
 
+    /// Refuses a known credential for how it is presented, or for its age. No script is followed then.
+    fn check_credential(&self, _parts: &Parts, _key: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Checks what every call must carry besides its credential.
     fn check_head(&self, parts: &Parts) -> Result<(), Failure>;
 

@@ -81,6 +81,7 @@ fn admit<'p>(
     if !profile.known {
         return Err(provider.unknown_credential(&key));
     }
+    provider.check_credential(parts, &key)?;
     route.ok_or_else(|| provider.no_such_path(parts))
 }
 

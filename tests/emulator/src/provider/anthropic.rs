@@ -20,6 +20,9 @@ pub(crate) static ANTHROPIC: Anthropic = Anthropic;
 pub(crate) const MODEL_PREFIXES: &[&str] = &["claude-"];
 
 const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
+/// How access tokens of a person's account begin.
+const OAUTH_TOKEN: &str = "sk-ant-oat";
+const OAUTH_BETA: &str = "oauth-2025-04-20";
 const REQUESTS_LIMIT: &str = "4000";
 const TOKENS_LIMIT: &str = "400000";
 
@@ -47,22 +50,52 @@ pub(crate) fn no_such_model(model: &str) -> Failure {
     Failure::new(404, "not_found_error", format!("model: {model}"))
 }
 
+fn unauthorized(message: &str) -> Failure {
+    Failure::new(401, "authentication_error", message)
+}
+
+/// One of the features that the caller opts into, over all `anthropic-beta` headers, is wanted.
+pub(crate) fn has_beta(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> bool {
+    let values = headers.get_all("anthropic-beta").into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|beta| wanted(beta.trim()))
+}
+
+fn api_key(headers: &HeaderMap) -> Option<&str> {
+    let key = headers.get("x-api-key")?.to_str().ok()?.trim();
+    (!key.is_empty()).then_some(key)
+}
+
 impl Provider for Anthropic {
     fn credential(&self, parts: &Parts) -> Result<String, Failure> {
-        let key = parts.headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim);
-        match key.filter(|key| !key.is_empty()).or_else(|| bearer(&parts.headers)) {
+        match api_key(&parts.headers).or_else(|| bearer(&parts.headers)) {
             Some(key) => Ok(key.to_owned()),
             None if parts.headers.contains_key(header::AUTHORIZATION) => {
-                Err(Failure::new(401, "authentication_error", "Invalid bearer token"))
+                Err(unauthorized("Invalid bearer token"))
             }
-            None => Err(Failure::new(401, "authentication_error", "x-api-key header is required")),
+            None => Err(unauthorized("x-api-key header is required")),
         }
     }
 
     fn unknown_credential(&self, key: &str) -> Failure {
-        let message =
-            if key.starts_with("sk-ant-oat") { "Invalid bearer token" } else { "invalid x-api-key" };
-        Failure::new(401, "authentication_error", message)
+        unauthorized(if key.starts_with(OAUTH_TOKEN) { "Invalid bearer token" } else { "invalid x-api-key" })
+    }
+
+    fn check_credential(&self, parts: &Parts, key: &str) -> Result<(), Failure> {
+        if !key.starts_with(OAUTH_TOKEN) {
+            return Ok(());
+        }
+        if api_key(&parts.headers).is_some() {
+            return Err(unauthorized("invalid x-api-key"));
+        }
+        if !has_beta(&parts.headers, |beta| beta == OAUTH_BETA) {
+            return Err(unauthorized("OAuth authentication is currently not supported."));
+        }
+        if key.contains("expired") {
+            return Err(unauthorized(
+                "OAuth token has expired. Please obtain a new token or refresh your existing token.",
+            ));
+        }
+        Ok(())
     }
 
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {

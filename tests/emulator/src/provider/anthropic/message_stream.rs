@@ -7,9 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    provider::anthropic::{
-        messages::{Block, Message, UsagePart, stop_reason, tool_id},
-        request,
+    provider::anthropic::messages::{
+        Block, Message, UsagePart, stop_reason, stop_sequence, thought, tool_id,
     },
     template::{Frame, Role},
     turn::{ToolCall, Turn},
@@ -23,7 +22,7 @@ enum Event<'a> {
     ContentBlockStart { index: usize, content_block: Block },
     ContentBlockDelta { index: usize, delta: Delta<'a> },
     ContentBlockStop { index: usize },
-    MessageDelta { delta: Ending, usage: UsagePart },
+    MessageDelta { delta: Ending<'a>, usage: UsagePart },
     MessageStop,
 }
 
@@ -41,9 +40,9 @@ enum Delta<'a> {
 }
 
 #[derive(Serialize)]
-struct Ending {
+struct Ending<'a> {
     stop_reason: &'static str,
-    stop_sequence: Option<&'static str>,
+    stop_sequence: Option<&'a str>,
 }
 
 impl Event<'_> {
@@ -80,12 +79,16 @@ pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
     let start = Message::empty(model, UsagePart::new(&turn.usage, turn.usage.output.min(1)));
     let mut frames = vec![Event::MessageStart { message: start }.frame(), Event::Ping.frame()];
     let mut index = 0;
-    if !turn.thinking.is_empty() {
-        let signature = request::signature(&turn.thinking.concat());
-        let thoughts = turn.thinking.iter().map(|thinking| Delta::Thinking { thinking });
-        let deltas = thoughts.chain([Delta::Signature { signature: &signature }]);
-        let empty = Block::Thinking { thinking: String::new(), signature: String::new() };
-        block(&mut frames, &mut index, empty, deltas);
+    match thought(turn) {
+        Some(Block::Thinking { signature, .. }) => {
+            let thoughts = turn.thinking.iter().map(|thinking| Delta::Thinking { thinking });
+            let deltas = thoughts.chain([Delta::Signature { signature: &signature }]);
+            let empty = Block::Thinking { thinking: String::new(), signature: String::new() };
+            block(&mut frames, &mut index, empty, deltas);
+        }
+        // What is sealed comes whole.
+        Some(sealed) => block(&mut frames, &mut index, sealed, std::iter::empty()),
+        None => {}
     }
     if !turn.pieces.is_empty() {
         let deltas = turn.pieces.iter().map(|text| Delta::Text { text });
@@ -94,7 +97,7 @@ pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
     for (place, call) in turn.calls.iter().enumerate() {
         tool_use(&mut frames, &mut index, place, call);
     }
-    let ending = Ending { stop_reason: stop_reason(&turn.stop), stop_sequence: None };
+    let ending = Ending { stop_reason: stop_reason(&turn.stop), stop_sequence: stop_sequence(&turn.stop) };
     let usage = UsagePart::new(&turn.usage, turn.usage.output);
     frames.push(Event::MessageDelta { delta: ending, usage }.frame());
     frames.push(Event::MessageStop.frame());

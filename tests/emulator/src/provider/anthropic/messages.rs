@@ -9,7 +9,7 @@ use crate::{
         anthropic::{message_stream, request},
     },
     template::{Draft, ID},
-    turn::{Stop, Turn, Usage},
+    turn::{Stop, Thinking, Turn, Usage},
 };
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ pub(super) struct Message<'a> {
     pub role: &'static str,
     pub content: Vec<Block>,
     pub stop_reason: Option<&'static str>,
-    pub stop_sequence: Option<&'static str>,
+    pub stop_sequence: Option<&'a str>,
     pub usage: UsagePart,
 }
 
@@ -29,6 +29,7 @@ pub(super) struct Message<'a> {
 pub(super) enum Block {
     Text { text: String },
     Thinking { thinking: String, signature: String },
+    RedactedThinking { data: String },
     ToolUse { id: String, name: String, input: Value },
 }
 
@@ -86,11 +87,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
         return Ok(Draft::Stream(message_stream::frames(&checked.model, &turn)));
     }
     let mut message = Message::empty(&checked.model, UsagePart::new(&turn.usage, turn.usage.output));
-    if !turn.thinking.is_empty() {
-        let thinking = turn.thinking.concat();
-        let signature = request::signature(&thinking);
-        message.content.push(Block::Thinking { thinking, signature });
-    }
+    message.content.extend(thought(&turn));
     if !turn.pieces.is_empty() {
         message.content.push(Block::Text { text: turn.text() });
     }
@@ -99,7 +96,21 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
         message.content.push(Block::ToolUse { id: tool_id(index), name: tool.name.clone(), input });
     }
     message.stop_reason = Some(stop_reason(&turn.stop));
+    message.stop_sequence = stop_sequence(&turn.stop);
     Ok(Draft::Json(serde_json::to_vec(&message).unwrap_or_default()))
+}
+
+/// The block that stands for the turn's thinking, if there was any.
+pub(super) fn thought(turn: &Turn) -> Option<Block> {
+    let thinking = turn.thinking.concat();
+    match turn.thinks {
+        Thinking::None => None,
+        _ if turn.redacted => Some(Block::RedactedThinking { data: request::sealed(&thinking) }),
+        Thinking::Shown | Thinking::Hidden => {
+            let signature = request::signature(&thinking);
+            Some(Block::Thinking { thinking, signature })
+        }
+    }
 }
 
 pub(super) fn tool_id(index: usize) -> String {
@@ -113,5 +124,12 @@ pub(super) const fn stop_reason(stop: &Stop) -> &'static str {
         Stop::ToolUse => "tool_use",
         Stop::Sequence(_) => "stop_sequence",
         Stop::Refusal => "refusal",
+    }
+}
+
+pub(super) fn stop_sequence(stop: &Stop) -> Option<&str> {
+    match stop {
+        Stop::Sequence(sequence) => Some(sequence),
+        _ => None,
     }
 }

@@ -1,16 +1,26 @@
 //! Reads and checks a messages body, and refuses it in the provider's own words.
 
-use base64::Engine as _;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use crate::{
     provider::{
         Call, Failure,
         anthropic::{MODEL_PREFIXES, invalid, no_such_model},
     },
-    turn::{Choice, Prompt, PromptBytes, Thinking, Tool},
+    turn::Prompt,
 };
+use field::{list, one_of, present, refuse, tag};
+
+mod cache;
+mod content;
+mod field;
+mod messages;
+mod output;
+mod prompt;
+mod thinking;
+mod tools;
+
+pub(crate) use thinking::{sealed, signature};
 
 const FIELDS: &[&str] = &[
     "model",
@@ -49,36 +59,41 @@ pub(crate) struct Checked {
 pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failure> {
     let body: Value = serde_json::from_slice(call.body)
         .map_err(|error| invalid(format!("The request body is not valid JSON: {error}")))?;
-    let Value::Object(body) = body else {
+    let Value::Object(fields) = &body else {
         return Err(invalid("Input should be a valid dictionary or object to extract fields from"));
     };
     if call.profile.strict
-        && let Some(extra) = body.keys().find(|name| !FIELDS.contains(&name.as_str()))
+        && let Some(extra) = fields.keys().find(|name| !FIELDS.contains(&name.as_str()))
     {
         return Err(invalid(format!("{extra}: Extra inputs are not permitted")));
     }
     let model = field(&body, "model", "string", Value::as_str)?;
     let max_tokens = if counts_only { None } else { Some(max_tokens(&body)?) };
-    let messages = field(&body, "messages", "list", Value::as_array)?;
-    let stream = match body.get("stream") {
-        None | Some(Value::Null) => false,
+    let said = field(&body, "messages", "list", Value::as_array)?;
+    let stream = match present(&body, "stream") {
+        None => false,
         Some(value) => value.as_bool().ok_or_else(|| invalid("stream: Input should be a valid boolean"))?,
     };
-    check_messages(messages)?;
+    check_sampling(&body)?;
+    check_labels(&body)?;
+    check_system(&body)?;
+    messages::check(said)?;
+    cache::check(&body)?;
     if !call.profile.has_model(model, MODEL_PREFIXES) {
         return Err(no_such_model(model));
     }
-    let prompt = prompt(&body, messages, max_tokens);
-    if let Choice::Named(name) = &prompt.choice
-        && !prompt.tools.iter().any(|tool| tool.name == *name)
-    {
-        return Err(invalid(format!("Tool '{name}' not found in provided tools")));
-    }
+    let tools = tools::read(&body)?;
+    let (choice, parallel) = tools::choice(&body, &tools)?;
+    let thinking = thinking::read(&body, &call.parts.headers, max_tokens, &choice)?;
+    let (stop, format) = (stop_sequences(&body)?, output::read(&body)?);
+    let tools = tools.callable;
+    let prompt =
+        Prompt { tools, choice, parallel, max_tokens, stop, format, thinking, ..prompt::said(&body, said) };
     Ok(Checked { model: model.to_owned(), stream, prompt })
 }
 
 fn field<'b, T: ?Sized>(
-    body: &'b Map<String, Value>,
+    body: &'b Value,
     name: &str,
     kind: &str,
     read: fn(&'b Value) -> Option<&'b T>,
@@ -87,7 +102,7 @@ fn field<'b, T: ?Sized>(
     read(value).ok_or_else(|| invalid(format!("{name}: Input should be a valid {kind}")))
 }
 
-fn max_tokens(body: &Map<String, Value>) -> Result<u64, Failure> {
+fn max_tokens(body: &Value) -> Result<u64, Failure> {
     let value = body.get("max_tokens").ok_or_else(|| invalid("max_tokens: Field required"))?;
     let most = value.as_i64().ok_or_else(|| invalid("max_tokens: Input should be a valid integer"))?;
     match u64::try_from(most) {
@@ -96,189 +111,59 @@ fn max_tokens(body: &Map<String, Value>) -> Result<u64, Failure> {
     }
 }
 
-fn check_messages(messages: &[Value]) -> Result<(), Failure> {
-    if messages.is_empty() {
-        return Err(invalid("messages: at least one message is required"));
+fn check_sampling(body: &Value) -> Result<(), Failure> {
+    for name in ["temperature", "top_p"] {
+        let Some(value) = present(body, name) else { continue };
+        let number = value.as_f64().ok_or_else(|| refuse(name, "Input should be a valid number"))?;
+        if !(0.0..=1.0).contains(&number) {
+            return Err(refuse(name, "range: 0..1"));
+        }
     }
-    let mut open: Vec<&str> = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        let role = message.get("role").and_then(Value::as_str);
-        let role = role.ok_or_else(|| invalid(format!("messages.{index}.role: Field required")))?;
-        if !matches!(role, "user" | "assistant" | "system") {
-            return Err(invalid(format!(
-                "messages: Unexpected role \"{role}\". Allowed roles are \"user\" or \"assistant\""
-            )));
-        }
-        let content = message
-            .get("content")
-            .ok_or_else(|| invalid(format!("messages.{index}.content: Field required")))?;
-        let blocks = match content {
-            Value::String(_) => &[],
-            Value::Array(blocks) => blocks.as_slice(),
-            _ => {
-                return Err(invalid(format!("messages.{index}.content: Input should be a valid string")));
-            }
-        };
-        check_results(index, blocks, &mut open)?;
-        if role == "assistant" {
-            check_signatures(index, blocks)?;
-            open = texts_of(blocks, "tool_use", "id").collect();
-        }
+    match present(body, "top_k").map(Value::as_i64) {
+        None | Some(Some(0..)) => Ok(()),
+        Some(None) => Err(refuse("top_k", "Input should be a valid integer")),
+        Some(Some(_)) => Err(refuse("top_k", "Input should be greater than or equal to 0")),
+    }
+}
+
+/// Who asks, and at what tier.
+fn check_labels(body: &Value) -> Result<(), Failure> {
+    if let Some(tier) = present(body, "service_tier") {
+        one_of(tier, "service_tier", &["auto", "standard_only"])?;
+    }
+    let Some(metadata) = present(body, "metadata") else { return Ok(()) };
+    if !metadata.is_object() {
+        return Err(refuse("metadata", "Input should be a valid dictionary"));
+    }
+    if present(metadata, "user_id").is_some_and(|user| !user.is_string()) {
+        return Err(refuse("metadata.user_id", "Input should be a valid string"));
     }
     Ok(())
 }
 
-/// Each tool use is answered in the next message, and nothing else is.
-fn check_results(index: usize, blocks: &[Value], open: &mut Vec<&str>) -> Result<(), Failure> {
-    for (place, block) in blocks.iter().enumerate() {
-        let Some(id) = texts_of(std::slice::from_ref(block), "tool_result", "tool_use_id").next() else {
-            continue;
-        };
-        let Some(at) = open.iter().position(|waiting| *waiting == id) else {
-            return Err(invalid(format!(
-                "messages.{index}.content.{place}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
-            )));
-        };
-        open.remove(at);
-    }
-    if open.is_empty() {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after: {}. Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
-        index.saturating_sub(1),
-        open.join(", ")
-    )))
-}
-
-/// Thinking comes back as it was given, or not at all.
-fn check_signatures(index: usize, blocks: &[Value]) -> Result<(), Failure> {
-    for (place, block) in blocks.iter().enumerate() {
-        if block.get("type").and_then(Value::as_str) != Some("thinking") {
-            continue;
-        }
-        let text = block.get("thinking").and_then(Value::as_str).unwrap_or_default();
-        if block.get("signature").and_then(Value::as_str) != Some(signature(text).as_str()) {
-            return Err(invalid(format!(
-                "messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// What this provider puts under a thought of its own.
-pub(crate) fn signature(thought: &str) -> String {
-    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(thought.as_bytes()))
-}
-
-fn texts_of<'b>(
-    blocks: &'b [Value],
-    kind: &'static str,
-    name: &'static str,
-) -> impl Iterator<Item = &'b str> {
-    blocks
-        .iter()
-        .filter(move |block| block.get("type").and_then(Value::as_str) == Some(kind))
-        .filter_map(move |block| block.get(name).and_then(Value::as_str))
-}
-
-fn prompt(body: &Map<String, Value>, messages: &[Value], max_tokens: Option<u64>) -> Prompt {
-    let mut bytes = PromptBytes::default();
-    count(body.get("tools"), &mut bytes, &|_| 0);
-    count(body.get("system"), &mut bytes, &text_bytes);
-    for message in messages {
-        count(message.get("content"), &mut bytes, &text_bytes);
-    }
-    let last_user =
-        messages.iter().rev().find(|message| message.get("role").and_then(Value::as_str) == Some("user"));
-    let last_content = last_user.and_then(|message| message.get("content"));
-    let after_tool = last_content
-        .and_then(Value::as_array)
-        .is_some_and(|blocks| texts_of(blocks, "tool_result", "tool_use_id").next().is_some());
-    let thinking =
-        match body.get("thinking").and_then(|thinking| thinking.get("type")).and_then(Value::as_str) {
-            Some("enabled" | "adaptive") => Thinking::Shown,
-            _ => Thinking::None,
-        };
-    let choice = body.get("tool_choice");
-    let serial = choice.and_then(|choice| choice.get("disable_parallel_tool_use")).and_then(Value::as_bool);
-    Prompt {
-        bytes,
-        messages: messages.len() as u64,
-        tools: tools(body.get("tools")),
-        choice: tool_choice(choice),
-        parallel: serial != Some(true),
-        last_user: last_content.map(text_of).unwrap_or_default(),
-        after_tool,
-        max_tokens,
-        thinking,
-        n: 1,
-        ..Prompt::default()
-    }
-}
-
-fn tools(tools: Option<&Value>) -> Vec<Tool> {
-    let tools = tools.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    tools
-        .iter()
-        .filter_map(|tool| {
-            let name = tool.get("name")?.as_str()?.to_owned();
-            Some(Tool { name, schema: tool.get("input_schema").cloned().unwrap_or_default() })
-        })
-        .collect()
-}
-
-fn tool_choice(choice: Option<&Value>) -> Choice {
-    match choice.and_then(|choice| choice.get("type")).and_then(Value::as_str) {
-        Some("none") => Choice::None,
-        Some("any") => Choice::Any,
-        Some("tool") => {
-            let name = choice.and_then(|choice| choice.get("name")).and_then(Value::as_str);
-            Choice::Named(name.unwrap_or_default().to_owned())
-        }
-        _ => Choice::Auto,
-    }
-}
-
-/// Adds a part of the prompt. A block with a cache mark makes everything before it, and itself, a cache write.
-fn count(part: Option<&Value>, bytes: &mut PromptBytes, measure: &dyn Fn(&Value) -> usize) {
-    let blocks = match part {
-        None => return,
-        Some(Value::Array(blocks)) => blocks.as_slice(),
-        Some(text) => std::slice::from_ref(text),
+fn check_system(body: &Value) -> Result<(), Failure> {
+    let blocks = match present(body, "system") {
+        None | Some(Value::String(_)) => return Ok(()),
+        Some(blocks) => list(blocks, "system")?,
     };
-    for block in blocks {
-        bytes.plain += measure(block);
-        let Some(mark) = block.get("cache_control").filter(|mark| !mark.is_null()) else {
-            continue;
-        };
-        let written = std::mem::take(&mut bytes.plain);
-        if mark.get("ttl").and_then(Value::as_str) == Some("1h") {
-            bytes.cached_1h += written;
-        } else {
-            bytes.cached_5m += written;
-        }
+    for (index, block) in blocks.iter().enumerate() {
+        let path = format!("system.{index}");
+        let kind = tag(block, &path, &["text"])?;
+        content::check_plain(block, kind, &format!("{path}.text"), "system")?;
     }
+    Ok(())
 }
 
-fn text_bytes(block: &Value) -> usize {
-    text_of(block).len()
-}
-
-/// All text in a block or in a list of them: text, thinking, the content of tool results, tool arguments.
-fn text_of(block: &Value) -> String {
-    match block {
-        Value::String(text) => text.clone(),
-        Value::Array(blocks) => blocks.iter().map(text_of).collect(),
-        Value::Object(block) => {
-            let part = ["text", "thinking", "content"].iter().find_map(|name| block.get(*name));
-            match (part, block.get("input")) {
-                (Some(part), _) => text_of(part),
-                (None, Some(input)) => input.to_string(),
-                (None, None) => String::new(),
-            }
+fn stop_sequences(body: &Value) -> Result<Vec<String>, Failure> {
+    let Some(value) = present(body, "stop_sequences") else { return Ok(Vec::new()) };
+    let mut sequences = Vec::new();
+    for (index, sequence) in list(value, "stop_sequences")?.iter().enumerate() {
+        let path = format!("stop_sequences.{index}");
+        let sequence = sequence.as_str().ok_or_else(|| refuse(&path, "Input should be a valid string"))?;
+        if sequence.trim().is_empty() {
+            return Err(invalid("stop_sequences: each stop sequence must contain non-whitespace"));
         }
-        _ => String::new(),
+        sequences.push(sequence.to_owned());
     }
+    Ok(sequences)
 }
