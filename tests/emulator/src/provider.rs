@@ -216,6 +216,56 @@ mod tests {
         "ttl",
         "reasoning_effort",
         "arguments",
+        "developer",
+        "image",
+        "document",
+        "source",
+        "base64",
+        "media_type",
+        "image/png",
+        "data",
+        "AAAA",
+        "url",
+        "https://x/y",
+        "image_url",
+        "data:image/png;base64,AAAA",
+        "file",
+        "file_data",
+        "file_id",
+        "input_audio",
+        "format",
+        "wav",
+        "is_error",
+        "redacted_thinking",
+        "enabled",
+        "adaptive",
+        "budget_tokens",
+        "display",
+        "omitted",
+        "output_config",
+        "output_format",
+        "effort",
+        "low",
+        "response_format",
+        "json_schema",
+        "json_object",
+        "schema",
+        "strict",
+        "additionalProperties",
+        "stop",
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "logprobs",
+        "top_logprobs",
+        "custom",
+        "allowed_tools",
+        "mode",
+        "required",
+        "refusal",
+        "metadata",
+        "service_tier",
     ];
 
     fn json() -> impl Strategy<Value = Value> {
@@ -236,10 +286,40 @@ mod tests {
         })
     }
 
+    /// A block or a part of a known kind, with more or less of what it must hold.
+    fn block() -> impl Strategy<Value = Value> {
+        let source = proptest::sample::select(vec![
+            serde_json::json!({"type": "base64", "media_type": "image/png", "data": "AAAA"}),
+            serde_json::json!({"type": "url", "url": "https://x/y"}),
+            serde_json::json!({"type": "text", "media_type": "text/plain", "data": "abc"}),
+            serde_json::json!({"url": "data:image/png;base64,AAAA"}),
+        ]);
+        let kind =
+            proptest::sample::select(&["text", "image", "document", "image_url", "file", "tool_result"]);
+        (kind, source, json()).prop_map(|(kind, source, other)| {
+            serde_json::json!({"type": kind, "text": "Hi", "source": source, "image_url": source, "file": other,
+                "tool_use_id": "toolu_1", "content": other, "cache_control": null})
+        })
+    }
+
+    fn content() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            json(),
+            "\\PC{0,12}".prop_map(Value::from),
+            vec(prop_oneof![3 => block(), 1 => json()], 0..4).prop_map(Value::from),
+        ]
+    }
+
     /// A body that gets past the first checks, with other things in it.
     fn body() -> impl Strategy<Value = Vec<u8>> {
-        let message = (json(), json(), json()).prop_map(|(content, calls, id)| {
-            serde_json::json!({"role": "user", "content": content, "tool_calls": calls, "tool_call_id": id})
+        let role = proptest::sample::select(&["user", "user", "assistant", "system", "tool"]);
+        let message = (role, content(), json(), json()).prop_map(|(role, content, calls, id)| {
+            let mut message = serde_json::json!({"role": role, "content": content});
+            if calls.is_array() {
+                message["tool_calls"] = calls;
+                message["tool_call_id"] = id;
+            }
+            message
         });
         (vec(message, 0..4), vec((proptest::sample::select(WORDS), json()), 0..6), any::<bool>()).prop_map(
             |(messages, rest, anthropic)| {

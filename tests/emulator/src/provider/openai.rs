@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::provider::{Failure, Provider, bearer, set};
 
 pub(crate) mod chat;
+mod chat_logprobs;
 pub(crate) mod chat_request;
 pub(crate) mod chat_stream;
 pub(crate) mod embeddings;

@@ -6,10 +6,10 @@ use crate::{
     clock::CREATED_SECONDS,
     provider::{
         Call, Failure,
-        openai::{chat_request, chat_stream},
+        openai::{chat_logprobs::Logprobs, chat_request, chat_stream},
     },
     template::{Draft, ID},
-    turn::{Stop, Turn, Usage},
+    turn::{Stop, Thinking, ToolCall, Turn, Usage},
 };
 
 pub(super) const FINGERPRINT: &str = "fp_emulator";
@@ -31,7 +31,7 @@ struct Completion<'a> {
 struct Choice<'a> {
     index: u64,
     message: Message<'a>,
-    logprobs: Option<()>,
+    logprobs: Option<Logprobs<'a>>,
     finish_reason: &'static str,
 }
 
@@ -39,7 +39,10 @@ struct Choice<'a> {
 struct Message<'a> {
     role: &'static str,
     content: Option<&'a str>,
-    refusal: Option<()>,
+    /// As servers have it whose models think aloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    refusal: Option<&'a str>,
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCallPart<'a>>,
@@ -49,13 +52,27 @@ struct Message<'a> {
 struct ToolCallPart<'a> {
     id: String,
     r#type: &'static str,
-    function: Function<'a>,
+    #[serde(flatten)]
+    called: Called<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Called<'a> {
+    Function(Function<'a>),
+    Custom(Custom<'a>),
 }
 
 #[derive(Serialize)]
 struct Function<'a> {
     name: &'a str,
     arguments: String,
+}
+
+#[derive(Serialize)]
+struct Custom<'a> {
+    name: &'a str,
+    input: String,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -111,7 +128,10 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
         .map(|index| Choice {
             index,
             message: message(index, &text, &turn),
-            logprobs: None,
+            logprobs: checked
+                .logprobs
+                .filter(|_| !turn.pieces.is_empty())
+                .map(|top| Logprobs::new(&turn.pieces, top, turn.stop == Stop::Refusal)),
             finish_reason: finish_reason(&turn.stop),
         })
         .collect();
@@ -131,16 +151,35 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
 fn message<'a>(choice: u64, text: &'a str, turn: &'a Turn) -> Message<'a> {
     let calls = turn.calls.iter().enumerate().map(|(index, call)| ToolCallPart {
         id: call_id(choice, index),
-        r#type: "function",
-        function: Function { name: &call.name, arguments: call.arguments.to_string() },
+        r#type: call_type(call),
+        called: called(call),
     });
+    let refused = turn.stop == Stop::Refusal;
     Message {
         role: "assistant",
-        content: turn.calls.is_empty().then_some(text),
-        refusal: None,
+        content: (turn.calls.is_empty() && !refused).then_some(text),
+        reasoning_content: thinks_aloud(turn).then(|| turn.thinking.concat()),
+        refusal: refused.then_some(text),
         annotations: [],
         tool_calls: calls.collect(),
     }
+}
+
+fn called(call: &ToolCall) -> Called<'_> {
+    let (name, text) = (call.name.as_str(), call.text());
+    match call_type(call) {
+        "custom" => Called::Custom(Custom { name, input: text }),
+        _ => Called::Function(Function { name, arguments: text }),
+    }
+}
+
+/// Tools that take free text are the custom ones.
+pub(super) fn call_type(call: &ToolCall) -> &'static str {
+    if call.arguments.is_string() { "custom" } else { "function" }
+}
+
+pub(super) fn thinks_aloud(turn: &Turn) -> bool {
+    turn.thinks == Thinking::Shown
 }
 
 pub(super) fn call_id(choice: u64, index: usize) -> String {

@@ -1,18 +1,20 @@
 //! A chat completion as a stream of chunks.
 //!
 //! With `stream_options.include_usage` every chunk has a `usage` of null, and one more comes before `[DONE]`, without
-//! choices, that has the counts. Without it no chunk has the field.
+//! choices, that has the counts. Without it no chunk has the field. A model that thinks aloud has `reasoning_content`
+//! beside `content`, one of them null.
 
 use serde::Serialize;
 
 use crate::{
     clock::CREATED_SECONDS,
     provider::openai::{
-        chat::{FINGERPRINT, SERVICE_TIER, UsagePart, call_id, finish_reason},
+        chat::{FINGERPRINT, SERVICE_TIER, UsagePart, call_id, call_type, finish_reason, thinks_aloud},
+        chat_logprobs::Logprobs,
         chat_request::Checked,
     },
     template::{Frame, ID, Role},
-    turn::{ToolCall, Turn},
+    turn::{Stop, ToolCall, Turn},
 };
 
 #[derive(Serialize)]
@@ -32,7 +34,7 @@ struct Chunk<'a> {
 struct Choice<'a> {
     index: u64,
     delta: Delta<'a>,
-    logprobs: Option<()>,
+    logprobs: Option<Logprobs<'a>>,
     finish_reason: Option<&'static str>,
 }
 
@@ -43,7 +45,9 @@ struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<Option<()>>,
+    reasoning_content: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[ToolCallDelta<'a>; 1]>,
 }
@@ -55,14 +59,23 @@ struct ToolCallDelta<'a> {
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
-    function: FunctionDelta<'a>,
+    #[serde(flatten)]
+    called: CalledDelta<'a>,
 }
 
 #[derive(Serialize)]
-struct FunctionDelta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
+#[serde(rename_all = "snake_case")]
+enum CalledDelta<'a> {
+    Function {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        arguments: &'a str,
+    },
+    Custom {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        input: &'a str,
+    },
 }
 
 /// Writes chunks with what they all have in common.
@@ -94,6 +107,11 @@ impl Writer<'_> {
     fn delta(&mut self, role: Role, index: u64, delta: Delta<'_>, finish_reason: Option<&'static str>) {
         self.chunk(role, &[Choice { index, delta, logprobs: None, finish_reason }], None);
     }
+
+    /// A piece of the answer's text.
+    fn piece(&mut self, index: u64, delta: Delta<'_>, logprobs: Option<Logprobs<'_>>) {
+        self.chunk(Role::Content, &[Choice { index, delta, logprobs, finish_reason: None }], None);
+    }
 }
 
 pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
@@ -105,16 +123,21 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
     };
     let choices = 0..checked.prompt.n;
     for index in choices.clone() {
-        // The first chunk of a choice only says who speaks; with tool calls its content is null.
-        let content = if turn.calls.is_empty() { Some("") } else { None };
-        let opening =
-            Delta { role: Some("assistant"), content: Some(content), refusal: Some(None), tool_calls: None };
-        writer.delta(Role::Preamble, index, opening, None);
+        writer.delta(Role::Preamble, index, opening(turn), None);
+    }
+    for thought in turn.thinking.iter().filter(|_| thinks_aloud(turn)) {
+        for index in choices.clone() {
+            let delta =
+                Delta { content: Some(None), reasoning_content: Some(Some(thought)), ..Delta::default() };
+            writer.piece(index, delta, None);
+        }
     }
     for piece in &turn.pieces {
         for index in choices.clone() {
-            let delta = Delta { content: Some(Some(piece)), ..Delta::default() };
-            writer.delta(Role::Content, index, delta, None);
+            let refused = turn.stop == Stop::Refusal;
+            let logprobs =
+                checked.logprobs.map(|top| Logprobs::new(std::slice::from_ref(piece), top, refused));
+            writer.piece(index, said(piece, turn), logprobs);
         }
     }
     for choice in choices.clone() {
@@ -132,19 +155,44 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
     writer.frames
 }
 
+/// The first chunk of a choice only says who speaks. What will not come is null.
+fn opening(turn: &Turn) -> Delta<'static> {
+    let refused = turn.stop == Stop::Refusal;
+    let silent = refused || thinks_aloud(turn) || !turn.calls.is_empty();
+    Delta {
+        role: Some("assistant"),
+        content: Some(if silent { None } else { Some("") }),
+        reasoning_content: thinks_aloud(turn).then_some(Some("")),
+        refusal: Some(refused.then_some("")),
+        tool_calls: None,
+    }
+}
+
+fn said<'a>(piece: &'a str, turn: &Turn) -> Delta<'a> {
+    if turn.stop == Stop::Refusal {
+        return Delta { refusal: Some(Some(piece)), ..Delta::default() };
+    }
+    let reasoning_content = thinks_aloud(turn).then_some(None);
+    Delta { content: Some(Some(piece)), reasoning_content, ..Delta::default() }
+}
+
 fn tool_call(writer: &mut Writer<'_>, choice: u64, index: usize, call: &ToolCall) {
-    let arguments = call.arguments.to_string();
-    let (first, second) = arguments.split_at(arguments.floor_char_boundary(arguments.len() / 2));
+    let text = call.text();
+    let (first, second) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let kind = call_type(call);
+    let called = |name, text| match kind {
+        "custom" => CalledDelta::Custom { name, input: text },
+        _ => CalledDelta::Function { name, arguments: text },
+    };
     let opening = ToolCallDelta {
         index,
         id: Some(call_id(choice, index)),
-        r#type: Some("function"),
-        function: FunctionDelta { name: Some(&call.name), arguments: "" },
+        r#type: Some(kind),
+        called: called(Some(call.name.as_str()), ""),
     };
     writer.delta(Role::Structure, choice, Delta { tool_calls: Some([opening]), ..Delta::default() }, None);
-    for arguments in [first, second] {
-        let function = FunctionDelta { name: None, arguments };
-        let piece = ToolCallDelta { index, id: None, r#type: None, function };
+    for text in [first, second] {
+        let piece = ToolCallDelta { index, id: None, r#type: None, called: called(None, text) };
         writer.delta(Role::Content, choice, Delta { tool_calls: Some([piece]), ..Delta::default() }, None);
     }
 }

@@ -1,0 +1,146 @@
+//! Numbers and switches of the sampling, and which models take which.
+
+use super::field::{Fields, long_array, wrong_type};
+use crate::{
+    provider::{Failure, openai::invalid},
+    turn::Thinking,
+};
+use serde_json::Value;
+
+const MOST_CHOICES: i64 = 128;
+const MOST_STOPS: usize = 4;
+const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
+const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority"];
+
+/// How a model is sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Thinks first, and takes no say in its sampling while it does.
+    Reasoning,
+    /// Does not think.
+    Plain,
+    /// Takes everything: another maker's model.
+    Any,
+}
+
+impl Kind {
+    pub(super) fn of(model: &str) -> Self {
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
+        match model {
+            _ if starts(&["o1", "o3", "o4"]) => Self::Reasoning,
+            _ if starts(&["gpt-5"]) && !model.contains("chat") => Self::Reasoning,
+            _ if starts(&["gpt-3", "gpt-4", "chatgpt-"]) => Self::Plain,
+            _ => Self::Any,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Sampling {
+    pub n: u64,
+    pub max_tokens: Option<u64>,
+    pub stop: Vec<String>,
+    pub thinking: Thinking,
+    /// How many alternatives are told of for each token, where tokens are told of at all.
+    pub logprobs: Option<u64>,
+}
+
+pub(super) fn read(body: &Fields<'_>, model: &str, kind: Kind) -> Result<Sampling, Failure> {
+    for (name, least, most) in
+        [("temperature", 0, 2), ("top_p", 0, 1), ("presence_penalty", -2, 2), ("frequency_penalty", -2, 2)]
+    {
+        body.decimal(name, least, most)?;
+    }
+    body.integer("seed", i64::MIN, i64::MAX)?;
+    for name in ["logit_bias", "metadata"] {
+        body.inner(name)?;
+    }
+    body.one_of("service_tier", TIERS)?;
+    body.one_of("verbosity", &["low", "medium", "high"])?;
+    let effort = body.one_of("reasoning_effort", EFFORTS)?;
+    match kind {
+        // Where thinking can be turned off, and is, the sampling is free.
+        Kind::Reasoning if model.starts_with("gpt-5.") && matches!(effort, None | Some("none")) => {}
+        Kind::Reasoning => check_thinker(body)?,
+        Kind::Plain if effort.is_some() => {
+            return Err(invalid("Unrecognized request argument supplied: reasoning_effort"));
+        }
+        Kind::Plain | Kind::Any => {}
+    }
+    let thinking = match effort {
+        None | Some("none") => Thinking::None,
+        Some(_) => Thinking::Hidden,
+    };
+    let n = body.integer("n", 1, MOST_CHOICES)?.map_or(1, i64::unsigned_abs);
+    let max_tokens = max_tokens(body, kind)?;
+    Ok(Sampling { n, max_tokens, stop: stop(body)?, thinking, logprobs: logprobs(body)? })
+}
+
+fn unsupported(name: &str, more: &str) -> Failure {
+    invalid(format!("Unsupported parameter: '{name}' is not supported with this model.{more}"))
+        .with_param(name)
+        .with_code("unsupported_parameter")
+}
+
+fn check_thinker(body: &Fields<'_>) -> Result<(), Failure> {
+    for (name, default) in [("temperature", 1), ("presence_penalty", 0), ("frequency_penalty", 0)] {
+        if let Some(value) = body.get(name)
+            && value.as_f64() != Some(f64::from(default))
+        {
+            let message = format!(
+                "Unsupported value: '{name}' does not support {value} with this model. Only the default ({default}) value is supported."
+            );
+            return Err(invalid(message).with_param(name).with_code("unsupported_value"));
+        }
+    }
+    let refused = ["top_p", "logprobs", "top_logprobs", "logit_bias", "stop"];
+    let given = |name: &&&str| body.get(name).is_some_and(|value| *value != Value::Bool(false));
+    match refused.iter().find(given) {
+        Some(name) => Err(unsupported(name, "")),
+        None => Ok(()),
+    }
+}
+
+fn max_tokens(body: &Fields<'_>, kind: Kind) -> Result<Option<u64>, Failure> {
+    let old = body.integer("max_tokens", 1, i64::MAX)?;
+    let new = body.integer("max_completion_tokens", 1, i64::MAX)?;
+    if old.is_some() && kind == Kind::Reasoning {
+        return Err(unsupported("max_tokens", " Use 'max_completion_tokens' instead."));
+    }
+    if old.is_some() && new.is_some() {
+        return Err(invalid(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+        ));
+    }
+    Ok(new.or(old).map(i64::unsigned_abs))
+}
+
+fn stop(body: &Fields<'_>) -> Result<Vec<String>, Failure> {
+    match body.get("stop") {
+        None => Ok(Vec::new()),
+        Some(Value::String(sequence)) => Ok(vec![sequence.clone()]),
+        Some(Value::Array(sequences)) if sequences.len() > MOST_STOPS => {
+            Err(long_array("stop", sequences.len(), MOST_STOPS))
+        }
+        Some(Value::Array(sequences)) => {
+            let text = |(index, sequence): (usize, &Value)| match sequence {
+                Value::String(sequence) => Ok(sequence.clone()),
+                other => Err(wrong_type(&format!("stop[{index}]"), "a string", other)),
+            };
+            sequences.iter().enumerate().map(text).collect()
+        }
+        Some(other) => Err(wrong_type("stop", "one of a string or array of strings", other)),
+    }
+}
+
+fn logprobs(body: &Fields<'_>) -> Result<Option<u64>, Failure> {
+    let top = body.integer("top_logprobs", 0, 20)?;
+    if body.flag("logprobs")?.unwrap_or_default() {
+        return Ok(Some(top.unwrap_or_default().unsigned_abs()));
+    }
+    if top.is_some() {
+        let message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.";
+        return Err(invalid(message).with_param("top_logprobs"));
+    }
+    Ok(None)
+}
