@@ -373,10 +373,10 @@ async fn fields_that_a_real_provider_refuses_are_refused_in_its_words() {
             "Unrecognized request argument supplied: reasoning_effort",
         ),
         (
-            body(&[("model", json!("gpt-5.1")), ("reasoning_effort", json!("max"))]),
+            body(&[("model", json!("gpt-5.1")), ("reasoning_effort", json!("most"))]),
             json!("invalid_value"),
             json!("reasoning_effort"),
-            "Invalid value: 'max'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', and 'xhigh'.",
+            "Invalid value: 'most'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and 'max'.",
         ),
         (
             body(&[("temperature", json!(2.5))]),

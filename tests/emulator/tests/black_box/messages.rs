@@ -410,7 +410,7 @@ async fn what_a_real_provider_takes_is_taken() {
     let body = |changes: &[(&str, Value)]| with(message_body("Hi", false), changes);
     let thinking = json!({"type": "enabled", "budget_tokens": 4096});
     let server_tools = json!([{"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
-        {"type": "mcp_toolset", "mcp_server_name": "x"}, {"type": "custom", "name": "x", "input_schema": {"type": "object"}}]);
+        {"type": "mcp_toolset", "mcp_server_name": "x"}, {"type": "computer_toolset_20260801"}, {"type": "custom", "name": "x", "input_schema": {"type": "object"}}]);
     let user_id = "{\"device_id\":\"d\",\"account_uuid\":\"a\",\"session_id\":\"s\"}";
     let taken = [
         body(&[("/thinking", json!({"type": "disabled"})), ("/temperature", json!(0.2))]),
@@ -488,9 +488,11 @@ async fn an_answer_ends_at_a_stop_sequence_or_in_a_refusal_and_says_so() {
         let text: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
         let ending = &events.iter().find(|event| event["type"] == "message_delta").unwrap()["delta"];
         assert_eq!(
-            (text.as_str(), ending),
-            (said, &json!({"stop_reason": reason, "stop_sequence": sequence}))
+            (text.as_str(), &ending["stop_reason"], &ending["stop_sequence"]),
+            (said, &json!(reason), &sequence)
         );
+        assert_eq!(ending["stop_details"], message["stop_details"]);
+        assert_eq!(ending["stop_details"]["type"] == "refusal", reason == "refusal");
     }
 }
 
@@ -547,6 +549,10 @@ async fn thinking_that_is_not_shown_is_signed_all_the_same() {
     let message = messages(&emulator, &body).await.json();
     assert_eq!(message["content"][0]["thinking"], "");
     assert_eq!(message["usage"]["output_tokens"], 1 + emulator::HIDDEN_REASONING_TOKENS);
+    assert_eq!(
+        message["usage"]["output_tokens_details"],
+        json!({"thinking_tokens": emulator::HIDDEN_REASONING_TOKENS})
+    );
     let back = turns(message["content"].clone(), json!("And now?"));
     assert_eq!(messages(&emulator, &back).await.status(), 200);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     provider::anthropic::messages::{
-        Block, Message, UsagePart, stop_reason, stop_sequence, thought, tool_id,
+        Block, Message, StopDetails, UsagePart, stop_details, stop_reason, stop_sequence, thought, tool_id,
     },
     template::{Frame, Role},
     turn::{ToolCall, Turn},
@@ -43,6 +43,7 @@ enum Delta<'a> {
 struct Ending<'a> {
     stop_reason: &'static str,
     stop_sequence: Option<&'a str>,
+    stop_details: Option<StopDetails>,
 }
 
 impl Event<'_> {
@@ -76,7 +77,7 @@ impl Event<'_> {
 }
 
 pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
-    let start = Message::empty(model, UsagePart::new(&turn.usage, turn.usage.output.min(1)));
+    let start = Message::empty(model, UsagePart::at_start(&turn.usage));
     let mut frames = vec![Event::MessageStart { message: start }.frame(), Event::Ping.frame()];
     let mut index = 0;
     match thought(turn) {
@@ -97,8 +98,12 @@ pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
     for (place, call) in turn.calls.iter().enumerate() {
         tool_use(&mut frames, &mut index, place, call);
     }
-    let ending = Ending { stop_reason: stop_reason(&turn.stop), stop_sequence: stop_sequence(&turn.stop) };
-    let usage = UsagePart::new(&turn.usage, turn.usage.output);
+    let ending = Ending {
+        stop_reason: stop_reason(&turn.stop),
+        stop_sequence: stop_sequence(&turn.stop),
+        stop_details: stop_details(&turn.stop),
+    };
+    let usage = UsagePart::new(&turn.usage);
     frames.push(Event::MessageDelta { delta: ending, usage }.frame());
     frames.push(Event::MessageStop.frame());
     frames

@@ -21,6 +21,7 @@ pub(super) struct Message<'a> {
     pub content: Vec<Block>,
     pub stop_reason: Option<&'static str>,
     pub stop_sequence: Option<&'a str>,
+    pub stop_details: Option<StopDetails>,
     pub usage: UsagePart,
 }
 
@@ -33,6 +34,14 @@ pub(super) enum Block {
     ToolUse { id: String, name: String, input: Value },
 }
 
+/// What more there is to say of a refusal.
+#[derive(Serialize)]
+pub(super) struct StopDetails {
+    r#type: &'static str,
+    category: Option<&'static str>,
+    explanation: Option<&'static str>,
+}
+
 #[derive(Serialize)]
 pub(super) struct UsagePart {
     pub input_tokens: u64,
@@ -40,7 +49,15 @@ pub(super) struct UsagePart {
     pub cache_read_input_tokens: u64,
     pub cache_creation: CacheCreation,
     pub output_tokens: u64,
+    /// Only at the end, and only where there was thinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_details: Option<OutputDetails>,
     pub service_tier: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutputDetails {
+    pub thinking_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -50,7 +67,13 @@ pub(super) struct CacheCreation {
 }
 
 impl UsagePart {
-    pub(super) fn new(usage: &Usage, output: u64) -> Self {
+    /// Before anything but a first token is out.
+    pub(super) fn at_start(usage: &Usage) -> Self {
+        Self { output_tokens: usage.output.min(1), output_tokens_details: None, ..Self::new(usage) }
+    }
+
+    pub(super) fn new(usage: &Usage) -> Self {
+        let thinking_tokens = usage.reasoning;
         Self {
             input_tokens: usage.input,
             cache_creation_input_tokens: usage.cache_write_5m + usage.cache_write_1h,
@@ -59,7 +82,8 @@ impl UsagePart {
                 ephemeral_5m_input_tokens: usage.cache_write_5m,
                 ephemeral_1h_input_tokens: usage.cache_write_1h,
             },
-            output_tokens: output,
+            output_tokens: usage.output,
+            output_tokens_details: (thinking_tokens > 0).then_some(OutputDetails { thinking_tokens }),
             service_tier: "standard",
         }
     }
@@ -75,6 +99,7 @@ impl<'a> Message<'a> {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
+            stop_details: None,
             usage,
         }
     }
@@ -86,7 +111,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     if checked.stream {
         return Ok(Draft::Stream(message_stream::frames(&checked.model, &turn)));
     }
-    let mut message = Message::empty(&checked.model, UsagePart::new(&turn.usage, turn.usage.output));
+    let mut message = Message::empty(&checked.model, UsagePart::new(&turn.usage));
     message.content.extend(thought(&turn));
     if !turn.pieces.is_empty() {
         message.content.push(Block::Text { text: turn.text() });
@@ -97,6 +122,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     }
     message.stop_reason = Some(stop_reason(&turn.stop));
     message.stop_sequence = stop_sequence(&turn.stop);
+    message.stop_details = stop_details(&turn.stop);
     Ok(Draft::Json(serde_json::to_vec(&message).unwrap_or_default()))
 }
 
@@ -132,4 +158,8 @@ pub(super) fn stop_sequence(stop: &Stop) -> Option<&str> {
         Stop::Sequence(sequence) => Some(sequence),
         _ => None,
     }
+}
+
+pub(super) fn stop_details(stop: &Stop) -> Option<StopDetails> {
+    (*stop == Stop::Refusal).then_some(StopDetails { r#type: "refusal", category: None, explanation: None })
 }

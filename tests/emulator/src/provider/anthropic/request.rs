@@ -45,6 +45,12 @@ const FIELDS: &[&str] = &[
     "cache_control",
     "inference_geo",
     "speed",
+    "diagnostics",
+    "fallbacks",
+    "fallback_credit_token",
+    "billing_policy",
+    "compaction",
+    "thread",
 ];
 
 /// A body that passed.

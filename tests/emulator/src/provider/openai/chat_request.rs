@@ -44,6 +44,7 @@ const FIELDS: &[&str] = &[
     "prediction",
     "presence_penalty",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "reasoning_effort",
     "response_format",

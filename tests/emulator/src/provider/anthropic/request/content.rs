@@ -12,12 +12,15 @@ use crate::{
 /// What the last member of the union is called by: the ones that this emulator reads, and those that only its
 /// provider's own tools make.
 const BLOCKS: &[&str] = &[
+    "advisor_tool_result",
     "bash_code_execution_tool_result",
     "code_execution_tool_result",
     "compaction",
     "container_upload",
     "document",
+    "fallback",
     "image",
+    "mcp_tool_listing",
     "mcp_tool_result",
     "mcp_tool_use",
     "redacted_thinking",
@@ -26,13 +29,16 @@ const BLOCKS: &[&str] = &[
     "text",
     "text_editor_code_execution_tool_result",
     "thinking",
+    "tool_addition",
+    "tool_removal",
     "tool_result",
     "tool_search_tool_result",
     "tool_use",
     "web_fetch_tool_result",
     "web_search_tool_result",
 ];
-const RESULT_BLOCKS: &[&str] = &["document", "image", "search_result", "text", "tool_reference"];
+const RESULT_BLOCKS: &[&str] =
+    &["browser_state", "document", "image", "search_result", "text", "tool_reference"];
 const IMAGE_TYPES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 pub(super) fn check(block: &Value, path: &str) -> Result<(), Failure> {

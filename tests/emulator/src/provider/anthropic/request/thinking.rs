@@ -29,7 +29,7 @@ pub(super) fn read(
     choice: &Choice,
 ) -> Result<Thinking, Failure> {
     let Some(asked) = present(body, "thinking") else { return Ok(Thinking::None) };
-    let kind = tag(asked, "thinking", &["adaptive", "disabled", "enabled"])?;
+    let kind = tag(asked, "thinking", &["adaptive", "between_tools", "disabled", "enabled"])?;
     if kind == "disabled" {
         return Ok(Thinking::None);
     }

@@ -38,6 +38,7 @@ pub(super) fn read(body: &Value) -> Result<Tools, Failure> {
             }
             // A set of tools has no name of its own.
             "mcp_toolset" => None,
+            _ if is_versioned(kind) && kind.contains("_toolset_") => None,
             _ if is_versioned(kind) => Some(text(tool, &format!("{path}.{kind}"), "name")?.to_owned()),
             _ => return Err(unknown_tag(&path, kind, &["custom", "mcp_toolset", "web_search_20250305"])),
         };

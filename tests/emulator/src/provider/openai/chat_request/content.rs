@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::field::{Fields, empty_array, unknown_value, wrong_type};
+use super::field::{Fields, empty_array, wrong_type};
 use crate::{
     provider::{
         Failure,
@@ -127,19 +127,4 @@ fn part_media(part: &Value) -> Option<Media> {
         "input_audio" => Some(Media::Bytes(format!("audio/{}", field("format")?), decoded(field("data")?)?)),
         _ => None,
     }
-}
-
-/// An assistant's message, and what stands where content would.
-pub(super) fn check_absent(message: &Fields<'_>, role: &str, index: usize) -> Result<(), Failure> {
-    let instead = ["tool_calls", "function_call", "audio", "refusal"];
-    if role == "assistant" && instead.iter().any(|name| message.get(name).is_some()) {
-        return Ok(());
-    }
-    Err(invalid("Invalid value for 'content': expected a string, got null.")
-        .with_param(format!("messages.[{index}].content")))
-}
-
-pub(super) fn check_role(role: &str, param: &str) -> Result<(), Failure> {
-    let known = ["system", "assistant", "user", "function", "tool", "developer"];
-    if known.contains(&role) { Ok(()) } else { Err(unknown_value(param, role, &known)) }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     content,
-    field::{Fields, at_most, empty_array},
+    field::{Fields, at_most, empty_array, unknown_value},
 };
 use crate::provider::{Failure, openai::invalid};
 
@@ -20,7 +20,7 @@ pub(super) fn check(messages: &[Value]) -> Result<(), Failure> {
         let path = format!("messages[{index}]");
         let message = Fields::of(message, path.clone())?;
         let role = message.need_text("role")?;
-        content::check_role(role, &message.param("role"))?;
+        check_role(role, &message.param("role"))?;
         if role == "tool" {
             take_result(&message, &mut open)?;
         } else {
@@ -31,13 +31,28 @@ pub(super) fn check(messages: &[Value]) -> Result<(), Failure> {
         }
         match message.get("content") {
             Some(said) => content::check(said, role, &path)?,
-            None => content::check_absent(&message, role, index)?,
+            None => check_silent(&message, role, index)?,
         }
         if role == "assistant" {
             open = calls(&message)?;
         }
     }
     check_answered(&open)
+}
+
+fn check_role(role: &str, param: &str) -> Result<(), Failure> {
+    let known = ["system", "assistant", "user", "function", "tool", "developer"];
+    if known.contains(&role) { Ok(()) } else { Err(unknown_value(param, role, &known)) }
+}
+
+/// Only an assistant may say nothing, and only with something in place of it.
+fn check_silent(message: &Fields<'_>, role: &str, index: usize) -> Result<(), Failure> {
+    let instead = ["tool_calls", "function_call", "audio", "refusal"];
+    if role == "assistant" && instead.iter().any(|name| message.get(name).is_some()) {
+        return Ok(());
+    }
+    Err(invalid("Invalid value for 'content': expected a string, got null.")
+        .with_param(format!("messages.[{index}].content")))
 }
 
 /// The identifiers of an assistant's calls.

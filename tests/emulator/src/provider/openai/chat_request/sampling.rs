@@ -1,16 +1,17 @@
 //! Numbers and switches of the sampling, and which models take which.
 
+use serde_json::Value;
+
 use super::field::{Fields, long_array, wrong_type};
 use crate::{
     provider::{Failure, openai::invalid},
     turn::Thinking,
 };
-use serde_json::Value;
 
 const MOST_CHOICES: i64 = 128;
 const MOST_STOPS: usize = 4;
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
-const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority"];
+const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast"];
 
 /// How a model is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
