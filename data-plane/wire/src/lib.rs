@@ -5,8 +5,9 @@
 //! What the gateway itself has to say to a client, it says in the client's wire ([`error`]).
 //!
 //! A wire is a folder (`chat`, `responses`, `messages`, `gemini`) that knows how this format names things: its errors,
-//! its token counts, its stream's events. What is common to all lies beside them: [`sse`] cuts a stream into frames,
-//! `json` reads an object's fields in place.
+//! its token counts, its stream's events. What is common to all lies beside
+//! them: [`sse`] cuts a stream into frames, [`eventstream`] turns AWS's binary framing into that, `json` reads an
+//! object's fields in place.
 //!
 //! To let a wire pass raw: a `usage` and a `watch` file in its folder, and its lines in [`raw::watch`] and
 //! [`raw::body`].
@@ -14,10 +15,12 @@
 pub mod canonical;
 pub mod codec;
 pub mod error;
+pub mod eventstream;
 pub mod loss;
 pub mod raw;
 pub mod sse;
 
+mod base64;
 mod chat;
 mod gemini;
 mod json;
