@@ -5,7 +5,7 @@
 //! What the gateway itself has to say to a client, it says in the client's wire ([`error`]).
 //!
 //! A wire is a folder (`chat`, `responses`, `messages`, `gemini`) that knows how this format names things: its errors,
-//! its token counts, its stream's events. What is common to all lies beside
+//! its token counts, its stream's events. `converse` is spoken to upstreams only. What is common to all lies beside
 //! them: [`sse`] cuts a stream into frames, [`eventstream`] turns AWS's binary framing into that, `json` reads an
 //! object's fields in place.
 //!
@@ -22,6 +22,7 @@ pub mod sse;
 
 mod base64;
 mod chat;
+mod converse;
 mod gemini;
 mod json;
 mod messages;
