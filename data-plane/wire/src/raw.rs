@@ -6,11 +6,13 @@
 //! Bytes that need no change are not changed. All that is ever edited:
 //!
 //! - the value of `model`, where it is mapped, or has an account type in front;
+//! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;
 //! - a stream that breaks off ends with an error event of its wire, behind its last whole frame.
 
 pub mod body;
+pub mod invoke;
 pub mod splice;
 pub mod view;
 pub mod watch;
