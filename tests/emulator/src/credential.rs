@@ -13,6 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     credential::record::{CallRecord, Recording},
+    memory::{Kept, KeptAnswers},
     provider::Profile,
     script::{Behaviour, ScriptError},
     template::Template,
@@ -52,6 +53,7 @@ struct State {
     releases: u64,
     /// Answers of the default behaviour, by path and body.
     templates: HashMap<(String, Bytes), Arc<Template>>,
+    kept: KeptAnswers,
 }
 
 /// Counts since the credential was first seen or reset.
@@ -276,6 +278,19 @@ impl Credential {
             state.templates.clear();
         }
         state.templates.insert((path.to_owned(), body.clone()), Arc::clone(template));
+    }
+
+    /// Remembers an answer that is being sent.
+    pub(crate) fn keep(&self, number: u64, kept: Arc<Kept>) {
+        self.state.lock().kept.keep(number, kept);
+    }
+
+    pub(crate) fn kept(&self, number: u64) -> Option<Arc<Kept>> {
+        self.state.lock().kept.get(number)
+    }
+
+    pub(crate) fn forget(&self, number: u64) -> bool {
+        self.state.lock().kept.forget(number)
     }
 
     fn change(&self, edit: impl FnOnce(&mut Counters)) {

@@ -28,6 +28,7 @@ mod body;
 mod clock;
 mod control;
 mod credential;
+mod memory;
 mod playback;
 mod provider;
 mod registry;

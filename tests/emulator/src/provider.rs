@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 
 use crate::{
+    memory::Memory,
     script::{Behaviour, ErrorText},
     template::Draft,
 };
@@ -65,6 +66,7 @@ pub(crate) struct Call<'a> {
     pub profile: &'a Profile,
     /// What stands for `{…}` in the route.
     pub name: Option<&'a str>,
+    pub memory: &'a Memory<'a>,
 }
 
 /// What a provider knows about a credential.
@@ -168,6 +170,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::credential::Credential;
 
     /// Words that the bodies of all endpoints are made of, so that many guesses get far.
     const WORDS: &[&str] = &[
@@ -387,7 +390,10 @@ mod tests {
     fn ask(answer: Answer, body: &[u8]) -> Result<Draft, Failure> {
         let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
         let (behaviour, profile) = (Behaviour::default(), Profile::default());
-        answer(&Call { parts: &parts, body, behaviour: &behaviour, profile: &profile, name: None })
+        let credential = Credential::new("sk-test", 0);
+        let memory = Memory::new(&credential, 1);
+        let (behaviour, profile, memory) = (&behaviour, &profile, &memory);
+        answer(&Call { parts: &parts, body, behaviour, profile, name: None, memory })
     }
 
     #[test]

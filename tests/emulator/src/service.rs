@@ -13,6 +13,7 @@ use crate::{
     body::AnswerBody,
     control,
     credential::{Credential, in_flight::InFlight, record::Recording},
+    memory::Memory,
     playback::{FaultFrames, plan},
     provider::{Call, Failure, Profile, Provider, set},
     registry::Registry,
@@ -118,11 +119,15 @@ impl Exchange {
         let template = match prepared {
             // The head is checked each time: it is not part of what the answer is kept under.
             Some(template) => self.provider.check_head(parts).map(|()| template),
-            None => self.prepare(parts, body, route, profile).inspect(|template| {
-                if is_default {
-                    credential.keep_template(path, body, &behaviour, template);
-                }
-            }),
+            None => {
+                let memory = Memory::new(credential, self.number);
+                self.prepare(parts, body, route, profile, memory).map(|(template, reusable)| {
+                    if is_default && reusable {
+                        credential.keep_template(path, body, &behaviour, &template);
+                    }
+                    template
+                })
+            }
         };
         match template {
             Err(failure) => Ok(self.refuse(failure, None)),
@@ -130,22 +135,33 @@ impl Exchange {
                 Some(Fault::ErrorEvent { status, error, .. }) if !template.stream => {
                     Ok(self.scripted_refusal(*status, None, error.as_ref()))
                 }
-                _ => Ok(self.send(&template)),
+                _ => {
+                    if let Some(kept) = &template.kept {
+                        credential.keep(self.number, Arc::clone(kept));
+                    }
+                    Ok(self.send(&template))
+                }
             },
         }
     }
 
+    /// The answer, and whether it may be given again to the same body.
     fn prepare(
         &self,
         parts: &Parts,
         body: &Bytes,
         route: &Route<'_>,
         profile: &Profile,
-    ) -> Result<Arc<Template>, Failure> {
+        memory: Memory<'_>,
+    ) -> Result<(Arc<Template>, bool), Failure> {
         self.provider.check_head(parts)?;
-        let call = Call { parts, body, behaviour: &self.behaviour, profile, name: route.name };
+        let behaviour = &*self.behaviour;
+        let call = Call { parts, body, behaviour, profile, name: route.name, memory: &memory };
         let draft = (route.answer)(&call)?;
-        Ok(Arc::new(Template::new(draft, self.behaviour.line_ends)))
+        let mut template = Template::new(draft, behaviour.line_ends);
+        let reusable = !memory.was_used();
+        template.kept = memory.into_kept();
+        Ok((Arc::new(template), reusable))
     }
 
     fn send(self, template: &Template) -> Response<AnswerBody> {

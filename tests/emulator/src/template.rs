@@ -3,10 +3,12 @@
 //! Endpoints write a [`Draft`] with [`ID`] wherever an identifier of this answer belongs. [`Template`] lays it out as
 //! one run of bytes and remembers where the identifiers are, so that each request costs one copy and a few patches.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::script::LineEnds;
+use crate::{memory::Kept, script::LineEnds};
 
 /// Stands for the identifier of an answer; as long as every identifier is.
 pub(crate) const ID: &str = "~switchyard-answer-id~24";
@@ -44,6 +46,8 @@ pub(crate) struct Template {
     frames: Vec<(usize, Role)>,
     ids: Vec<usize>,
     pub stream: bool,
+    /// Remembered each time it is sent.
+    pub kept: Option<Arc<Kept>>,
 }
 
 /// A template with its identifier filled in: one run of bytes.
@@ -68,7 +72,7 @@ impl Template {
             frames.push((bytes.len(), frame.role));
         }
         let ids = memmem::find_iter(&bytes, ID).collect();
-        Self { bytes, frames, ids, stream }
+        Self { bytes, frames, ids, stream, kept: None }
     }
 
     /// `number` tells answers apart.
