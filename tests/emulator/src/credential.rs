@@ -289,8 +289,8 @@ impl Credential {
         self.state.lock().kept.get(number)
     }
 
-    pub(crate) fn forget(&self, number: u64) -> bool {
-        self.state.lock().kept.forget(number)
+    pub(crate) fn forget(&self, number: u64) {
+        self.state.lock().kept.forget(number);
     }
 
     fn change(&self, edit: impl FnOnce(&mut Counters)) {

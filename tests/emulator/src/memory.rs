@@ -67,14 +67,11 @@ impl KeptAnswers {
         self.answers.iter().rev().find(|(known, _)| *known == number).map(|(_, kept)| Arc::clone(kept))
     }
 
-    /// False if there was no such answer.
-    pub(crate) fn forget(&mut self, number: u64) -> bool {
-        let Some(at) = self.answers.iter().position(|(known, _)| *known == number) else {
-            return false;
-        };
-        let forgotten = self.answers.remove(at);
-        self.bytes = self.bytes.saturating_sub(forgotten.map_or(0, |(_, kept)| kept.bytes()));
-        true
+    pub(crate) fn forget(&mut self, number: u64) {
+        let at = self.answers.iter().position(|(known, _)| *known == number);
+        if let Some((_, forgotten)) = at.and_then(|at| self.answers.remove(at)) {
+            self.bytes = self.bytes.saturating_sub(forgotten.bytes());
+        }
     }
 }
 
@@ -89,8 +86,8 @@ impl<'a> Memory<'a> {
         self.credential.kept(number)
     }
 
-    pub(crate) fn forget(&self, number: u64) -> bool {
-        self.credential.forget(number)
+    pub(crate) fn forget(&self, number: u64) {
+        self.credential.forget(number);
     }
 
     /// Has this answer remembered, from when it is sent.
@@ -136,7 +133,9 @@ mod tests {
         assert!(answers.get(0).is_none() && answers.get(1).is_some());
         answers.keep(9_999, kept(MAX_BYTES));
         assert_eq!((answers.answers.len(), answers.bytes), (1, MAX_BYTES));
-        assert!(answers.forget(9_999) && !answers.forget(9_999));
+        answers.forget(9_999);
+        answers.forget(9_999);
+        assert!(answers.get(9_999).is_none());
         assert_eq!(answers.bytes, 0);
     }
 }

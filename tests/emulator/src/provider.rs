@@ -250,6 +250,15 @@ mod tests {
         "effort",
         "low",
         "response_format",
+        "instructions",
+        "reasoning",
+        "effort",
+        "low",
+        "summary",
+        "auto",
+        "encrypted_content",
+        "include",
+        "format",
         "json_schema",
         "json_object",
         "schema",
@@ -269,6 +278,29 @@ mod tests {
         "refusal",
         "metadata",
         "service_tier",
+        "call_id",
+        "output",
+        "namespace",
+        "custom",
+        "mode",
+        "input_image",
+        "image_url",
+        "file_data",
+        "previous_response_id",
+        "metadata",
+        "allowed_tools",
+        "temperature",
+    ];
+    /// Kinds of a response's input items.
+    const KINDS: &[&str] = &[
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "item_reference",
+        "web_search_call",
     ];
 
     fn json() -> impl Strategy<Value = Value> {
@@ -387,6 +419,26 @@ mod tests {
         )
     }
 
+    /// The same for responses, with the marks of a backend that wants them.
+    fn response_body() -> impl Strategy<Value = Vec<u8>> {
+        let kind = proptest::sample::select(KINDS);
+        let role = proptest::sample::select(&["user", "assistant", "system", "tool"][..]);
+        let item = (kind, role, json(), "[a-z]{0,2}").prop_map(|(kind, role, content, id)| {
+            serde_json::json!({"type": kind, "role": role, "content": content, "call_id": id, "name": "f",
+                "arguments": "{}", "input": id, "output": content, "summary": [], "encrypted_content": id,
+                "id": format!("rs_{id}")})
+        });
+        let rest = vec((proptest::sample::select(WORDS), json()), 0..4);
+        (vec(item, 0..4), rest, any::<bool>()).prop_map(|(items, rest, stream)| {
+            let rest = rest.into_iter().filter(|(name, _)| *name != "messages");
+            let mut body: Map<String, Value> = rest.map(|(name, value)| (name.to_owned(), value)).collect();
+            let fixed =
+                serde_json::json!({"model": "gpt-x", "input": items, "store": false, "stream": stream});
+            body.extend(fixed.as_object().cloned().unwrap_or_default());
+            Value::Object(body).to_string().into_bytes()
+        })
+    }
+
     fn ask(answer: Answer, body: &[u8]) -> Result<Draft, Failure> {
         let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
         let (behaviour, profile) = (Behaviour::default(), Profile::default());
@@ -410,18 +462,21 @@ mod tests {
         #[test]
         fn no_body_makes_an_endpoint_panic(body in prop_oneof![
             3 => nearly_right(),
+            3 => response_body(),
             1 => body(),
             1 => json().prop_map(|value| value.to_string().into_bytes()),
             1 => vec(any::<u8>(), 0..64),
         ]) {
-            let endpoints: [Answer; 4] = [
+            let endpoints: &[Answer] = &[
                 anthropic::messages::answer,
                 anthropic::count_tokens::answer,
                 openai::chat::answer,
                 openai::embeddings::answer,
+                openai::responses::answer,
+                openai::responses::input_tokens,
             ];
             for endpoint in endpoints {
-                match ask(endpoint, &body) {
+                match ask(*endpoint, &body) {
                     Ok(Draft::Json(json)) => prop_assert!(serde_json::from_slice::<Value>(&json).is_ok()),
                     Ok(Draft::Stream(frames)) => prop_assert!(frames.iter().all(|frame| frame.bytes.ends_with(b"\n\n"))),
                     Err(failure) => prop_assert!((400..500).contains(&failure.status)),

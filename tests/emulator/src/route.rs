@@ -5,7 +5,10 @@ use http::{HeaderMap, Method};
 use crate::provider::{
     Answer, Provider,
     anthropic::{self, ANTHROPIC},
-    openai::{self, OPENAI},
+    openai::{
+        self, OPENAI,
+        responses::{self, RESPONSES},
+    },
 };
 
 /// A provider's endpoints. They are found at the root, and under `base` for upstreams whose address has a path.
@@ -38,8 +41,20 @@ static OPENAI_TABLE: Table = Table {
     ],
 };
 
-/// At the root, the first table with a fitting row answers.
-static TABLES: [&Table; 2] = [&OPENAI_TABLE, &ANTHROPIC_TABLE];
+/// OpenAI again: the events of its streams are of another form here.
+static RESPONSES_TABLE: Table = Table {
+    base: "/openai",
+    provider: &RESPONSES,
+    rows: &[
+        (Method::POST, "/v1/responses", responses::answer),
+        (Method::POST, "/v1/responses/input_tokens", responses::input_tokens),
+        (Method::GET, "/v1/responses/{}", responses::retrieve),
+        (Method::DELETE, "/v1/responses/{}", responses::delete),
+    ],
+};
+
+/// At the root, the first table with a fitting row answers; under a base, of its tables.
+static TABLES: [&Table; 3] = [&OPENAI_TABLE, &RESPONSES_TABLE, &ANTHROPIC_TABLE];
 
 /// Where a request goes.
 pub(crate) struct Route<'p> {
@@ -55,10 +70,16 @@ pub(crate) fn find<'p>(
     path: &'p str,
     headers: &HeaderMap,
 ) -> (&'static dyn Provider, Option<Route<'p>>) {
+    let mut based = None;
     for table in TABLES {
-        if let Some(rest) = path.strip_prefix(table.base) {
-            return (table.provider, table.route(method, rest));
+        let Some(rest) = path.strip_prefix(table.base) else { continue };
+        if let Some(route) = table.route(method, rest) {
+            return (table.provider, Some(route));
         }
+        based = based.or(Some(table.provider));
+    }
+    if let Some(provider) = based {
+        return (provider, None);
     }
     // Both providers have /v1/models at their roots; the one that the caller speaks to answers.
     let speaks_anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");

@@ -11,6 +11,7 @@ pub(crate) mod chat_request;
 pub(crate) mod chat_stream;
 pub(crate) mod embeddings;
 pub(crate) mod models;
+pub(crate) mod responses;
 
 pub(crate) static OPENAI: OpenAi = OpenAi;
 

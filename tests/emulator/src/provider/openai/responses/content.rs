@@ -63,9 +63,7 @@ fn check_image(part: Fields<'_>) -> Result<(), Failure> {
     let param = part.param("image_url");
     match data_url(url) {
         Some(Ok((kind, _))) if IMAGE_TYPES.contains(&kind) => Ok(()),
-        Some(Ok((kind, _))) => {
-            Err(bad_image(&param, &format!("but got unsupported MIME type '{kind}'.")))
-        }
+        Some(Ok((kind, _))) => Err(bad_image(&param, &format!("but got unsupported MIME type '{kind}'."))),
         Some(Err(())) => Err(bad_image(&param, "but got an invalid base64-encoded value.")),
         None if is_http(url) => Ok(()),
         None => Err(bad_url(&param)),

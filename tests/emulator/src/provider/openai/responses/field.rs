@@ -58,8 +58,9 @@ impl<'b> Fields<'b> {
         };
         if number < least {
             let param = self.param(name);
-            let words =
-                format!("integer below minimum value. Expected a value >= {least}, but got {number} instead.");
+            let words = format!(
+                "integer below minimum value. Expected a value >= {least}, but got {number} instead."
+            );
             return Err(wrong(&param, &words, "integer_below_min_value"));
         }
         Ok(u64::try_from(number).ok())
