@@ -15,7 +15,7 @@ pub use credential::{
     Condition, Counters, Credential, NotReached,
     record::{AnswerRecord, CallRecord, End},
 };
-pub use provider::Profile;
+pub use provider::{Profile, azure::FILTER};
 pub use script::{Behaviour, ErrorText, Fault, LineEnds, Position, ScriptError, UsageScript, Writes};
 pub use turn::{
     HIDDEN_REASONING_TOKENS, REDACTED, REFUSAL, REFUSE, SAY_SYSTEM, TOKENS_PER_MESSAGE, TOKENS_PER_TOOL,

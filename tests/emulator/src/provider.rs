@@ -14,6 +14,9 @@ use crate::{
 };
 
 pub(crate) mod anthropic;
+pub(crate) mod azure;
+pub(crate) mod chatgpt;
+pub(crate) mod droid;
 pub(crate) mod openai;
 
 /// What is the same for all endpoints of a provider.
@@ -58,7 +61,7 @@ pub(crate) trait Provider: Sync {
 pub(crate) type Answer = fn(&Call<'_>) -> Result<Draft, Failure>;
 
 /// A request as an endpoint sees it: authenticated, its body read.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub parts: &'a Parts,
     pub body: &'a [u8],
@@ -474,6 +477,14 @@ mod tests {
                 openai::embeddings::answer,
                 openai::responses::answer,
                 openai::responses::input_tokens,
+                azure::endpoints::chat,
+                azure::endpoints::responses,
+                azure::endpoints::embeddings,
+                azure::endpoints::deployment_chat,
+                droid::chat,
+                droid::responses,
+                droid::messages,
+                chatgpt::answer,
             ];
             for endpoint in endpoints {
                 match ask(*endpoint, &body) {

@@ -5,6 +5,9 @@ use http::{HeaderMap, Method};
 use crate::provider::{
     Answer, Provider,
     anthropic::{self, ANTHROPIC},
+    azure::{AZURE, AZURE_RESPONSES, endpoints as azure},
+    chatgpt::{self, CHATGPT},
+    droid::{self, DROID_ANTHROPIC, DROID_CHAT, DROID_RESPONSES},
     openai::{
         self, OPENAI,
         responses::{self, RESPONSES},
@@ -18,7 +21,7 @@ struct Table {
     rows: &'static [(Method, &'static str, Answer)],
 }
 
-/// `{}` at the end of a path stands for a name.
+/// `{}` in a path stands for a name.
 static ANTHROPIC_TABLE: Table = Table {
     base: "/anthropic",
     provider: &ANTHROPIC,
@@ -53,8 +56,61 @@ static RESPONSES_TABLE: Table = Table {
     ],
 };
 
+static AZURE_TABLE: Table = Table {
+    base: "/azure",
+    provider: &AZURE,
+    rows: &[
+        (Method::POST, "/openai/deployments/{}/chat/completions", azure::deployment_chat),
+        (Method::POST, "/openai/deployments/{}/embeddings", azure::deployment_embeddings),
+        (Method::POST, "/openai/v1/chat/completions", azure::chat),
+        (Method::POST, "/openai/v1/embeddings", azure::embeddings),
+    ],
+};
+
+static AZURE_RESPONSES_TABLE: Table = Table {
+    base: "/azure",
+    provider: &AZURE_RESPONSES,
+    rows: &[
+        (Method::POST, "/openai/v1/responses", azure::responses),
+        (Method::POST, "/openai/v1/responses/input_tokens", azure::input_tokens),
+        (Method::GET, "/openai/v1/responses/{}", responses::retrieve),
+        (Method::DELETE, "/openai/v1/responses/{}", responses::delete),
+    ],
+};
+
+static DROID_ANTHROPIC_TABLE: Table = Table {
+    base: "/droid",
+    provider: &DROID_ANTHROPIC,
+    rows: &[(Method::POST, "/a/v1/messages", droid::messages)],
+};
+
+static DROID_RESPONSES_TABLE: Table = Table {
+    base: "/droid",
+    provider: &DROID_RESPONSES,
+    rows: &[(Method::POST, "/o/v1/responses", droid::responses)],
+};
+
+static DROID_CHAT_TABLE: Table = Table {
+    base: "/droid",
+    provider: &DROID_CHAT,
+    rows: &[(Method::POST, "/o/v1/chat/completions", droid::chat)],
+};
+
+static CHATGPT_TABLE: Table =
+    Table { base: "/chatgpt", provider: &CHATGPT, rows: &[(Method::POST, "/responses", chatgpt::answer)] };
+
 /// At the root, the first table with a fitting row answers; under a base, of its tables.
-static TABLES: [&Table; 3] = [&OPENAI_TABLE, &RESPONSES_TABLE, &ANTHROPIC_TABLE];
+static TABLES: &[&Table] = &[
+    &OPENAI_TABLE,
+    &RESPONSES_TABLE,
+    &ANTHROPIC_TABLE,
+    &AZURE_TABLE,
+    &AZURE_RESPONSES_TABLE,
+    &DROID_CHAT_TABLE,
+    &DROID_RESPONSES_TABLE,
+    &DROID_ANTHROPIC_TABLE,
+    &CHATGPT_TABLE,
+];
 
 /// Where a request goes.
 pub(crate) struct Route<'p> {
@@ -105,10 +161,10 @@ impl Table {
 
 /// The name that `{}` stands for, if the path fits.
 fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
-    match pattern.strip_suffix("{}") {
+    match pattern.split_once("{}") {
         None => (pattern == path).then_some(None),
-        Some(start) => {
-            let name = path.strip_prefix(start)?;
+        Some((start, end)) => {
+            let name = path.strip_prefix(start)?.strip_suffix(end)?;
             (!name.is_empty() && !name.contains('/')).then_some(Some(name))
         }
     }

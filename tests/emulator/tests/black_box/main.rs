@@ -1,8 +1,11 @@
 //! The emulator as its users see it: over the wire, byte for byte.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod azure;
 mod chat;
+mod chatgpt;
 mod client;
+mod droid;
 mod faults;
 mod messages;
 mod responses;
