@@ -78,7 +78,7 @@ impl Emulator {
     }
 
     /// What goes into an account's base URL. `{base_url}/anthropic` and `{base_url}/openai` work as well and leave no
-    /// doubt about who is meant.
+    /// doubt about who is meant; `/azure`, `/droid` and `/chatgpt` are others that speak their wires.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr())

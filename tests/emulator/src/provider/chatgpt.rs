@@ -59,6 +59,9 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     if body.get("stream") != Some(&Value::Bool(true)) {
         return Err(detail(400, "Stream must be set to true"));
     }
+    if body.get("input").is_some_and(|input| !input.is_array()) {
+        return Err(detail(400, "Input must be a list"));
+    }
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
     if !model.starts_with("gpt-5") && !model.contains("codex") && !model.is_empty() {
         let text = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");

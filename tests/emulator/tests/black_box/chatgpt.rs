@@ -52,6 +52,7 @@ async fn what_the_backend_refuses_is_refused_in_its_words() {
             400,
             json!("The 'gpt-4o' model is not supported when using Codex with a ChatGPT account."),
         ),
+        ("token", acc, json!({"input": "Hi"}), 400, json!("Input must be a list")),
         ("token", None, json!({}), 401, json!("Unauthorized")),
         ("unknown", acc, json!({}), 401, json!("Unauthorized")),
     ];
@@ -62,7 +63,7 @@ async fn what_the_backend_refuses_is_refused_in_its_words() {
     let expired = ask(&emulator, "expired-token", acc, &with(json!({}))).await;
     assert_eq!((expired.status(), expired.json()["error"]["code"].as_str()), (401, Some("token_expired")));
     assert_eq!(emulator.credential("expired-token").counters().requests, 1);
-    let malformed = ask(&emulator, "token", acc, &with(json!({"input": 5}))).await;
+    let malformed = ask(&emulator, "token", acc, &with(json!({"input": [5]}))).await;
     assert_eq!(malformed.json()["error"]["code"], "invalid_type");
 
     emulator.credential("token").next(Behaviour::status(429)).unwrap();

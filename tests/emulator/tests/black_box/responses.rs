@@ -178,6 +178,20 @@ async fn an_answer_ends_for_length_and_in_refusal() {
 }
 
 #[tokio::test]
+async fn logprobs_come_with_each_piece_when_asked_for() {
+    let emulator = emulator().await;
+    let fields = json!({"stream": true, "include": ["message.output_text.logprobs"]});
+    let events = ask(&emulator, &with(json!("How are you?"), fields)).await.events();
+    let tokens = |logprobs: &Value| -> String {
+        logprobs.as_array().unwrap().iter().filter_map(|one| one["token"].as_str()).collect()
+    };
+    let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+    assert_eq!(deltas.map(|event| tokens(&event["logprobs"])).collect::<String>(), "How are you?");
+    let whole = &events.last().unwrap()["response"]["output"][0]["content"][0]["logprobs"];
+    assert_eq!((tokens(whole).as_str(), whole.as_array().unwrap().len()), ("How are you?", 4));
+}
+
+#[tokio::test]
 async fn all_forms_of_input_are_read() {
     let emulator = emulator().await;
     let parts = json!([{"type": "input_text", "text": "Look"},
@@ -466,6 +480,9 @@ async fn what_a_real_provider_refuses_is_refused_in_its_words() {
         (output, json!({}), 400, json!("input"), Value::Null, "No tool call found for function call output with call_id c1."),
         (json!([{"type": "function_call", "call_id": many, "name": "f", "arguments": "{}"}]), json!({}), 400, json!("input[0].call_id"), json!("string_above_max_length"), "Invalid 'input[0].call_id': string too long. Expected a string with maximum length 64, but got a string with length 65 instead."),
         (json!([{"type": "function_call", "id": "call_1", "call_id": "c", "name": "f", "arguments": "{}"}]), json!({}), 400, json!("input[0].id"), json!("invalid_value"), "Invalid 'input[0].id': 'call_1'. Expected an ID that begins with 'fc'."),
+        (json!([{"type": "message", "id": "msg 1", "role": "user", "content": "x"}]), json!({}), 400, json!("input[0].id"), json!("invalid_value"), "Invalid 'input[0].id': 'msg 1'. Expected an ID that contains letters, numbers, underscores, or dashes"),
+        (json!("Hi"), json!({"prompt_cache_key": many}), 400, json!("prompt_cache_key"), json!("string_above_max_length"), "Invalid 'prompt_cache_key': string too long."),
+        (json!("Hi"), json!({"metadata": {"a": 1}}), 400, json!("metadata.a"), json!("invalid_type"), "Invalid type for 'metadata.a': expected a string, but got an integer instead."),
         (json!([{"type": "reasoning", "id": "rs_1"}]), json!({}), 400, json!("input[0].summary"), json!("missing_required_parameter"), "Missing required parameter: 'input[0].summary'."),
         (json!([{"type": "item_reference", "id": "msg_1"}]), json!({}), 404, json!("input"), Value::Null, "Item with id 'msg_1' not found."),
     ];

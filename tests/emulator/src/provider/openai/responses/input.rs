@@ -120,10 +120,17 @@ fn check_item(item: Fields<'_>, kind: &str, memory: &Memory<'_>) -> Result<(), F
 
 fn check_id(param: &str, id: &str, prefix: &str) -> Result<(), Failure> {
     at_most(param, id, LONGEST_ID)?;
-    if id.starts_with(prefix) {
+    let words = if id.is_empty()
+        || id.bytes().any(|byte| !byte.is_ascii_alphanumeric() && !b"_-".contains(&byte))
+    {
+        format!(
+            "'{id}'. Expected an ID that contains letters, numbers, underscores, or dashes, but this value contained additional characters."
+        )
+    } else if !id.starts_with(prefix) {
+        format!("'{id}'. Expected an ID that begins with '{prefix}'.")
+    } else {
         return Ok(());
-    }
-    let words = format!("'{id}'. Expected an ID that begins with '{prefix}'.");
+    };
     Err(wrong(param, &words, "invalid_value"))
 }
 

@@ -105,9 +105,18 @@ pub(super) enum Item {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part {
-    OutputText { annotations: [(); 0], logprobs: [(); 0], text: String },
+    OutputText { annotations: [(); 0], logprobs: Vec<Logprob>, text: String },
     Refusal { refusal: String },
     SummaryText { text: String },
+}
+
+/// How likely a piece of text was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Logprob {
+    token: String,
+    bytes: Vec<u8>,
+    logprob: f64,
+    top_logprobs: [(); 0],
 }
 
 impl UsagePart {
@@ -182,7 +191,7 @@ pub(super) fn output(checked: &Checked, turn: &Turn, memory: &Memory<'_>) -> Vec
             id: format!("msg_{ID}"),
             status: status(&turn.stop),
             role: "assistant",
-            content: vec![part(turn, turn.text())],
+            content: vec![part(turn, logprobs(checked, &turn.pieces), turn.text())],
         });
     }
     let mut declared: Vec<&Declared> = checked.toolbox.declared.iter().collect();
@@ -194,12 +203,24 @@ pub(super) fn output(checked: &Checked, turn: &Turn, memory: &Memory<'_>) -> Vec
     items
 }
 
-pub(super) fn part(turn: &Turn, text: String) -> Part {
+pub(super) fn part(turn: &Turn, logprobs: Vec<Logprob>, text: String) -> Part {
     if turn.stop == Stop::Refusal {
         Part::Refusal { refusal: text }
     } else {
-        Part::OutputText { annotations: [], logprobs: [], text }
+        Part::OutputText { annotations: [], logprobs, text }
     }
+}
+
+/// One for each piece, if they were asked for.
+pub(super) fn logprobs(checked: &Checked, pieces: &[String]) -> Vec<Logprob> {
+    let asked: &[String] = if checked.logprobs { pieces } else { &[] };
+    let certain = |piece: &String| Logprob {
+        token: piece.clone(),
+        bytes: piece.as_bytes().to_vec(),
+        logprob: 0.0,
+        top_logprobs: [],
+    };
+    asked.iter().map(certain).collect()
 }
 
 fn tool_call(index: usize, call: &ToolCall, declared: Option<&Declared>) -> Item {

@@ -50,7 +50,7 @@ pub(super) fn check_sealed(given: &str, id: Option<&str>, owner: &str) -> Result
     let number =
         decoded.get(HEAD - 8..HEAD).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
     let Some(number) = number.filter(|number| sealed(*number, owner) == given) else {
-        let shown = shortened(given);
+        let shown = id.map_or_else(|| shortened(given), |id| format!("for item {id}"));
         let message = format!(
             "The encrypted content {shown} could not be verified. Reason: Encrypted content could not be decrypted or parsed."
         );

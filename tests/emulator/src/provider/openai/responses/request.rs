@@ -9,7 +9,7 @@ use crate::{
             MODEL_PREFIXES, bad_json, invalid, missing, no_such_model,
             responses::{
                 content,
-                field::{Fields, unknown_value, wrong_type},
+                field::{Fields, at_most, unknown_value, wrong_type},
                 input, reasoning, schema, stored,
                 tools::Toolbox,
             },
@@ -20,6 +20,9 @@ use crate::{
 
 const LEAST_OUTPUT: i64 = 16;
 const MOST_METADATA: usize = 16;
+const LONGEST_METADATUM: usize = 512;
+/// Of names by which the caller tells users and caches apart.
+const LONGEST_KEY: usize = 64;
 
 const FIELDS: &[&str] = &[
     "background",
@@ -93,6 +96,7 @@ pub(super) struct Checked {
     pub thinks: bool,
     /// The thought is given away, sealed.
     pub seal: bool,
+    pub logprobs: bool,
     pub toolbox: Toolbox,
     pub prompt: Prompt,
     /// All items that the model sees.
@@ -137,6 +141,7 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
         store: body.flag("store")?.unwrap_or(true),
         thinks: thinking != Thinking::None,
         seal,
+        logprobs: includes(body, "message.output_text.logprobs"),
         toolbox,
         prompt,
         conversation,
@@ -163,7 +168,7 @@ fn check_names(body: Fields<'_>, strict: bool) -> Result<(), Failure> {
 /// The fields that change nothing here.
 fn check_rest(body: Fields<'_>) -> Result<(), Failure> {
     for name in ["user", "safety_identifier", "prompt_cache_key"] {
-        body.text(name)?;
+        at_most(name, body.text(name)?.unwrap_or_default(), LONGEST_KEY)?;
     }
     body.decimal("temperature", 2.0)?;
     body.decimal("top_p", 1.0)?;
@@ -192,7 +197,9 @@ fn check_rest(body: Fields<'_>) -> Result<(), Failure> {
         );
         return Err(invalid(message).with_param("metadata").with_code("object_above_max_properties"));
     }
-    metadata.map.keys().try_for_each(|name| metadata.text(name).map(|_| ()))
+    metadata.map.keys().try_for_each(|name| {
+        at_most(&metadata.param(name), metadata.text(name)?.unwrap_or_default(), LONGEST_METADATUM)
+    })
 }
 
 fn obfuscate(body: Fields<'_>, stream: bool) -> Result<bool, Failure> {
@@ -243,11 +250,15 @@ fn format(body: Fields<'_>) -> Result<Format, Failure> {
     }
 }
 
+fn includes(body: Fields<'_>, what: &str) -> bool {
+    let includes = body.get("include").and_then(Value::as_array);
+    includes.is_some_and(|includes| includes.iter().any(|include| include == what))
+}
+
 /// How the model thinks, and whether it gives its thought away sealed.
 fn thinking(body: Fields<'_>, model: &str) -> Result<(Thinking, bool), Failure> {
     let able = reasoning::thinks(model);
-    let includes = body.list("include")?.unwrap_or_default();
-    let seal = includes.iter().any(|include| include == "reasoning.encrypted_content");
+    let seal = includes(body, "reasoning.encrypted_content");
     if seal && !able {
         return Err(invalid("Encrypted content is not supported with this model.").with_param("include"));
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     provider::openai::responses::{
-        object::{Item, Part, Response, Status, part},
+        object::{Item, Logprob, Part, Response, Status, logprobs, part},
         reasoning,
         request::Checked,
     },
@@ -53,7 +53,7 @@ struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[(); 0]>,
+    logprobs: Option<&'a [Logprob]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     obfuscation: Option<&'a str>,
 }
@@ -107,7 +107,7 @@ pub(super) fn frames(
             }
             Item::Message { id, content, .. } => {
                 let at = Fields { item_id: Some(id), content_index: Some(0), ..at };
-                content.iter().for_each(|part| text(&mut writer, part, turn, at));
+                content.iter().for_each(|part| text(&mut writer, part, checked, turn, at));
             }
             Item::FunctionCall { id, arguments, .. } => {
                 let at = Fields { item_id: Some(id), ..at };
@@ -169,9 +169,9 @@ fn thought(writer: &mut Writer, whole: &Part, pieces: &[String], at: Fields<'_>)
     writer.structure("response.reasoning_summary_part.done", &Fields { part: Some(whole), ..at });
 }
 
-fn text(writer: &mut Writer, whole: &Part, turn: &Turn, at: Fields<'_>) {
+fn text(writer: &mut Writer, whole: &Part, checked: &Checked, turn: &Turn, at: Fields<'_>) {
     let said = turn.text();
-    let empty = part(turn, String::new());
+    let empty = part(turn, Vec::new(), String::new());
     writer.structure("response.content_part.added", &Fields { part: Some(&empty), ..at });
     if turn.stop == Stop::Refusal {
         for piece in &turn.pieces {
@@ -179,11 +179,13 @@ fn text(writer: &mut Writer, whole: &Part, turn: &Turn, at: Fields<'_>) {
         }
         writer.structure("response.refusal.done", &Fields { refusal: Some(&said), ..at });
     } else {
-        let with_logprobs = Fields { logprobs: Some([]), ..at };
         for piece in &turn.pieces {
-            writer.delta("response.output_text.delta", piece, with_logprobs);
+            let logprobs = logprobs(checked, std::slice::from_ref(piece));
+            writer.delta("response.output_text.delta", piece, Fields { logprobs: Some(&logprobs), ..at });
         }
-        writer.structure("response.output_text.done", &Fields { text: Some(&said), ..with_logprobs });
+        let logprobs = logprobs(checked, &turn.pieces);
+        let done = Fields { text: Some(&said), logprobs: Some(&logprobs), ..at };
+        writer.structure("response.output_text.done", &done);
     }
     writer.structure("response.content_part.done", &Fields { part: Some(whole), ..at });
 }
