@@ -1,4 +1,6 @@
-use emulator::{Behaviour, Emulator, Fault, HIDDEN_REASONING_TOKENS, Position, REFUSAL, REFUSE, SAY_SYSTEM};
+use emulator::{
+    Behaviour, Emulator, Fault, HIDDEN_REASONING_TOKENS, Position, REDACTED, REFUSAL, REFUSE, SAY_SYSTEM,
+};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, OPENAI_KEY, call, emulator};
@@ -322,6 +324,11 @@ async fn a_sealed_thought_comes_back_whole_to_its_own_account() {
     let mut streamed = seal.clone();
     streamed["stream"] = json!(true);
     let events = ask(&emulator, &with(json!("Think!"), streamed)).await.events();
+    let mut secret = seal.clone();
+    secret["reasoning"]["summary"] = json!("auto");
+    let hidden = ask(&emulator, &with(json!(REDACTED), secret)).await.json();
+    assert_eq!(hidden["output"][0]["summary"], json!([]));
+    assert!(hidden["output"][0]["encrypted_content"].is_string());
     let items: Vec<&Value> = events
         .iter()
         .filter(|event| event["item"]["type"] == "reasoning")

@@ -12,7 +12,7 @@ use crate::{
         tools::{Declared, Kind},
     },
     template::ID,
-    turn::{Stop, ToolCall, Turn, Usage},
+    turn::{Stop, Thinking, ToolCall, Turn, Usage},
 };
 
 #[derive(Serialize)]
@@ -178,8 +178,8 @@ impl<'a> Response<'a> {
 /// What the turn says and does, in the order in which it is streamed.
 pub(super) fn output(checked: &Checked, turn: &Turn, memory: &Memory<'_>) -> Vec<Item> {
     let mut items = Vec::new();
-    if checked.thinks {
-        let text = turn.thinking.concat();
+    if turn.thinks != Thinking::None {
+        let text = if turn.redacted { String::new() } else { turn.thinking.concat() };
         items.push(Item::Reasoning {
             id: thought_id(ID),
             summary: if text.is_empty() { Vec::new() } else { vec![Part::SummaryText { text }] },
@@ -229,10 +229,9 @@ fn tool_call(index: usize, call: &ToolCall, declared: Option<&Declared>) -> Item
     let namespace = declared.and_then(|tool| tool.namespace.clone());
     if declared.is_some_and(|tool| tool.kind == Kind::Custom) {
         let id = format!("ctc_{ID}_{index}");
-        let input = call.arguments.get("input").and_then(Value::as_str).unwrap_or_default().to_owned();
-        return Item::CustomToolCall { id, status, call_id, input, name, namespace };
+        return Item::CustomToolCall { id, status, call_id, input: call.text(), name, namespace };
     }
-    let (id, arguments) = (format!("fc_{ID}_{index}"), call.arguments.to_string());
+    let (id, arguments) = (format!("fc_{ID}_{index}"), call.text());
     Item::FunctionCall { id, status, arguments, call_id, name, namespace }
 }
 

@@ -93,7 +93,6 @@ pub(super) struct Checked {
     /// Deltas carry padding, so that their sizes tell nothing.
     pub obfuscate: bool,
     pub store: bool,
-    pub thinks: bool,
     /// The thought is given away, sealed.
     pub seal: bool,
     pub logprobs: bool,
@@ -139,7 +138,6 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
         stream,
         obfuscate,
         store: body.flag("store")?.unwrap_or(true),
-        thinks: thinking != Thinking::None,
         seal,
         logprobs: includes(body, "message.output_text.logprobs"),
         toolbox,

@@ -234,7 +234,7 @@ fn custom(tool: Fields<'_>, namespace: Option<&str>) -> Result<Declared, Failure
         name: name.to_owned(),
         namespace: namespace.map(str::to_owned),
         kind: Kind::Custom,
-        schema: json!({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}),
+        schema: json!({"type": "string"}),
     })
 }
 
