@@ -98,40 +98,45 @@ pub(super) fn frames(
     for (index, item) in output.iter().enumerate() {
         let at = Fields { output_index: Some(index), ..Fields::default() };
         writer.structure("response.output_item.added", &Fields { item: Some(&opened(item)), ..at });
-        match item {
-            Item::Reasoning { id, summary, .. } => {
-                summary.iter().enumerate().for_each(|(place, part)| {
-                    let at = Fields { item_id: Some(id), summary_index: Some(place), ..at };
-                    thought(&mut writer, part, &turn.thinking, at);
-                });
-            }
-            Item::Message { id, content, .. } => {
-                let at = Fields { item_id: Some(id), content_index: Some(0), ..at };
-                content.iter().for_each(|part| text(&mut writer, part, checked, turn, at));
-            }
-            Item::FunctionCall { id, arguments, .. } => {
-                let at = Fields { item_id: Some(id), ..at };
-                for delta in halves(arguments) {
-                    writer.delta("response.function_call_arguments.delta", delta, at);
-                }
-                let done = Fields { arguments: Some(arguments), ..at };
-                writer.structure("response.function_call_arguments.done", &done);
-            }
-            Item::CustomToolCall { id, input, .. } => {
-                let at = Fields { item_id: Some(id), ..at };
-                for delta in halves(input) {
-                    writer.delta("response.custom_tool_call_input.delta", delta, at);
-                }
-                let done = Fields { input: Some(input), ..at };
-                writer.structure("response.custom_tool_call_input.done", &done);
-            }
-        }
+        content(&mut writer, item, checked, turn, at);
         writer.structure("response.output_item.done", &Fields { item: Some(item), ..at });
     }
     let ended = Response::ended(checked, echo, output, turn);
     let name = if ended.status == Status::Incomplete { "response.incomplete" } else { "response.completed" };
     writer.event(Role::Terminal, name, &Fields { response: Some(&ended), ..Fields::default() });
     writer.frames
+}
+
+/// What an item holds, between its opening and its end.
+fn content(writer: &mut Writer, item: &Item, checked: &Checked, turn: &Turn, at: Fields<'_>) {
+    match item {
+        Item::Reasoning { id, summary, .. } => {
+            summary.iter().enumerate().for_each(|(place, part)| {
+                let at = Fields { item_id: Some(id), summary_index: Some(place), ..at };
+                thought(writer, part, &turn.thinking, at);
+            });
+        }
+        Item::Message { id, content, .. } => {
+            let at = Fields { item_id: Some(id), content_index: Some(0), ..at };
+            content.iter().for_each(|part| text(writer, part, checked, turn, at));
+        }
+        Item::FunctionCall { id, arguments, .. } => {
+            let at = Fields { item_id: Some(id), ..at };
+            for delta in halves(arguments) {
+                writer.delta("response.function_call_arguments.delta", delta, at);
+            }
+            let done = Fields { arguments: Some(arguments), ..at };
+            writer.structure("response.function_call_arguments.done", &done);
+        }
+        Item::CustomToolCall { id, input, .. } => {
+            let at = Fields { item_id: Some(id), ..at };
+            for delta in halves(input) {
+                writer.delta("response.custom_tool_call_input.delta", delta, at);
+            }
+            let done = Fields { input: Some(input), ..at };
+            writer.structure("response.custom_tool_call_input.done", &done);
+        }
+    }
 }
 
 /// The item as it is before its content.
