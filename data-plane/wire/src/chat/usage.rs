@@ -2,7 +2,7 @@
 
 use shared::usage::Usage;
 
-use crate::json;
+use crate::json::{self, write::Object};
 
 /// The counts of a `usage` object; none when it holds none, as `null` does.
 pub(crate) fn read(usage: &str) -> Option<Usage> {
@@ -37,4 +37,24 @@ fn detail(details: &str, name: &str) -> Option<u64> {
     })
     .ok()?;
     count
+}
+
+/// Writes the counts as the field `usage`. What was written to a cache is input like any other here.
+pub(crate) fn write(o: &mut Object<'_>, usage: &Usage) {
+    let prompt = usage.context();
+    o.object("usage", |o| {
+        o.value("prompt_tokens", &prompt);
+        o.value("completion_tokens", &usage.output);
+        o.value("total_tokens", &prompt.saturating_add(usage.output));
+        o.object("prompt_tokens_details", |o| {
+            o.value("cached_tokens", &usage.cache_read);
+            o.value("audio_tokens", &0);
+        });
+        o.object("completion_tokens_details", |o| {
+            o.value("reasoning_tokens", &usage.reasoning);
+            o.value("audio_tokens", &0);
+            o.value("accepted_prediction_tokens", &0);
+            o.value("rejected_prediction_tokens", &0);
+        });
+    });
 }
