@@ -3,7 +3,7 @@
 
 use shared::usage::Usage;
 
-use crate::json;
+use crate::json::{self, write::Object};
 
 /// Counts as reported so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,9 +71,36 @@ impl Counts {
     }
 }
 
+/// The fields of a `usage` object, with zeros: SDKs count with them.
+pub(crate) fn write(o: &mut Object<'_>, usage: &Usage) {
+    o.value("input_tokens", &usage.input);
+    o.value("cache_creation_input_tokens", &usage.cache_write_5m.saturating_add(usage.cache_write_1h));
+    o.value("cache_read_input_tokens", &usage.cache_read);
+    o.object("cache_creation", |o| {
+        o.value("ephemeral_5m_input_tokens", &usage.cache_write_5m);
+        o.value("ephemeral_1h_input_tokens", &usage.cache_write_1h);
+    });
+    o.value("output_tokens", &usage.output);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let usage = Usage {
+            input: 1,
+            cache_read: 2,
+            cache_write_5m: 3,
+            cache_write_1h: 4,
+            output: 5,
+            ..Usage::default()
+        };
+        let mut out = Vec::new();
+        crate::json::write::object(&mut out, |o| write(o, &usage));
+        assert_eq!(counted(&[std::str::from_utf8(&out).unwrap()]), Some(usage));
+    }
 
     fn counted(usages: &[&str]) -> Option<Usage> {
         let mut counts = Counts::default();
