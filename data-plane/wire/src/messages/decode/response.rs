@@ -1,7 +1,5 @@
 //! Plain answers.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
@@ -13,6 +11,7 @@ use crate::{
         self,
         record::{Str, record},
     },
+    loss::LossCode,
     messages::{stop, usage::Counts},
 };
 
@@ -53,7 +52,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         let mut counts = Counts::default();
         counts.restate(usage.get());
         response.usage = counts.usage();
-        response.service_tier = service_tier(usage.get());
+        rest_of_usage(usage.get(), &mut response);
     }
     for (name, value) in body.unknown {
         // These two are the same in every answer.
@@ -64,15 +63,21 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     Ok(response)
 }
 
-fn service_tier(usage: &str) -> Option<Cow<'_, str>> {
-    let mut tier = None;
+/// What stands beside the counts.
+fn rest_of_usage<'a>(usage: &'a str, response: &mut Response<'a>) {
     // Usage that is no object says nothing, as above.
-    let _ = json::object(usage, |field| {
-        if field.name() == "service_tier" {
-            tier = json::string(field.value);
+    let _ = json::object(usage, |field| match &*field.name() {
+        "input_tokens"
+        | "output_tokens"
+        | "cache_read_input_tokens"
+        | "cache_creation_input_tokens"
+        | "cache_creation" => {}
+        "service_tier" => response.service_tier = json::string(field.value),
+        name if json::is_filled(field.value) => {
+            response.losses.add_named(LossCode::Field, &format!("usage.{name}"));
         }
+        _ => {}
     });
-    tier
 }
 
 #[cfg(test)]
@@ -88,7 +93,8 @@ mod tests {
             {"type":"thinking","thinking":"hm","signature":"s"},{"type":"text","text":""},
             {"type":"tool_use","id":"t1","name":"f","input":{"a": 1},"caller":{"type":"direct"}}],
             "stop_reason":"end_turn","stop_sequence":null,"container":{"id":"c"},
-            "usage":{"input_tokens":3,"cache_read_input_tokens":2,"output_tokens":5,"service_tier":"standard"}}"#;
+            "usage":{"input_tokens":3,"cache_read_input_tokens":2,"output_tokens":5,"service_tier":"standard",
+            "server_tool_use":{"web_search_requests":1},"inference_geo":null}}"#;
         let response = response(body).unwrap();
         assert_eq!((&*response.id, &*response.model), ("msg_1", "claude-x"));
         let choice = &response.choices[0];
@@ -110,7 +116,7 @@ mod tests {
             ("container", r#"{"id":"c"}"#)
         );
         let lost: Vec<_> = response.losses.iter().map(|loss| &*loss.what).collect();
-        assert_eq!(lost, ["content.caller"]);
+        assert_eq!(lost, ["content.caller", "usage.server_tool_use"]);
     }
 
     #[test]
