@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::chat;
-use crate::error::{WireError, render};
+use crate::error::{WireError, render, upstream::UpstreamError};
 
 #[derive(Serialize)]
 struct Event<'a> {
@@ -24,13 +24,29 @@ pub(crate) fn body(error: &WireError<'_>) -> Bytes {
 
 /// The data of the `error` event. The gateway does not count a passing stream's events, so the number is 0.
 pub(crate) fn event(error: &WireError<'_>) -> Bytes {
+    numbered_event(error, 0)
+}
+
+/// As [`event`], in a stream whose events are counted.
+pub(crate) fn numbered_event(error: &WireError<'_>, sequence_number: u64) -> Bytes {
     let inner = chat::error::Error::new(error);
     render(&Event {
         event: "error",
         code: inner.code,
         message: inner.message,
         param: inner.param,
-        sequence_number: 0,
+        sequence_number,
         error: inner,
     })
+}
+
+/// What an upstream's `error` event says: in its field `error`, or, as OpenAI documents it, in the event itself.
+pub(crate) fn reported(data: &str, error: Option<&str>) -> UpstreamError {
+    if let Some(error) = error {
+        return UpstreamError::read(error);
+    }
+    let mut error = UpstreamError::read(data);
+    // That is the event's type, not the error's.
+    error.kind = error.kind.filter(|kind| kind != "error");
+    error
 }

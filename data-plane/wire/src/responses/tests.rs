@@ -1,0 +1,1 @@
+//! What holds for all that this wire reads and writes.
