@@ -6,7 +6,7 @@ use shared::wire::Wire;
 use crate::error::upstream::UpstreamError;
 use crate::messages::usage::Counts;
 use crate::raw::served;
-use crate::{chat, json};
+use crate::{chat, json, responses};
 
 /// What was found in a body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +50,7 @@ fn usage(wire: Wire, usage: &str) -> Option<Usage> {
             counts.restate(usage);
             counts.usage()
         }
-        Wire::Responses | Wire::Gemini => None,
+        Wire::Responses => responses::usage::read(usage),
+        Wire::Gemini => None,
     }
 }

@@ -18,6 +18,7 @@ pub struct RequestView {
     pub stream: bool,
     /// chat: the client itself asked for `stream_options.include_usage`.
     pub wants_usage: bool,
+    /// responses: `max_output_tokens`.
     pub max_tokens: Option<u64>,
     pub max_completion_tokens: Option<u64>,
     /// chat: answers asked for.
@@ -25,6 +26,9 @@ pub struct RequestView {
     /// `metadata.user_id`.
     pub user_id: Option<String>,
     pub prompt_cache_key: Option<String>,
+    /// responses: what the provider holds and the request goes on from, `previous_response_id` or `conversation`: only
+    /// the account that it belongs to knows it.
+    pub bound_id: Option<String>,
     model_at: Range<usize>,
     usage_edit: Option<(Range<usize>, &'static str)>,
 }
@@ -89,6 +93,17 @@ pub fn embeddings(body: &[u8]) -> Result<RequestView, BodyError> {
     read(body, &[Name::Model])
 }
 
+/// POST /v1/responses.
+pub fn responses(body: &[u8]) -> Result<RequestView, BodyError> {
+    use Name::{
+        Conversation, MaxOutputTokens, Metadata, Model, PreviousResponseId, PromptCacheKey, Stream,
+    };
+    read(
+        body,
+        &[Model, Stream, MaxOutputTokens, Metadata, PromptCacheKey, PreviousResponseId, Conversation],
+    )
+}
+
 /// POST /v1/messages.
 pub fn messages(body: &[u8]) -> Result<RequestView, BodyError> {
     use Name::{MaxTokens, Metadata, Model, Stream};
@@ -111,10 +126,13 @@ enum Name {
     N,
     Metadata,
     PromptCacheKey,
+    MaxOutputTokens,
+    PreviousResponseId,
+    Conversation,
 }
 
 impl Name {
-    const COUNT: usize = 8;
+    const COUNT: usize = 11;
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +144,9 @@ impl Name {
             Self::N => "n",
             Self::Metadata => "metadata",
             Self::PromptCacheKey => "prompt_cache_key",
+            Self::MaxOutputTokens => "max_output_tokens",
+            Self::PreviousResponseId => "previous_response_id",
+            Self::Conversation => "conversation",
         }
     }
 }
@@ -186,11 +207,12 @@ fn view(body: &[u8], text: &str, found: &Found<'_>) -> Result<RequestView, BodyE
         model,
         stream: found.switch(Name::Stream)?,
         wants_usage,
-        max_tokens: found.count(Name::MaxTokens)?,
+        max_tokens: found.count(Name::MaxTokens)?.or(found.count(Name::MaxOutputTokens)?),
         max_completion_tokens: found.count(Name::MaxCompletionTokens)?,
         n: found.count(Name::N)?,
         user_id: user_id(found)?,
         prompt_cache_key: found.text(Name::PromptCacheKey),
+        bound_id: bound_id(found)?,
         model_at,
         usage_edit,
     })
@@ -261,21 +283,35 @@ fn stream_options(body: &[u8], text: &str, found: &Found<'_>) -> Result<UsageAsk
 }
 
 fn user_id(found: &Found<'_>) -> Result<Option<String>, BodyError> {
-    let Some(metadata) = found.get(Name::Metadata) else {
-        return Ok(None);
-    };
-    let mut user_id = None;
+    found.get(Name::Metadata).map_or(Ok(None), |value| inner_text(value, "user_id", "metadata.user_id"))
+}
+
+/// The string that a field of an object holds. What is no object, or no string, is left for the provider to refuse.
+fn inner_text(object: &str, name: &str, field: &'static str) -> Result<Option<String>, BodyError> {
+    let mut text = None;
     let mut twice = false;
-    let is_object = json::object(metadata, |field| {
-        if field.name() == "user_id" {
-            twice |= user_id.replace(field.value).is_some();
+    let is_object = json::object(object, |field| {
+        if field.name() == name {
+            twice |= text.replace(field.value).is_some();
         }
     })
     .is_ok();
     if twice {
-        return Err(BodyError::Duplicate { field: "metadata.user_id" });
+        return Err(BodyError::Duplicate { field });
     }
-    Ok(user_id.filter(|_| is_object).and_then(json::string).map(Cow::into_owned))
+    Ok(text.filter(|_| is_object).and_then(json::string).map(Cow::into_owned))
+}
+
+/// The id of a response, or of a conversation: `"conv_…"` or `{"id":"conv_…"}`.
+fn bound_id(found: &Found<'_>) -> Result<Option<String>, BodyError> {
+    if let Some(id) = found.text(Name::PreviousResponseId).filter(|id| !id.is_empty()) {
+        return Ok(Some(id));
+    }
+    let conversation = found.get(Name::Conversation);
+    if let Some(value @ Some(_)) = conversation.map(|value| json::string(value).map(Cow::into_owned)) {
+        return Ok(value);
+    }
+    conversation.map_or(Ok(None), |value| inner_text(value, "id", "conversation.id"))
 }
 
 #[cfg(test)]
@@ -312,6 +348,33 @@ mod tests {
             ("claude-opus-4-1", false, Some(32000))
         );
         assert_eq!(view.user_id.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn a_responses_request_is_read() {
+        let view = responses(
+            br#"{"model":"gpt-5.1-codex","stream":true,"max_output_tokens":4096,"prompt_cache_key":"k",
+                "previous_response_id":"resp_1","conversation":null,"metadata":{"user_id":"u"}}"#,
+        )
+        .unwrap();
+        assert_eq!((view.model.as_str(), view.stream, view.max_tokens), ("gpt-5.1-codex", true, Some(4096)));
+        assert_eq!((view.prompt_cache_key.as_deref(), view.user_id.as_deref()), (Some("k"), Some("u")));
+        assert_eq!(view.bound_id.as_deref(), Some("resp_1"));
+    }
+
+    #[test]
+    fn a_conversation_binds_as_a_response_does() {
+        for (fields, bound_id) in [
+            (r#""conversation":"conv_1""#, Some("conv_1")),
+            (r#""conversation":{"id":"conv_1"}"#, Some("conv_1")),
+            (r#""conversation":{"id":"conv_1"},"previous_response_id":"resp_1""#, Some("resp_1")),
+            (r#""conversation":{},"previous_response_id":"""#, None),
+            (r#""conversation":7,"previous_response_id":7"#, None),
+        ] {
+            let body = format!(r#"{{"model":"m",{fields}}}"#);
+            assert_eq!(responses(body.as_bytes()).unwrap().bound_id.as_deref(), bound_id, "{fields}");
+        }
+        assert!(responses(br#"{"model":"m","conversation":{"id":"a","id":"b"}}"#).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::error::upstream::UpstreamError;
 use crate::error::{WireError, stream_event};
 use crate::messages::watch::MessagesReader;
 use crate::raw::served;
+use crate::responses::watch::ResponsesReader;
 use crate::sse::{FRAME_MAX, Frame, FrameSplitter, Part, Piece};
 
 /// Bytes for the client, in order.
@@ -32,7 +33,8 @@ pub struct StreamEdits {
 /// What has been seen of the stream so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The answer has begun, perhaps without content: messages: `message_start`; chat: any chunk.
+    /// The answer has begun, perhaps without content: messages: `message_start`; responses: `response.created`; chat:
+    /// any chunk.
     pub preamble: bool,
     /// A `ping` event, or a comment that keeps the connection alive, ahead of all content.
     pub ping: bool,
@@ -40,7 +42,7 @@ pub struct Seen {
     pub content: bool,
     /// A reason was given for the answer's end: it is complete, even if the legal end does not follow.
     pub stopped: bool,
-    /// The legal end: `message_stop`, `[DONE]`. It may come without content.
+    /// The legal end: `message_stop`, `response.completed`, `[DONE]`. It may come without content.
     pub end: bool,
     /// There is a [`StreamWatch::failure`].
     pub failed: bool,
@@ -97,6 +99,7 @@ impl Notes {
 enum Reader {
     Chat(ChatReader),
     Messages(MessagesReader),
+    Responses(ResponsesReader),
 }
 
 impl Reader {
@@ -105,6 +108,7 @@ impl Reader {
         match self {
             Self::Chat(reader) => reader.read(frame, notes, closely),
             Self::Messages(reader) => reader.read(frame, notes, closely),
+            Self::Responses(reader) => reader.read(frame, notes, closely),
         }
     }
 }
@@ -139,7 +143,8 @@ impl StreamWatch {
         let reader = match wire {
             Wire::Chat => Reader::Chat(ChatReader::new(edits.hide_usage)),
             Wire::Messages => Reader::Messages(MessagesReader::default()),
-            Wire::Responses | Wire::Gemini => return None,
+            Wire::Responses => Reader::Responses(ResponsesReader::default()),
+            Wire::Gemini => return None,
         };
         Some(Self {
             wire,
@@ -230,6 +235,7 @@ impl StreamWatch {
         match &self.reader {
             Reader::Chat(reader) => reader.usage(),
             Reader::Messages(reader) => reader.usage(),
+            Reader::Responses(reader) => reader.usage(),
         }
     }
 
@@ -239,6 +245,7 @@ impl StreamWatch {
         match &self.reader {
             Reader::Chat(reader) => reader.usage_is_final(self.notes.seen),
             Reader::Messages(reader) => reader.usage_is_final(),
+            Reader::Responses(reader) => reader.usage_is_final(),
         }
     }
 

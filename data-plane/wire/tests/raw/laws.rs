@@ -59,6 +59,10 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         "garbage",
         "{\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"usage\":null}",
         "{\"type\":\"content_block_start\"}",
+        "event: response.output_text.delta",
+        "{\"type\":\"response.output_text.delta\"}",
+        "{\"type\":\"response.created\",\"response\":{\"error\":null,\"usage\":null}}",
+        "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":1}}}\n\n",
         "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
         "data: {\"usage\":null}\n\n",
     ];
@@ -132,12 +136,12 @@ proptest! {
     #[test]
     fn any_bytes_pass_unchanged_however_they_are_cut(
         stream in soup(),
-        wire in select(vec![Wire::Chat, Wire::Messages]),
+        wire in select(vec![Wire::Chat, Wire::Messages, Wire::Responses]),
         edits in any_edits(),
         places in prop::collection::vec(any::<usize>(), 0..20),
     ) {
         let whole = run(watch(wire, edits), [stream.as_slice()]);
-        if edits == PLAIN || wire == Wire::Messages {
+        if edits == PLAIN || wire != Wire::Chat {
             prop_assert!(whole.passed(&stream));
         }
         let cut = run(watch(wire, edits), cut_at(&stream, &places));
@@ -147,7 +151,7 @@ proptest! {
     #[test]
     fn frames_above_the_limit_pass_unread_however_they_are_cut(
         stream in soup(),
-        wire in select(vec![Wire::Chat, Wire::Messages]),
+        wire in select(vec![Wire::Chat, Wire::Messages, Wire::Responses]),
         frame_max in 1usize..80,
         places in prop::collection::vec(any::<usize>(), 0..20),
     ) {

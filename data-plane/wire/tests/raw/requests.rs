@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_viewed_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        for read in [view::chat, view::embeddings, view::messages, view::count_tokens] {
+        for read in [view::chat, view::embeddings, view::messages, view::count_tokens, view::responses] {
             prop_assert!(read(&body).is_err() || serde_json::from_slice::<Value>(&body).is_ok());
         }
     }

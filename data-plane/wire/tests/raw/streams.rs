@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn watch(wire: Wire, edits: StreamEdits) -> StreamWatch {
-    StreamWatch::new(wire, edits).expect("chat and messages can be watched")
+    StreamWatch::new(wire, edits).expect("the wire can be watched")
 }
 
 impl Outcome {
