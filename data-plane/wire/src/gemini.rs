@@ -1,3 +1,5 @@
 //! Google `generateContent`.
 
 pub(crate) mod error;
+pub(crate) mod usage;
+pub(crate) mod watch;

@@ -6,7 +6,7 @@ use shared::wire::Wire;
 use crate::error::upstream::UpstreamError;
 use crate::messages::usage::Counts;
 use crate::raw::served;
-use crate::{chat, json, responses};
+use crate::{chat, gemini, json, responses};
 
 /// What was found in a body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +28,11 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // Servers in front of a provider answer with a bare message.
     let mut said: Option<&str> = None;
+    // Code Assist wraps the answer.
+    let mut wrapped: Option<&str> = None;
     let read = json::object(text, |field| match &*field.name() {
+        name if wire == Wire::Gemini && facts.take_gemini(name, field.value) => {}
+        "response" if wire == Wire::Gemini => wrapped = Some(field.value),
         "model" => facts.served_model = json::string(field.value).and_then(|model| served(&model)),
         "usage" => facts.usage = usage(wire, field.value),
         "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
@@ -38,8 +42,26 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
     if read.is_err() {
         return BodyFacts::default();
     }
+    if let Some(wrapped) = wrapped {
+        // A wrapper without an object in it says nothing.
+        let _ = json::object(wrapped, |field| {
+            facts.take_gemini(&field.name(), field.value);
+        });
+    }
     facts.error = facts.error.or_else(|| said.map(UpstreamError::read));
     facts
+}
+
+impl BodyFacts {
+    /// Whether the field is one of those that gemini names in its own way.
+    fn take_gemini(&mut self, name: &str, value: &str) -> bool {
+        match name {
+            "modelVersion" => self.served_model = json::string(value).and_then(|model| served(&model)),
+            "usageMetadata" => self.usage = gemini::usage::read(value),
+            _ => return false,
+        }
+        true
+    }
 }
 
 fn usage(wire: Wire, usage: &str) -> Option<Usage> {

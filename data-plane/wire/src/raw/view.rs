@@ -26,18 +26,19 @@ pub struct RequestView {
     /// `metadata.user_id`.
     pub user_id: Option<String>,
     pub prompt_cache_key: Option<String>,
-    /// responses: what the provider holds and the request goes on from, `previous_response_id` or `conversation`: only
-    /// the account that it belongs to knows it.
+    /// What the provider holds and the request builds on, which only the account that made it can use. responses:
+    /// `previous_response_id` or `conversation`; gemini: `cachedContent`.
     pub bound_id: Option<String>,
-    model_at: Range<usize>,
+    /// Absent: the path names the model.
+    model_at: Option<Range<usize>>,
     usage_edit: Option<(Range<usize>, &'static str)>,
 }
 
 impl RequestView {
-    /// Puts another model name in the place of the client's, unless it is the same.
+    /// Puts another model name in the place of the client's, unless it is the same. gemini: nothing, the path names it.
     pub fn replace_model(&self, splices: &mut Splices, model: &str) {
-        if model != self.model {
-            splices.replace_with_string(self.model_at.clone(), model);
+        if let Some(range) = self.model_at.clone().filter(|_| model != self.model) {
+            splices.replace_with_string(range, model);
         }
     }
 
@@ -95,13 +96,8 @@ pub fn embeddings(body: &[u8]) -> Result<RequestView, BodyError> {
 
 /// POST /v1/responses.
 pub fn responses(body: &[u8]) -> Result<RequestView, BodyError> {
-    use Name::{
-        Conversation, MaxOutputTokens, Metadata, Model, PreviousResponseId, PromptCacheKey, Stream,
-    };
-    read(
-        body,
-        &[Model, Stream, MaxOutputTokens, Metadata, PromptCacheKey, PreviousResponseId, Conversation],
-    )
+    use Name::{Conversation, MaxOutputTokens, Metadata, Model, PreviousResponseId, PromptCacheKey, Stream};
+    read(body, &[Model, Stream, MaxOutputTokens, Metadata, PromptCacheKey, PreviousResponseId, Conversation])
 }
 
 /// POST /v1/messages.
@@ -113,6 +109,59 @@ pub fn messages(body: &[u8]) -> Result<RequestView, BodyError> {
 /// POST /v1/messages/count_tokens.
 pub fn count_tokens(body: &[u8]) -> Result<RequestView, BodyError> {
     read(body, &[Name::Model, Name::Metadata])
+}
+
+/// POST /v1beta/models/{model}:generateContent, and :streamGenerateContent, which is a `stream`.
+///
+/// Fields may be named in snake_case too, as protobuf allows.
+pub fn gemini(body: &[u8], model: &str, stream: bool) -> Result<RequestView, BodyError> {
+    let text = text_of(body)?;
+    let (mut config, mut cached) = (None, None);
+    let mut twice = None;
+    json::object(text, |field| match &*field.name() {
+        "generationConfig" | "generation_config" => {
+            twice = config.replace(field.value).map(|_| "generationConfig").or(twice);
+        }
+        "cachedContent" | "cached_content" => {
+            twice = cached.replace(field.value).map(|_| "cachedContent").or(twice);
+        }
+        _ => {}
+    })
+    .map_err(|error| BodyError::NotJson { problem: error.to_string() })?;
+    let (mut max_tokens, mut n) = (None, None);
+    // A configuration that is no object is left for the provider to refuse.
+    let _ = json::object(config.unwrap_or("{}"), |field| match &*field.name() {
+        "maxOutputTokens" | "max_output_tokens" => {
+            twice = max_tokens.replace(field.value).map(|_| "generationConfig.maxOutputTokens").or(twice);
+        }
+        "candidateCount" | "candidate_count" => {
+            twice = n.replace(field.value).map(|_| "generationConfig.candidateCount").or(twice);
+        }
+        _ => {}
+    });
+    if let Some(field) = twice {
+        return Err(BodyError::Duplicate { field });
+    }
+    Ok(RequestView {
+        model: model.to_owned(),
+        stream,
+        wants_usage: false,
+        max_tokens: gemini_count("generationConfig.maxOutputTokens", max_tokens)?,
+        max_completion_tokens: None,
+        n: gemini_count("generationConfig.candidateCount", n)?,
+        user_id: None,
+        prompt_cache_key: None,
+        bound_id: cached.and_then(json::string).filter(|id| !id.is_empty()).map(Cow::into_owned),
+        model_at: None,
+        usage_edit: None,
+    })
+}
+
+/// A count, perhaps in a string, as protobuf allows.
+fn gemini_count(field: &'static str, value: Option<&str>) -> Result<Option<u64>, BodyError> {
+    let unfit = || BodyError::Unfit { field, expected: "a whole number, not negative" };
+    let count = |value| json::string(value).map_or_else(|| json::count(value), |text| json::count(&text));
+    value.filter(|value| *value != "null").map(|value| count(value).ok_or_else(unfit)).transpose()
 }
 
 /// The fields that are read, by their place in [`Found`].
@@ -213,7 +262,7 @@ fn view(body: &[u8], text: &str, found: &Found<'_>) -> Result<RequestView, BodyE
         user_id: user_id(found)?,
         prompt_cache_key: found.text(Name::PromptCacheKey),
         bound_id: bound_id(found)?,
-        model_at,
+        model_at: Some(model_at),
         usage_edit,
     })
 }
@@ -375,6 +424,41 @@ mod tests {
             assert_eq!(responses(body.as_bytes()).unwrap().bound_id.as_deref(), bound_id, "{fields}");
         }
         assert!(responses(br#"{"model":"m","conversation":{"id":"a","id":"b"}}"#).is_err());
+    }
+
+    #[test]
+    fn a_gemini_request_is_read_with_its_path() {
+        for body in [
+            r#"{"contents":[{"parts":[{"text":"{\"cachedContent\":1}"}]}],"cachedContent":"cachedContents/a1",
+                "generationConfig":{"maxOutputTokens":"100","candidateCount":2.0}}"#,
+            r#"{"cached_content":"cachedContents/a1","generation_config":{"max_output_tokens":100,"candidate_count":2}}"#,
+        ] {
+            let view = gemini(body.as_bytes(), "gemini-2.5-pro", true).unwrap();
+            assert_eq!((view.model.as_str(), view.stream), ("gemini-2.5-pro", true));
+            assert_eq!((view.max_tokens, view.n), (Some(100), Some(2)));
+            assert_eq!(view.bound_id.as_deref(), Some("cachedContents/a1"));
+            let mut splices = Splices::new();
+            view.replace_model(&mut splices, "other");
+            view.ask_for_usage(&mut splices);
+            assert!(splices.is_empty(), "the path names the model");
+        }
+        let bare = gemini(br#"{"generationConfig":7,"cachedContent":null,"model":7}"#, "m", false).unwrap();
+        assert_eq!((bare.max_tokens, bare.n, bare.bound_id), (None, None, None));
+    }
+
+    #[test]
+    fn a_gemini_request_is_refused_by_the_field_at_fault() {
+        let problem = |body: &str| gemini(body.as_bytes(), "m", false).unwrap_err().to_string();
+        assert_eq!(
+            problem(r#"{"generationConfig":{"maxOutputTokens":-1}}"#),
+            "`generationConfig.maxOutputTokens` must be a whole number, not negative"
+        );
+        assert_eq!(
+            problem(r#"{"cachedContent":"a","cached_content":"b"}"#),
+            "`cachedContent` appears more than once; send it once"
+        );
+        assert_eq!(problem("[]"), "the request body is an array; send a JSON object");
+        assert!(problem("{").contains("not valid JSON"));
     }
 
     #[test]

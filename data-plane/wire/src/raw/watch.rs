@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::chat::watch::ChatReader;
 use crate::error::upstream::UpstreamError;
 use crate::error::{WireError, stream_event};
+use crate::gemini::watch::GeminiReader;
 use crate::messages::watch::MessagesReader;
 use crate::raw::served;
 use crate::responses::watch::ResponsesReader;
@@ -33,8 +34,8 @@ pub struct StreamEdits {
 /// What has been seen of the stream so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The answer has begun, perhaps without content: messages: `message_start`; responses: `response.created`; chat:
-    /// any chunk.
+    /// The answer has begun, perhaps without content: messages: `message_start`; responses: `response.created`; chat,
+    /// gemini: any chunk.
     pub preamble: bool,
     /// A `ping` event, or a comment that keeps the connection alive, ahead of all content.
     pub ping: bool,
@@ -42,7 +43,8 @@ pub struct Seen {
     pub content: bool,
     /// A reason was given for the answer's end: it is complete, even if the legal end does not follow.
     pub stopped: bool,
-    /// The legal end: `message_stop`, `response.completed`, `[DONE]`. It may come without content.
+    /// The legal end: `message_stop`, `response.completed`, `[DONE]`. It may come without content. gemini has none: its
+    /// streams end with the connection.
     pub end: bool,
     /// There is a [`StreamWatch::failure`].
     pub failed: bool,
@@ -100,6 +102,7 @@ enum Reader {
     Chat(ChatReader),
     Messages(MessagesReader),
     Responses(ResponsesReader),
+    Gemini(GeminiReader),
 }
 
 impl Reader {
@@ -109,6 +112,7 @@ impl Reader {
             Self::Chat(reader) => reader.read(frame, notes, closely),
             Self::Messages(reader) => reader.read(frame, notes, closely),
             Self::Responses(reader) => reader.read(frame, notes, closely),
+            Self::Gemini(reader) => reader.read(frame, notes, closely),
         }
     }
 }
@@ -144,7 +148,7 @@ impl StreamWatch {
             Wire::Chat => Reader::Chat(ChatReader::new(edits.hide_usage)),
             Wire::Messages => Reader::Messages(MessagesReader::default()),
             Wire::Responses => Reader::Responses(ResponsesReader::default()),
-            Wire::Gemini => return None,
+            Wire::Gemini => Reader::Gemini(GeminiReader::default()),
         };
         Some(Self {
             wire,
@@ -236,6 +240,7 @@ impl StreamWatch {
             Reader::Chat(reader) => reader.usage(),
             Reader::Messages(reader) => reader.usage(),
             Reader::Responses(reader) => reader.usage(),
+            Reader::Gemini(reader) => reader.usage(),
         }
     }
 
@@ -246,6 +251,7 @@ impl StreamWatch {
             Reader::Chat(reader) => reader.usage_is_final(self.notes.seen),
             Reader::Messages(reader) => reader.usage_is_final(),
             Reader::Responses(reader) => reader.usage_is_final(),
+            Reader::Gemini(reader) => reader.usage_is_final(),
         }
     }
 

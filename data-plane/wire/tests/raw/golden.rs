@@ -25,7 +25,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [Wire::Chat, Wire::Messages, Wire::Responses].into_iter().flat_map(cases_of).collect()
+    Wire::ALL.into_iter().flat_map(cases_of).collect()
 }
 
 fn cases_of(wire: Wire) -> Vec<Case> {

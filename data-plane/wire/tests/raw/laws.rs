@@ -63,6 +63,8 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         "{\"type\":\"response.output_text.delta\"}",
         "{\"type\":\"response.created\",\"response\":{\"error\":null,\"usage\":null}}",
         "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":1}}}\n\n",
+        "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}],\"usageMetadata\":{\"promptTokenCount\":1}}",
+        "{\"candidates\":[{\"finishReason\":\"STOP\"}]}",
         "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
         "data: {\"usage\":null}\n\n",
     ];
@@ -136,7 +138,7 @@ proptest! {
     #[test]
     fn any_bytes_pass_unchanged_however_they_are_cut(
         stream in soup(),
-        wire in select(vec![Wire::Chat, Wire::Messages, Wire::Responses]),
+        wire in select(Wire::ALL.to_vec()),
         edits in any_edits(),
         places in prop::collection::vec(any::<usize>(), 0..20),
     ) {
@@ -151,7 +153,7 @@ proptest! {
     #[test]
     fn frames_above_the_limit_pass_unread_however_they_are_cut(
         stream in soup(),
-        wire in select(vec![Wire::Chat, Wire::Messages, Wire::Responses]),
+        wire in select(Wire::ALL.to_vec()),
         frame_max in 1usize..80,
         places in prop::collection::vec(any::<usize>(), 0..20),
     ) {

@@ -149,7 +149,10 @@ proptest! {
 
     #[test]
     fn any_bytes_are_viewed_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        for read in [view::chat, view::embeddings, view::messages, view::count_tokens, view::responses] {
+        let gemini = |body: &[u8]| view::gemini(body, "m", false);
+        for read in
+            [view::chat, view::embeddings, view::messages, view::count_tokens, view::responses, gemini]
+        {
             prop_assert!(read(&body).is_err() || serde_json::from_slice::<Value>(&body).is_ok());
         }
     }
