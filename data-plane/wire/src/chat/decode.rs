@@ -22,6 +22,9 @@ use serde_json::value::RawValue;
 use crate::canonical::{Origin, Signature, SignatureKind, StopReason};
 use crate::json::record::{Str, record};
 
+/// The kind of an opaque block that is speech: the message's field `audio`, which stands beside the content.
+pub(crate) const AUDIO: &str = "message.audio";
+
 /// Why it ended, in the word of `finish_reason`. Servers have words of their own; what is none that is known is taken
 /// for an ordinary end.
 fn stop_reason(word: &str) -> StopReason {

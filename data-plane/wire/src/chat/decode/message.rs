@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
-use super::google_signature;
 use super::media::{self, Unknown};
 use super::read::{Path, each};
 use super::reasoning::{Detail, gathered};
+use super::{AUDIO, google_signature};
 use crate::canonical::{
     Block, CacheMark, Opaque, Reasoning, Request, Role, Text, ToolCall, ToolKind, ToolResult,
     attach_signatures,
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         blocks.extend(content.into_iter().filter(|block| !is_empty(block)));
         annotate(&mut blocks, message.annotations);
         if let Some(audio) = message.audio {
-            blocks.push(opaque("audio".into(), audio));
+            blocks.push(opaque(AUDIO.into(), audio));
         }
         if let Some(Str(refusal)) = message.refusal.filter(|Str(refusal)| !refusal.is_empty()) {
             blocks.push(Block::Refusal(refusal));
@@ -345,5 +345,203 @@ fn annotate<'a>(blocks: &mut [Block<'a>], annotations: Option<&'a RawValue>) {
     if let Some(text) = text {
         let value = Cow::Borrowed(value);
         text.annotations = Some(Opaque { origin: Wire::Chat, kind: "annotations".into(), value });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::{Media, MediaKind, Origin, Signature, SignatureKind, Source};
+    use crate::chat::decode::request;
+
+    fn turns(messages: &str) -> String {
+        format!(r#"{{"model":"m","messages":[{messages}]}}"#)
+    }
+
+    fn losses(losses: &Losses) -> Vec<String> {
+        losses.iter().map(|loss| format!("{} {}", loss.code.as_str(), loss.what)).collect()
+    }
+
+    fn error(messages: &str) -> String {
+        request(turns(messages).as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn roles_become_turns_and_results_belong_to_the_user() {
+        let body = turns(
+            r#"{"role":"system","content":"s"},{"role":"developer","content":"d"},{"role":"user","content":"a"},
+            {"role":"assistant","content":"t","tool_calls":[{"id":"x","type":"custom","custom":{"name":"sh","input":"ls"}}]},
+            {"role":"tool","tool_call_id":"x","name":"sh","content":"out"},{"role":"user","content":"b"}"#,
+        );
+        let request = request(body.as_bytes()).unwrap();
+        let roles: Vec<_> = request.turns.iter().map(|turn| (turn.role, turn.blocks.len())).collect();
+        let expected =
+            [(Role::System, 1), (Role::Developer, 1), (Role::User, 1), (Role::Assistant, 2), (Role::User, 2)];
+        assert_eq!(roles, expected);
+        assert!(request.system.is_empty() && request.losses.is_empty());
+        let Block::ToolResult(result) = &request.turns[4].blocks[0] else { panic!("no result") };
+        assert_eq!((&*result.id, result.name.as_deref(), result.kind), ("x", Some("sh"), ToolKind::Custom));
+    }
+
+    #[test]
+    fn functions_in_the_old_way_are_calls_and_results() {
+        let call = r#"{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}"#;
+        let result = r#"{"role":"function","name":"f","content":"1"}"#;
+        let body = turns(&[call, result, call, result].join(","));
+        let request = request(body.as_bytes()).unwrap();
+        let ids = request.turns.iter().map(|turn| match &turn.blocks[0] {
+            Block::ToolCall(call) => format!("call {}", call.id),
+            Block::ToolResult(result) => format!("result {} {:?}", result.id, result.name.as_deref()),
+            other => panic!("{other:?}"),
+        });
+        let expected = [
+            "call call_function",
+            "result call_function Some(\"f\")",
+            "call call_function_1",
+            "result call_function_1 Some(\"f\")",
+        ];
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn media_are_told_apart_and_stay_where_they_are() {
+        let body = turns(
+            r#"{"role":"user","content":[
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBO","detail":"high"}},
+            {"type":"image_url","image_url":{"url":"https://x.test/a.png"}},
+            {"type":"image_url","image_url":{"url":"data:application/pdf;base64,JVBE"}},
+            {"type":"input_audio","input_audio":{"data":"UklG","format":"mp3"}},
+            {"type":"file","file":{"file_data":"data:application/pdf;base64,JVBE","filename":"a.pdf"}},
+            {"type":"file","file":{"file_data":"JVBE"}},
+            {"type":"file","file":{"file_id":"file-1"}},
+            {"type":"hologram","x":1}]}"#,
+        );
+        let request = request(body.as_bytes()).unwrap();
+        let found: Vec<_> = request.turns[0].blocks.iter().map(described).collect();
+        let expected = [
+            "Image image/png iVBO - high",
+            "Image https://x.test/a.png - -",
+            "Document application/pdf JVBE - -",
+            "Audio audio/mp3 UklG - -",
+            "Document application/pdf JVBE a.pdf -",
+            "Document application/pdf JVBE - -",
+            "Document Chat file-1 - -",
+            "opaque hologram {\"type\":\"hologram\",\"x\":1}",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    fn described(block: &Block<'_>) -> String {
+        let Block::Media(Media { kind, source, name, detail, .. }) = block else {
+            let Block::Opaque(opaque) = block else { panic!("{block:?}") };
+            return format!("opaque {} {}", opaque.kind, opaque.value);
+        };
+        let source = match source {
+            Source::Base64 { media_type, data } => {
+                assert!(matches!(data, Cow::Borrowed(_)), "the data was copied");
+                format!("{media_type} {data}")
+            }
+            Source::Url { url, .. } => url.to_string(),
+            Source::File { origin, id } => format!("{origin:?} {id}"),
+            Source::Text { text } => text.to_string(),
+        };
+        let or_none = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+        format!("{kind:?} {source} {} {}", or_none(name), or_none(detail))
+    }
+
+    #[test]
+    fn reasoning_comes_back_with_its_proofs() {
+        let proof = |origin, kind, id: Option<&'static str>, value: &'static str| {
+            Some(Signature { origin, kind, id: id.map(Cow::Borrowed), value: value.into() })
+        };
+        let body = turns(
+            r#"{"role":"assistant","content":"t","reasoning_content":"all","reasoning_details":[
+            {"type":"reasoning.text","text":"on","index":0},{"type":"reasoning.text","text":"e","index":0},
+            {"type":"reasoning.text","signature":"sy1.claude.proof..p","index":0},
+            {"type":"reasoning.encrypted","data":"sy1.openai.encrypted.rs_1.q","summary":"two","index":1},
+            {"type":"reasoning.text","text":"","signature":"sy1.gemini.proof..g","index":2}],
+            "tool_calls":[{"id":"x","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"h"}}}]}"#,
+        );
+        let request = request(body.as_bytes()).unwrap();
+        let [Block::Reasoning(one), Block::Reasoning(two), Block::Text(text), Block::ToolCall(call)] =
+            request.turns[0].blocks.as_slice()
+        else {
+            panic!("{:?}", request.turns)
+        };
+        assert_eq!((&*one.text, &*two.text, &*text.text), ("one", "two", "t"));
+        assert_eq!(one.signature, proof(Origin::Claude, SignatureKind::Proof, None, "p"));
+        assert_eq!(two.signature, proof(Origin::OpenAi, SignatureKind::Encrypted, Some("rs_1"), "q"));
+        assert_eq!(text.signature, proof(Origin::Gemini, SignatureKind::Proof, None, "g"));
+        assert_eq!(call.signature, proof(Origin::Gemini, SignatureKind::Proof, None, "h"));
+    }
+
+    #[test]
+    fn reasoning_of_other_servers_has_words_only() {
+        for message in [
+            r#"{"role":"assistant","reasoning_content":"hm"}"#,
+            r#"{"role":"assistant","reasoning":"hm"}"#,
+            r#"{"role":"assistant","reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"Ep1"}]}"#,
+            r#"{"role":"assistant","reasoning":"hm","reasoning_details":[{"type":"reasoning.encrypted","data":"gAA"}]}"#,
+        ] {
+            let body = turns(message);
+            let request = request(body.as_bytes()).unwrap();
+            let [Block::Reasoning(found)] = request.turns[0].blocks.as_slice() else { panic!("{message}") };
+            assert_eq!((&*found.text, &found.signature), ("hm", &None));
+            let lost = losses(&request.losses);
+            let expected: &[&str] = if message.contains("details") {
+                &["foreign_reasoning messages.reasoning_details"]
+            } else {
+                &[]
+            };
+            assert_eq!(lost, expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_place_is_a_loss_by_name() {
+        let body = turns(
+            r#"{"role":"user","name":"eve","mood":1,"content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"},"odd":1},
+            {"type":"image_url","image_url":{"url":"https://x.test","odd":1}}]},
+            {"role":"assistant","content":"a","parsed":{},"tool_calls":[{"id":"x","odd":1,"function":{"name":"f","arguments":{"a":1},"odd":2}}]}"#,
+        );
+        let request = request(body.as_bytes()).unwrap();
+        let expected = [
+            "speaker messages.name",
+            "field messages.mood",
+            "field messages.content.odd",
+            "field messages.content.image_url.odd",
+            "field messages.parsed",
+            "field messages.tool_calls.odd",
+            "field messages.tool_calls.function.odd",
+        ];
+        assert_eq!(losses(&request.losses), expected);
+        assert_eq!(request.turns[0].blocks[0].cache(), Some(CacheMark::OneHour));
+        let Block::ToolCall(call) = &request.turns[1].blocks[1] else { panic!("no call") };
+        assert_eq!(call.arguments, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        for (messages, expected) in [
+            (r#"{"content":"a"}"#, "`messages[0].role` is required"),
+            (
+                r#"{"role":"critic"}"#,
+                "`messages[0].role` must be one of `system`, `developer`, `user`, `assistant`, `tool`",
+            ),
+            (r#"{"role":"user","content":5}"#, "`messages[0].content` must be a string or an array"),
+            (r#"{"role":"user","content":["a"]}"#, "`messages[0].content[0]` must be an object"),
+            (r#"{"role":"user","content":[{"type":"text"}]}"#, "`messages[0].content[0].text` is required"),
+            (
+                r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":7}}]}"#,
+                "`messages[0].content[0].image_url.url` must be a string",
+            ),
+            (r#"{"role":"user"},{"role":"tool","content":""}"#, "`messages[1].tool_call_id` is required"),
+            (
+                r#"{"role":"assistant","tool_calls":[{"id":"a"}]}"#,
+                "`messages[0].tool_calls[0].function` is required",
+            ),
+        ] {
+            assert_eq!(error(messages), expected, "{messages}");
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str, path: &Path<'_>) -> Result<T, Unreadable> {
     serde_json::from_str(json).map_err(|error| {
         let field = path.to_string() + &within(json, place(json, &error));
-        unreadable(field, &problem(&error))
+        unreadable(field.trim_start_matches('.').to_owned(), &problem(&error))
     })
 }
 

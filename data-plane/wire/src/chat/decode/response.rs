@@ -94,3 +94,61 @@ fn stop(word: &str, blocks: &[Block<'_>]) -> StopReason {
     let refuses = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
     if reason == StopReason::End && refuses { StopReason::Refusal } else { reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_with_what_it_used() {
+        let body = br#"{"id":"c","object":"chat.completion","created":1,"model":"m","service_tier":"default","system_fingerprint":"fp",
+            "choices":[{"index":1,"message":{"role":"assistant","content":"b"},"finish_reason":"length","content_filter_results":{}},
+            {"index":0,"message":{"role":"assistant","content":"a","annotations":[1],"odd":1},"logprobs":{"content":[]},"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":1}}}"#;
+        let response = response(body).unwrap();
+        assert_eq!(
+            (&*response.id, &*response.model, response.service_tier.as_deref()),
+            ("c", "m", Some("default"))
+        );
+        let usage = response.usage.unwrap();
+        assert_eq!((usage.input, usage.cache_read, usage.output, usage.reasoning), (4, 5, 4, 1));
+        let [a, b] = response.choices.as_slice() else { panic!("{:?}", response.choices) };
+        assert_eq!((a.stop.reason, b.stop.reason), (StopReason::End, StopReason::Length));
+        let Block::Text(text) = &a.blocks[0] else { panic!("{a:?}") };
+        let annotations = text.annotations.as_ref().map(|it| it.value.get());
+        assert_eq!((&*text.text, annotations), ("a", Some("[1]")));
+        assert_eq!(a.logprobs.as_ref().map(|it| it.value.get()), Some(r#"{"content":[]}"#));
+        assert_eq!(
+            (&*response.extras[0].name, response.extras[0].value.get()),
+            ("system_fingerprint", "\"fp\"")
+        );
+        let losses: Vec<_> = response.losses.iter().map(|loss| &*loss.what).collect();
+        assert_eq!(losses, ["choices.content_filter_results", "choices.message.odd"]);
+    }
+
+    #[test]
+    fn why_it_ended_follows_from_what_it_says() {
+        let reason = |message: &str, word: &str| {
+            let body = format!(r#"{{"choices":[{{"message":{message},"finish_reason":{word}}}]}}"#);
+            response(body.as_bytes()).unwrap().choices[0].stop.reason
+        };
+        let call = r#"{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}"#;
+        assert_eq!(reason(call, "\"stop\""), StopReason::ToolUse, "whatever word the server chose");
+        assert_eq!(reason(call, "null"), StopReason::ToolUse);
+        assert_eq!(reason(call, "\"length\""), StopReason::Length);
+        assert_eq!(reason(r#"{"refusal":"no"}"#, "\"stop\""), StopReason::Refusal);
+        assert_eq!(reason("{}", "\"content_filter\""), StopReason::ContentFilter);
+        assert_eq!(reason("{}", "\"eos\""), StopReason::End);
+    }
+
+    #[test]
+    fn a_body_without_choices_is_no_answer() {
+        let error = |body: &str| response(body.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error(r#"{"error":{"message":"m"}}"#), "`choices` is required");
+        assert_eq!(error(r#"{"choices":[{"index":900}]}"#), "`choices[0].index` is too large");
+        assert_eq!(
+            error(r#"{"choices":[{"message":{"content":1}}]}"#),
+            "`choices[0].message.content` must be a string or an array"
+        );
+    }
+}

@@ -6,6 +6,7 @@ use super::{google_signature, own, reasoning};
 use crate::canonical::{
     Block, Media, MediaKind, Request, Role, Source, ToolCall, ToolKind, ToolResult, Turn,
 };
+use crate::chat::decode::AUDIO;
 use crate::json::write::{Array, Object};
 
 /// The whole conversation. Each tool's result is a message of its own.
@@ -80,15 +81,13 @@ pub(super) fn refusal(blocks: &[Block<'_>]) -> Option<String> {
 }
 
 /// Speech, which stands beside the content and not in it.
-pub(super) const AUDIO: &str = "audio";
-
 pub(super) fn audio(o: &mut Object<'_>, blocks: &[Block<'_>]) {
     let value = blocks.iter().find_map(|block| match block {
         Block::Opaque(opaque) if opaque.kind == AUDIO => own(Some(opaque)),
         _ => None,
     });
     if let Some(value) = value {
-        o.raw(AUDIO, value);
+        o.raw("audio", value);
     }
 }
 

@@ -162,3 +162,147 @@ fn hints(o: &mut Object<'_>, hints: &Hints<'_>) {
     o.some("store", hints.store.as_ref());
     o.some_raw("metadata", hints.metadata);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::canonical::{
+        Block, Extra, Media, MediaKind, Opaque, Origin, Reasoning, Role, Signature, SignatureKind, Source,
+        ToolCall, ToolResult,
+    };
+    use crate::chat::{decode, tests::samples::REQUESTS};
+
+    fn written(what: &Request<'_>) -> Value {
+        serde_json::from_slice(&request(what)).unwrap()
+    }
+
+    fn again(body: &str) -> Value {
+        written(&decode::request(body.as_bytes()).unwrap())
+    }
+
+    fn call<'a>(id: &'a str, kind: ToolKind, arguments: &'a str) -> Block<'a> {
+        let signature = (kind == ToolKind::Function).then(|| Signature {
+            origin: Origin::Gemini,
+            kind: SignatureKind::Proof,
+            id: None,
+            value: "s".into(),
+        });
+        Block::ToolCall(ToolCall {
+            id: id.into(),
+            name: "f".into(),
+            kind,
+            arguments: arguments.into(),
+            namespace: None,
+            signature,
+            cache: None,
+        })
+    }
+
+    fn result<'a>(id: &'a str, content: Vec<Block<'a>>) -> Block<'a> {
+        let (name, kind) = (None, ToolKind::Function);
+        Block::ToolResult(ToolResult { id: id.into(), name, kind, content, is_error: true, cache: None })
+    }
+
+    #[test]
+    fn a_conversation_is_written_message_by_message() {
+        let mut what =
+            Request { model: "m".into(), system: vec![Block::text("be brief")], ..Request::default() };
+        what.push(Role::User, [Block::text("a"), Block::text("b")]);
+        let thought = Reasoning { text: "hm".into(), signature: None };
+        what.push(
+            Role::Assistant,
+            [Block::Reasoning(thought), call("x", ToolKind::Function, ""), call("y", ToolKind::Custom, "ls")],
+        );
+        what.push(
+            Role::User,
+            [result("x", vec![Block::text("1")]), result("y", vec![]), Block::text("go on")],
+        );
+        what.push(Role::Assistant, [Block::Refusal("no".into())]);
+        let expected = json!({"model": "m", "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [
+                {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"},
+                    "extra_content": {"google": {"thought_signature": "s"}}},
+                {"id": "y", "type": "custom", "custom": {"name": "f", "input": "ls"}},
+            ]},
+            {"role": "tool", "tool_call_id": "x", "content": "1"},
+            {"role": "tool", "tool_call_id": "y", "content": ""},
+            {"role": "user", "content": "go on"},
+            {"role": "assistant", "content": null, "refusal": "no"},
+        ]});
+        assert_eq!(written(&what), expected);
+    }
+
+    #[test]
+    fn media_are_written_by_what_they_are() {
+        let media = |kind, source, name: Option<&'static str>| {
+            Block::Media(Media { kind, source, name: name.map(Cow::Borrowed), detail: None, cache: None })
+        };
+        let data =
+            |media_type: &'static str| Source::Base64 { media_type: media_type.into(), data: "AA".into() };
+        let url = || Source::Url { url: "https://x.test/".into(), media_type: None };
+        let mut what = Request { model: "m".into(), ..Request::default() };
+        let blocks = [
+            media(MediaKind::Image, data("image/png"), None),
+            media(MediaKind::Image, url(), None),
+            media(MediaKind::Audio, data("audio/mpeg"), None),
+            media(MediaKind::Document, data("application/pdf"), None),
+            media(MediaKind::Document, url(), Some("b.pdf")),
+            media(MediaKind::Document, Source::File { origin: Wire::Chat, id: "f".into() }, None),
+            media(MediaKind::Document, Source::Text { text: "plain".into() }, None),
+        ];
+        what.push(Role::User, blocks);
+        let expected = json!([
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+            {"type": "image_url", "image_url": {"url": "https://x.test/"}},
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "mp3"}},
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA", "filename": "document.pdf"}},
+            {"type": "file", "file": {"file_data": "https://x.test/", "filename": "b.pdf"}},
+            {"type": "file", "file": {"file_id": "f"}},
+            {"type": "text", "text": "plain"},
+        ]);
+        assert_eq!(written(&what)["messages"][0]["content"], expected);
+    }
+
+    #[test]
+    fn what_only_other_wires_know_is_not_written() {
+        let value: &'static serde_json::value::RawValue = serde_json::from_str("{}").unwrap();
+        let opaque = || Opaque { origin: Wire::Messages, kind: "x".into(), value: Cow::Borrowed(value) };
+        let mut what = Request { model: "m".into(), ..Request::default() };
+        what.push(Role::User, [Block::Opaque(opaque())]);
+        what.tools = vec![Tool::Server(opaque()), Tool::WebSearch(opaque())];
+        what.extras = vec![Extra { origin: Wire::Messages, name: "container".into(), value }];
+        assert_eq!(written(&what), json!({"model": "m", "messages": []}));
+    }
+
+    #[test]
+    fn a_request_says_again_what_it_said() {
+        let full = again(REQUESTS[5]);
+        let mut expected: Value = serde_json::from_str(REQUESTS[5]).unwrap();
+        let fields = expected.as_object_mut().unwrap();
+        for gone in ["max_tokens", "safety_identifier", "moderation"] {
+            fields.remove(gone);
+        }
+        fields.insert("user".to_owned(), json!("s"));
+        assert_eq!(full, expected);
+        for body in [REQUESTS[0], REQUESTS[7]] {
+            assert_eq!(again(body), serde_json::from_str::<Value>(body).unwrap());
+        }
+        let mut expected: Value = serde_json::from_str(REQUESTS[6]).unwrap();
+        expected["stop"] = json!(["x"]);
+        assert_eq!(again(REQUESTS[6]), expected);
+        let mut expected: Value = serde_json::from_str(REQUESTS[1]).unwrap();
+        expected["messages"][0]["content"][2]["image_url"] = json!({"url": "https://example.test/a.png"});
+        assert_eq!(again(REQUESTS[1]), expected);
+        let expected: Value = serde_json::from_str(REQUESTS[2]).unwrap();
+        let tools = again(REQUESTS[2]);
+        for field in ["tools", "tool_choice", "parallel_tool_calls"] {
+            assert_eq!(tools[field], expected[field]);
+        }
+    }
+}

@@ -313,3 +313,183 @@ impl Choice {
         chunks.write(out, |_| {}, "null", Some(finish));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::{Origin, SignatureKind, StopReason};
+    use crate::codec::StreamEncoder as _;
+    use crate::error::ErrorKind;
+
+    fn context(include_usage: bool) -> Context {
+        Context {
+            id: "01J".to_owned(),
+            created: 7,
+            model: "asked".to_owned(),
+            include_usage,
+            ..Context::default()
+        }
+    }
+
+    /// The frames, each without what is the same in all of them.
+    fn frames(include_usage: bool, events: &[Event<'_>]) -> Vec<String> {
+        let mut encoder = StreamEncoder::new(context(include_usage));
+        let mut out = Vec::new();
+        events.iter().for_each(|event| encoder.event(event, &mut out));
+        let text = String::from_utf8(out).unwrap();
+        let frames = text.split_terminator("\n\n").map(|frame| {
+            let frame = frame.replace(HEAD, "").replace(r#""logprobs":null,"finish_reason":null"#, "…");
+            frame.replace(r#""index":0,"delta":"#, "")
+        });
+        frames.collect()
+    }
+
+    const HEAD: &str = r#"data: {"id":"chatcmpl-01J","object":"chat.completion.chunk","created":7,"model":"served","system_fingerprint":null,"choices":["#;
+    const ROLE: &str = r#"{{"role":"assistant","content":"","refusal":null},…}]}"#;
+
+    fn start() -> Event<'static> {
+        Event::Start { id: "up".into(), model: "served".into() }
+    }
+
+    fn open(index: u32, opening: Opening<'static>) -> Event<'static> {
+        Event::Open { choice: 0, index, opening }
+    }
+
+    fn delta(index: u32, delta: Delta<'static>) -> Event<'static> {
+        Event::Delta { choice: 0, index, delta }
+    }
+
+    fn call(kind: ToolKind) -> Opening<'static> {
+        let proof =
+            Signature { origin: Origin::Gemini, kind: SignatureKind::Proof, id: None, value: "s".into() };
+        let signature = (kind == ToolKind::Function).then_some(proof);
+        Opening::ToolCall { id: "x".into(), name: "f".into(), kind, namespace: None, signature }
+    }
+
+    fn stop(reason: StopReason) -> Event<'static> {
+        Event::Stop { choice: 0, stop: Stop::of(reason) }
+    }
+
+    fn close(index: u32) -> Event<'static> {
+        Event::Close { choice: 0, index }
+    }
+
+    #[test]
+    fn words_come_between_the_role_and_the_reason() {
+        let events = [
+            start(),
+            Event::Ping,
+            open(0, Opening::Text),
+            delta(0, Delta::Text("hi\n".into())),
+            close(0),
+            stop(StopReason::End),
+            Event::End,
+            Event::Ping,
+        ];
+        let expected = [
+            ROLE,
+            ": ping",
+            r#"{{"content":"hi\n"},…}]}"#,
+            r#"{{},"logprobs":null,"finish_reason":"stop"}]}"#,
+            "data: [DONE]",
+        ];
+        assert_eq!(frames(false, &events), expected);
+    }
+
+    #[test]
+    fn calls_are_counted_and_never_without_arguments() {
+        let events = [
+            start(),
+            open(0, call(ToolKind::Function)),
+            close(0),
+            open(1, call(ToolKind::Custom)),
+            delta(1, Delta::Arguments("ls".into())),
+            close(1),
+            stop(StopReason::ToolUse),
+        ];
+        let expected = [
+            ROLE,
+            r#"{{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":"f","arguments":""},"extra_content":{"google":{"thought_signature":"s"}}}]},…}]}"#,
+            r#"{{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},…}]}"#,
+            r#"{{"tool_calls":[{"index":1,"id":"x","type":"custom","custom":{"name":"f","input":""}}]},…}]}"#,
+            r#"{{"tool_calls":[{"index":1,"custom":{"input":"ls"}}]},…}]}"#,
+            r#"{{},"logprobs":null,"finish_reason":"tool_calls"}]}"#,
+        ];
+        assert_eq!(frames(false, &events), expected);
+    }
+
+    #[test]
+    fn reasoning_goes_out_to_be_shown_and_to_be_handed_back() {
+        let sealed = Signature {
+            origin: Origin::OpenAi,
+            kind: SignatureKind::Encrypted,
+            id: Some("rs_1".into()),
+            value: "q".into(),
+        };
+        let events = [
+            start(),
+            open(0, Opening::Reasoning),
+            delta(0, Delta::Text("one".into())),
+            delta(0, Delta::Signature(sealed)),
+            close(0),
+            open(1, Opening::Reasoning),
+            delta(1, Delta::Text("two".into())),
+            delta(1, Delta::Text("!".into())),
+            close(1),
+        ];
+        let expected = [
+            ROLE,
+            r#"{{"reasoning_content":"one","reasoning_details":[{"type":"reasoning.text","text":"one","index":0}]},…}]}"#,
+            r#"{{"reasoning_details":[{"type":"reasoning.encrypted","data":"sy1.openai.encrypted.rs_1.q","index":0}]},…}]}"#,
+            r#"{{"reasoning_content":"\n\ntwo","reasoning_details":[{"type":"reasoning.text","text":"two","index":1}]},…}]}"#,
+            r#"{{"reasoning_content":"!","reasoning_details":[{"type":"reasoning.text","text":"!","index":1}]},…}]}"#,
+        ];
+        assert_eq!(frames(false, &events), expected);
+    }
+
+    #[test]
+    fn usage_has_a_chunk_of_its_own_where_it_was_asked_for() {
+        let usage = Usage { input: 1, output: 2, ..Usage::default() };
+        let events = [start(), Event::Usage(usage), stop(StopReason::Refusal), Event::End];
+        let found = frames(true, &events);
+        let role = ROLE.replace("]}", r#"],"usage":null}"#);
+        assert_eq!(found[0], role);
+        assert_eq!(found[1], r#"{{},"logprobs":null,"finish_reason":"content_filter"}],"usage":null}"#);
+        assert!(
+            found[2].starts_with(r#"],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"#)
+        );
+        assert_eq!((found[3].as_str(), found.len()), ("data: [DONE]", 4));
+        assert_eq!(frames(false, &events).len(), 3);
+    }
+
+    #[test]
+    fn each_choice_begins_with_its_role() {
+        let text = Event::Open { choice: 1, index: 0, opening: Opening::Text };
+        let words = Event::Delta { choice: 1, index: 0, delta: Delta::Text("b".into()) };
+        let found = frames(false, &[start(), text, words]);
+        assert_eq!(found.len(), 3);
+        assert!(found[1].starts_with(r#"{"index":1,"delta":{"role":"assistant""#));
+        assert!(found[2].starts_with(r#"{"index":1,"delta":{"content":"b"}"#));
+    }
+
+    #[test]
+    fn a_stream_without_content_is_whole_and_an_error_ends_one() {
+        let mut encoder = StreamEncoder::new(context(true));
+        let mut out = Vec::new();
+        encoder.event(&Event::End, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(r#""model":"asked""#) && text.contains(r#""role":"assistant""#), "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"));
+
+        let mut encoder = StreamEncoder::new(context(true));
+        let mut out = Vec::new();
+        let kind = ErrorKind::Overloaded;
+        let error = WireError { status: 529, kind, message: "busy", code: None, request_id: "01J" };
+        encoder.event(&start(), &mut out);
+        out.clear();
+        encoder.error(&error, &mut out);
+        encoder.event(&Event::End, &mut out);
+        encoder.error(&error, &mut out);
+        assert_eq!(out, stream_event(Wire::Chat, &error));
+    }
+}
