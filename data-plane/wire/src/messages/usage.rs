@@ -15,6 +15,8 @@ pub(crate) struct Counts {
     cache_write_5m: Option<u64>,
     cache_write_1h: Option<u64>,
     output: Option<u64>,
+    /// A part of the output.
+    thinking: Option<u64>,
 }
 
 impl Counts {
@@ -27,6 +29,7 @@ impl Counts {
             "cache_creation_input_tokens" => now.cache_write = json::count(field.value),
             "cache_creation" => now.split(field.value),
             "output_tokens" => now.output = json::count(field.value),
+            "output_tokens_details" => now.detail(field.value),
             _ => {}
         });
         if read.is_err() {
@@ -35,6 +38,7 @@ impl Counts {
         self.input = now.input.or(self.input);
         self.cache_read = now.cache_read.or(self.cache_read);
         self.output = now.output.or(self.output);
+        self.thinking = now.thinking.or(self.thinking);
         if now.cache_write_5m.is_some() || now.cache_write_1h.is_some() {
             // A split without a total is a total too; where they differ, the larger is believed.
             let split = now.cache_write_5m.unwrap_or(0).saturating_add(now.cache_write_1h.unwrap_or(0));
@@ -54,6 +58,14 @@ impl Counts {
         });
     }
 
+    fn detail(&mut self, output_details: &str) {
+        let _ = json::object(output_details, |field| {
+            if field.name() == "thinking_tokens" {
+                self.thinking = json::count(field.value);
+            }
+        });
+    }
+
     /// None: nothing was reported.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.input.or(self.output).or(self.cache_read).or(self.cache_write)?;
@@ -66,21 +78,30 @@ impl Counts {
             cache_write_5m: total - cache_write_1h,
             cache_write_1h,
             output: self.output.unwrap_or(0),
-            reasoning: 0,
+            reasoning: self.thinking.unwrap_or(0).min(self.output.unwrap_or(0)),
         })
     }
 }
 
 /// The fields of a `usage` object, with zeros: SDKs count with them.
 pub(crate) fn write(o: &mut Object<'_>, usage: &Usage) {
-    o.value("input_tokens", &usage.input);
-    o.value("cache_creation_input_tokens", &usage.cache_write_5m.saturating_add(usage.cache_write_1h));
-    o.value("cache_read_input_tokens", &usage.cache_read);
+    write_totals(o, usage);
     o.object("cache_creation", |o| {
         o.value("ephemeral_5m_input_tokens", &usage.cache_write_5m);
         o.value("ephemeral_1h_input_tokens", &usage.cache_write_1h);
     });
+}
+
+/// Without the split of cache writes. SDKs take the split from a stream's start alone: where counts come at the end,
+/// none is better there than a wrong one.
+pub(crate) fn write_totals(o: &mut Object<'_>, usage: &Usage) {
+    o.value("input_tokens", &usage.input);
+    o.value("cache_creation_input_tokens", &usage.cache_write_5m.saturating_add(usage.cache_write_1h));
+    o.value("cache_read_input_tokens", &usage.cache_read);
     o.value("output_tokens", &usage.output);
+    if usage.reasoning > 0 {
+        o.object("output_tokens_details", |o| o.value("thinking_tokens", &usage.reasoning));
+    }
 }
 
 #[cfg(test)]
@@ -89,14 +110,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
-        let usage = Usage {
-            input: 1,
-            cache_read: 2,
-            cache_write_5m: 3,
-            cache_write_1h: 4,
-            output: 5,
-            ..Usage::default()
-        };
+        let usage =
+            Usage { input: 1, cache_read: 2, cache_write_5m: 3, cache_write_1h: 4, output: 5, reasoning: 4 };
         let mut out = Vec::new();
         crate::json::write::object(&mut out, |o| write(o, &usage));
         assert_eq!(counted(&[std::str::from_utf8(&out).unwrap()]), Some(usage));
@@ -124,6 +139,18 @@ mod tests {
     fn writes_of_unstated_life_are_of_the_shorter() {
         let usage = counted(&[r#"{"cache_creation_input_tokens":100}"#]);
         assert_eq!(usage, Some(Usage { cache_write_5m: 100, ..Usage::default() }));
+    }
+
+    #[test]
+    fn thinking_is_a_part_of_the_output() {
+        let usage = |output: u64| {
+            counted(&[
+                r#"{"output_tokens_details":{"thinking_tokens":7}}"#,
+                &format!(r#"{{"output_tokens":{output}}}"#),
+            ])
+            .map(|usage| (usage.output, usage.reasoning))
+        };
+        assert_eq!((usage(9), usage(5)), (Some((9, 7)), Some((5, 5))));
     }
 
     #[test]

@@ -71,7 +71,8 @@ fn rest_of_usage<'a>(usage: &'a str, response: &mut Response<'a>) {
         | "output_tokens"
         | "cache_read_input_tokens"
         | "cache_creation_input_tokens"
-        | "cache_creation" => {}
+        | "cache_creation"
+        | "output_tokens_details" => {}
         "service_tier" => response.service_tier = json::string(field.value),
         name if json::is_filled(field.value) => {
             response.losses.add_named(LossCode::Field, &format!("usage.{name}"));

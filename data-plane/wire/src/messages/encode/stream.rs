@@ -110,7 +110,10 @@ impl StreamEncoder {
                 o.array("content", |_| {});
                 o.value("stop_reason", &());
                 o.value("stop_sequence", &());
-                o.object("usage", |o| usage::write(o, &self.usage.unwrap_or_default()));
+                o.object("usage", |o| match &self.usage {
+                    Some(usage) => usage::write(o, usage),
+                    None => usage::write_totals(o, &Usage::default()),
+                });
             });
         });
     }
@@ -377,7 +380,7 @@ mod tests {
         encoder.error(&error, &mut out);
         let usage = |input: u64, output: u64| {
             format!(
-                r#"{{"input_tokens":{input},"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0}},"output_tokens":{output}}}"#
+                r#"{{"input_tokens":{input},"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":{output},"cache_creation":{{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0}}}}"#
             )
         };
         let message = format!(
@@ -394,6 +397,15 @@ mod tests {
             r#"{"type":"message_stop"}"#.to_owned(),
         ];
         assert_eq!(datas(&out), expected);
+    }
+
+    #[test]
+    fn a_start_that_knows_no_usage_splits_nothing() {
+        let mut out = Vec::new();
+        encoder().event(&Event::Start { id: "x".into(), model: "".into() }, &mut out);
+        let [start] = &*datas(&out) else { panic!("{out:?}") };
+        let usage = r#""usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}"#;
+        assert!(start.ends_with(usage) && start.contains(r#""model":"asked""#), "{start}");
     }
 
     #[test]

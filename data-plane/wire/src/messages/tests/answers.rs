@@ -71,7 +71,14 @@ pub(super) fn answer() -> impl Strategy<Value = Response<'static>> {
         Response {
             model: "served".into(),
             choices: vec![Choice { blocks, stop: Stop { reason, sequence }, logprobs: None }],
-            usage: Some(Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning: 0 }),
+            usage: Some(Usage {
+                input,
+                cache_read,
+                cache_write_5m,
+                cache_write_1h,
+                output,
+                reasoning: output / 2,
+            }),
             ..Response::default()
         }
     })
