@@ -7,8 +7,8 @@ use shared::wire::Wire;
 
 use crate::{
     canonical::{
-        Block, Media, MediaKind, Opaque, Origin, Reasoning, Role, SignatureKind, Source, ToolCall, ToolKind,
-        ToolResult, Turn,
+        Block, Media, MediaKind, Opaque, Origin, Reasoning, Role, SignatureKind, Source, Text, ToolCall,
+        ToolKind, ToolResult, Turn,
     },
     json::write::{Array, Object},
     responses::names_a_part,
@@ -183,7 +183,8 @@ fn tool_result(o: &mut Object<'_>, result: &ToolResult<'_>) {
     o.string("call_id", &result.id);
     match result.content.as_slice() {
         [] => o.string("output", ""),
-        [Block::Text(text)] => o.string("output", &text.text),
+        [Block::Text(Text { text, .. }) | Block::Refusal(text)] => o.string("output", text),
+        [Block::Media(Media { source: Source::Text { text }, .. })] => o.string("output", text),
         parts => o.array("output", |a| {
             parts.iter().filter(|block| is_part(block)).for_each(|block| part(a, Role::User, block));
         }),
