@@ -39,7 +39,7 @@ fn detail(details: &str, name: &str) -> Option<u64> {
     count
 }
 
-/// Writes the counts as the field `usage`. What was written to a cache is input like any other here.
+/// Writes the counts as the field `usage`. What was written to a cache is a part of the prompt here.
 pub(crate) fn write(o: &mut Object<'_>, usage: &Usage) {
     let prompt = usage.context();
     o.object("usage", |o| {
@@ -48,6 +48,7 @@ pub(crate) fn write(o: &mut Object<'_>, usage: &Usage) {
         o.value("total_tokens", &prompt.saturating_add(usage.output));
         o.object("prompt_tokens_details", |o| {
             o.value("cached_tokens", &usage.cache_read);
+            o.value("cache_write_tokens", &usage.cache_write_5m.saturating_add(usage.cache_write_1h));
             o.value("audio_tokens", &0);
         });
         o.object("completion_tokens_details", |o| {

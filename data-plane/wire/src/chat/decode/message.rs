@@ -44,12 +44,13 @@ record! {
         input_audio: &'a RawValue = "input_audio",
         file: &'a RawValue = "file",
         cache_control: CacheControl<'a> = "cache_control",
+        prompt_cache_breakpoint: CacheControl<'a> = "prompt_cache_breakpoint",
     }
 }
 
 record! {
-    /// Anthropic's mark, which some clients write into this wire too.
-    pub(super) struct CacheControl { kind: Str<'a> = "type", ttl: Str<'a> = "ttl" }
+    /// OpenAI's mark, and Anthropic's, which some clients write into this wire too.
+    pub(super) struct CacheControl { kind: Str<'a> = "type", mode: Str<'a> = "mode", ttl: Str<'a> = "ttl" }
 }
 
 record! {
@@ -76,7 +77,7 @@ record! {
 impl CacheControl<'_> {
     pub(super) fn mark(&self) -> CacheMark {
         match &self.ttl {
-            Some(Str(ttl)) if ttl == "1h" => CacheMark::OneHour,
+            Some(Str(ttl)) if matches!(&**ttl, "30m" | "1h" | "12h") => CacheMark::OneHour,
             _ => CacheMark::FiveMinutes,
         }
     }
@@ -285,10 +286,11 @@ impl<'a> Reader<'a> {
 
     fn part(&mut self, part: Part<'a>, raw: &'a RawValue, path: &Path<'_>) -> Result<Block<'a>, Unreadable> {
         let Some(Str(kind)) = part.kind else { return Err(path.field("type").wrong("is required")) };
-        let cache = part.cache_control.as_ref().map(CacheControl::mark);
+        let cache = part.prompt_cache_breakpoint.or(part.cache_control).as_ref().map(CacheControl::mark);
         let missing = |name| path.field(name).wrong("is required");
         let (media, unknown) = match &*kind {
-            "text" => {
+            // The two longer words are of responses, whose parts some clients send here.
+            "text" | "input_text" | "output_text" => {
                 self.unknown("content.", &part.unknown);
                 let Some(Str(text)) = part.text else { return Err(missing("text")) };
                 return Ok(Block::Text(Text { text, cache, ..Text::default() }));
@@ -501,7 +503,7 @@ mod tests {
     fn what_has_no_place_is_a_loss_by_name() {
         let body = turns(
             r#"{"role":"user","name":"eve","mood":1,"content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"},"odd":1},
-            {"type":"image_url","image_url":{"url":"https://x.test","odd":1}}]},
+            {"type":"image_url","image_url":{"url":"https://x.test","odd":1},"prompt_cache_breakpoint":{"mode":"explicit"}}]},
             {"role":"assistant","content":"a","parsed":{},"tool_calls":[{"id":"x","odd":1,"function":{"name":"f","arguments":{"a":1},"odd":2}}]}"#,
         );
         let request = request(body.as_bytes()).unwrap();
@@ -515,7 +517,8 @@ mod tests {
             "field messages.tool_calls.function.odd",
         ];
         assert_eq!(losses(&request.losses), expected);
-        assert_eq!(request.turns[0].blocks[0].cache(), Some(CacheMark::OneHour));
+        let marks: Vec<_> = request.turns[0].blocks.iter().map(Block::cache).collect();
+        assert_eq!(marks, [Some(CacheMark::OneHour), Some(CacheMark::FiveMinutes)]);
         let Block::ToolCall(call) = &request.turns[1].blocks[1] else { panic!("no call") };
         assert_eq!(call.arguments, r#"{"a":1}"#);
     }

@@ -114,7 +114,7 @@ mod tests {
             }],
             "usage": {
                 "prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13,
-                "prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": 0},
+                "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 1, "audio_tokens": 0},
                 "completion_tokens_details": {
                     "reasoning_tokens": 2, "audio_tokens": 0,
                     "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,

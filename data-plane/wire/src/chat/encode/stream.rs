@@ -247,9 +247,10 @@ impl Choice {
 
     fn delta(&mut self, delta: &Delta<'_>, chunks: Chunks<'_>, out: &mut Vec<u8>) {
         match (delta, &mut self.open) {
+            (delta, _) if delta.is_empty() => {}
             (Delta::Text(text), Open::Text) => chunks.delta(out, |o| o.string("content", text)),
             (Delta::Text(text), Open::Refusal) => chunks.delta(out, |o| o.string("refusal", text)),
-            (Delta::Text(text), Open::Reasoning { written, parted }) if !text.is_empty() => {
+            (Delta::Text(text), Open::Reasoning { written, parted }) => {
                 *written = true;
                 let separator = if std::mem::replace(parted, true) { "" } else { SEPARATOR };
                 self.reasoned = true;
@@ -260,7 +261,7 @@ impl Choice {
                 });
             }
             (Delta::Arguments(text), Open::Call { index, kind, empty }) => {
-                *empty &= text.is_empty();
+                *empty = false;
                 chunks.arguments(out, *index, *kind, text);
             }
             (Delta::Signature(signature), open @ (Open::Text | Open::Reasoning { .. })) => {

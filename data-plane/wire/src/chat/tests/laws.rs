@@ -424,3 +424,19 @@ fn the_samples_settle_and_stream() {
         stream_says_the_same(&decode::response(answer.as_bytes()).unwrap()).unwrap();
     }
 }
+
+#[test]
+fn depth_costs_no_stack() {
+    let deep = |open: &str, close: &str| open.repeat(50_000) + "1" + &close.repeat(50_000);
+    let choice = r#"{"allowed_tools":{"tools":["#;
+    for value in [deep("[", "]"), deep("{\"a\":", "}"), deep(choice, "]}}")] {
+        for field in ["messages", "tools", "tool_choice", "response_format", "unknown"] {
+            let body = format!(r#"{{"model":"m","messages":[],"{field}":{value}}}"#);
+            let read = decode::request(body.as_bytes());
+            assert_eq!(read.is_ok(), field == "unknown", "{field}");
+        }
+        let body = format!(r#"{{"choices":[{{"message":{{"reasoning":{value},"content":"a"}}}}]}}"#);
+        assert!(decode::response(body.as_bytes()).is_ok());
+        frames_are_read(&[format!(r#"{{"choices":[{{"delta":{{"content":{value}}}}}]}}"#)]);
+    }
+}
