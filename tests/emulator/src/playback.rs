@@ -117,8 +117,8 @@ fn stops(bytes: &Bytes, ends: &[usize], hold: Option<usize>, behaviour: &Behavio
     stops.into()
 }
 
-fn place(at: Position, filled: &Filled<'_>) -> usize {
-    let frames = filled.frames;
+pub(crate) fn place(at: Position, filled: &Filled<'_>) -> usize {
+    let frames = &filled.frames;
     let end = filled.bytes.len();
     match at {
         Position::Bytes(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX).min(end),

@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use serde_json::Value;
 
 use crate::{
     memory::Memory,
     script::{Behaviour, ErrorText},
-    template::Draft,
+    template::{Draft, identifier},
 };
 
 pub(crate) mod anthropic;
@@ -29,6 +30,11 @@ pub(crate) trait Provider: Sync {
 
     /// Refuses a known credential for how it is presented, or for its age. No script is followed then.
     fn check_credential(&self, _parts: &Parts, _key: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Checks what a known credential proves about the call as a whole, as a signature does.
+    fn verify(&self, _parts: &Parts, _body: &[u8], _profile: &Profile) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -52,6 +58,19 @@ pub(crate) trait Provider: Sync {
 
     /// Names the request.
     fn request_id_header(&self) -> HeaderName;
+
+    /// The request's name; empty where the provider gives none.
+    fn request_id(&self, number: u64) -> String {
+        format!("req_{}", identifier(number))
+    }
+
+    /// The headers that tell what an error is.
+    fn refusal_headers(&self, _failure: &Failure, _headers: &mut HeaderMap) {}
+
+    /// Whether a refusal for rate says in a header when to come back.
+    fn has_retry_after(&self) -> bool {
+        true
+    }
 
     /// The headers that say how much is left. `retry_after` is in seconds, for a refusal for rate.
     fn limits(&self, status: u16, retry_after: Option<u64>, headers: &mut HeaderMap);
@@ -83,11 +102,15 @@ pub struct Profile {
     pub models: Option<Vec<String>>,
     /// Refuse fields at the top of the body that the provider does not have.
     pub strict: bool,
+    /// The secret that belongs to an access key id. Absent: `secret-of-` and the id.
+    pub secret: Option<String>,
+    /// How far the provider's clock is ahead of the real one when it looks at a signature's date.
+    pub clock_ahead_seconds: i64,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { known: true, models: None, strict: false }
+        Self { known: true, models: None, strict: false, secret: None, clock_ahead_seconds: 0 }
     }
 }
 
@@ -109,11 +132,28 @@ pub(crate) struct Failure {
     pub code: Option<Cow<'static, str>>,
     pub param: Option<String>,
     pub message: String,
+    /// Beside the message, in the provider's form.
+    pub details: Vec<Value>,
+    /// Seconds after which to come back, where the script says so.
+    pub retry_after: Option<u64>,
 }
 
 impl Failure {
     pub(crate) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind: kind.into(), code: None, param: None, message: message.into() }
+        Self {
+            status,
+            kind: kind.into(),
+            code: None,
+            param: None,
+            message: message.into(),
+            details: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn with_details(mut self, details: Vec<Value>) -> Self {
+        self.details = details;
+        self
     }
 
     pub(crate) fn with_code(mut self, code: &'static str) -> Self {
@@ -170,7 +210,7 @@ pub(crate) fn query<'q>(parts: &'q Parts, name: &str) -> Option<&'q str> {
 mod tests {
     use http::Request;
     use proptest::{collection::vec, prelude::*};
-    use serde_json::{Map, Value, json};
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::credential::Credential;
@@ -490,6 +530,7 @@ mod tests {
                 match ask(*endpoint, &body) {
                     Ok(Draft::Json(json)) => prop_assert!(serde_json::from_slice::<Value>(&json).is_ok()),
                     Ok(Draft::Stream(frames)) => prop_assert!(frames.iter().all(|frame| frame.bytes.ends_with(b"\n\n"))),
+                    Ok(Draft::Formed(_)) => prop_assert!(false, "no endpoint here has a form of its own"),
                     Err(failure) => prop_assert!((400..500).contains(&failure.status)),
                 }
             }

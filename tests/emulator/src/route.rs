@@ -1,6 +1,6 @@
 //! Which endpoint answers which request: a table of contents.
 
-use http::{HeaderMap, Method};
+use http::{Method, request::Parts};
 
 use crate::provider::{
     Answer, Provider,
@@ -21,7 +21,7 @@ struct Table {
     rows: &'static [(Method, &'static str, Answer)],
 }
 
-/// `{}` in a path stands for a name.
+/// `{}` stands for a name; where there are several, the last one counts.
 static ANTHROPIC_TABLE: Table = Table {
     base: "/anthropic",
     provider: &ANTHROPIC,
@@ -121,11 +121,8 @@ pub(crate) struct Route<'p> {
 }
 
 /// The provider that answers, in whose words an unknown path is refused too, and the route if there is one.
-pub(crate) fn find<'p>(
-    method: &Method,
-    path: &'p str,
-    headers: &HeaderMap,
-) -> (&'static dyn Provider, Option<Route<'p>>) {
+pub(crate) fn find(parts: &Parts) -> (&'static dyn Provider, Option<Route<'_>>) {
+    let (method, path, headers) = (&parts.method, parts.uri.path(), &parts.headers);
     let mut based = None;
     for table in TABLES {
         let Some(rest) = path.strip_prefix(table.base) else { continue };
@@ -161,11 +158,45 @@ impl Table {
 
 /// The name that `{}` stands for, if the path fits.
 fn matched<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
-    match pattern.split_once("{}") {
-        None => (pattern == path).then_some(None),
-        Some((start, end)) => {
-            let name = path.strip_prefix(start)?.strip_suffix(end)?;
-            (!name.is_empty() && !name.contains('/')).then_some(Some(name))
+    let Some((start, mut pattern)) = pattern.split_once("{}") else {
+        return (pattern == path).then_some(None);
+    };
+    let mut rest = path.strip_prefix(start)?;
+    loop {
+        let segment = rest.find('/').unwrap_or(rest.len());
+        // What follows the name in its segment, such as a method behind a colon.
+        let tail = pattern.split('/').next().unwrap_or_default();
+        let name = rest.get(..segment)?.strip_suffix(tail)?;
+        if name.is_empty() {
+            return None;
+        }
+        rest = rest.get(name.len()..)?;
+        match pattern.split_once("{}") {
+            None => return (pattern == rest).then_some(Some(name)),
+            Some((between, next)) => (rest, pattern) = (rest.strip_prefix(between)?, next),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_where_a_pattern_has_room_for_them() {
+        for (pattern, path, name) in [
+            ("/v1/models", "/v1/models", Some(None)),
+            ("/v1/models/{}", "/v1/models/gpt-4o", Some(Some("gpt-4o"))),
+            ("/v1/models/{}", "/v1/models/", None),
+            ("/v1/models/{}", "/v1/models/a/b", None),
+            ("/m/{}:count", "/m/a:b:count", Some(Some("a:b"))),
+            ("/m/{}:count", "/m/a:counts", None),
+            ("/model/{}/invoke", "/model/x%3A0/invoke", Some(Some("x%3A0"))),
+            ("/model/{}/invoke", "/model/x/invoke-with", None),
+            ("/p/{}/l/{}/m/{}:go", "/p/one/l/two/m/three:go", Some(Some("three"))),
+            ("/p/{}/l/{}/m/{}:go", "/p/one/x/two/m/three:go", None),
+        ] {
+            assert_eq!(matched(pattern, path), name, "{pattern} {path}");
         }
     }
 }

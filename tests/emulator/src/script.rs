@@ -56,7 +56,9 @@ pub enum Writes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineEnds {
+    /// The provider's own.
     #[default]
+    Usual,
     Lf,
     Crlf,
     Cr,

@@ -14,12 +14,12 @@ use crate::{
     control,
     credential::{Credential, in_flight::InFlight, record::Recording},
     memory::Memory,
-    playback::{FaultFrames, plan},
+    playback::{FaultFrames, place, plan},
     provider::{Call, Failure, Profile, Provider, set},
     registry::Registry,
     route::{self, Route},
     script::{Behaviour, ErrorText, Fault, LineEnds},
-    template::{Frame, Role, Template, ended, identifier},
+    template::{Draft, Filled, Form, Frame, Role, Template},
 };
 
 /// The providers' own limit.
@@ -46,7 +46,7 @@ pub(crate) async fn handle(
     if parts.method == Method::HEAD {
         return Ok(Response::new(AnswerBody::plain(Bytes::new())));
     }
-    let (provider, route) = route::find(&parts.method, parts.uri.path(), &parts.headers);
+    let (provider, route) = route::find(&parts);
     let presented = provider.credential(&parts);
     let credential = registry.credential(presented.as_deref().unwrap_or_default());
     let read = Limited::new(body, MAX_BODY).collect().await;
@@ -60,8 +60,11 @@ pub(crate) async fn handle(
     let call = InFlight::begin(Arc::clone(&credential), || Recording::new(number, &parts, body.clone()));
     let mut exchange = Exchange { provider, number, behaviour: Arc::default(), call };
     let profile = registry.profile(&credential);
-    match admit(&parts, presented, &profile, provider, route) {
-        Ok(_) if too_large => Ok(exchange.refuse(provider.failure(413), None)),
+    let admitted = admit(&parts, presented, &profile, provider, route).and_then(|route| match too_large {
+        true => Err(provider.failure(413)),
+        false => provider.verify(&parts, &body, &profile).map(|()| route),
+    });
+    match admitted {
         Ok(route) => exchange.answer(&parts, &body, &route, &credential, &profile).await,
         Err(failure) => {
             // A refused credential has no script to follow.
@@ -114,7 +117,7 @@ impl Exchange {
             }
             _ => {}
         }
-        let path = parts.uri.path();
+        let path = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
         let prepared = if is_default { credential.template(path, body) } else { None };
         let template = match prepared {
             // The head is checked each time: it is not part of what the answer is kept under.
@@ -166,33 +169,43 @@ impl Exchange {
 
     fn send(self, template: &Template) -> Response<AnswerBody> {
         let filled = template.fill(self.number);
-        let content_type =
-            if filled.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
-        let mut headers = self.headers(200, None, content_type);
-        if filled.stream {
+        let mut headers = self.headers(200, None, template.form.content_type());
+        if matches!(template.form, Form::Events(_)) {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
+        for (name, value) in &template.headers {
+            if !self.behaviour.headers.contains_key(*name) {
+                set(&mut headers, name, value);
+            }
+        }
         self.call.head(StatusCode::OK, &headers);
-        let plan = plan(filled, &self.behaviour, &self.fault_frames());
+        let faults = self.fault_frames(template.form, &filled);
+        let plan = plan(filled, &self.behaviour, &faults);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.headers_mut() = headers;
         response
     }
 
-    fn fault_frames(&self) -> FaultFrames {
+    fn fault_frames(&self, form: Form, filled: &Filled<'_>) -> FaultFrames {
         let line_ends = self.behaviour.line_ends;
-        let framed = |bytes| ended(Frame { role: Role::Structure, bytes }, line_ends).bytes;
+        let framed = |bytes| form.ended(Frame { role: Role::Structure, bytes }, line_ends).bytes;
+        let mut frames = FaultFrames { error: Vec::new(), malformed: Vec::new() };
         match &self.behaviour.fault {
-            Some(Fault::ErrorEvent { status, error, .. }) => {
+            Some(Fault::ErrorEvent { at, status, error }) => {
                 let failure = self.provider.failure(*status).reworded(error.as_ref());
-                let event = self.provider.error_event(&failure, &self.request_id());
-                FaultFrames { error: framed(event), malformed: Vec::new() }
+                frames.error = match form {
+                    Form::Array => {
+                        let before: &[u8] = if place(*at, filled) == 0 { b"[" } else { b",\r\n" };
+                        let body = self.provider.error_body(&failure, &self.request_id());
+                        [before, &body, b"\n]"].concat()
+                    }
+                    _ => framed(self.provider.error_event(&failure, &self.request_id())),
+                };
             }
-            Some(Fault::Malformed(_)) => {
-                FaultFrames { error: Vec::new(), malformed: framed(self.provider.malformed_event()) }
-            }
-            _ => FaultFrames { error: Vec::new(), malformed: Vec::new() },
+            Some(Fault::Malformed(_)) => frames.malformed = framed(self.provider.malformed_event()),
+            _ => {}
         }
+        frames
     }
 
     fn scripted_refusal(
@@ -201,18 +214,20 @@ impl Exchange {
         retry_after: Option<&str>,
         error: Option<&ErrorText>,
     ) -> Response<AnswerBody> {
-        let failure = self.provider.failure(status).reworded(error);
+        let mut failure = self.provider.failure(status).reworded(error);
+        failure.retry_after = retry_after.and_then(|text| text.parse().ok());
         self.refuse(failure, retry_after)
     }
 
     fn refuse(self, failure: Failure, retry_after: Option<&str>) -> Response<AnswerBody> {
         let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = self.headers(failure.status, retry_after, "application/json");
+        let mut headers = self.headers(failure.status, retry_after, "application/json");
+        self.provider.refusal_headers(&failure, &mut headers);
         let body = self.provider.error_body(&failure, &self.request_id());
         self.call.head(status, &headers);
-        let frame = Frame { role: Role::Content, bytes: body };
-        let template = Template::new(crate::template::Draft::Json(frame.bytes), LineEnds::Lf);
-        let plan = plan(template.fill(self.number), &Behaviour::default(), &self.fault_frames());
+        let template = Template::new(Draft::Json(body), LineEnds::Usual);
+        let faults = FaultFrames { error: Vec::new(), malformed: Vec::new() };
+        let plan = plan(template.fill(self.number), &Behaviour::default(), &faults);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -220,17 +235,20 @@ impl Exchange {
     }
 
     fn request_id(&self) -> String {
-        format!("req_{}", identifier(self.number))
+        self.provider.request_id(self.number)
     }
 
     fn headers(&self, status: u16, retry_after: Option<&str>, content_type: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Ok(id) = HeaderValue::try_from(self.request_id()) {
+        let id = self.request_id();
+        if !id.is_empty()
+            && let Ok(id) = HeaderValue::try_from(id)
+        {
             headers.insert(self.provider.request_id_header(), id);
         }
         self.provider.limits(status, retry_after.and_then(|text| text.parse().ok()), &mut headers);
-        if let Some(retry_after) = retry_after {
+        if let Some(retry_after) = retry_after.filter(|_| self.provider.has_retry_after()) {
             set(&mut headers, "retry-after", retry_after);
         }
         for (name, value) in &self.behaviour.headers {

@@ -3,7 +3,7 @@
 //! Endpoints write a [`Draft`] with [`ID`] wherever an identifier of this answer belongs. [`Template`] lays it out as
 //! one run of bytes and remembers where the identifiers are, so that each request costs one copy and a few patches.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -17,7 +17,29 @@ pub(crate) const ID: &str = "~switchyard-answer-id~24";
 #[derive(Debug)]
 pub(crate) enum Draft {
     Json(Vec<u8>),
+    /// Server-sent events.
     Stream(Vec<Frame>),
+    Formed(Formed),
+}
+
+/// An answer in a form, or with headers, of its own.
+#[derive(Debug)]
+pub(crate) struct Formed {
+    pub form: Form,
+    pub frames: Vec<Frame>,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// How frames become a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    Json,
+    /// Server-sent events, and the line ends that the provider gives them.
+    Events(LineEnds),
+    /// One JSON array whose elements come bit by bit. The first frame opens it, the last one closes it.
+    Array,
+    /// AWS's event stream. Frames are sealed last: their lengths and checksums cover the identifier.
+    Sealed(fn(&[u8]) -> Vec<u8>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,23 +70,22 @@ pub(crate) struct Template {
     pub stream: bool,
     /// Remembered each time it is sent.
     pub kept: Option<Arc<Kept>>,
+    pub form: Form,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// A template with its identifier filled in: one run of bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Filled<'t> {
     pub bytes: Bytes,
-    pub frames: &'t [(usize, Role)],
+    pub frames: Cow<'t, [(usize, Role)]>,
     pub stream: bool,
 }
 
 impl Template {
     pub(crate) fn new(draft: Draft, line_ends: LineEnds) -> Self {
-        let stream = matches!(draft, Draft::Stream(_));
-        let drawn = match draft {
-            Draft::Json(bytes) => vec![Frame { role: Role::Content, bytes }],
-            Draft::Stream(frames) => frames.into_iter().map(|frame| ended(frame, line_ends)).collect(),
-        };
+        let Formed { form, frames: drawn, headers } = draft.formed();
+        let drawn: Vec<Frame> = drawn.into_iter().map(|frame| form.ended(frame, line_ends)).collect();
         let mut bytes = Vec::with_capacity(drawn.iter().map(|frame| frame.bytes.len()).sum());
         let mut frames = Vec::with_capacity(drawn.len());
         for frame in drawn {
@@ -72,7 +93,7 @@ impl Template {
             frames.push((bytes.len(), frame.role));
         }
         let ids = memmem::find_iter(&bytes, ID).collect();
-        Self { bytes, frames, ids, stream, kept: None }
+        Self { bytes, frames, ids, stream: !matches!(form, Form::Json), kept: None, form, headers }
     }
 
     /// `number` tells answers apart.
@@ -84,8 +105,60 @@ impl Template {
                 place.copy_from_slice(id.as_bytes());
             }
         }
-        Filled { bytes: bytes.into(), frames: &self.frames, stream: self.stream }
+        if let Form::Sealed(seal) = self.form {
+            let (bytes, frames) = sealed(&bytes, &self.frames, seal);
+            return Filled { bytes: bytes.into(), frames: frames.into(), stream: self.stream };
+        }
+        Filled { bytes: bytes.into(), frames: Cow::Borrowed(&self.frames), stream: self.stream }
     }
+}
+
+impl Draft {
+    fn formed(self) -> Formed {
+        let (form, frames) = match self {
+            Self::Json(bytes) => (Form::Json, vec![Frame { role: Role::Content, bytes }]),
+            Self::Stream(frames) => (Form::Events(LineEnds::Lf), frames),
+            Self::Formed(formed) => return formed,
+        };
+        Formed { form, frames, headers: Vec::new() }
+    }
+}
+
+impl Form {
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Events(LineEnds::Crlf) => "text/event-stream",
+            Self::Events(_) => "text/event-stream; charset=utf-8",
+            Self::Array => "application/json; charset=UTF-8",
+            Self::Sealed(_) => "application/vnd.amazon.eventstream",
+        }
+    }
+
+    /// The frame with the line ends of the script, where the form has lines.
+    pub(crate) fn ended(self, frame: Frame, line_ends: LineEnds) -> Frame {
+        match (self, line_ends) {
+            (Self::Events(usual), LineEnds::Usual) => ended(frame, usual),
+            (Self::Events(_), scripted) => ended(frame, scripted),
+            _ => frame,
+        }
+    }
+}
+
+fn sealed(
+    bytes: &[u8],
+    frames: &[(usize, Role)],
+    seal: fn(&[u8]) -> Vec<u8>,
+) -> (Vec<u8>, Vec<(usize, Role)>) {
+    let mut all = Vec::with_capacity(bytes.len() * 2);
+    let mut ends = Vec::with_capacity(frames.len());
+    let mut start = 0;
+    for &(end, role) in frames {
+        all.extend(seal(bytes.get(start..end).unwrap_or_default()));
+        ends.push((all.len(), role));
+        start = end;
+    }
+    (all, ends)
 }
 
 /// The identifier of an answer, without the provider's prefix.
@@ -94,9 +167,9 @@ pub(crate) fn identifier(number: u64) -> String {
 }
 
 /// A frame with the line ends of the script. JSON has no raw line ends, so each one belongs to the framing.
-pub(crate) fn ended(frame: Frame, line_ends: LineEnds) -> Frame {
+fn ended(frame: Frame, line_ends: LineEnds) -> Frame {
     let end: &[u8] = match line_ends {
-        LineEnds::Lf => return frame,
+        LineEnds::Usual | LineEnds::Lf => return frame,
         LineEnds::Crlf => b"\r\n",
         LineEnds::Cr => b"\r",
     };

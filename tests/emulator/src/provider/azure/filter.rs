@@ -46,6 +46,7 @@ pub(super) fn chat(draft: Draft) -> Draft {
             let first = Frame { role: Role::Preamble, bytes: framed(&first) };
             Draft::Stream([first].into_iter().chain(frames.into_iter().map(chunk)).collect())
         }
+        Draft::Formed(_) => draft,
     }
 }
 
