@@ -153,7 +153,7 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<AnswerBody> {
 }
 
 /// A path segment without its percent signs.
-fn decoded(segment: &str) -> Option<String> {
+pub(crate) fn decoded(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -15,7 +15,7 @@ pub use credential::{
     Condition, Counters, Credential, NotReached,
     record::{AnswerRecord, CallRecord, End},
 };
-pub use provider::{Profile, azure::FILTER};
+pub use provider::{Profile, azure::FILTER, google::BLOCK_PROMPT};
 pub use script::{Behaviour, ErrorText, Fault, LineEnds, Position, ScriptError, UsageScript, Writes};
 pub use turn::{
     HIDDEN_REASONING_TOKENS, REDACTED, REFUSAL, REFUSE, SAY_SYSTEM, TOKENS_PER_MESSAGE, TOKENS_PER_TOOL,
@@ -77,8 +77,8 @@ impl Emulator {
         self.server.addr()
     }
 
-    /// What goes into an account's base URL. `{base_url}/anthropic` and `{base_url}/openai` work as well and leave no
-    /// doubt about who is meant; `/azure`, `/droid` and `/chatgpt` are others that speak their wires.
+    /// What goes into an account's base URL. `{base_url}/anthropic` and the other bases of `route.rs` work as well
+    /// and leave no doubt about who is meant.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr())

@@ -18,6 +18,7 @@ pub(crate) mod anthropic;
 pub(crate) mod azure;
 pub(crate) mod chatgpt;
 pub(crate) mod droid;
+pub(crate) mod google;
 pub(crate) mod openai;
 
 /// What is the same for all endpoints of a provider.
@@ -483,6 +484,10 @@ mod tests {
     }
 
     fn ask(answer: Answer, body: &[u8]) -> Result<Draft, Failure> {
+        ask_for(answer, body, None)
+    }
+
+    fn ask_for(answer: Answer, body: &[u8], name: Option<&str>) -> Result<Draft, Failure> {
         let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
         let (behaviour, profile) = (Behaviour::default(), Profile::default());
         let credential = Credential::new("sk-test", 0);
@@ -530,7 +535,10 @@ mod tests {
                 match ask(*endpoint, &body) {
                     Ok(Draft::Json(json)) => prop_assert!(serde_json::from_slice::<Value>(&json).is_ok()),
                     Ok(Draft::Stream(frames)) => prop_assert!(frames.iter().all(|frame| frame.bytes.ends_with(b"\n\n"))),
-                    Ok(Draft::Formed(_)) => prop_assert!(false, "no endpoint here has a form of its own"),
+                    Ok(draft @ Draft::Formed(_)) => {
+                        let template = crate::template::Template::new(draft, crate::LineEnds::Usual);
+                        prop_assert!(!template.fill(1).bytes.is_empty());
+                    }
                     Err(failure) => prop_assert!((400..500).contains(&failure.status)),
                 }
             }

@@ -8,10 +8,12 @@ use crate::provider::{
     azure::{AZURE, AZURE_RESPONSES, endpoints as azure},
     chatgpt::{self, CHATGPT},
     droid::{self, DROID_ANTHROPIC, DROID_CHAT, DROID_RESPONSES},
+    google::{self, CODE_ASSIST, GEMINI, VERTEX},
     openai::{
         self, OPENAI,
         responses::{self, RESPONSES},
     },
+    query,
 };
 
 /// A provider's endpoints. They are found at the root, and under `base` for upstreams whose address has a path.
@@ -99,6 +101,51 @@ static DROID_CHAT_TABLE: Table = Table {
 static CHATGPT_TABLE: Table =
     Table { base: "/chatgpt", provider: &CHATGPT, rows: &[(Method::POST, "/responses", chatgpt::answer)] };
 
+static GEMINI_TABLE: Table = Table {
+    base: "/google",
+    provider: &GEMINI,
+    rows: &[
+        (Method::POST, "/v1beta/models/{}:generateContent", google::generate::gemini),
+        (Method::POST, "/v1beta/models/{}:streamGenerateContent", google::generate::gemini_stream),
+        (Method::POST, "/v1beta/models/{}:countTokens", google::count_tokens::gemini),
+        (Method::POST, "/v1beta/models/{}:embedContent", google::embed::one),
+        (Method::POST, "/v1beta/models/{}:batchEmbedContents", google::embed::batch),
+        (Method::GET, "/v1beta/models", google::models::list),
+        (Method::GET, "/v1beta/models/{}", google::models::one),
+        (Method::POST, "/v1/models/{}:generateContent", google::generate::gemini),
+        (Method::POST, "/v1/models/{}:streamGenerateContent", google::generate::gemini_stream),
+        (Method::POST, "/v1/models/{}:countTokens", google::count_tokens::gemini),
+        (Method::POST, "/v1/models/{}:embedContent", google::embed::one),
+        (Method::POST, "/v1/models/{}:batchEmbedContents", google::embed::batch),
+        (Method::GET, "/v1/models", google::models::list),
+        (Method::GET, "/v1/models/{}", google::models::one),
+    ],
+};
+
+static VERTEX_TABLE: Table = Table {
+    base: "/vertex",
+    provider: &VERTEX,
+    rows: &[
+        (Method::POST, VERTEX_GENERATE, google::generate::vertex),
+        (Method::POST, VERTEX_STREAM, google::generate::vertex_stream),
+        (Method::POST, VERTEX_COUNT, google::count_tokens::vertex),
+    ],
+};
+
+const VERTEX_GENERATE: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:generateContent";
+const VERTEX_STREAM: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:streamGenerateContent";
+const VERTEX_COUNT: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:countTokens";
+
+static CODE_ASSIST_TABLE: Table = Table {
+    base: "/codeassist",
+    provider: &CODE_ASSIST,
+    rows: &[
+        (Method::POST, "/v1internal:generateContent", google::generate::code_assist),
+        (Method::POST, "/v1internal:streamGenerateContent", google::generate::code_assist_stream),
+        (Method::POST, "/v1internal:countTokens", google::count_tokens::code_assist),
+    ],
+};
+
 /// At the root, the first table with a fitting row answers; under a base, of its tables.
 static TABLES: &[&Table] = &[
     &OPENAI_TABLE,
@@ -110,6 +157,9 @@ static TABLES: &[&Table] = &[
     &DROID_RESPONSES_TABLE,
     &DROID_ANTHROPIC_TABLE,
     &CHATGPT_TABLE,
+    &GEMINI_TABLE,
+    &VERTEX_TABLE,
+    &CODE_ASSIST_TABLE,
 ];
 
 /// Where a request goes.
@@ -134,7 +184,13 @@ pub(crate) fn find(parts: &Parts) -> (&'static dyn Provider, Option<Route<'_>>) 
     if let Some(provider) = based {
         return (provider, None);
     }
-    // Both providers have /v1/models at their roots; the one that the caller speaks to answers.
+    // Three providers have /v1/models at their roots; the one that the caller speaks to answers.
+    let speaks_gemini = headers.contains_key("x-goog-api-key") || query(parts, "key").is_some();
+    if (speaks_gemini || path.starts_with("/v1beta/"))
+        && let route @ Some(_) = GEMINI_TABLE.route(method, path)
+    {
+        return (&GEMINI, route);
+    }
     let speaks_anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
     if speaks_anthropic && let Some(route) = ANTHROPIC_TABLE.route(method, path) {
         return (&ANTHROPIC, Some(route));
@@ -143,6 +199,9 @@ pub(crate) fn find(parts: &Parts) -> (&'static dyn Provider, Option<Route<'_>>) 
         if let Some(route) = table.route(method, path) {
             return (table.provider, Some(route));
         }
+    }
+    if speaks_gemini || path.starts_with("/v1beta/") {
+        return (&GEMINI, None);
     }
     if speaks_anthropic { (&ANTHROPIC, None) } else { (&OPENAI, None) }
 }
