@@ -13,3 +13,8 @@ pub(crate) fn rfc3339_in(seconds: u64) -> String {
     let then = Timestamp::now().as_second().saturating_add(seconds);
     Timestamp::from_second(then).map_or_else(|_| CREATED_AT.to_owned(), |then| then.to_string())
 }
+
+/// Now, for what must be fresh.
+pub(crate) fn now_seconds() -> i64 {
+    Timestamp::now().as_second()
+}

@@ -16,6 +16,7 @@ use crate::{
 
 pub(crate) mod anthropic;
 pub(crate) mod azure;
+pub(crate) mod bedrock;
 pub(crate) mod chatgpt;
 pub(crate) mod droid;
 pub(crate) mod google;
@@ -433,6 +434,57 @@ mod tests {
         ]
     }
 
+    /// Endpoints whose paths hold a name, with a name and a body that pass.
+    fn named() -> Vec<(Answer, &'static str, Value)> {
+        let schema = json!({"type": "OBJECT", "properties": {"a": {"type": "ARRAY", "items": {"type": "STRING",
+            "enum": ["x"]}}, "b": {"anyOf": [{"type": "integer"}]}}, "required": ["a"]});
+        let generate = json!({"systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "tools": [{"functionDeclarations": [{"name": "f", "parameters": schema}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+            "generationConfig": {"temperature": 1, "candidateCount": 2, "maxOutputTokens": 64, "stopSequences": [", "],
+                "thinkingConfig": {"includeThoughts": true, "thinkingBudget": 1024}, "responseLogprobs": true},
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}],
+            "contents": [{"role": "user", "parts": [{"text": "Hi"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"a": ["x"]}},
+                    "thoughtSignature": "skip_thought_signature_validator"}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "f"}}}]}]});
+        let contents = json!({"contents": generate["contents"]});
+        let enveloped = json!({"model": "gemini-2.5-pro", "project": "p", "request": generate});
+        let embedded = json!({"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "x"}]}});
+        let claude = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 64,
+            "anthropic_beta": ["interleaved-thinking-2025-05-14"], "messages": [{"role": "user", "content": "Hi"}]});
+        let small = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
+        let converse = json!({"system": [{"text": "Be brief."}, {"cachePoint": {"type": "default", "ttl": "1h"}}],
+            "inferenceConfig": {"maxTokens": 4096, "temperature": 1, "stopSequences": [", "]},
+            "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": small}}}], "toolChoice": {"auto": {}}},
+            "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+            "messages": [{"role": "user", "content": [{"text": "f"}, {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
+                    {"document": {"format": "pdf", "name": "x", "source": {"bytes": "AAAA"}}}]},
+                {"role": "assistant", "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "So.", "signature": bedrock::converse::signature("So.")}}},
+                    {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": "x"}}}]},
+                {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"json": {"a": 1}}]}}]}]});
+        vec![
+            (google::generate::gemini, "gemini-3-pro", contents.clone()),
+            (google::generate::gemini_stream, "gemini-2.5-flash", generate.clone()),
+            (google::generate::vertex, "gemini-2.5-pro", generate),
+            (google::generate::code_assist_stream, "", enveloped),
+            (google::count_tokens::gemini, "gemini-2.5-flash", contents.clone()),
+            (
+                google::count_tokens::code_assist,
+                "",
+                json!({"request": {"model": "models/gemini-x", "contents": contents["contents"]}}),
+            ),
+            (google::embed::one, "gemini-embedding-001", embedded.clone()),
+            (google::embed::batch, "gemini-embedding-001", json!({"requests": [embedded]})),
+            (bedrock::invoke::answer, "us.anthropic.claude-x-v1%3A0", claude.clone()),
+            (bedrock::invoke::stream, "us.anthropic.claude-x-v1%3A0", claude),
+            (bedrock::converse::answer, "anthropic.claude-x", converse.clone()),
+            (bedrock::converse::stream, "amazon.nova", converse.clone()),
+            (bedrock::count_tokens::answer, "anthropic.claude-x", json!({"input": {"converse": converse}})),
+        ]
+    }
+
     /// Puts `new` where the `at`th value inside stands, and counts `at` down.
     fn change(inside: &mut Value, at: &mut usize, new: &Value) {
         let mut step = |inner: &mut Value| {
@@ -453,7 +505,9 @@ mod tests {
     }
 
     fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
-        (proptest::sample::select(right()), vec((0_usize..150, json()), 0..3)).prop_map(
+        let named = named().into_iter().map(|(_, _, body)| body);
+        let bodies: Vec<Value> = right().into_iter().chain(named).collect();
+        (proptest::sample::select(bodies), vec((0_usize..150, json()), 0..3)).prop_map(
             |(mut body, changes)| {
                 for (mut at, new) in changes {
                     change(&mut body, &mut at, &new);
@@ -493,7 +547,7 @@ mod tests {
         let credential = Credential::new("sk-test", 0);
         let memory = Memory::new(&credential, 1);
         let (behaviour, profile, memory) = (&behaviour, &profile, &memory);
-        answer(&Call { parts: &parts, body, behaviour, profile, name: None, memory })
+        answer(&Call { parts: &parts, body, behaviour, profile, name, memory })
     }
 
     #[test]
@@ -503,6 +557,10 @@ mod tests {
                 [anthropic::messages::answer, openai::chat::answer, openai::embeddings::answer];
             let bytes = body.to_string().into_bytes();
             assert!(endpoints.iter().any(|endpoint| ask(*endpoint, &bytes).is_ok()), "{body}");
+        }
+        for (endpoint, name, body) in named() {
+            let refused = ask_for(endpoint, body.to_string().as_bytes(), Some(name)).err();
+            assert_eq!(refused, None, "{name} {body}");
         }
     }
 
@@ -531,8 +589,10 @@ mod tests {
                 droid::messages,
                 chatgpt::answer,
             ];
-            for endpoint in endpoints {
-                match ask(*endpoint, &body) {
+            let asked = endpoints.iter().map(|endpoint| ask(*endpoint, &body));
+            let named = named().into_iter().map(|(endpoint, name, _)| ask_for(endpoint, &body, Some(name)));
+            for outcome in asked.chain(named) {
+                match outcome {
                     Ok(Draft::Json(json)) => prop_assert!(serde_json::from_slice::<Value>(&json).is_ok()),
                     Ok(Draft::Stream(frames)) => prop_assert!(frames.iter().all(|frame| frame.bytes.ends_with(b"\n\n"))),
                     Ok(draft @ Draft::Formed(_)) => {

@@ -6,6 +6,7 @@ use crate::provider::{
     Answer, Provider,
     anthropic::{self, ANTHROPIC},
     azure::{AZURE, AZURE_RESPONSES, endpoints as azure},
+    bedrock::{self, BEDROCK},
     chatgpt::{self, CHATGPT},
     droid::{self, DROID_ANTHROPIC, DROID_CHAT, DROID_RESPONSES},
     google::{self, CODE_ASSIST, GEMINI, VERTEX},
@@ -146,6 +147,18 @@ static CODE_ASSIST_TABLE: Table = Table {
     ],
 };
 
+static BEDROCK_TABLE: Table = Table {
+    base: "/bedrock",
+    provider: &BEDROCK,
+    rows: &[
+        (Method::POST, "/model/{}/invoke", bedrock::invoke::answer),
+        (Method::POST, "/model/{}/invoke-with-response-stream", bedrock::invoke::stream),
+        (Method::POST, "/model/{}/converse", bedrock::converse::answer),
+        (Method::POST, "/model/{}/converse-stream", bedrock::converse::stream),
+        (Method::POST, "/model/{}/count-tokens", bedrock::count_tokens::answer),
+    ],
+};
+
 /// At the root, the first table with a fitting row answers; under a base, of its tables.
 static TABLES: &[&Table] = &[
     &OPENAI_TABLE,
@@ -160,6 +173,7 @@ static TABLES: &[&Table] = &[
     &GEMINI_TABLE,
     &VERTEX_TABLE,
     &CODE_ASSIST_TABLE,
+    &BEDROCK_TABLE,
 ];
 
 /// Where a request goes.
