@@ -134,10 +134,10 @@ pub(crate) struct Failure {
     pub code: Option<Cow<'static, str>>,
     pub param: Option<String>,
     pub message: String,
-    /// Beside the message, in the provider's form.
-    pub details: Vec<Value>,
+    /// A list of what comes beside the message, in the provider's form.
+    pub details: Option<Box<Value>>,
     /// Seconds after which to come back, where the script says so.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Failure {
@@ -148,13 +148,13 @@ impl Failure {
             code: None,
             param: None,
             message: message.into(),
-            details: Vec::new(),
+            details: None,
             retry_after: None,
         }
     }
 
     pub(crate) fn with_details(mut self, details: Vec<Value>) -> Self {
-        self.details = details;
+        self.details = Some(Box::new(details.into()));
         self
     }
 

@@ -121,7 +121,8 @@ impl Google {
         // Google has no 529.
         let code = if failure.status == 529 { 503 } else { failure.status };
         let mut error = json!({"code": code, "message": failure.message, "status": failure.kind});
-        let mut details = failure.details.clone();
+        let details = failure.details.as_deref().and_then(Value::as_array);
+        let mut details = details.cloned().unwrap_or_default();
         if let Some(seconds) = failure.retry_after.filter(|_| matches!(failure.status, 429 | 503)) {
             details.push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo",
                                 "retryDelay": format!("{seconds}s")}));

@@ -116,7 +116,8 @@ impl Raw {
 
     /// False at the end of the connection.
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 65_536];
+        // On the heap: a long test holds many of these futures.
+        let mut piece = vec![0; 65_536];
         let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut piece)).await.unwrap();
         let count = read.unwrap_or(0);
         self.buffer.extend_from_slice(piece.get(..count).unwrap());

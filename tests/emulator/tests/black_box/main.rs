@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod azure;
+mod bedrock;
 mod chat;
 mod chatgpt;
 mod client;
 mod droid;
 mod faults;
+mod gemini;
 mod messages;
 mod responses;
 mod script;

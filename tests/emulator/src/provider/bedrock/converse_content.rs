@@ -215,7 +215,7 @@ impl Block<'_> {
         walk.bytes.plain += text_of(self.block).len();
         match kind.as_str() {
             "text" => self.check_text(value),
-            "image" => self.check_media(value, "image", &IMAGES.iter().copied().collect::<Vec<_>>()),
+            "image" => self.check_media(value, "image", IMAGES),
             "document" => self.check_document(value),
             "toolUse" => self.check_tool_use(value),
             "toolResult" => self

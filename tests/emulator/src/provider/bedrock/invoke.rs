@@ -65,7 +65,7 @@ pub(crate) fn stream(call: &Call<'_>) -> Result<Draft, Failure> {
     for Frame { role, bytes } in events {
         let text = renamed(&String::from_utf8_lossy(&bytes));
         let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
-        let mut event: Value = serde_json::from_str(data).unwrap_or_default();
+        let event: Value = serde_json::from_str(data).unwrap_or_default();
         if event["type"] == "ping" {
             continue;
         }
@@ -74,10 +74,13 @@ pub(crate) fn stream(call: &Call<'_>) -> Result<Draft, Failure> {
                 usage = counts.clone();
             }
         }
-        if event["type"] == "message_stop" {
-            event["amazon-bedrock-invocationMetrics"] = metrics(&usage);
-        }
-        frames.push(Frame { role, bytes: event.to_string().into_bytes() });
+        let told = match event["type"].as_str() {
+            Some(kind @ "message_stop") => {
+                format!(r#"{{"type":"{kind}","amazon-bedrock-invocationMetrics":{}}}"#, metrics(&usage))
+            }
+            _ => data.to_owned(),
+        };
+        frames.push(Frame { role, bytes: told.into_bytes() });
     }
     let headers = vec![("x-amzn-bedrock-content-type", "application/json".to_owned())];
     Ok(Draft::Formed(Formed { form: Form::Sealed(seal), frames, headers }))

@@ -314,6 +314,6 @@ mod tests {
                 "Invalid value at 'inner_list[1].level' (type.googleapis.com/google.ai.generativelanguage.v1beta.Level), \"up\"",
             ]
         );
-        assert_eq!(failure.details[0]["fieldViolations"].as_array().map(Vec::len), Some(5));
+        assert_eq!(failure.details.unwrap()[0]["fieldViolations"].as_array().map(Vec::len), Some(5));
     }
 }
