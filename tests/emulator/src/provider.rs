@@ -69,6 +69,11 @@ pub(crate) trait Provider: Sync {
     /// The headers that tell what an error is.
     fn refusal_headers(&self, _failure: &Failure, _headers: &mut HeaderMap) {}
 
+    /// Whether an error to this call comes as a list of one.
+    fn lists_errors(&self, _parts: &Parts) -> bool {
+        false
+    }
+
     /// Whether a refusal for rate says in a header when to come back.
     fn has_retry_after(&self) -> bool {
         true

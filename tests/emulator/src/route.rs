@@ -130,12 +130,20 @@ static VERTEX_TABLE: Table = Table {
         (Method::POST, VERTEX_GENERATE, google::generate::vertex),
         (Method::POST, VERTEX_STREAM, google::generate::vertex_stream),
         (Method::POST, VERTEX_COUNT, google::count_tokens::vertex),
+        (Method::POST, VERTEX_BETA_GENERATE, google::generate::vertex),
+        (Method::POST, VERTEX_BETA_STREAM, google::generate::vertex_stream),
+        (Method::POST, VERTEX_BETA_COUNT, google::count_tokens::vertex),
     ],
 };
 
 const VERTEX_GENERATE: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:generateContent";
 const VERTEX_STREAM: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:streamGenerateContent";
 const VERTEX_COUNT: &str = "/v1/projects/{}/locations/{}/publishers/google/models/{}:countTokens";
+const VERTEX_BETA_GENERATE: &str =
+    "/v1beta1/projects/{}/locations/{}/publishers/google/models/{}:generateContent";
+const VERTEX_BETA_STREAM: &str =
+    "/v1beta1/projects/{}/locations/{}/publishers/google/models/{}:streamGenerateContent";
+const VERTEX_BETA_COUNT: &str = "/v1beta1/projects/{}/locations/{}/publishers/google/models/{}:countTokens";
 
 static CODE_ASSIST_TABLE: Table = Table {
     base: "/codeassist",

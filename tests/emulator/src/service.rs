@@ -30,6 +30,7 @@ struct Exchange {
     provider: &'static dyn Provider,
     number: u64,
     behaviour: Arc<Behaviour>,
+    lists_errors: bool,
     call: InFlight,
 }
 
@@ -58,7 +59,8 @@ pub(crate) async fn handle(
     };
     let number = registry.next_number();
     let call = InFlight::begin(Arc::clone(&credential), || Recording::new(number, &parts, body.clone()));
-    let mut exchange = Exchange { provider, number, behaviour: Arc::default(), call };
+    let lists_errors = provider.lists_errors(&parts);
+    let mut exchange = Exchange { provider, number, behaviour: Arc::default(), lists_errors, call };
     let profile = registry.profile(&credential);
     let admitted = admit(&parts, presented, &profile, provider, route).and_then(|route| match too_large {
         true => Err(provider.failure(413)),
@@ -223,7 +225,10 @@ impl Exchange {
         let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut headers = self.headers(failure.status, retry_after, "application/json");
         self.provider.refusal_headers(&failure, &mut headers);
-        let body = self.provider.error_body(&failure, &self.request_id());
+        let mut body = self.provider.error_body(&failure, &self.request_id());
+        if self.lists_errors {
+            body = [b"[", body.as_slice(), b"\n]"].concat();
+        }
         self.call.head(status, &headers);
         let template = Template::new(Draft::Json(body), LineEnds::Usual);
         let faults = FaultFrames { error: Vec::new(), malformed: Vec::new() };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     control::decoded,
-    provider::{Failure, Profile, Provider, bearer, query},
+    provider::{Failure, Provider, bearer, query},
     template::identifier,
 };
 
@@ -163,7 +163,7 @@ impl Provider for Google {
         }
     }
 
-    fn verify(&self, parts: &Parts, _body: &[u8], _profile: &Profile) -> Result<(), Failure> {
+    fn check_credential(&self, parts: &Parts, _key: &str) -> Result<(), Failure> {
         if self.surface == Surface::Gemini && api_key(parts).is_some() {
             return Ok(());
         }
@@ -235,6 +235,12 @@ impl Provider for Google {
     /// Only Code Assist names its answers in a header.
     fn request_id(&self, number: u64) -> String {
         if self.surface == Surface::CodeAssist { identifier(number) } else { String::new() }
+    }
+
+    /// A stream is a list to Google's servers, and so is what comes in its place, unless the door knows of events.
+    fn lists_errors(&self, parts: &Parts) -> bool {
+        let events = self.surface != Surface::CodeAssist && query(parts, "alt") == Some("sse");
+        parts.uri.path().ends_with(":streamGenerateContent") && !events
     }
 
     /// It is in the error's details instead.

@@ -1,5 +1,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use emulator::{Behaviour, Emulator, Fault, Position, Profile, REFUSE, SAY_SYSTEM, UsageScript};
+use emulator::{
+    BLOCK_PROMPT, Behaviour, Emulator, Fault, Position, Profile, REDACTED, REFUSE, SAY_SYSTEM, UsageScript,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -265,6 +267,11 @@ async fn a_conversation_is_answered_as_it_asks() {
         (config("one STOP two", json!({"stopSequences": ["STOP"]})), "one ", "stop_sequence"),
         (converse_body(REFUSE), emulator::REFUSAL, "content_filtered"),
         (
+            converse_body(BLOCK_PROMPT),
+            "Sorry, the model cannot answer this question.",
+            "guardrail_intervened",
+        ),
+        (
             json!({"messages": [{"role": "user", "content": media}]}),
             "See [image/png, 3 bytes] [application/pdf, 3 bytes]",
             "end_turn",
@@ -354,6 +361,13 @@ async fn tools_and_thoughts_go_round() {
     list.push(json!({"role": "user", "content": [result(1), result(2)]}));
     let talked = post(&emulator, "converse", &body).await.json();
     assert_eq!(talked["output"]["message"]["content"][1]["text"], r#"{"a":1}{"a":1}"#, "{talked}");
+    let mut thoughtless = body.clone();
+    thoughtless["messages"][1]["content"].as_array_mut().unwrap().remove(0);
+    let refused = post(&emulator, "converse", &thoughtless).await.json();
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains(
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`."
+    ));
     let thought = &mut body["messages"][1]["content"][0]["reasoningContent"]["reasoningText"];
     thought["text"] = json!("Other.");
     let refused = post(&emulator, "converse", &body).await.json();
@@ -361,6 +375,37 @@ async fn tools_and_thoughts_go_round() {
         refused["message"],
         "The model returned the following errors: messages.1.content.0: Invalid `signature` in `thinking` block"
     );
+}
+
+#[tokio::test]
+async fn a_secret_thought_comes_back_sealed() {
+    let emulator = emulator().await;
+    let mut body = converse_body(REDACTED);
+    body["additionalModelRequestFields"] = json!({"thinking": {"type": "adaptive"}});
+    let message = post(&emulator, "converse", &body).await.json()["output"]["message"].clone();
+    let sealed = message["content"][0]["reasoningContent"]["redactedContent"].clone();
+    let events = whole(&post(&emulator, "converse-stream", &body).await);
+    assert_eq!(events[1].payload["delta"]["reasoningContent"]["redactedContent"], sealed);
+    let list = body["messages"].as_array_mut().unwrap();
+    list.push(message);
+    list.push(json!({"role": "user", "content": [{"text": "On."}]}));
+    assert_eq!(post(&emulator, "converse", &body).await.status(), 200);
+    body["messages"][1]["content"][0]["reasoningContent"]["redactedContent"] = json!("AAAA");
+    assert_eq!(post(&emulator, "converse", &body).await.status(), 400);
+}
+
+#[tokio::test]
+async fn betas_are_in_the_body_and_must_be_known() {
+    let emulator = emulator().await;
+    for (betas, status) in [
+        (json!(["interleaved-thinking-2025-05-14", "context-1m-2025-08-07"]), 200),
+        (json!(["prompt-caching-scope-2026-01-05"]), 400),
+        (json!("context-1m-2025-08-07"), 400),
+    ] {
+        let answer =
+            post(&emulator, "invoke", &with(claude_body("Hi"), "anthropic_beta", betas.clone())).await;
+        assert_eq!(answer.status(), status, "{betas}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use emulator::{
-    BLOCK_PROMPT, Behaviour, Emulator, Fault, Position, Profile, REFUSE, SAY_SYSTEM, UsageScript,
+    BLOCK_PROMPT, Behaviour, Emulator, Fault, Position, Profile, REDACTED, REFUSE, SAY_SYSTEM, UsageScript,
 };
 use serde_json::{Value, json};
 
@@ -205,6 +205,10 @@ async fn what_the_real_parser_does_not_know_is_refused_in_its_words() {
         (
             parameters(object(json!({"type": "OBJECT"}))),
             "* GenerateContentRequest.tools[0].function_declarations[0].parameters.properties[a].properties: should be non-empty for OBJECT type\n",
+        ),
+        (
+            parameters(json!({"type": "STRING"})),
+            "* GenerateContentRequest.tools[0].function_declarations[0].parameters: schema should be of type OBJECT.\n",
         ),
         (json!({"contents": []}), "* GenerateContentRequest.contents: contents is not specified\n"),
         (
@@ -414,6 +418,13 @@ async fn thoughts_are_shown_hidden_counted_and_signed() {
     assert_eq!((parts(&hidden).len(), counts(&hidden)[2]), (1, emulator::HIDDEN_REASONING_TOKENS));
     let none = ask(&emulator, FLASH, &thinking(json!({"thinkingBudget": 0}))).await.json();
     assert_eq!((counts(&none)[2], parts(&none)), (0, &vec![json!({"text": "Think"})]));
+    let secret =
+        with(body(REDACTED), "generationConfig", json!({"thinkingConfig": {"includeThoughts": true}}));
+    let secret = ask(&emulator, FLASH, &secret).await.json();
+    assert_eq!((parts(&secret).len(), counts(&secret)[2]), (1, 11), "counted and signed, not shown");
+    assert!(parts(&secret)[0]["thoughtSignature"].is_string());
+    let unasked = ask(&emulator, THIRD, &body("Hi")).await.json();
+    assert!(parts(&unasked)[0]["thoughtSignature"].is_string(), "the third generation always thinks");
     let mut again = body("Think");
     let list = again["contents"].as_array_mut().unwrap();
     list.push(shown["candidates"][0]["content"].clone());
@@ -520,6 +531,29 @@ async fn tokens_are_counted_texts_embedded_and_models_listed() {
         "models/gemini-x"
     );
     assert_eq!(ask(&emulator, FLASH, &body("Hi")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_error_in_a_streams_place_is_a_list_where_streams_are() {
+    let emulator = emulator().await;
+    let missing = json!({"model": "gemini-unknown", "request": body("Hi")});
+    let gemini = "/v1beta/models/gemini-unknown";
+    let vertex = format!("{}/gemini-unknown", VERTEX.replace("/v1/", "/v1beta1/"));
+    for (path, listed) in [
+        (format!("{gemini}:generateContent"), false),
+        (format!("{gemini}:streamGenerateContent"), true),
+        (format!("{gemini}:streamGenerateContent?alt=sse"), false),
+        (format!("{vertex}:streamGenerateContent"), true),
+        (format!("{vertex}:streamGenerateContent?alt=sse"), false),
+        ("/codeassist/v1internal:generateContent".to_owned(), false),
+        ("/codeassist/v1internal:streamGenerateContent?alt=sse".to_owned(), true),
+    ] {
+        let asked = if path.starts_with("/codeassist") { missing.clone() } else { body("Hi") };
+        let refused = post(&emulator, &path, &asked).await;
+        let error = refused.json();
+        let error = if listed { &error[0]["error"] } else { &error["error"] };
+        assert_eq!((refused.status(), error["status"].as_str()), (404, Some("NOT_FOUND")), "{path}");
+    }
 }
 
 #[tokio::test]

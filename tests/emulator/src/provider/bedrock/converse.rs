@@ -4,23 +4,30 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{
-    converse_request::{self, Checked},
-    converse_stream, model_id,
-};
+use super::{converse_request, converse_stream, model_id};
 use crate::{
+    BLOCK_PROMPT,
     provider::{Call, Failure},
+    script::Behaviour,
     template::{Draft, ID},
-    turn::{Stop, Turn, Usage},
+    turn::{Choice, Stop, Thinking, Turn, Usage},
 };
 
+/// Said by a guardrail.
+const GUARDED: &str = "Sorry, the model cannot answer this question.";
+const DIGEST: usize = 32;
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
-    let (_, turn) = turn(call)?;
+    let (turn, stop_reason) = turn(call)?;
     let mut content = Vec::new();
     if !turn.thinking.is_empty() {
         let text = turn.thinking.concat();
-        let signature = signature(&text);
-        content.push(json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}));
+        let reasoning = if turn.redacted {
+            json!({"redactedContent": sealed(&text)})
+        } else {
+            json!({"reasoningText": {"text": text, "signature": signature(&text)}})
+        };
+        content.push(json!({ "reasoningContent": reasoning }));
     }
     if !turn.pieces.is_empty() {
         content.push(json!({"text": turn.text()}));
@@ -31,7 +38,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     }
     let answer = json!({
         "output": {"message": {"role": "assistant", "content": content}},
-        "stopReason": stop_reason(&turn.stop),
+        "stopReason": stop_reason,
         "usage": usage(&turn.usage),
         "metrics": {"latencyMs": 1},
     });
@@ -39,16 +46,25 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
 }
 
 pub(crate) fn stream(call: &Call<'_>) -> Result<Draft, Failure> {
-    let (_, turn) = turn(call)?;
-    Ok(converse_stream::draft(&turn))
+    let (turn, stop_reason) = turn(call)?;
+    Ok(converse_stream::draft(&turn, stop_reason))
 }
 
-fn turn(call: &Call<'_>) -> Result<(Checked, Turn), Failure> {
+/// What is said, and why there is no more.
+fn turn(call: &Call<'_>) -> Result<(Turn, &'static str), Failure> {
     let id = model_id(call)?;
     let body: Value = serde_json::from_slice(call.body).unwrap_or_default();
-    let checked = converse_request::check(&body, &id, call.profile.strict)?;
-    let turn = Turn::new(&checked.prompt, call.behaviour);
-    Ok((checked, turn))
+    let mut prompt = converse_request::check(&body, &id, call.profile.strict)?.prompt;
+    if prompt.last_user.contains(BLOCK_PROMPT) {
+        // A guardrail answers in the model's place.
+        (prompt.choice, prompt.thinking) = (Choice::None, Thinking::None);
+        prompt.stop.clear();
+        let guarded = Behaviour { text: Some(GUARDED.to_owned()), ..call.behaviour.clone() };
+        return Ok((Turn::new(&prompt, &guarded), "guardrail_intervened"));
+    }
+    let turn = Turn::new(&prompt, call.behaviour);
+    let stop_reason = stop_reason(&turn.stop);
+    Ok((turn, stop_reason))
 }
 
 pub(super) fn tool_use_id(index: usize) -> String {
@@ -60,7 +76,23 @@ pub(crate) fn signature(thought: &str) -> String {
     STANDARD.encode(Sha256::digest(format!("emulated reasoning\n{thought}")))
 }
 
-pub(super) const fn stop_reason(stop: &Stop) -> &'static str {
+/// A thought that nobody else can read: its digest, and a seal over that.
+pub(super) fn sealed(thought: &str) -> String {
+    let digest = Sha256::digest(thought);
+    STANDARD.encode([digest.as_slice(), &seal(&digest)].concat())
+}
+
+/// Whether these bytes are of [`sealed`].
+pub(super) fn is_sealed(content: &str) -> bool {
+    let bytes = STANDARD.decode(content).unwrap_or_default();
+    bytes.split_at_checked(DIGEST).is_some_and(|(digest, sealed)| sealed == seal(digest))
+}
+
+fn seal(digest: &[u8]) -> Vec<u8> {
+    Sha256::digest([b"emulated seal".as_slice(), digest].concat()).to_vec()
+}
+
+const fn stop_reason(stop: &Stop) -> &'static str {
     match stop {
         Stop::End => "end_turn",
         Stop::Length => "max_tokens",

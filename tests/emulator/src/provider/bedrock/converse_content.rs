@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
-    converse::signature,
+    converse::{is_sealed, signature},
     converse_request::{constraint, is_name, list, not_of_type},
     invalid, model_says,
 };
@@ -138,6 +138,21 @@ pub(super) fn messages(
         return Err(starts_wrong());
     }
     check_results(messages.len(), &[], &open)
+}
+
+/// With thinking on, the last assistant message begins with a thought if it uses tools.
+pub(super) fn check_last(messages: &[Value]) -> Result<(), Failure> {
+    let last = messages.iter().enumerate().rfind(|(_, message)| message["role"] == "assistant");
+    let Some((index, message)) = last else { return Ok(()) };
+    let blocks = list(&message["content"])?;
+    let thinks = blocks.first().is_some_and(|block| !block["reasoningContent"].is_null());
+    if thinks || blocks.iter().all(|block| block["toolUse"].is_null()) {
+        return Ok(());
+    }
+    let first = blocks.first().filter(|block| block["toolUse"].is_null()).map_or("tool_use", |_| "text");
+    Err(model_says(&format!(
+        "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+    )))
 }
 
 fn starts_wrong() -> Failure {
@@ -313,7 +328,10 @@ impl Block<'_> {
         let thought = &reasoning["reasoningText"];
         let at = self.at();
         if thought.is_null() {
-            return Err(model_says(&format!("{at}: Invalid `data` in `redacted_thinking` block")));
+            return match reasoning["redactedContent"].as_str() {
+                Some(content) if is_sealed(content) => Ok(()),
+                _ => Err(model_says(&format!("{at}: Invalid `data` in `redacted_thinking` block"))),
+            };
         }
         let text = thought["text"].as_str().unwrap_or_default();
         match thought["signature"].as_str() {

@@ -53,7 +53,11 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     check_config(config)?;
     let thinking = thinking(&body["additionalModelRequestFields"]);
     if is_claude && thinking == Thinking::Shown {
-        check_thinking(&body["additionalModelRequestFields"]["thinking"], config, &choice)?;
+        let asked = &body["additionalModelRequestFields"]["thinking"];
+        check_thinking(asked, config, &choice)?;
+        if asked["type"] == "enabled" {
+            converse_content::check_last(messages)?;
+        }
     }
     let last = messages.iter().rev().find(|message| message["role"] == "user").unwrap_or(&Value::Null);
     let content = list(&last["content"])?;

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    converse::{signature, stop_reason, tool_use_id, usage},
+    converse::{sealed, signature, tool_use_id, usage},
     event_stream,
     invoke::padding,
 };
@@ -21,10 +21,13 @@ struct Writer {
     index: usize,
 }
 
-pub(super) fn draft(turn: &Turn) -> Draft {
+pub(super) fn draft(turn: &Turn, stop_reason: &str) -> Draft {
     let mut writer = Writer::default();
     writer.event(Role::Preamble, "messageStart", json!({"role": "assistant"}));
-    if !turn.thinking.is_empty() {
+    if turn.redacted && !turn.thinking.is_empty() {
+        writer.delta(json!({"reasoningContent": {"redactedContent": sealed(&turn.thinking.concat())}}));
+        writer.stop();
+    } else if !turn.thinking.is_empty() {
         for thought in &turn.thinking {
             writer.delta(json!({"reasoningContent": {"text": thought}}));
         }
@@ -40,7 +43,7 @@ pub(super) fn draft(turn: &Turn) -> Draft {
     for (place, call) in turn.calls.iter().enumerate() {
         writer.tool_use(place, call);
     }
-    writer.event(Role::Terminal, "messageStop", json!({"stopReason": stop_reason(&turn.stop)}));
+    writer.event(Role::Terminal, "messageStop", json!({ "stopReason": stop_reason }));
     let counts = json!({"usage": usage(&turn.usage), "metrics": {"latencyMs": 1}});
     writer.event(Role::Terminal, "metadata", counts);
     Draft::Formed(Formed { form: Form::Sealed(seal), frames: writer.frames, headers: Vec::new() })

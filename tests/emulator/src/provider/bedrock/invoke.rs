@@ -32,6 +32,24 @@ const FIELDS: &[&str] = &[
     "context_management",
     "output_config",
 ];
+/// Betas that the service takes; any other one spoils the request.
+const BETAS: &[&str] = &[
+    "claude-code-20250219",
+    "compact-2026-01-12",
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "output-128k-2025-02-19",
+    "token-efficient-tools-2025-02-19",
+    "tool-examples-2025-10-29",
+    "tool-search-tool-2025-10-19",
+];
 /// Tools that Anthropic runs itself, which this service does not offer.
 const SERVER_TOOLS: &[&str] = &["web_search_", "web_fetch_", "code_execution_", "mcp_toolset"];
 /// Of the padding that hides how long a chunk is.
@@ -171,7 +189,7 @@ fn checked(body: &[u8]) -> Result<(Map<String, Value>, Vec<String>), Failure> {
             .ok_or_else(|| invalid("anthropic_beta: Input should be a valid list"))?,
         Some(_) => return Err(invalid("anthropic_beta: Input should be a valid list")),
     };
-    if betas.iter().any(|beta| beta.contains("oauth-") || beta.contains("unknown")) {
+    if betas.iter().any(|beta| !BETAS.contains(&beta.as_str())) {
         return Err(invalid("invalid beta flag"));
     }
     Ok((body, betas))

@@ -49,7 +49,7 @@ impl Answer<'_> {
         let mut so_far = Generated::default();
         let n = self.checked.prompt.n;
         let mut bytes = 0;
-        for thought in &self.turn.thinking {
+        for thought in self.thoughts() {
             bytes += thought.len();
             so_far.thoughts = (tokens(bytes) * n).min(self.turn.usage.reasoning);
             self.chunks(&mut frames, so_far, |_| vec![json!({"text": thought, "thought": true})]);
@@ -94,8 +94,9 @@ impl Answer<'_> {
 
     fn parts(&self, index: u64) -> Vec<Value> {
         let mut parts = Vec::new();
-        if !self.turn.thinking.is_empty() {
-            parts.push(json!({"text": self.turn.thinking.concat(), "thought": true}));
+        let thought = self.thoughts().concat();
+        if !thought.is_empty() {
+            parts.push(json!({"text": thought, "thought": true}));
         }
         if !self.turn.pieces.is_empty() {
             let mut text = json!({"text": self.turn.text()});
@@ -108,16 +109,20 @@ impl Answer<'_> {
         parts
     }
 
+    /// Those that may be shown.
+    fn thoughts(&self) -> &[String] {
+        if self.turn.redacted { &[] } else { &self.turn.thinking }
+    }
+
     /// Only the first of several calls is signed.
     fn calls(&self, candidate: u64) -> Vec<Value> {
-        let signs = self.checked.prompt.thinking != Thinking::None || self.model.is_third;
         let part = |(index, call): (usize, &ToolCall)| {
             let mut function = json!({"name": call.name, "args": call.arguments});
             if self.model.is_third {
                 function["id"] = format!("{ID}{candidate}{index}").into();
             }
             let mut part = json!({ "functionCall": function });
-            if index == 0 && signs {
+            if index == 0 && self.signs() {
                 part["thoughtSignature"] = sign(Signed::Call(&call.name)).into();
             }
             part
@@ -125,8 +130,13 @@ impl Answer<'_> {
         self.turn.calls.iter().enumerate().map(part).collect()
     }
 
+    /// The third generation always thinks.
+    fn signs(&self) -> bool {
+        self.turn.thinks != Thinking::None || self.model.is_third
+    }
+
     fn signs_text(&self) -> bool {
-        self.checked.prompt.thinking != Thinking::None && self.turn.calls.is_empty()
+        self.signs() && self.turn.calls.is_empty() && self.turn.stop != Stop::Refusal
     }
 
     fn candidate(&self, index: u64, parts: Vec<Value>) -> Value {

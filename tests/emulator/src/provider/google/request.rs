@@ -10,7 +10,7 @@ use crate::{
     turn::{Prompt, PromptBytes},
 };
 
-/// A last user message with this is not answered at all: the prompt is blocked.
+/// A last user message with this is stopped ahead of the model: Gemini blocks the prompt, Bedrock's guardrail intervenes.
 pub const BLOCK_PROMPT: &str = "Block this prompt.";
 
 /// Which model is asked, and where.

@@ -63,6 +63,9 @@ fn function(declaration: &Value, place: &str, wrong: &mut Vec<(String, String)>)
         wrong.push((format!("{place}.parameters_json_schema"), "must be a JSON schema object.".to_owned()));
     }
     let schema = if parameters.is_null() { free.clone() } else { schema::as_json_schema(parameters) };
+    if schema.get("type").is_some_and(|kind| kind != "object") {
+        wrong.push((format!("{place}.parameters"), "schema should be of type OBJECT.".to_owned()));
+    }
     Tool { name: name.to_owned(), schema }
 }
 
