@@ -84,7 +84,7 @@ pub enum Fault {
     /// This status, with the provider's own error body unless `error` says otherwise.
     Status {
         status: u16,
-        /// The header's value as it goes out: seconds, or a date.
+        /// The header's value as it goes out: seconds, or a date. Google says seconds in the error's details instead.
         #[serde(default)]
         retry_after: Option<String>,
         #[serde(default)]
@@ -108,7 +108,7 @@ pub enum Fault {
         #[serde(default)]
         error: Option<ErrorText>,
     },
-    /// Puts a frame with broken JSON there and goes on. An answer that is no stream is cut in half, with its length
+    /// Puts a frame with broken JSON there (in AWS's framing: with a wrong checksum) and goes on. An answer that is no stream is cut in half, with its length
     /// corrected.
     Malformed(Position),
     /// Leaves out the terminal event (message_stop, `[DONE]`) and ends the stream cleanly.

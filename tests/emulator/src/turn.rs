@@ -5,7 +5,7 @@
 //! * **Text** is the last user message (or tool result), echoed, with a note for each image or file in it
 //!   ([`Media::note`]); a script may say otherwise. A last user message that holds [`SAY_SYSTEM`] is answered with the
 //!   system prompt. Text is cut at `max_tokens` and ahead of a stop sequence. Where JSON is asked for, the answer is an
-//!   object that fills the schema's required properties.
+//!   object that fills the schema's required properties, or whatever else the schema wants.
 //! * **A refusal** answers a last user message that holds [`REFUSE`].
 //! * **Tools** are called when the choice demands one (the named one, else the first), or, left to the model, when the
 //!   last user message contains a tool's name. Arguments fill the required properties of the schema; a tool whose schema
@@ -317,7 +317,13 @@ fn answer(prompt: &Prompt) -> String {
     match &prompt.format {
         Format::Text => {}
         Format::Json => return json!({ "answer": prompt.last_user }).to_string(),
-        Format::Schema(schema) => return object(schema, SCHEMA_DEPTH).to_string(),
+        Format::Schema(schema) => {
+            let kind = schema.get("type").and_then(Value::as_str);
+            let other = kind.is_some_and(|kind| kind != "object");
+            let filled =
+                if other { sample("answer", schema, SCHEMA_DEPTH) } else { object(schema, SCHEMA_DEPTH) };
+            return filled.to_string();
+        }
     }
     if prompt.last_user.contains(SAY_SYSTEM) {
         return prompt.system.clone();

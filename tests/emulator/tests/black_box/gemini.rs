@@ -449,6 +449,22 @@ async fn an_answer_follows_from_the_request() {
             r#"{"n":1}"#,
             "STOP",
         ),
+        (
+            config(
+                "x",
+                json!({"responseMimeType": "application/json", "responseSchema": {"type": "ARRAY", "items": schema}}),
+            ),
+            r#"[{"n":1}]"#,
+            "STOP",
+        ),
+        (
+            config(
+                "x",
+                json!({"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["red", "blue"]}}),
+            ),
+            "red",
+            "STOP",
+        ),
         (config("x", json!({"responseMimeType": "application/json"})), r#"{"answer":"x"}"#, "STOP"),
     ] {
         let answer = ask(&emulator, FLASH, &asked).await.json();

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     control::decoded,
     provider::{Call, Failure, query},
+    script::Behaviour,
     template::{Draft, Role},
     turn::Turn,
 };
@@ -74,7 +75,13 @@ fn answer(
     streams: bool,
 ) -> Result<Draft, Failure> {
     let checked = request::check(request, &model)?;
-    let turn = Turn::new(&checked.prompt, call.behaviour);
+    let turn = match (&checked.said, &call.behaviour.text) {
+        (Some(said), None) => {
+            let behaviour = Behaviour { text: Some(said.clone()), ..call.behaviour.clone() };
+            Turn::new(&checked.prompt, &behaviour)
+        }
+        _ => Turn::new(&checked.prompt, call.behaviour),
+    };
     let written = Answer { model, checked: &checked, turn: &turn };
     let events = query(call.parts, "alt") == Some("sse");
     Ok(match (checked.blocked, streams) {

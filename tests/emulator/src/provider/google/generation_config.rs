@@ -14,8 +14,9 @@ use crate::{
 
 const MOST_CANDIDATES: i64 = 8;
 const MOST_STOPS: usize = 5;
-const MIME_TYPES: &[&str] =
-    &["text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum"];
+const PLAIN: &str = "text/plain";
+const JSON: &str = "application/json";
+const MIME_TYPES: &[&str] = &[PLAIN, JSON, "application/xml", "application/yaml", "text/x.enum"];
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Config {
     pub max_tokens: Option<u64>,
     pub stop: Vec<String>,
     pub format: Format,
+    /// The first of the values that the answer must be one of.
+    pub value: Option<String>,
     pub thinking: Thinking,
     pub candidates: u64,
     pub logprobs: bool,
@@ -32,58 +35,62 @@ pub(super) struct Config {
 pub(super) fn read(config: &Value, has_tools: bool, model: &Model<'_>) -> Result<Config, Failure> {
     let mut wrong = Vec::new();
     ranges(config, &mut wrong);
-    let json = config["response_mime_type"].as_str() == Some("application/json");
-    let mime_type = config["response_mime_type"].as_str().unwrap_or("text/plain");
-    let mut refuse = |field: &str, why: &str| {
-        wrong.push((format!("generation_config.{field}"), why.to_owned()));
-    };
-    if !MIME_TYPES.contains(&mime_type) {
-        refuse(
-            "response_mime_type",
-            "allowed mimetypes are `text/plain`, `application/json`, `application/xml`, `application/yaml` and `text/x.enum`.",
-        );
-    }
-    let typed = &config["response_schema"];
-    let free = if config["response_json_schema"].is_null() {
-        &config["_response_json_schema"]
-    } else {
-        &config["response_json_schema"]
-    };
-    if !typed.is_null() && !free.is_null() {
-        refuse("response_json_schema", "response_schema and response_json_schema are mutually exclusive.");
-    }
-    if !(typed.is_null() && free.is_null()) && mime_type == "text/plain" {
-        refuse(
-            "response_schema",
-            "only allowed when response_mime_type is `application/json` or `text/x.enum`.",
-        );
-    }
-    if config["logprobs"].is_i64() && config["response_logprobs"] != true {
-        refuse("logprobs", "only allowed when response_logprobs is true.");
-    }
-    schema::check_present(typed, "generation_config.response_schema", &mut wrong);
+    let schema = schema(config, &mut wrong);
     refuse_fields(model.surface, wrong)?;
-    if json && has_tools && !model.is_third {
+    let mime_type = config["response_mime_type"].as_str().unwrap_or(PLAIN);
+    if mime_type == JSON && has_tools && !model.is_third {
         return Err(invalid("Function calling with a response mime type: 'application/json' is unsupported"));
     }
-    let format = match (json, typed.is_null(), free.is_null()) {
-        (false, ..) => Format::Text,
-        (true, false, _) => Format::Schema(schema::as_json_schema(typed)),
-        (true, true, false) => Format::Schema(free.clone()),
-        (true, true, true) => Format::Json,
-    };
+    let first = schema.as_ref().and_then(|schema| schema["enum"][0].as_str()).map(str::to_owned);
     Ok(Config {
         max_tokens: config["max_output_tokens"].as_u64(),
         stop: list(&config["stop_sequences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        format,
+        value: first.filter(|_| mime_type == "text/x.enum"),
+        format: match schema {
+            _ if mime_type != JSON => Format::Text,
+            Some(schema) => Format::Schema(schema),
+            None => Format::Json,
+        },
         thinking: thinking(&config["thinking_config"], model)?,
         candidates: config["candidate_count"].as_u64().unwrap_or(1),
         logprobs: config["response_logprobs"] == true,
     })
 }
 
+/// The schema of the answer in either of its fields, as JSON Schema.
+fn schema(config: &Value, wrong: &mut Vec<(String, String)>) -> Option<Value> {
+    let mut refuse =
+        |field: &str, why: &str| wrong.push((format!("generation_config.{field}"), why.to_owned()));
+    let mime_type = config["response_mime_type"].as_str().unwrap_or(PLAIN);
+    if !MIME_TYPES.contains(&mime_type) {
+        refuse(
+            "response_mime_type",
+            "allowed mimetypes are `text/plain`, `application/json`, `application/xml`, `application/yaml` and `text/x.enum`.",
+        );
+    }
+    let given = |name: &str| Some(&config[name]).filter(|schema| !schema.is_null());
+    let typed = given("response_schema");
+    let free = given("response_json_schema").or(given("_response_json_schema"));
+    if typed.is_some() && free.is_some() {
+        refuse("response_json_schema", "response_schema and response_json_schema are mutually exclusive.");
+    }
+    if typed.or(free).is_some() && mime_type == PLAIN {
+        refuse(
+            "response_schema",
+            "only allowed when response_mime_type is `application/json` or `text/x.enum`.",
+        );
+    }
+    if let Some(typed) = typed {
+        schema::check(typed, "generation_config.response_schema", wrong);
+    }
+    typed.map(schema::as_json_schema).or_else(|| free.cloned())
+}
+
 fn ranges(config: &Value, wrong: &mut Vec<(String, String)>) {
     let mut refuse = |field: &str, why: String| wrong.push((format!("generation_config.{field}"), why));
+    if config["logprobs"].is_i64() && config["response_logprobs"] != true {
+        refuse("logprobs", "only allowed when response_logprobs is true.".to_owned());
+    }
     for (field, least, most) in [
         ("temperature", 0.0, 2.0),
         ("top_p", 0.0, 1.0),

@@ -26,6 +26,8 @@ pub(super) struct Model<'a> {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub prompt: Prompt,
+    /// What is to be said, where the request leaves no choice.
+    pub said: Option<String>,
     pub logprobs: bool,
     pub blocked: bool,
 }
@@ -82,7 +84,7 @@ pub(super) fn check(request: &Map<String, Value>, model: &Model<'_>) -> Result<C
     prompt.thinking = config.thinking;
     prompt.n = config.candidates;
     let blocked = prompt.last_user.contains(BLOCK_PROMPT);
-    Ok(Checked { prompt, logprobs: config.logprobs, blocked })
+    Ok(Checked { prompt, said: config.value, logprobs: config.logprobs, blocked })
 }
 
 /// A prompt as far as its length goes.

@@ -49,13 +49,6 @@ pub(super) fn check(schema: &Value, place: &str, wrong: &mut Vec<(String, String
     }
 }
 
-/// As [`check`], for a schema that may be absent.
-pub(super) fn check_present(schema: &Value, place: &str, wrong: &mut Vec<(String, String)>) {
-    if !schema.is_null() {
-        check(schema, place, wrong);
-    }
-}
-
 /// As JSON Schema writes it: types in small letters.
 pub(super) fn as_json_schema(schema: &Value) -> Value {
     let Value::Object(given) = schema else {
