@@ -10,6 +10,7 @@ use crate::{
 };
 
 pub(crate) mod converse;
+mod converse_block;
 mod converse_content;
 mod converse_request;
 mod converse_stream;

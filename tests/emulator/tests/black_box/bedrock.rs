@@ -137,6 +137,9 @@ async fn what_is_refused_is_refused_in_the_services_words() {
         json!({"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "f", "input": {}}}]});
     let tools = json!({"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]});
     let open = json!({"messages": [{"role": "user", "content": [{"text": "x"}]}, call_turn, {"role": "user", "content": [{"text": "y"}]}], "toolConfig": tools});
+    let mut listed = open.clone();
+    listed["messages"][2]["content"] =
+        json!([{"toolResult": {"toolUseId": "t1", "content": [{"json": [1]}]}}]);
     let mut bare = open.clone();
     bare["toolConfig"] = Value::Null;
     bare["messages"][2]["content"] = json!([{"toolResult": {"toolUseId": "t1", "content": [{"text": "r"}]}}]);
@@ -186,6 +189,19 @@ async fn what_is_refused_is_refused_in_the_services_words() {
             "converse",
             say(json!([])),
             "The content field in the Message object at messages.0 is empty. Add a ContentBlock object to the content field and try again.",
+        ),
+        (
+            "converse",
+            say(
+                json!([{"text": "x"}, {"document": {"format": "txt", "name": "a", "source": {"bytes": "AAAA"}}},
+                       {"document": {"format": "txt", "name": "a", "source": {"bytes": "AAAA"}}}]),
+            ),
+            "The document name at messages.0.content.2 is not unique in the request.",
+        ),
+        (
+            "converse",
+            listed,
+            "The format of the value at messages.2.content.0.toolResult.content.0.json is invalid. Provide a json object for the field and try again.",
         ),
         (
             "converse",
