@@ -191,7 +191,7 @@ impl Provider for Bedrock {
     }
 
     fn request_id(&self, number: u64) -> String {
-        format!("e3000000-0000-4000-8000-{number:012x}")
+        format!("5a5a5a5a-0000-4000-8000-{number:012x}")
     }
 
     fn refusal_headers(&self, failure: &Failure, headers: &mut HeaderMap) {
