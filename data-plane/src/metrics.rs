@@ -16,6 +16,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use shared::wire::Wire;
+use wire::loss::LossCode;
 
 use crate::provider::failure::Reason;
 use timings::Timings;
@@ -60,12 +61,18 @@ struct AttemptLabels {
     reason: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LossLabels {
+    code: &'static str,
+}
+
 /// The node's registry, and the handles of the request path.
 pub struct Metrics {
     registry: Mutex<Registry>,
     requests: [[Counter; Ending::ALL.len()]; Wire::ALL.len()],
     failed_attempts: Family<AttemptLabels, Counter>,
     picks_failed: Counter,
+    losses: Family<LossLabels, Counter>,
     first_token: Timings,
     total: Timings,
     open_streams: Gauge,
@@ -103,6 +110,9 @@ impl Metrics {
         let help = "Attempts at an upstream that gave no answer, by reason";
         registry.register("failed_attempts", help, failed_attempts.clone());
         registry.register("picks_failed", "Requests that found no eligible account", picks_failed.clone());
+        let losses = Family::default();
+        let help = "Parts of requests that could not be said in the upstream's wire, by code";
+        registry.register("conversion_losses", help, losses.clone());
         let help = "From a request's arrival to its first content";
         registry.register("first_token_seconds", help, first_token.clone());
         registry.register("request_seconds", "From a request's arrival to its end", total.clone());
@@ -114,6 +124,7 @@ impl Metrics {
             requests: handles,
             failed_attempts,
             picks_failed,
+            losses,
             first_token,
             total,
             open_streams,
@@ -149,6 +160,11 @@ impl Metrics {
     pub fn attempt_failed(&self, reason: Reason) {
         let labels = AttemptLabels { reason: reason.code().into_owned() };
         self.failed_attempts.get_or_create(&labels).inc();
+    }
+
+    /// Something of a request could not be said in the upstream's wire.
+    pub fn lost(&self, code: LossCode) {
+        self.losses.get_or_create(&LossLabels { code: code.as_str() }).inc();
     }
 
     pub fn pick_failed(&self) {

@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod filter;
 pub mod forward;
 pub mod meter;
+mod plan;
 pub mod quota;
 mod reading;
 pub mod receive;
@@ -52,10 +53,18 @@ pub struct Call {
     pub id: RequestId,
     pub operation: Operation,
     pub pin: Option<Pin>,
+    pub path: Option<PathModel>,
     pub uri: Uri,
     pub headers: HeaderMap,
     pub arrived: Instant,
     pub started_at: Millis,
+}
+
+/// What Google's API says in the path and not in the body.
+#[derive(Debug, Clone)]
+pub struct PathModel {
+    pub model: String,
+    pub stream: bool,
 }
 
 /// Carries a call through all stages.

@@ -1,55 +1,86 @@
 //! How upstreams are reached: URL, headers, authentication, failure classes, reset headers. No JSON bodies here.
 //!
-//! [`Provider`] is one upstream's manners, and [`for_type`] the table of them. [`failure`] says what an upstream's
-//! refusal means, [`upstream`] is the HTTP client that all share, and [`tester`] sends the smallest request there is
-//! to learn whether an account works.
+//! [`Provider`] is one upstream's manners, and [`for_type`] the table of them. [`passage`] is the table of how each
+//! wire gets to each kind of upstream. [`failure`] says what an upstream's refusal means, [`upstream`] is the HTTP
+//! client that all share, and [`tester`] sends the smallest request there is to learn whether an account works.
 //!
 //! To add a provider: a file with its [`Provider`], and a row in [`for_type`].
 
+mod azure;
+mod bedrock;
 mod claude;
+mod droid;
 pub mod failure;
+mod gemini;
 mod headers;
 mod openai;
+pub mod passage;
+mod percent;
 mod private;
 mod reset;
 pub mod tester;
 pub mod upstream;
 
-use http::{HeaderMap, HeaderValue, Uri};
-use shared::{account::AccountType, clock::Millis, wire::Wire};
 use std::time::Duration;
 
-pub use headers::{strip_request_headers, strip_response_headers};
+use http::{HeaderMap, HeaderValue, Uri, request::Parts};
+use shared::{account::AccountType, clock::Millis, wire::Wire};
+use wire::error::upstream::UpstreamError;
+
+pub use claude::betas as client_betas;
+pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
+pub use passage::{Endpoint, Front, Passage};
 pub use tester::Tester;
 pub use upstream::{OutboundSettings, UpstreamClient};
 
 use crate::snapshot::{Account, Credential};
+use failure::{Class, class_of};
 
-/// What is asked of an upstream.
+/// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Chat,
     Embeddings,
+    Responses,
     Messages,
     CountTokens,
+    Gemini,
+    /// Gemini's `countTokens`.
+    CountContents,
 }
 
 impl Operation {
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::Messages, Self::CountTokens];
+    pub const ALL: [Self; 7] = [
+        Self::Chat,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Gemini,
+        Self::CountContents,
+    ];
 
     /// The wire of request and answer.
     #[must_use]
     pub const fn wire(self) -> Wire {
         match self {
             Self::Chat | Self::Embeddings => Wire::Chat,
+            Self::Responses => Wire::Responses,
             Self::Messages | Self::CountTokens => Wire::Messages,
+            Self::Gemini | Self::CountContents => Wire::Gemini,
         }
     }
 
     /// Whether tokens are consumed, so that the request goes into the ledger.
     #[must_use]
     pub const fn metered(self) -> bool {
-        !matches!(self, Self::CountTokens)
+        !self.counts()
+    }
+
+    /// Whether it only counts tokens.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::CountTokens | Self::CountContents)
     }
 }
 
@@ -60,85 +91,147 @@ pub enum Unaddressable {
     NoBaseUrl,
     #[error("the base URL and the path make no valid URL")]
     InvalidUrl,
+    #[error("the account's options lack what its address is made of")]
+    NoOptions,
+    #[error("the account's upstream has no such endpoint")]
+    NoEndpoint,
     #[error("the account has no credential of the form that its type needs")]
     NoCredential,
     #[error("the account's credential or options hold characters that no HTTP header may have")]
     InvalidHeader,
+    #[error("the request can't be signed")]
+    Unsigned,
+}
+
+/// What is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub endpoint: Endpoint,
+    /// As the upstream knows it.
+    pub model: &'a str,
+    pub stream: bool,
+    /// The client's, on the raw path.
+    pub query: Option<&'a str>,
 }
 
 /// One upstream's manners.
 pub trait Provider: Sync {
-    /// Where the operation lives, from the base URL; `None` where the upstream has none.
-    fn path(&self, operation: Operation) -> Option<&'static str>;
+    /// What kind of upstream this is, for the account and the model.
+    fn front(&self, account: &Account, model: &str) -> Front;
 
     /// Whether requests can be signed with this form of credential.
     fn takes(&self, credential: &Credential) -> bool;
 
-    /// Adds what the upstream wants to see: the credential, and the headers that go with it.
+    /// Whether the account has what its addresses are made of.
+    fn complete(&self, account: &Account) -> bool {
+        account.upstream.base_url.is_some()
+    }
+
+    /// The upstream's own name for an account's model.
+    fn model<'a>(&self, _account: &'a Account, model: &'a str) -> &'a str {
+        model
+    }
+
+    /// # Errors
+    /// See [`Unaddressable`].
+    fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable>;
+
+    /// Adds what the upstream wants to see: the credential, and the headers that go with it. All else of the request is
+    /// in place.
     ///
     /// # Errors
     /// See [`Unaddressable`].
-    fn sign(&self, account: &Account, headers: &mut HeaderMap) -> Result<(), Unaddressable>;
+    fn sign(
+        &self,
+        account: &Account,
+        request: &mut Parts,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Unaddressable>;
 
-    /// How long the upstream says that its limits last; `None` where it doesn't say.
+    /// What follows from a refusal.
+    fn class(&self, status: u16, _said: &UpstreamError) -> Class {
+        class_of(status)
+    }
+
+    /// How long the upstream's headers say that its limits last; `None` where they don't say.
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration>;
 }
 
-/// The providers that this build has.
+/// The providers.
 #[must_use]
-pub const fn for_type(kind: AccountType) -> Option<&'static dyn Provider> {
+pub const fn for_type(kind: AccountType) -> &'static dyn Provider {
     match kind {
+        AccountType::ClaudeOfficial => &claude::ClaudeOfficial,
         // A Claude Code Router takes what the console takes.
-        AccountType::ClaudeConsole | AccountType::Ccr => Some(&claude::ClaudeConsole),
-        AccountType::Openai => Some(&openai::OpenAi),
-        AccountType::ClaudeOfficial
-        | AccountType::Bedrock
-        | AccountType::OpenaiResponses
-        | AccountType::AzureOpenai
-        | AccountType::Gemini
-        | AccountType::GeminiApi
-        | AccountType::Droid => None,
+        AccountType::ClaudeConsole | AccountType::Ccr => &claude::ClaudeConsole,
+        AccountType::Bedrock => &bedrock::Bedrock,
+        AccountType::Openai => &openai::OpenAi,
+        AccountType::OpenaiResponses => &openai::OpenAiResponses,
+        AccountType::AzureOpenai => &azure::AzureOpenAi,
+        AccountType::Gemini => &gemini::Gemini,
+        AccountType::GeminiApi => &gemini::GeminiApi,
+        AccountType::Droid => &droid::Droid,
     }
 }
 
+/// `None`: a type that this build doesn't know.
 #[must_use]
 pub fn for_account(account: &Account) -> Option<&'static dyn Provider> {
-    account.kind.and_then(for_type)
+    account.kind.map(for_type)
 }
 
-/// Whether this build can carry the operation to this account.
+/// How the operation gets to the account's upstream. `model` is the account's name for it.
+///
+/// `None`: this build doesn't know the type, or the account lacks what its type needs.
 #[must_use]
-pub fn serves(account: &Account, operation: Operation) -> bool {
-    let upstream = &account.upstream;
-    for_account(account).is_some_and(|provider| {
-        upstream.base_url.is_some()
-            && provider.takes(&upstream.credential)
-            && provider.path(operation).is_some()
-    })
+pub fn passage_to(account: &Account, operation: Operation, model: &str) -> Option<Passage> {
+    let provider = for_account(account)?;
+    if !provider.takes(&account.upstream.credential) || !provider.complete(account) {
+        return None;
+    }
+    Some(passage::passage(operation, provider.front(account, provider.model(account, model))))
 }
 
 /// The account types that this build can reach.
 #[must_use]
 pub fn served_types() -> Vec<AccountType> {
-    AccountType::ALL.into_iter().filter(|kind| for_type(*kind).is_some()).collect()
+    AccountType::ALL.to_vec()
 }
 
 /// The wires that clients can speak with this build.
 #[must_use]
 pub fn served_wires() -> Vec<Wire> {
-    let served = |wire: &Wire| Operation::ALL.iter().any(|operation| operation.wire() == *wire);
-    Wire::ALL.into_iter().filter(served).collect()
+    Wire::ALL.to_vec()
 }
 
-/// The operation's address: the base URL, the provider's path, the client's query.
+impl Account {
+    /// Without a trailing slash.
+    fn base(&self) -> Result<&str, Unaddressable> {
+        let base = self.upstream.base_url.as_ref().ok_or(Unaddressable::NoBaseUrl)?;
+        Ok(base.as_str().trim_end_matches('/'))
+    }
+
+    fn api_key(&self) -> Result<&str, Unaddressable> {
+        match &self.upstream.credential {
+            Credential::ApiKey(key) => Ok(key.expose()),
+            _ => Err(Unaddressable::NoCredential),
+        }
+    }
+
+    fn access_token(&self) -> Result<&str, Unaddressable> {
+        match &self.upstream.credential {
+            Credential::AccessToken { token, .. } => Ok(token.expose()),
+            _ => Err(Unaddressable::NoCredential),
+        }
+    }
+}
+
+/// Base URL, path and query as one address.
 ///
 /// A base URL that already ends with the path's first segment (`…/v1`) is taken as it is often written.
-///
-/// # Errors
-/// See [`Unaddressable`].
-pub fn url(account: &Account, path: &str, query: Option<&str>) -> Result<Uri, Unaddressable> {
-    let base = account.upstream.base_url.as_ref().ok_or(Unaddressable::NoBaseUrl)?;
-    let base = base.as_str().trim_end_matches('/');
+fn join(base: &str, path: &str, query: Option<&str>) -> Result<Uri, Unaddressable> {
+    let base = base.trim_end_matches('/');
     let base = if path.starts_with("/v1/") { base.strip_suffix("/v1").unwrap_or(base) } else { base };
     let mut text = String::with_capacity(base.len() + path.len() + query.map_or(0, |query| query.len() + 1));
     text.push_str(base);

@@ -8,7 +8,7 @@ use shared::{clock::Millis, wire::Wire};
 
 use crate::{
     pipeline::refusal::Refusal,
-    provider::{self, Operation},
+    provider,
     scheduler::{self, Pin, Unroutable},
     snapshot::{Account, Model, Snapshot},
 };
@@ -100,11 +100,12 @@ fn is_usable(account: &Account, pin: Option<Pin>, now: Millis) -> bool {
         Some(Pin::Platform(platform)) => account.kind.is_some_and(|kind| kind.platform() == platform),
         Some(Pin::Type(pinned)) => account.kind == Some(pinned),
     };
-    let served = Operation::ALL.iter().any(|operation| provider::serves(account, *operation));
-    fits && served
+    fits && provider::for_account(account)
+        .is_some_and(|provider| provider.takes(&account.upstream.credential) && provider.complete(account))
         && account.enabled
         && account.schedulable
         && account.invalid_reason.is_none()
+        && !account.upstream.credential.expired(now)
         && account.expires_at.is_none_or(|expiry| expiry > now)
 }
 

@@ -22,8 +22,15 @@ pub(super) enum Route<'a> {
         pin: Option<Pin>,
         name: &'a str,
     },
-    /// A path of a wire that this build does not serve.
-    NotServed(&'static str),
+    /// A call of Google's API: the model is part of the path.
+    Google {
+        operation: Operation,
+        pin: Option<Pin>,
+        model: &'a str,
+        stream: bool,
+    },
+    /// The upgrade to a WebSocket that Codex tries first.
+    ResponsesSocket,
     /// What clients look at to see that somebody is there.
     Root,
     Health,
@@ -40,7 +47,8 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Rou
         "/v1/messages" | "/api/v1/messages" => call(Operation::Messages),
         "/v1/messages/count_tokens" | "/api/v1/messages/count_tokens" => call(Operation::CountTokens),
         "/v1/models" | "/v1beta/models" => Ok((Route::Models { pin }, "GET, HEAD")),
-        "/v1/responses" => Ok((Route::NotServed("the Responses API"), "POST")),
+        "/v1/responses" if *method == Method::GET => Ok((Route::ResponsesSocket, "GET")),
+        "/v1/responses" => call(Operation::Responses),
         "/" | "" => Ok((Route::Root, "HEAD, GET")),
         "/healthz" if pin.is_none() => Ok((Route::Health, "GET, HEAD")),
         "/readyz" if pin.is_none() => Ok((Route::Ready, "GET, HEAD")),
@@ -55,16 +63,16 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Rou
     }
 }
 
-/// `/v1/models/{name}`, or Google's `/v1beta/models/{name}:{verb}`.
+/// `/v1/models/{name}`, or Google's `/v1beta/models/{name}:{method}`.
 fn model<'a>(path: &'a str, pin: Option<Pin>) -> Result<(Route<'a>, &'static str), RouteError> {
-    const VERBS: [&str; 4] = [":generateContent", ":streamGenerateContent", ":countTokens", ":embedContent"];
     let name = path.strip_prefix("/v1/models/").or_else(|| path.strip_prefix("/v1beta/models/"));
-    match name {
-        Some(name) if VERBS.iter().any(|verb| name.ends_with(verb)) => {
-            Ok((Route::NotServed("the Gemini API"), "POST"))
-        }
-        Some(name) if !name.is_empty() => Ok((Route::Model { pin, name }, "GET, HEAD")),
-        _ => Err(RouteError::NotFound),
+    let name = name.filter(|name| !name.is_empty()).ok_or(RouteError::NotFound)?;
+    let google = |operation, model, stream| Ok((Route::Google { operation, pin, model, stream }, "POST"));
+    match name.rsplit_once(':') {
+        Some((model, "generateContent")) => google(Operation::Gemini, model, false),
+        Some((model, "streamGenerateContent")) => google(Operation::Gemini, model, true),
+        Some((model, "countTokens")) => google(Operation::CountContents, model, false),
+        _ => Ok((Route::Model { pin, name }, "GET, HEAD")),
     }
 }
 
@@ -132,14 +140,16 @@ mod tests {
         assert_eq!(post("/claude/v1/messages"), call(Operation::Messages, CLAUDE));
         let azure = Some(Pin::Type(AccountType::AzureOpenai));
         assert_eq!(post("/azure/v1/chat/completions"), call(Operation::Chat, azure));
-        assert_eq!(post("/v1/responses"), Ok(Route::NotServed("the Responses API")));
-        assert_eq!(
-            post("/v1beta/models/gemini-3:streamGenerateContent"),
-            Ok(Route::NotServed("the Gemini API"))
-        );
+        assert_eq!(post("/v1/responses"), call(Operation::Responses, None));
+        let google =
+            |operation, stream| Ok(Route::Google { operation, pin: None, model: "gemini-3", stream });
+        assert_eq!(post("/v1beta/models/gemini-3:streamGenerateContent"), google(Operation::Gemini, true));
+        assert_eq!(post("/v1/models/gemini-3:generateContent"), google(Operation::Gemini, false));
+        assert_eq!(post("/v1beta/models/gemini-3:countTokens"), google(Operation::CountContents, false));
         let get = |path| route(&Method::GET, path);
         assert_eq!(get("/v1/models"), Ok(Route::Models { pin: None }));
         assert_eq!(get("/claude/v1/models/a/b"), Ok(Route::Model { pin: CLAUDE, name: "a/b" }));
+        assert_eq!(get("/v1/responses"), Ok(Route::ResponsesSocket));
         assert_eq!(get("/healthz"), Ok(Route::Health));
         assert_eq!(route(&Method::HEAD, "/"), Ok(Route::Root));
         assert_eq!(route(&Method::HEAD, "/claude"), Ok(Route::Root));

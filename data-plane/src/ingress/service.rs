@@ -3,7 +3,11 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, UPGRADE},
+    request,
+};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use shared::{id::RequestId, wire::Wire};
@@ -16,7 +20,12 @@ use super::{
 };
 use crate::{
     metrics::Ending,
-    pipeline::{self, Call, authenticate::authenticate, body::ResponseBody, refusal::Refusal},
+    pipeline::{
+        self, Call, PathModel,
+        authenticate::authenticate,
+        body::ResponseBody,
+        refusal::{Refusal, RouteError},
+    },
     provider::Operation,
     scheduler::Pin,
 };
@@ -30,7 +39,19 @@ pub(super) async fn serve_request(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (parts, body) = request.into_parts();
     Ok(match route(&parts.method, parts.uri.path()) {
-        Ok(Route::Call { operation, pin }) => call(&proxy, operation, pin, parts, body).await,
+        Ok(Route::Call { operation, pin }) => {
+            call(&proxy, Named { operation, pin, path: None }, parts, body).await
+        }
+        Ok(Route::Google { operation, pin, model, stream }) => {
+            let path = PathModel { model: unescaped(model), stream };
+            call(&proxy, Named { operation, pin, path: Some(path) }, parts, body).await
+        }
+        Ok(Route::ResponsesSocket) if parts.headers.contains_key(UPGRADE) => {
+            answer(&proxy, &parts, |_| Err(Refusal::NoWebSocket))
+        }
+        Ok(Route::ResponsesSocket) => {
+            answer(&proxy, &parts, |_| Err(RouteError::MethodNotAllowed("POST").into()))
+        }
         Ok(Route::Models { pin }) => answer(&proxy, &parts, |wire| {
             let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
             Ok(models::list(&caller.snapshot, wire, pin, proxy.clock.now()))
@@ -39,7 +60,6 @@ pub(super) async fn serve_request(
             let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
             models::get(&caller.snapshot, wire, pin, name, proxy.clock.now())
         }),
-        Ok(Route::NotServed(what)) => answer(&proxy, &parts, |_| Err(Refusal::NotServed(what))),
         Err(error) => answer(&proxy, &parts, |_| Err(error.into())),
         Ok(Route::Root) => Response::new(ResponseBody::empty()),
         Ok(Route::Health) => text(StatusCode::OK, "text/plain", "ok\n".into()),
@@ -52,18 +72,35 @@ pub(super) async fn serve_request(
     })
 }
 
+/// What a call's path says.
+struct Named {
+    operation: Operation,
+    pin: Option<Pin>,
+    path: Option<PathModel>,
+}
+
+/// A model's name as it stands in a path; one whose escapes make no text stays as it is.
+fn unescaped(name: &str) -> String {
+    if !name.contains('%') {
+        return name.to_owned();
+    }
+    let pair = format!("name={}", name.replace('+', "%2B"));
+    let parsed = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned());
+    parsed.unwrap_or_else(|| name.to_owned())
+}
+
 /// Through the pipeline.
 async fn call(
     proxy: &Arc<Proxy>,
-    operation: Operation,
-    pin: Option<Pin>,
+    named: Named,
     parts: request::Parts,
     mut body: Incoming,
 ) -> Response<ResponseBody> {
     let started_at = proxy.clock.now();
     let id = RequestId::new(started_at);
     let request::Parts { uri, headers, .. } = parts;
-    let call = Call { id, operation, pin, uri, headers, arrived: Instant::now(), started_at };
+    let Named { operation, pin, path } = named;
+    let call = Call { id, operation, pin, path, uri, headers, arrived: Instant::now(), started_at };
     match pipeline::run(proxy, call, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {

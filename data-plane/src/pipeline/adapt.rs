@@ -1,66 +1,253 @@
-//! Stage 5: the request as the account's upstream wants it. Same wire in and out: the body stays bytes, save the
-//! model's name and, in a chat stream, the question for usage.
+//! Stage 5: the request as the account's upstream wants it. Same wire in and out: the body stays bytes, save for stated
+//! edits. Other wire: through the canonical form.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
-use wire::raw::{splice::Splices, watch::StreamEdits};
-
-use super::filter::Admitted;
-use crate::{
-    provider::{Operation, Provider, Unaddressable, url},
-    snapshot::Account,
+use shared::clock::Millis;
+use wire::{
+    convert::{self, Ask, ConvertError, Format, Target},
+    count, embeddings,
+    loss::Losses,
+    raw::{envelope, invoke::to_invoke, splice::Splices, watch::StreamEdits},
+    relay::Framing,
 };
+
+use super::{filter::Admitted, plan::Plan};
+use crate::{
+    provider::{
+        Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, client_betas,
+        fresh_request_headers, passage::passage,
+    },
+    snapshot::{Account, Options},
+};
+
+/// Output tokens to allow where the upstream's wire wants a limit, the client named none, and the model's own is not
+/// known.
+const DEFAULT_MAX_OUTPUT: u64 = 8192;
 
 /// What does not change from account to account.
 #[derive(Debug)]
 pub(super) struct Prepared {
     headers: HeaderMap,
     query: Option<String>,
+    id: String,
+    now: Millis,
+}
+
+/// What goes to the upstream, and how its answer is read.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) request: Request<Full<Bytes>>,
+    pub(super) plan: Plan,
+    pub(super) losses: Losses,
+}
+
+#[derive(Debug)]
+pub(super) enum Adapted {
+    Send(Box<Outgoing>),
+    /// The gateway answers by itself.
+    Answer(Bytes),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdaptError {
+    #[error(transparent)]
+    Unaddressable(#[from] Unaddressable),
+    #[error(transparent)]
+    Unconvertible(#[from] ConvertError),
+    #[error("the account can't serve this: {0}")]
+    Refused(&'static str),
+}
+
+/// One account's way of being asked.
+struct Way<'a> {
+    admitted: &'a Admitted,
+    account: &'a Account,
+    front: Front,
+    /// As the upstream knows it.
+    model: &'a str,
+}
+
+/// What is sent, and what is to come back.
+struct Body {
+    bytes: Bytes,
+    plan: Plan,
+    losses: Losses,
+    endpoint: Endpoint,
+    /// The upstream streams.
+    stream: bool,
 }
 
 impl Prepared {
     /// Takes the client's headers: they are filtered in place.
-    pub(super) fn of(admitted: &mut Admitted) -> Self {
+    pub(super) fn of(admitted: &mut Admitted, now: Millis) -> Self {
         let mut headers = std::mem::take(&mut admitted.call.headers);
         crate::provider::strip_request_headers(&mut headers);
         let query = admitted.call.uri.query().and_then(without_key);
-        Self { headers, query }
+        Self { headers, query, id: admitted.call.id.to_string(), now }
     }
 
     /// # Errors
-    /// The account's settings make no request.
-    pub(super) fn request(
+    /// The account's settings make no request, or what is asked for can't be said there.
+    pub(super) fn adapt(
         &self,
         admitted: &Admitted,
         provider: &dyn Provider,
         account: &Account,
         model: &str,
-    ) -> Result<Request<Full<Bytes>>, Unaddressable> {
-        let path = provider.path(admitted.call.operation).ok_or(Unaddressable::InvalidUrl)?;
-        let uri = url(account, path, self.query.as_deref())?;
-        let mut headers = self.headers.clone();
-        provider.sign(account, &mut headers)?;
-        let mut request = Request::new(Full::new(body(admitted, model)));
+    ) -> Result<Adapted, AdaptError> {
+        let model = provider.model(account, model);
+        let way = Way { admitted, account, front: provider.front(account, model), model };
+        let operation = admitted.call.operation;
+        let body = match passage(operation, way.front) {
+            // The backend only streams, so a client that wants no stream gets one that was gathered.
+            Passage::Raw(endpoint) if way.front == Front::ChatGpt && !admitted.view.stream => {
+                self.converted(&way, endpoint)?
+            }
+            Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
+            Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,
+            Passage::Via(endpoint) if operation.counts() => self.counted(&way, endpoint)?,
+            Passage::Via(endpoint) => self.converted(&way, endpoint)?,
+            Passage::Estimate => {
+                let tokens = count::estimate(&self.ask(&way)).map_err(ConvertError::from)?;
+                return Ok(Adapted::Answer(count::write(operation.wire(), tokens)));
+            }
+            Passage::Refused(why) => return Err(AdaptError::Refused(why)),
+        };
+        self.request(&way, provider, body).map(|outgoing| Adapted::Send(Box::new(outgoing)))
+    }
+
+    fn request(&self, way: &Way<'_>, provider: &dyn Provider, body: Body) -> Result<Outgoing, AdaptError> {
+        let query = self.query.as_deref().filter(|_| body.plan.is_native());
+        let asked = Asked { endpoint: body.endpoint, model: way.model, stream: body.stream, query };
+        let uri = provider.url(way.account, &asked)?;
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        Ok(request)
+        *request.headers_mut() =
+            if body.plan.is_native() { self.headers.clone() } else { fresh_request_headers(&self.headers) };
+        let (mut parts, ()) = request.into_parts();
+        provider.sign(way.account, &mut parts, &body.bytes, self.now)?;
+        let request = Request::from_parts(parts, Full::new(body.bytes));
+        Ok(Outgoing { request, plan: body.plan, losses: body.losses })
+    }
+
+    fn ask<'a>(&'a self, way: &Way<'a>) -> Ask<'a> {
+        let view = &way.admitted.view;
+        Ask {
+            wire: way.admitted.call.operation.wire(),
+            body: &way.admitted.body,
+            model: &view.model,
+            stream: view.stream,
+            wants_usage: view.wants_usage,
+            id: &self.id,
+            now: self.now.0 / 1000,
+        }
+    }
+
+    fn raw(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
+        let (view, operation) = (&way.admitted.view, way.admitted.call.operation);
+        let mut splices = Splices::new();
+        let (mut framing, mut edits) = (Framing::Plain, StreamEdits::default());
+        match operation {
+            Operation::Gemini | Operation::CountContents => {}
+            Operation::Messages if way.front == Front::BedrockClaude => {
+                framing = Framing::Invoke;
+                splices =
+                    to_invoke(&way.admitted.body, client_betas(&self.headers)).map_err(ConvertError::from)?;
+            }
+            _ => view.replace_model(&mut splices, way.model),
+        }
+        if operation == Operation::Chat {
+            edits.hide_usage = !view.wants_usage;
+            if view.stream {
+                view.ask_for_usage(&mut splices);
+            }
+        }
+        if way.front == Front::ChatGpt {
+            envelope::chatgpt(&mut splices, &way.admitted.body);
+        }
+        let mut bytes = splices.apply(way.admitted.body.clone());
+        if way.front == Front::CodeAssist {
+            framing = Framing::Wrapped;
+            bytes = envelope::code_assist(&bytes, way.model, project(way.account), operation.counts());
+        }
+        let plan = match endpoint {
+            Endpoint::CountContents if framing == Framing::Wrapped => Plan::Count,
+            _ => Plan::Raw { edits, framing },
+        };
+        Ok(Body { bytes, plan, losses: Losses::default(), endpoint, stream: view.stream })
+    }
+
+    fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
+        // The backend behind ChatGPT logins gives nothing but streams.
+        let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
+        let converted = convert::request(self.ask(way), way.target(endpoint, stream))?;
+        let mut bytes = Bytes::from(converted.body);
+        let mut framing = Framing::Plain;
+        match (endpoint, way.front) {
+            (Endpoint::Invoke, _) => {
+                framing = Framing::Invoke;
+                bytes = envelope::invoked(bytes);
+            }
+            (Endpoint::Converse, _) => framing = Framing::Converse,
+            (_, Front::ChatGpt) => bytes = envelope::for_chatgpt(bytes),
+            (_, Front::CodeAssist) => {
+                framing = Framing::Wrapped;
+                bytes = envelope::code_assist(&bytes, way.model, project(way.account), false);
+            }
+            _ => {}
+        }
+        let plan = Plan::Converted { conversion: Box::new(converted.conversion), framing };
+        Ok(Body { bytes, plan, losses: converted.losses, endpoint, stream })
+    }
+
+    fn counted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
+        let format = match (endpoint, way.front) {
+            (Endpoint::BedrockCountTokens, Front::BedrockClaude) => Format::Messages,
+            _ => endpoint.format(),
+        };
+        let target = Target { format, ..way.target(endpoint, false) };
+        let (body, losses) = count::request(&self.ask(way), target)?;
+        let mut bytes = Bytes::from(body);
+        match way.front {
+            Front::BedrockClaude => bytes = envelope::count_invoke(&envelope::invoked(bytes)),
+            Front::BedrockConverse => bytes = envelope::count_converse(&bytes),
+            Front::CodeAssist => bytes = envelope::code_assist(&bytes, way.model, None, true),
+            _ => {}
+        }
+        Ok(Body { bytes, plan: Plan::Count, losses, endpoint, stream: false })
     }
 }
 
-/// What is changed in the answer, because the request was.
-pub(super) fn edits(admitted: &Admitted) -> StreamEdits {
-    StreamEdits { hide_usage: admitted.call.operation == Operation::Chat && !admitted.view.wants_usage }
+fn embeddings(way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
+    let (body, answer) = embeddings::to_gemini(&way.admitted.body, way.model)?;
+    let plan = Plan::Embeddings(answer);
+    Ok(Body { bytes: body.into(), plan, losses: Losses::default(), endpoint, stream: false })
 }
 
-fn body(admitted: &Admitted, model: &str) -> Bytes {
-    let mut splices = Splices::new();
-    admitted.view.replace_model(&mut splices, model);
-    if admitted.call.operation == Operation::Chat && admitted.view.stream {
-        admitted.view.ask_for_usage(&mut splices);
+impl<'a> Way<'a> {
+    fn target(&self, endpoint: Endpoint, stream: bool) -> Target<'a> {
+        let snapshot = &self.admitted.caller.snapshot;
+        let known = |name: &str| snapshot.models.iter().find(|model| model.name == name)?.max_output;
+        let (_, asked) = shared::model::split_account_type(&self.admitted.view.model);
+        Target {
+            format: endpoint.format(),
+            model: self.model,
+            stream,
+            default_max_output: known(self.model).or_else(|| known(asked)).unwrap_or(DEFAULT_MAX_OUTPUT),
+            fetches_urls: !matches!(self.front, Front::BedrockClaude | Front::BedrockConverse),
+            server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat),
+        }
     }
-    splices.apply(admitted.body.clone())
+}
+
+fn project(account: &Account) -> Option<&str> {
+    match &account.upstream.options {
+        Options::Gemini { project, .. } => project.as_deref(),
+        _ => None,
+    }
 }
 
 /// The client's query, without its key.

@@ -26,8 +26,8 @@ async fn drain(mut flight: Box<Flight>) {
     let Some(leg) = &flight.leg else {
         return flight.finish(Outcome::ClientGone, None);
     };
-    if let Reading::Stream(watch) = &leg.reading
-        && watch.seen().end
+    if let Reading::Stream(relay) = &leg.reading
+        && relay.seen().end
     {
         // Clients may hang up at the legal end, without waiting for the connection's.
         return flight.finish(Outcome::Completed, None);
@@ -54,15 +54,15 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
     let waiting = flight.leg.as_ref().is_some_and(|leg| leg.status == 0);
     if waiting {
         let head = poll_fn(|cx| flight.poll_head(cx)).await?;
-        forward::choose_reading(flight, &head, None);
+        forward::choose_reading(flight, &head);
     }
     let mut unsent = Chunks::new();
     loop {
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
         let Some(leg) = &mut flight.leg else { return Ok(()) };
         match (next, &mut leg.reading) {
-            (Next::Chunk(chunk), Reading::Stream(watch)) => {
-                watch.feed(chunk, &mut unsent);
+            (Next::Chunk(chunk), Reading::Stream(relay)) => {
+                relay.feed(chunk, &mut unsent);
                 unsent.clear();
             }
             (Next::Chunk(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
@@ -70,13 +70,12 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
             }
             (Next::Chunk(_) | Next::HoldOver, _) => {}
             (Next::Failed(reason), _) => return Err(reason),
-            (Next::End, Reading::Stream(watch)) => {
-                watch.end(&mut unsent);
+            (Next::End, Reading::Stream(relay)) => {
+                relay.end(&mut unsent);
                 return Ok(());
             }
             (Next::End, _) => {
-                forward::read_whole(flight);
-                return Ok(());
+                return forward::read_whole(flight).map(drop);
             }
         }
     }

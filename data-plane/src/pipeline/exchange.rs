@@ -21,7 +21,9 @@ use proto::v1::Outcome;
 use shared::secret::KeyHash;
 use tokio::time::Instant;
 
-use super::{drain, filter::Admitted, meter::Meter, reading::Reading, refusal::Refusal, watchdog::Watchdog};
+use super::{
+    drain, filter::Admitted, meter::Meter, plan::Plan, reading::Reading, refusal::Refusal, watchdog::Watchdog,
+};
 use crate::{
     ingress::Proxy,
     live::InFlight,
@@ -115,6 +117,7 @@ pub(super) struct Leg {
     pub(super) account: Arc<Account>,
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
+    pub(super) plan: Plan,
     pub(super) reading: Reading,
     upstream: Upstream,
     _slot: InFlight,
@@ -147,16 +150,18 @@ impl Flight {
         self.leg = Some(Leg {
             account: Arc::clone(picked.account),
             status: 0,
+            plan: Plan::default(),
             reading: Reading::Opaque,
             upstream: Upstream::None,
             _slot: picked.slot,
         });
     }
 
-    pub(super) fn send(&mut self, request: Request<Full<Bytes>>) {
+    pub(super) fn send(&mut self, request: Request<Full<Bytes>>, plan: Plan) {
         let first_byte = self.streaming.then(|| Instant::now() + self.snapshot.limits.first_byte);
         self.watchdog.set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
         if let Some(leg) = &mut self.leg {
+            leg.plan = plan;
             leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
         }
     }
@@ -292,6 +297,7 @@ impl Flight {
     pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
         let Some(leg) = self.leg.take() else { return };
         let (usage, served, complete) = leg.reading.used();
+        self.meter.losses(leg.reading.losses());
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
         let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)
             || self.meter.had_content();

@@ -27,6 +27,12 @@ pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted
         Operation::Embeddings => view::embeddings(&body),
         Operation::Messages => view::messages(&body),
         Operation::CountTokens => view::count_tokens(&body),
+        Operation::Responses => view::responses(&body),
+        Operation::Gemini | Operation::CountContents => {
+            let path = call.path.as_ref();
+            let model = path.map_or("", |path| path.model.as_str());
+            view::gemini(&body, model, path.is_some_and(|path| path.stream))
+        }
     }?;
     Ok(Admitted { call, caller, view, body })
 }

@@ -12,10 +12,11 @@ use proto::v1::Outcome;
 use rand::Rng as _;
 use shared::{id::RequestId, wire::Wire};
 use tokio::time::Instant;
+use wire::loss::Losses;
 
 use super::{
-    adapt::{self, Prepared},
-    exchange::Exchange,
+    adapt::{AdaptError, Adapted, Outgoing, Prepared},
+    exchange::{Exchange, Flight},
     filter::Admitted,
     quota::Reservation,
     refusal::{Refusal, UpstreamFailed},
@@ -76,6 +77,8 @@ struct Tries {
     transient: Tried,
     rounds: u32,
     last: Option<UpstreamFailed>,
+    /// What the client has to change, where an account could not be asked for that.
+    unconvertible: Option<String>,
 }
 
 /// # Errors
@@ -86,7 +89,7 @@ pub(super) async fn forward(
     watchdog: Watchdog,
 ) -> Result<Answer, Refusal> {
     let mut admitted = reservation.admitted;
-    let prepared = Prepared::of(&mut admitted);
+    let prepared = Prepared::of(&mut admitted, proxy.clock.now());
     let (wanted, snapshot) = (admitted.wanted()?, &*admitted.caller.snapshot);
     let now = proxy.clock.now();
     let Some(mut picked) = schedule::next(snapshot, &wanted, &[], now) else {
@@ -125,13 +128,33 @@ async fn attempt(
     let Some(provider) = provider::for_account(account) else {
         return Err(unaddressable);
     };
-    match prepared.request(admitted, provider, account, model) {
-        Ok(request) => flight.send(request),
+    match prepared.adapt(admitted, provider, account, model) {
+        Ok(Adapted::Send(outgoing)) => {
+            let Outgoing { request, plan, losses } = *outgoing;
+            tell(flight, admitted.call.id, &losses);
+            flight.send(request, plan);
+        }
+        Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
+        Err(error @ AdaptError::Unconvertible(_)) => {
+            return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unconvertible) });
+        }
         Err(error) => {
             return Err(Failure { detail: error.to_string(), ..unaddressable });
         }
     }
-    open::open(flight, provider, admitted.call.operation.wire(), adapt::edits(admitted)).await
+    open::open(flight, provider, admitted.call.operation.wire(), admitted.call.id).await
+}
+
+/// What the conversion could not carry across is written down, counted and logged.
+fn tell(flight: &mut Flight, request: RequestId, losses: &Losses) {
+    if losses.is_empty() {
+        return;
+    }
+    flight.meter.losses(Some(losses));
+    for loss in losses.iter() {
+        flight.proxy.metrics.lost(loss.code);
+        tracing::debug!(%request, code = loss.code.as_str(), what = %loss.what, "lost in conversion");
+    }
 }
 
 /// The attempt's end is written down, and what it says about the account becomes known to others.
@@ -168,6 +191,9 @@ impl Tries {
         self.tried.push(account.id);
         if failure.class == Class::Transient {
             self.transient.push(account.id);
+        }
+        if failure.reason == Reason::Unconvertible {
+            self.unconvertible.get_or_insert_with(|| failure.detail.clone());
         }
         let attempts = self.last.map_or(0, |last| last.attempts) + 1;
         let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
@@ -224,8 +250,12 @@ fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
         attempts: 0,
         retry_after: None,
     });
-    let refusal = Refusal::UpstreamFailed(failed);
-    let outcome = if failed.reason == Reason::Stopped { Outcome::CutOff } else { Outcome::UpstreamError };
+    let unconvertible = tries.unconvertible.clone().filter(|_| failed.reason == Reason::Unconvertible);
+    let (refusal, outcome) = match (unconvertible, failed.reason) {
+        (Some(why), _) => (Refusal::Unconvertible(why), Outcome::Refused),
+        (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),
+        (None, _) => (Refusal::UpstreamFailed(failed), Outcome::UpstreamError),
+    };
     if let Some(flight) = exchange.flight() {
         flight.sent_status = refusal.classify(wire).1;
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome};
 use shared::{clock::Clock, usage::Usage, wire::Wire};
 use tokio::time::Instant;
+use wire::loss::Losses;
 
 use super::{filter::Admitted, refusal::Refusal};
 use crate::{
@@ -106,8 +107,18 @@ impl Meter {
         self.first_content.is_some()
     }
 
+    /// Only the first time counts.
     pub(super) fn condition(&mut self, name: &str) {
-        self.record.conditions.push(name.to_owned());
+        if !self.record.conditions.iter().any(|known| known == name) {
+            self.record.conditions.push(name.to_owned());
+        }
+    }
+
+    /// What a conversion could not carry across, as `lost_<code>`.
+    pub(super) fn losses(&mut self, losses: Option<&Losses>) {
+        for loss in losses.iter().flat_map(|losses| losses.iter()) {
+            self.condition(&format!("lost_{}", loss.code.as_str()));
+        }
     }
 
     /// Something was consumed, and it is not known how much.

@@ -3,14 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use shared::usage::Usage;
 use smallvec::SmallVec;
-use wire::raw::{body::BodyFacts, watch::StreamWatch};
+use wire::{loss::Losses, raw::body::BodyFacts, relay::Relay};
 
 /// How the answer is read on its way.
 #[derive(Debug)]
 pub(super) enum Reading {
     /// Passed on unread.
     Opaque,
-    Stream(StreamWatch),
+    Stream(Relay),
     Whole(Collected),
 }
 
@@ -20,6 +20,7 @@ pub(super) struct Collected {
     chunks: SmallVec<[Bytes; 4]>,
     length: usize,
     pub(super) facts: Option<BodyFacts>,
+    pub(super) losses: Losses,
 }
 
 impl Collected {
@@ -51,11 +52,20 @@ impl Reading {
     pub(super) fn used(&self) -> (Option<Usage>, Option<&str>, bool) {
         match self {
             Self::Opaque => (None, None, false),
-            Self::Stream(watch) => (watch.usage(), watch.served_model(), watch.usage_is_final()),
+            Self::Stream(relay) => (relay.usage(), relay.served_model(), relay.usage_is_final()),
             Self::Whole(collected) => match &collected.facts {
                 Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
                 None => (None, None, false),
             },
+        }
+    }
+
+    /// What the client's wire could not say of the answer.
+    pub(super) fn losses(&self) -> Option<&Losses> {
+        match self {
+            Self::Opaque => None,
+            Self::Stream(relay) => relay.losses(),
+            Self::Whole(collected) => Some(&collected.losses),
         }
     }
 }

@@ -49,8 +49,11 @@ pub enum Refusal {
     NoAccount(Explanation),
     #[error("{}", failed(.0))]
     UpstreamFailed(UpstreamFailed),
-    #[error("this gateway does not serve {0} yet")]
-    NotServed(&'static str),
+    /// Every account that could serve speaks another wire, and what is asked for can't be said there.
+    #[error("{0}")]
+    Unconvertible(String),
+    #[error("this gateway speaks HTTP only; send the request as POST")]
+    NoWebSocket,
     #[error(transparent)]
     Route(#[from] RouteError),
 }
@@ -114,7 +117,8 @@ impl Refusal {
             Self::Unroutable(_) => plain(ErrorKind::InvalidRequest, "account_type_pinned"),
             Self::NoAccount(explanation) => no_account_kind(explanation, wire),
             Self::UpstreamFailed(failed) => upstream_kind(failed, wire),
-            Self::NotServed(_) => (ErrorKind::InvalidRequest, 501, Some("not_served")),
+            Self::Unconvertible(_) => plain(ErrorKind::InvalidRequest, "unsupported_by_account"),
+            Self::NoWebSocket => (ErrorKind::InvalidRequest, 426, Some("no_websocket")),
             Self::Route(RouteError::NotFound) => plain(ErrorKind::NotFound, "unknown_path"),
             Self::Route(_) => (ErrorKind::InvalidRequest, 405, Some("method_not_allowed")),
         }

@@ -12,7 +12,8 @@ use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
     error::{ErrorKind, WireError},
-    raw::watch::{Chunks, StreamWatch},
+    raw::watch::Chunks,
+    relay::Relay,
 };
 
 use super::{
@@ -134,21 +135,21 @@ impl Source for Passing {
 }
 
 impl Passing {
-    fn watch(&mut self) -> Option<&mut StreamWatch> {
+    fn relay(&mut self) -> Option<&mut Relay> {
         match &mut self.exchange.flight()?.leg.as_mut()?.reading {
-            Reading::Stream(watch) => Some(watch),
+            Reading::Stream(relay) => Some(relay),
             Reading::Opaque | Reading::Whole(_) => None,
         }
     }
 
     fn pass(&mut self, chunk: Bytes, out: &mut Chunks) {
-        let Some(watch) = self.watch() else {
+        let Some(relay) = self.relay() else {
             return out.push(chunk);
         };
-        let seen = watch.feed(chunk, out);
+        let seen = relay.feed(chunk, out);
         if seen.failed {
             // Too late for another account: the client gets the upstream's own words.
-            watch.release(out);
+            relay.release(out);
         }
         if seen.content
             && let Some(flight) = self.exchange.flight()
@@ -158,12 +159,12 @@ impl Passing {
     }
 
     fn upstream_ended(&mut self, out: &mut Chunks) {
-        let Some(watch) = self.watch() else {
+        let Some(relay) = self.relay() else {
             return self.exchange.finish(Outcome::Completed, None);
         };
-        let seen = watch.end(out);
-        watch.release(out);
-        if let Some(failure) = watch.failure() {
+        let seen = relay.end(out);
+        relay.release(out);
+        if let Some(failure) = relay.failure() {
             let (outcome, reason) = match is_about_the_request(failure) {
                 true => (Outcome::Refused, None),
                 false => (Outcome::UpstreamError, Some(Reason::StreamError)),
@@ -179,10 +180,10 @@ impl Passing {
     /// The stream can't go on: the client is told so in its own wire.
     fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
         let (id, outcome) = (self.id.to_string(), early(reason));
-        match self.watch() {
+        match self.relay() {
             // Only the connection's end is missing.
-            Some(watch) if watch.seen().end => return self.exchange.finish(Outcome::Completed, None),
-            Some(watch) => out.push(watch.close(&ending(reason, &id))),
+            Some(relay) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
+            Some(relay) => out.push(relay.close(&ending(reason, &id))),
             None => self.broken = true,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");

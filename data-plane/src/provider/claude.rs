@@ -1,41 +1,50 @@
-//! The Claude API with an API key: the console's, and Claude Code Routers, which speak the same.
+//! Anthropic's API: with a console's key, with a Claude login, and through Claude Code Routers, which speak the same.
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use shared::clock::Millis;
 
-use super::{Operation, Provider, Unaddressable, reset, sensitive};
+use super::{Asked, Endpoint, Front, Provider, Unaddressable, join, reset, sensitive};
 use crate::snapshot::{Account, Credential};
 
 pub(super) struct ClaudeConsole;
+pub(super) struct ClaudeOfficial;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// Sent for clients that name no version.
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// What the API wants to see with an access token.
+const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 impl Provider for ClaudeConsole {
-    fn path(&self, operation: Operation) -> Option<&'static str> {
-        match operation {
-            Operation::Messages => Some("/v1/messages"),
-            Operation::CountTokens => Some("/v1/messages/count_tokens"),
-            Operation::Chat | Operation::Embeddings => None,
-        }
+    fn front(&self, _account: &Account, _model: &str) -> Front {
+        Front::Anthropic
     }
 
     fn takes(&self, credential: &Credential) -> bool {
         matches!(credential, Credential::ApiKey(_))
     }
 
-    fn sign(&self, account: &Account, headers: &mut HeaderMap) -> Result<(), Unaddressable> {
-        let Credential::ApiKey(key) = &account.upstream.credential else {
-            return Err(Unaddressable::NoCredential);
-        };
-        if key.expose().starts_with("sk-ant-") {
-            headers.insert(X_API_KEY, sensitive(&[key.expose()])?);
+    fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
+        join(account.base()?, path(asked)?, asked.query)
+    }
+
+    fn sign(
+        &self,
+        account: &Account,
+        request: &mut Parts,
+        _body: &[u8],
+        _now: Millis,
+    ) -> Result<(), Unaddressable> {
+        let key = account.api_key()?;
+        let headers = &mut request.headers;
+        if key.starts_with("sk-ant-") {
+            headers.insert(X_API_KEY, sensitive(&[key])?);
         } else {
-            headers.insert(AUTHORIZATION, sensitive(&["Bearer ", key.expose()])?);
+            headers.insert(AUTHORIZATION, sensitive(&["Bearer ", key])?);
         }
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         Ok(())
@@ -43,5 +52,72 @@ impl Provider for ClaudeConsole {
 
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {
         reset::anthropic(headers, now)
+    }
+}
+
+impl Provider for ClaudeOfficial {
+    fn front(&self, _account: &Account, _model: &str) -> Front {
+        Front::Anthropic
+    }
+
+    fn takes(&self, credential: &Credential) -> bool {
+        matches!(credential, Credential::AccessToken { .. })
+    }
+
+    fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
+        join(account.base()?, path(asked)?, asked.query)
+    }
+
+    fn sign(
+        &self,
+        account: &Account,
+        request: &mut Parts,
+        _body: &[u8],
+        _now: Millis,
+    ) -> Result<(), Unaddressable> {
+        let headers = &mut request.headers;
+        headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.access_token()?])?);
+        headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
+        add_beta(headers, OAUTH_BETA);
+        Ok(())
+    }
+
+    fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {
+        reset::anthropic(headers, now)
+    }
+}
+
+fn path(asked: &Asked<'_>) -> Result<&'static str, Unaddressable> {
+    match asked.endpoint {
+        Endpoint::Messages => Ok("/v1/messages"),
+        Endpoint::CountTokens => Ok("/v1/messages/count_tokens"),
+        _ => Err(Unaddressable::NoEndpoint),
+    }
+}
+
+/// The client's own betas stay.
+fn add_beta(headers: &mut HeaderMap, beta: &'static str) {
+    if !betas(headers).any(|named| named == beta) {
+        headers.append(ANTHROPIC_BETA, HeaderValue::from_static(beta));
+    }
+}
+
+/// The betas that a client names, one by one.
+pub fn betas(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(ANTHROPIC_BETA).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|beta| !beta.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_betas_stay_and_ours_is_added_once() {
+        let mut headers = HeaderMap::new();
+        headers.insert(ANTHROPIC_BETA, HeaderValue::from_static("one, two"));
+        add_beta(&mut headers, OAUTH_BETA);
+        add_beta(&mut headers, OAUTH_BETA);
+        assert_eq!(betas(&headers).collect::<Vec<_>>(), ["one", "two", OAUTH_BETA]);
     }
 }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::HeaderMap;
 use shared::clock::Millis;
+use wire::error::upstream::UpstreamError;
 
 use super::{Provider, reset};
 use crate::live::MarkKind;
@@ -18,6 +19,8 @@ pub const DEFAULT_OVERLOADED: Duration = Duration::from_secs(30);
 pub enum Reason {
     /// The account's settings make no request.
     Unaddressable,
+    /// What is asked for can't be said in the account's wire.
+    Unconvertible,
     PrivateAddress,
     Connect,
     ConnectTimeout,
@@ -29,6 +32,8 @@ pub enum Reason {
     /// The connection broke, or the answer ended early.
     Cut,
     Malformed,
+    /// The answer is larger than what can be converted.
+    TooLarge,
     /// The upstream reported an error inside its stream.
     StreamError,
     /// The stream ran for longer than streams may.
@@ -46,6 +51,7 @@ impl Reason {
     pub fn code(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Unaddressable => "unaddressable",
+            Self::Unconvertible => "unconvertible",
             Self::PrivateAddress => "private_address",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
@@ -54,6 +60,7 @@ impl Reason {
             Self::Stall => "stall",
             Self::Cut => "cut",
             Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
             Self::StreamError => "stream_error",
             Self::MaxStream => "max_stream",
             Self::Stopped => "stopped",
@@ -69,7 +76,7 @@ impl Reason {
     pub const fn class(self) -> Class {
         match self {
             // The same again would end the same way, and the account needs no pause but a person.
-            Self::Unaddressable | Self::PrivateAddress => Class::Refused,
+            Self::Unaddressable | Self::Unconvertible | Self::PrivateAddress => Class::Refused,
             Self::Status(status) => class_of(status),
             _ => Class::Transient,
         }
@@ -103,18 +110,23 @@ pub const fn class_of(status: u16) -> Class {
     }
 }
 
-/// How long the account is left alone: what the upstream says, bounded, else the default of the kind.
+/// How long the account is left alone: what the upstream says in headers or in its error, bounded, else the default of
+/// the kind.
 #[must_use]
-pub fn limited_for(kind: MarkKind, provider: &dyn Provider, headers: &HeaderMap, now: Millis) -> Duration {
-    let (said, default) = match kind {
-        MarkKind::RateLimited => (
-            reset::retry_after(headers, now).or_else(|| provider.limited_for(headers, now)),
-            DEFAULT_RATE_LIMITED,
-        ),
+pub fn limited_for(
+    kind: MarkKind,
+    provider: &dyn Provider,
+    headers: &HeaderMap,
+    said: &UpstreamError,
+    now: Millis,
+) -> Duration {
+    let after = reset::retry_after(headers, now).or(said.retry_after);
+    let (lasts, default) = match kind {
+        MarkKind::RateLimited => (after.or_else(|| provider.limited_for(headers, now)), DEFAULT_RATE_LIMITED),
         // Rate limit headers come with every answer and say nothing about the overload.
-        MarkKind::Overloaded => (reset::retry_after(headers, now), DEFAULT_OVERLOADED),
+        MarkKind::Overloaded => (after, DEFAULT_OVERLOADED),
     };
-    said.unwrap_or(default).clamp(Duration::from_millis(100), reset::MAX_LIMITED)
+    lasts.unwrap_or(default).clamp(Duration::from_millis(100), reset::MAX_LIMITED)
 }
 
 #[cfg(test)]
@@ -142,20 +154,27 @@ mod tests {
 
     #[test]
     fn the_upstream_says_how_long_and_the_default_fills_in() {
-        let provider = for_type(shared::account::AccountType::Openai).unwrap();
+        let provider = for_type(shared::account::AccountType::Openai);
+        let said = UpstreamError::default();
         let mut headers = HeaderMap::new();
         let now = Millis(0);
-        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), DEFAULT_RATE_LIMITED);
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), DEFAULT_OVERLOADED);
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, &said, now), DEFAULT_RATE_LIMITED);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
         headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("5s"));
-        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), Duration::from_secs(5));
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), DEFAULT_OVERLOADED);
+        assert_eq!(
+            limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
+            Duration::from_secs(5)
+        );
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
         headers.insert("retry-after", HeaderValue::from_static("2"));
-        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, now), Duration::from_secs(2));
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, now), Duration::from_secs(2));
+        assert_eq!(
+            limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
+            Duration::from_secs(2)
+        );
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), Duration::from_secs(2));
         headers.insert("retry-after", HeaderValue::from_static("0"));
-        let shortest = limited_for(MarkKind::RateLimited, provider, &headers, now);
+        let shortest = limited_for(MarkKind::RateLimited, provider, &headers, &said, now);
         assert!(shortest > Duration::ZERO, "an end that is past would be no mark");
     }
 }

@@ -3,9 +3,9 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
-        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-        USER_AGENT, VIA,
+        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+        FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE, USER_AGENT, VIA,
     },
 };
 
@@ -62,6 +62,27 @@ pub fn strip_request_headers(headers: &mut HeaderMap) {
     headers.append(VIA, OURSELVES);
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
     headers.insert(ACCEPT_ENCODING, IDENTITY);
+}
+
+/// What goes along to an upstream of another wire: who asks, and its traces. All else of the client's headers speaks of
+/// its own wire.
+#[must_use]
+pub fn fresh_request_headers(stripped: &HeaderMap) -> HeaderMap {
+    const KEPT: [HeaderName; 5] = [
+        USER_AGENT,
+        VIA,
+        ACCEPT_ENCODING,
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("tracestate"),
+    ];
+    let mut headers = HeaderMap::with_capacity(16);
+    for name in KEPT {
+        if let Some(value) = stripped.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
 }
 
 /// Leaves in an upstream's headers what goes to the client.

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use papaya::HashMap;
-use proto::v1::{StatusWrite, TestAccountResult};
+use proto::v1::{StatusWrite, TestAccountResult, droid_options::Endpoint as Kind};
+use serde_json::{Value, json};
 use shared::{
     clock::{Clock, Millis},
     id::AccountId,
@@ -17,12 +18,13 @@ use shared::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Operation, UpstreamClient, failure::Reason, for_account, strip_request_headers, upstream::reason_of, url,
+    Asked, Endpoint, Front, UpstreamClient, failure::Reason, for_account, fresh_request_headers,
+    strip_request_headers, upstream::reason_of,
 };
 use crate::{
     control::StatusWrites,
     scheduler,
-    snapshot::{Account, SnapshotHandle},
+    snapshot::{Account, Credential, Options, SnapshotHandle},
 };
 
 /// A test takes no longer.
@@ -99,7 +101,10 @@ impl Tester {
 
     async fn confirm_now(&self, account: &Arc<Account>) {
         let result = self.test(account, None).await;
+        let is_token = matches!(account.upstream.credential, Credential::AccessToken { .. });
         let reason = match result.http_status {
+            // Until access tokens are refreshed, a person has to bring a new one.
+            401 if is_token => "expired",
             401 => "unauthorized",
             402 => "billing",
             403 => "forbidden",
@@ -120,7 +125,11 @@ impl Tester {
         if let Some(name) = exact {
             return Some(name.to_owned());
         }
-        let platform = account.kind?.platform();
+        let platform = match &account.upstream.options {
+            Options::Droid { endpoint: Kind::Anthropic } => Platform::Claude,
+            Options::Droid { .. } => Platform::OpenAi,
+            _ => account.kind?.platform(),
+        };
         let snapshot = self.0.snapshot.load();
         let offered =
             snapshot.models.iter().filter(|model| model.platform == platform && is_chat(&model.name));
@@ -132,17 +141,23 @@ impl Tester {
             return Err("no_model");
         }
         let provider = for_account(account).ok_or("unsupported_by_node")?;
-        let operation = operation_for(account).ok_or("unsupported_by_node")?;
-        let path = provider.path(operation).ok_or("unsupported_by_node")?;
-        let mut request = Request::new(Full::new(smallest_body(operation, model)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url(account, path, None).map_err(|_| "unaddressable")?;
+        if !provider.takes(&account.upstream.credential) {
+            return Err("unaddressable");
+        }
+        let model = provider.model(account, model);
+        let smallest = smallest(provider.front(account, model), model, account);
+        let asked = Asked { endpoint: smallest.endpoint, model, stream: smallest.stream, query: None };
         let mut headers = HeaderMap::new();
         strip_request_headers(&mut headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        provider.sign(account, &mut headers).map_err(|_| "unaddressable")?;
-        *request.headers_mut() = headers;
-        Ok(request)
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = provider.url(account, &asked).map_err(|_| "unaddressable")?;
+        *request.headers_mut() = fresh_request_headers(&headers);
+        let (mut parts, ()) = request.into_parts();
+        let body = Bytes::from(smallest.body.to_string());
+        let now = self.0.clock.now();
+        provider.sign(account, &mut parts, &body, now).map_err(|_| "unaddressable")?;
+        Ok(Request::from_parts(parts, Full::new(body)))
     }
 
     /// Status and provider's words.
@@ -165,25 +180,65 @@ fn judge(status: u16, words: String) -> TestAccountResult {
     }
 }
 
-fn operation_for(account: &Account) -> Option<Operation> {
-    match account.kind?.platform() {
-        Platform::Claude => Some(Operation::Messages),
-        Platform::OpenAi => Some(Operation::Chat),
-        Platform::Gemini | Platform::Other => None,
-    }
-}
-
 fn is_chat(model: &str) -> bool {
     !model.contains("embedding")
 }
 
-fn smallest_body(operation: Operation, model: &str) -> Bytes {
-    let messages = serde_json::json!([{ "role": "user", "content": "." }]);
-    let body = match operation {
-        Operation::Messages => serde_json::json!({ "model": model, "max_tokens": 1, "messages": messages }),
-        _ => serde_json::json!({ "model": model, "max_completion_tokens": 16, "messages": messages }),
-    };
-    Bytes::from(body.to_string())
+/// The smallest request that an upstream answers.
+struct Smallest {
+    endpoint: Endpoint,
+    stream: bool,
+    body: Value,
+}
+
+fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
+    let plain = |endpoint, body| Smallest { endpoint, stream: false, body };
+    let messages = || json!([{ "role": "user", "content": "." }]);
+    let contents = || json!([{ "role": "user", "parts": [{ "text": "." }] }]);
+    match front {
+        Front::Anthropic => {
+            plain(Endpoint::Messages, json!({ "model": model, "max_tokens": 1, "messages": messages() }))
+        }
+        Front::BedrockClaude => plain(
+            Endpoint::Invoke,
+            json!({ "anthropic_version": "bedrock-2023-05-31", "max_tokens": 1, "messages": messages() }),
+        ),
+        Front::BedrockConverse => plain(
+            Endpoint::Converse,
+            json!({
+                "messages": [{ "role": "user", "content": [{ "text": "." }] }],
+                "inferenceConfig": { "maxTokens": 1 },
+            }),
+        ),
+        Front::OpenAi | Front::Chat | Front::Azure => plain(
+            Endpoint::ChatCompletions,
+            json!({ "model": model, "max_completion_tokens": 16, "messages": messages() }),
+        ),
+        Front::Responses => plain(
+            Endpoint::Responses,
+            json!({ "model": model, "max_output_tokens": 16, "input": ".", "store": false }),
+        ),
+        Front::ChatGpt => Smallest {
+            endpoint: Endpoint::Responses,
+            stream: true,
+            body: json!({ "model": model, "input": messages(), "store": false, "stream": true }),
+        },
+        Front::Gemini => plain(
+            Endpoint::GenerateContent,
+            json!({ "contents": contents(), "generationConfig": { "maxOutputTokens": 1 } }),
+        ),
+        Front::CodeAssist => {
+            let project = match &account.upstream.options {
+                Options::Gemini { project, .. } => project.as_deref(),
+                _ => None,
+            };
+            let request = json!({ "contents": contents(), "generationConfig": { "maxOutputTokens": 1 } });
+            plain(
+                Endpoint::GenerateContent,
+                json!({ "model": model, "project": project, "request": request }),
+            )
+        }
+    }
 }
 
 /// The error's message where there is one, else the body's beginning.

@@ -5,7 +5,7 @@ use shared::clock::Millis;
 use super::Target;
 use crate::{
     live::MarkKind,
-    provider::{self, Operation},
+    provider::{self, Operation, Passage},
     snapshot::Account,
 };
 
@@ -23,11 +23,15 @@ pub struct Wanted<'a> {
 pub enum Exclusion {
     OtherPlatform,
     OtherType,
-    /// The account is of a type, or asked for something, that this build has no provider for.
+    /// The account is of a type that this build doesn't know, or lacks what its type needs.
     UnsupportedByNode,
+    /// Its upstream has no counterpart for what is asked for.
+    NoCounterpart,
     Disabled,
     Unschedulable,
     Expired,
+    /// Its access token is no longer good.
+    CredentialExpired,
     Invalid,
     ModelNotAllowed,
     RateLimited,
@@ -47,7 +51,9 @@ impl Exclusion {
             Self::UnsupportedByNode => "unsupported_by_node",
             Self::Disabled => "disabled",
             Self::Unschedulable => "unschedulable",
+            Self::NoCounterpart => "no_counterpart",
             Self::Expired => "expired",
+            Self::CredentialExpired => "credential_expired",
             Self::Invalid => "invalid",
             Self::ModelNotAllowed => "model_not_allowed",
             Self::RateLimited => "rate_limited",
@@ -72,11 +78,13 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
     if wanted.target.account_type.is_some_and(|asked| asked != kind) {
         return Err(Exclusion::OtherType);
     }
-    if !provider::serves(account, wanted.operation) {
-        return Err(Exclusion::UnsupportedByNode);
-    }
     usable(account, now)?;
     let model = mapped(account, wanted.model).ok_or(Exclusion::ModelNotAllowed)?;
+    match provider::passage_to(account, wanted.operation, model) {
+        None => return Err(Exclusion::UnsupportedByNode),
+        Some(Passage::Refused(_)) => return Err(Exclusion::NoCounterpart),
+        Some(_) => {}
+    }
     match account.state.marked(model, now) {
         Some(MarkKind::RateLimited) => return Err(Exclusion::RateLimited),
         Some(MarkKind::Overloaded) => return Err(Exclusion::Overloaded),
@@ -96,6 +104,8 @@ fn usable(account: &Account, now: Millis) -> Result<(), Exclusion> {
         Err(Exclusion::Unschedulable)
     } else if account.expires_at.is_some_and(|expiry| expiry <= now) {
         Err(Exclusion::Expired)
+    } else if account.upstream.credential.expired(now) {
+        Err(Exclusion::CredentialExpired)
     } else if account.invalid_reason.is_some() {
         Err(Exclusion::Invalid)
     } else {

@@ -76,11 +76,12 @@ impl Explanation {
         reasons.peek().is_some() && reasons.all(|reason| reason == Exclusion::ModelNotAllowed)
     }
 
-    /// Whether all that there is needs a provider or a conversion which this node does not have.
+    /// Whether no account of the platform has a counterpart for what is asked for.
     #[must_use]
     pub fn unsupported(&self) -> bool {
         let mut reasons = self.fitting().peekable();
-        reasons.peek().is_some() && reasons.all(|reason| reason == Exclusion::UnsupportedByNode)
+        reasons.peek().is_some()
+            && reasons.all(|reason| matches!(reason, Exclusion::UnsupportedByNode | Exclusion::NoCounterpart))
     }
 
     /// When the first marked account comes back.

@@ -100,6 +100,14 @@ pub enum Credential {
     None,
 }
 
+impl Credential {
+    /// Whether it is an access token whose time is over.
+    #[must_use]
+    pub fn expired(&self, now: Millis) -> bool {
+        matches!(self, Self::AccessToken { expires_at: Some(expiry), .. } if *expiry <= now)
+    }
+}
+
 /// Options by account type.
 #[derive(Debug)]
 pub enum Options {

@@ -6,7 +6,6 @@
 //!
 //! Behind [`EventStreamToSse`] everything reads server-sent events, whatever the upstream's framing.
 
-mod crc;
 mod exception;
 mod headers;
 mod to_sse;
@@ -69,7 +68,7 @@ impl<'a> Message<'a> {
     /// From all bytes of a message whose prelude is checked.
     fn read(bytes: &'a [u8], prelude: Prelude) -> Result<Self, Broken> {
         let (checked, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Broken::Length)?;
-        if crc::checksum(checked) != u32::from_be_bytes(*sum) {
+        if crc32fast::hash(checked) != u32::from_be_bytes(*sum) {
             return Err(Broken::MessageChecksum);
         }
         let content = checked.get(PRELUDE..).and_then(|content| content.split_at_checked(prelude.headers));
@@ -104,7 +103,7 @@ impl Prelude {
     fn read(bytes: &[u8]) -> Result<Option<Self>, Broken> {
         let Some(&prelude) = bytes.first_chunk::<PRELUDE>() else { return Ok(None) };
         let [a, b, c, d, e, f, g, h, sum @ ..] = prelude;
-        if crc::checksum(&[a, b, c, d, e, f, g, h]) != u32::from_be_bytes(sum) {
+        if crc32fast::hash(&[a, b, c, d, e, f, g, h]) != u32::from_be_bytes(sum) {
             return Err(Broken::PreludeChecksum);
         }
         let total = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -279,7 +278,7 @@ mod tests {
     /// A prelude that says so, with the right checksum.
     fn prelude(total: u32, headers: u32) -> Vec<u8> {
         let mut bytes = [total.to_be_bytes(), headers.to_be_bytes()].concat();
-        let sum = crc::checksum(&bytes);
+        let sum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&sum.to_be_bytes());
         bytes
     }
@@ -324,7 +323,7 @@ mod tests {
         ] {
             let mut bytes = prelude(16 + headers.len() as u32, headers.len() as u32);
             bytes.extend_from_slice(headers);
-            let sum = crc::checksum(&bytes);
+            let sum = crc32fast::hash(&bytes);
             bytes.extend_from_slice(&sum.to_be_bytes());
             assert_eq!(read(&[&bytes]).1, Some(Broken::Headers), "{headers:?}");
         }
@@ -389,7 +388,7 @@ mod tests {
         fn any_headers_are_survived(headers in prop::collection::vec(0u8..12, 0..40)) {
             let mut bytes = prelude(16 + headers.len() as u32, headers.len() as u32);
             bytes.extend_from_slice(&headers);
-            let sum = crc::checksum(&bytes);
+            let sum = crc32fast::hash(&bytes);
             bytes.extend_from_slice(&sum.to_be_bytes());
             let (found, broken, _) = read(&[&bytes]);
             prop_assert_eq!(found.len() == 1, broken.is_none());

@@ -14,13 +14,16 @@
 
 pub mod canonical;
 pub mod codec;
+pub mod convert;
+pub mod count;
+pub mod embeddings;
 pub mod error;
 pub mod eventstream;
 pub mod loss;
 pub mod raw;
+pub mod relay;
 pub mod sse;
 
-mod base64;
 mod chat;
 mod converse;
 mod gemini;

@@ -12,7 +12,9 @@
 //! - a stream that breaks off ends with an error event of its wire, behind its last whole frame.
 
 pub mod body;
+pub mod envelope;
 pub mod invoke;
+pub(crate) mod member;
 pub mod splice;
 pub mod view;
 pub mod watch;

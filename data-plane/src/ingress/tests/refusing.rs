@@ -37,7 +37,7 @@ async fn every_refusal_is_said_in_the_clients_wire_and_leaves_no_record() {
         assert_eq!(json["request_id"], answer.headers["x-request-id"].to_str().unwrap());
     }
     for (path, status) in
-        [("/v1/chat/nothing", 404), ("/v1/responses", 501), ("/v1beta/models/gemini-3:generateContent", 501)]
+        [("/v1/chat/nothing", 404), ("/v1/responses", 503), ("/v1beta/models/gemini-3:generateContent", 503)]
     {
         let answer = gateway.post(path, CHAT).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
@@ -136,8 +136,27 @@ async fn the_client_learns_in_short_why_there_is_no_account() {
         (bedrock.status.as_u16(), &bedrock.json()["error"]["code"]),
         (501, &"unsupported_by_node".into())
     );
-    let converted = gateway.post("/v1/messages", &MESSAGES.replace("claude-opus-5", "gpt-5")).await;
-    assert_eq!(converted.status, 501, "a conversion that is not there yet");
+}
+
+#[tokio::test]
+async fn what_no_account_of_the_platform_has_is_said_to_be_unsupported() {
+    let gateway = Gateway::start(vec![claude("http://127.0.0.1:1".into())]).await;
+    let answer = gateway.post("/v1/embeddings", r#"{"model":"claude-opus-5","input":"x"}"#).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["error"]["code"]),
+        (501, &"unsupported_by_node".into()),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn a_web_socket_is_declined_so_that_clients_fall_back_to_post() {
+    let gateway = Gateway::start(vec![]).await;
+    let answer = gateway.get("/v1/responses", &[("upgrade", "websocket"), ("connection", "Upgrade")]).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (426, &"no_websocket".into()));
+    let plain = gateway.get("/v1/responses", &[]).await;
+    assert_eq!(plain.status, 405);
 }
 
 #[tokio::test]

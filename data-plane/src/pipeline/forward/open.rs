@@ -3,25 +3,20 @@
 use std::{future::poll_fn, time::Duration};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-    response,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, response};
 use proto::v1::Outcome;
-use shared::wire::Wire;
+use shared::{id::RequestId, wire::Wire};
 use wire::{
     error::upstream::UpstreamError,
-    raw::{
-        body,
-        watch::{Chunks, FailureCause, Seen, StreamEdits, StreamFailure, StreamWatch},
-    },
+    raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
+    relay::Relay,
 };
 
 use super::Failure;
 use crate::{
     pipeline::{
         exchange::{Flight, Next},
+        plan::{self, Read},
         reading::{Collected, Reading},
     },
     provider::{
@@ -31,11 +26,13 @@ use crate::{
 };
 
 /// Answers up to here are read whole before they are passed on, so that a broken one can be asked of another account.
-/// Larger ones pass as they come, unmetered.
+/// Larger ones pass as they come, unmetered; where they would have to be converted, they fail.
 pub(in crate::pipeline) const MAX_WHOLE: usize = 16 << 20;
 /// Of an error that leads to another account, this much is read, and for this long.
 const ERROR_BODY_MAX: usize = 64 << 10;
 const ERROR_BODY_WAIT: Duration = Duration::from_millis(500);
+/// On counts that the node made by itself.
+const X_ESTIMATE: HeaderName = HeaderName::from_static("x-switchyard-estimate");
 
 /// An answer that may go to the client.
 #[derive(Debug)]
@@ -48,83 +45,121 @@ pub(super) async fn open(
     flight: &mut Flight,
     provider: &dyn Provider,
     wire: Wire,
-    edits: StreamEdits,
+    id: RequestId,
 ) -> Result<Opened, Failure> {
-    let parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
-    let status = parts.status.as_u16();
-    if !parts.status.is_success() && class_of(status) != Class::Refused {
-        return Err(failed(flight, provider, wire, &parts).await);
+    let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
+    if !parts.status.is_success() {
+        return refused(flight, provider, wire, id, parts).await;
     }
-    choose_reading(flight, &parts, Some((wire, edits)));
-    if !is_stream(flight) {
-        let outcome = if parts.status.is_success() { Outcome::Completed } else { Outcome::Refused };
-        return whole(flight, parts, outcome).await;
+    choose_reading(flight, &parts);
+    let streams = flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)));
+    if !streams {
+        return whole(flight, parts, Outcome::Completed).await;
+    }
+    if gathers(flight) {
+        let read = gathered(flight).await.map_err(|cause| blame(cause, provider, &parts.headers, flight))?;
+        head(flight, &mut parts, false);
+        return Ok(Opened::Whole { parts, body: read.body, outcome: Outcome::Completed });
     }
     flight.hold(flight.limits().commit_hold);
     match hold(flight).await {
-        Ok(chunks) => Ok(Opened::Stream { parts, chunks }),
+        Ok(chunks) => {
+            head(flight, &mut parts, true);
+            Ok(Opened::Stream { parts, chunks })
+        }
         Err(cause) => Err(blame(cause, provider, &parts.headers, flight)),
     }
 }
 
+/// A count that the node made by itself.
+pub(super) fn estimated(flight: &mut Flight, body: Bytes) -> Opened {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(X_ESTIMATE, HeaderValue::from_static("true"));
+    if let Some(leg) = &mut flight.leg {
+        leg.status = StatusCode::OK.as_u16();
+    }
+    flight.content();
+    Opened::Whole { parts, body, outcome: Outcome::Completed }
+}
+
 /// How the answer is to be read, by what its head says.
-pub(in crate::pipeline) fn choose_reading(
-    flight: &mut Flight,
-    parts: &response::Parts,
-    wire: Option<(Wire, StreamEdits)>,
-) {
+pub(in crate::pipeline) fn choose_reading(flight: &mut Flight, parts: &response::Parts) {
+    let wire = flight.meter.wire();
     let Some(leg) = &mut flight.leg else { return };
-    let (wire, edits) = wire.unwrap_or((flight.meter.wire(), StreamEdits::default()));
-    let encoded = parts.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-    leg.reading = match StreamWatch::new(wire, edits) {
-        _ if encoded => Reading::Opaque,
-        Some(watch) if parts.status.is_success() && is_event_stream(&parts.headers) => Reading::Stream(watch),
-        _ => Reading::Whole(Collected::default()),
+    leg.reading = match parts.status.is_success() {
+        true => leg.plan.reading(wire, &parts.headers),
+        false => Reading::Whole(Collected::default()),
     };
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .get(..EVENT_STREAM.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
-    })
+fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
+    if let Some(leg) = &flight.leg {
+        leg.plan.head(parts, stream);
+    }
 }
 
-fn is_stream(flight: &Flight) -> bool {
-    flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)))
-}
-
-/// A status that means another account: a little of its body is read for the log, which also saves the connection.
-async fn failed(
+/// A status that is no success: it means another account, or it is about the request and goes to the client. What the
+/// body says decides with it.
+async fn refused(
     flight: &mut Flight,
     provider: &dyn Provider,
     wire: Wire,
-    parts: &response::Parts,
-) -> Failure {
+    id: RequestId,
+    mut parts: response::Parts,
+) -> Result<Opened, Failure> {
     let status = parts.status.as_u16();
-    let class = class_of(status);
-    let limited_for = match class {
-        Class::Limited(kind) => Some(limited_for(kind, provider, &parts.headers, flight.proxy.clock.now())),
-        _ => None,
+    let (most, wait) = match class_of(status) {
+        Class::Refused => (MAX_WHOLE, None),
+        _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
     };
+    let body = error_body(flight, most, wait).await?;
+    let said = plan::said(&body);
+    let class = provider.class(status, &said);
+    if class != Class::Refused {
+        let limited_for = limit(class, provider, &parts.headers, &said, flight);
+        return Err(Failure { reason: Reason::Status(status), class, limited_for, detail: said.message });
+    }
+    head(flight, &mut parts, false);
+    let body = match &flight.leg {
+        Some(leg) => leg.plan.error(wire, status, body, &id.to_string()),
+        None => body,
+    };
+    Ok(Opened::Whole { parts, body, outcome: Outcome::Refused })
+}
+
+fn limit(
+    class: Class,
+    provider: &dyn Provider,
+    headers: &HeaderMap,
+    said: &UpstreamError,
+    flight: &Flight,
+) -> Option<Duration> {
+    match class {
+        Class::Limited(kind) => Some(limited_for(kind, provider, headers, said, flight.proxy.clock.now())),
+        _ => None,
+    }
+}
+
+/// As much of an error's body as is wanted. With `wait`, what came until then is enough, however it ended.
+async fn error_body(flight: &mut Flight, most: usize, wait: Option<Duration>) -> Result<Bytes, Failure> {
     let mut read = Collected::default();
-    flight.hold(ERROR_BODY_WAIT);
-    while read.len() < ERROR_BODY_MAX {
+    if let Some(wait) = wait {
+        flight.hold(wait);
+    }
+    while read.len() < most {
         match poll_fn(|cx| flight.poll_next(cx)).await {
             Next::Chunk(chunk) => read.push(chunk),
+            Next::Failed(reason) if wait.is_none() => return Err(Failure::of(reason)),
             Next::End | Next::Failed(_) | Next::HoldOver => break,
         }
     }
     flight.release_hold();
-    let detail = body::facts(wire, &read.take()).error.map(|error| error.message).unwrap_or_default();
-    Failure { reason: Reason::Status(status), class, limited_for, detail }
+    Ok(read.take())
 }
 
 /// Reads an answer that is no stream. One that is too large to be held is passed on as it comes.
-async fn whole(flight: &mut Flight, parts: response::Parts, outcome: Outcome) -> Result<Opened, Failure> {
+async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome) -> Result<Opened, Failure> {
     loop {
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
         match next {
@@ -138,7 +173,8 @@ async fn whole(flight: &mut Flight, parts: response::Parts, outcome: Outcome) ->
                 }
             }
             Next::End => {
-                let body = read_whole(flight);
+                let body = read_whole(flight).map_err(Failure::of)?;
+                head(flight, &mut parts, false);
                 return Ok(Opened::Whole { parts, body, outcome });
             }
             Next::Failed(reason) => return Err(Failure::of(reason)),
@@ -147,6 +183,9 @@ async fn whole(flight: &mut Flight, parts: response::Parts, outcome: Outcome) ->
     }
     let mut chunks = Chunks::new();
     if let Some(leg) = &mut flight.leg {
+        if !leg.plan.is_native() {
+            return Err(Failure { class: Class::Refused, ..Failure::of(Reason::TooLarge) });
+        }
         if let Reading::Whole(collected) = &mut leg.reading {
             chunks.push(collected.take());
         }
@@ -156,18 +195,74 @@ async fn whole(flight: &mut Flight, parts: response::Parts, outcome: Outcome) ->
     Ok(Opened::Stream { parts, chunks })
 }
 
-/// The answer is complete: what it says of usage is noted.
-pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Bytes {
+/// The answer is complete: it is put into the client's wire, and what it says of usage is noted.
+///
+/// # Errors
+/// It can't be read.
+pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reason> {
     let wire = flight.meter.wire();
-    let Some(Reading::Whole(collected)) = flight.leg.as_mut().map(|leg| &mut leg.reading) else {
-        return Bytes::new();
-    };
+    let Some(leg) = &mut flight.leg else { return Ok(Bytes::new()) };
+    let Reading::Whole(collected) = &mut leg.reading else { return Ok(Bytes::new()) };
     let body = collected.take();
-    collected.facts = Some(body::facts(wire, &body));
-    if flight.leg.as_ref().is_some_and(|leg| (200..300).contains(&leg.status)) {
-        flight.content();
+    if !(200..300).contains(&leg.status) {
+        return Ok(body);
     }
-    body
+    let Read { body, facts, losses } = leg.plan.read(wire, body)?;
+    (collected.facts, collected.losses) = (Some(facts), losses);
+    flight.content();
+    Ok(body)
+}
+
+/// Whether the client asked for no stream, and the upstream gives nothing else.
+fn gathers(flight: &Flight) -> bool {
+    let Some(leg) = &flight.leg else { return false };
+    matches!(&leg.reading, Reading::Stream(relay) if relay.gathers())
+}
+
+/// Reads a stream to its end and makes one answer of it.
+async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
+    let mut unsent = Chunks::new();
+    loop {
+        let next = poll_fn(|cx| flight.poll_next(cx)).await;
+        let Some(relay) = stream_of(flight) else {
+            return Err(Trouble::Read(Reason::Stopped));
+        };
+        let ended = match next {
+            Next::Chunk(chunk) => {
+                relay.feed(chunk, &mut unsent);
+                false
+            }
+            Next::End => {
+                relay.end(&mut unsent);
+                true
+            }
+            Next::HoldOver => false,
+            Next::Failed(reason) => return Err(Trouble::Read(reason)),
+        };
+        if let Some(failure) = relay.failure() {
+            return Err(Trouble::Stream(StreamFailure { before_content: true, ..failure.clone() }));
+        }
+        if ended || relay.seen().end {
+            break;
+        }
+    }
+    flight.content();
+    let Some(leg) = &mut flight.leg else { return Err(Trouble::Read(Reason::Stopped)) };
+    let reading = std::mem::replace(&mut leg.reading, Reading::Opaque);
+    let Reading::Stream(relay) = reading else { return Err(Trouble::Read(Reason::Cut)) };
+    let stream = relay.into_converted().ok_or(Trouble::Read(Reason::Cut))?;
+    let read = leg.plan.gathered(stream).map_err(Trouble::Read)?;
+    let mut collected = Collected::default();
+    (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+    leg.reading = Reading::Whole(collected);
+    Ok(read)
+}
+
+fn stream_of(flight: &mut Flight) -> Option<&mut Relay> {
+    match &mut flight.leg.as_mut()?.reading {
+        Reading::Stream(relay) => Some(relay),
+        Reading::Opaque | Reading::Whole(_) => None,
+    }
 }
 
 /// What can go wrong while an answer's head is held back.
@@ -181,23 +276,20 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
     let mut chunks = Chunks::new();
     loop {
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
-        let Some(leg) = &mut flight.leg else {
-            return Err(Trouble::Read(Reason::Stopped));
-        };
-        let Reading::Stream(watch) = &mut leg.reading else {
+        let Some(relay) = stream_of(flight) else {
             return opaque(flight, next);
         };
         let (seen, ended) = match next {
-            Next::Chunk(chunk) => (watch.feed(chunk, &mut chunks), false),
-            Next::End => (watch.end(&mut chunks), true),
+            Next::Chunk(chunk) => (relay.feed(chunk, &mut chunks), false),
+            Next::End => (relay.end(&mut chunks), true),
             Next::HoldOver => return Ok(chunks),
             Next::Failed(reason) => return Err(Trouble::Read(reason)),
         };
-        if let Some(failure) = watch.failure().filter(|failure| failure.before_content) {
+        if let Some(failure) = relay.failure().filter(|failure| failure.before_content) {
             if !is_about_the_request(failure) {
                 return Err(Trouble::Stream(failure.clone()));
             }
-            watch.release(&mut chunks);
+            relay.release(&mut chunks);
             return Ok(chunks);
         }
         if may_go(seen) {
@@ -246,10 +338,7 @@ fn blame(trouble: Trouble, provider: &dyn Provider, headers: &HeaderMap, flight:
     let FailureCause::Reported(error) = failure.cause else {
         return Failure::of(Reason::Malformed);
     };
-    let class = error.status.map_or(Class::Transient, class_of);
-    let limited_for = match class {
-        Class::Limited(kind) => Some(limited_for(kind, provider, headers, flight.proxy.clock.now())),
-        _ => None,
-    };
+    let class = error.status.map_or(Class::Transient, |status| provider.class(status, &error));
+    let limited_for = limit(class, provider, headers, &error, flight);
     Failure { reason: Reason::StreamError, class, limited_for, detail: error.message }
 }

@@ -1,5 +1,7 @@
 //! What an upstream reported as an error, in a body or in a stream: all wires put an `error` object into JSON.
 
+use std::time::Duration;
+
 use crate::json;
 
 /// Longest message, code or type that is kept, in bytes; the rest is cut off.
@@ -15,13 +17,15 @@ pub struct UpstreamError {
     pub code: Option<String>,
     /// Empty: none was given.
     pub message: String,
+    /// When to come again: Google says it in the error's details.
+    pub retry_after: Option<Duration>,
 }
 
 impl UpstreamError {
     /// From the value of an `error` field: an object, or a bare string.
     pub(crate) fn read(value: &str) -> Self {
         let mut error = Self::default();
-        let mut named = None;
+        let (mut named, mut details) = (None, None);
         if let Some(message) = json::string(value) {
             error.message = cut(&message);
             return error;
@@ -34,6 +38,7 @@ impl UpstreamError {
                 error.kind = error.kind.take().or_else(|| word(field.value));
             }
             "status_code" => named = named.or(status(field.value)),
+            "details" => details = Some(field.value),
             "code" => {
                 named = named.or(status(field.value));
                 error.code = word(field.value);
@@ -43,10 +48,32 @@ impl UpstreamError {
         if read.is_err() {
             return Self::default();
         }
+        if let Some(details) = details {
+            error.read_details(details);
+        }
         let by_word = |word: &Option<String>| word.as_deref().and_then(status_of);
         error.status = named.or_else(|| by_word(&error.code)).or_else(|| by_word(&error.kind));
         error
     }
+}
+
+impl UpstreamError {
+    /// Google's `details`: the reason's word, and when to come again.
+    fn read_details(&mut self, details: &str) {
+        // Something else than an array of objects says nothing.
+        let _ = json::array(details, |detail| {
+            let _ = json::object(detail, |field| match &*field.name() {
+                "reason" => self.code = word(field.value).or(self.code.take()),
+                "retryDelay" => self.retry_after = json::string(field.value).and_then(|text| seconds(&text)),
+                _ => {}
+            });
+        });
+    }
+}
+
+/// `34.5s`.
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 fn cut(text: &str) -> String {
@@ -108,6 +135,17 @@ mod tests {
     fn a_gemini_error_is_read_by_its_status_word() {
         let error = UpstreamError::read(r#"{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}"#);
         assert_eq!((error.status, error.kind.as_deref()), (Some(429), Some("RESOURCE_EXHAUSTED")));
+    }
+
+    #[test]
+    fn googles_details_say_the_reason_and_when_to_come_again() {
+        let error = UpstreamError::read(
+            r#"{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[
+                {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED"},
+                {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}"#,
+        );
+        assert_eq!(error.code.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
+        assert_eq!(error.retry_after, Some(Duration::from_millis(34_500)));
     }
 
     #[test]

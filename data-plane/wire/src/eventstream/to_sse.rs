@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use super::{Message, MessageSplitter, exception};
-use crate::{
-    base64,
-    json::{self, write},
-};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+
+use crate::json::{self, write};
 
 /// What the messages hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,7 @@ fn write_anthropic(
     .map_err(|_| "a chunk is not a JSON object")?;
     let bytes = bytes.ok_or("a chunk has no `bytes`")?;
     decoded.clear();
-    base64::decode(&bytes, decoded).ok_or("a chunk's `bytes` are not base64")?;
+    BASE64.decode_vec(bytes.as_bytes(), decoded).map_err(|_| "a chunk's `bytes` are not base64")?;
     let event = std::str::from_utf8(decoded).map_err(|_| "an event is not UTF-8")?;
     let mut kind = None;
     json::object(event, |field| {
@@ -179,7 +178,7 @@ mod tests {
     }
 
     fn chunk(event: &str) -> Vec<u8> {
-        let bytes = base64::encode(event.as_bytes());
+        let bytes = BASE64.encode(event.as_bytes());
         let headers =
             [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
         message(&headers, &format!(r#"{{"bytes":"{bytes}","p":"abcdef"}}"#))

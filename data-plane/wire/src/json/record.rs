@@ -108,7 +108,6 @@ macro_rules! record {
     };
 }
 
-#[expect(unused_imports, reason = "the codecs to come read with it")]
 pub(crate) use record;
 
 #[cfg(test)]

@@ -76,3 +76,23 @@ fn usage(wire: Wire, usage: &str) -> Option<Usage> {
         Wire::Gemini => None,
     }
 }
+
+/// What an error's body says, in the manner of any provider. Empty where it can't be read.
+#[must_use]
+pub fn facts_of_error(body: &[u8]) -> UpstreamError {
+    let Ok(text) = std::str::from_utf8(body) else { return UpstreamError::default() };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
+    // Google answers streams that are not server-sent events with a list.
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let mut error = None;
+    let mut said: Option<&str> = None;
+    let read = json::object(text, |field| match &*field.name() {
+        "error" if field.value != "null" => error = Some(UpstreamError::read(field.value)),
+        "message" | "Message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
+        _ => {}
+    });
+    match read {
+        Ok(()) => error.or_else(|| said.map(UpstreamError::read)).unwrap_or_default(),
+        Err(_) => UpstreamError::default(),
+    }
+}

@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+
 use crate::{
-    base64,
     canonical::{Media, MediaKind, Source},
     json::write::Object,
 };
@@ -78,7 +79,7 @@ pub(super) fn write(o: &mut Object<'_>, media: &Media<'_>, names: &mut Names) {
         }
         o.object("source", |o| match &media.source {
             Source::Base64 { data, .. } => o.string("bytes", data),
-            Source::Text { text } => o.string("bytes", &base64::encode(text.as_bytes())),
+            Source::Text { text } => o.string("bytes", &BASE64.encode(text.as_bytes())),
             Source::Url { url, .. } => o.object("s3Location", |o| o.string("uri", url)),
             Source::File { .. } => {}
         });

@@ -1,0 +1,177 @@
+//! How an upstream's answer is read and given to the client: decided with the request, used when the answer comes.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+    response,
+};
+use shared::wire::Wire;
+use wire::{
+    convert::{self, Conversion, ConvertedStream},
+    count, embeddings,
+    error::upstream::UpstreamError,
+    loss::Losses,
+    raw::{
+        body::{self, BodyFacts},
+        envelope,
+        watch::{StreamEdits, StreamWatch},
+    },
+    relay::{Framing, Relay},
+};
+
+use super::reading::{Collected, Reading};
+use crate::provider::failure::Reason;
+
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// The same wire: bytes stay bytes, but for these edits, and for what they are framed in.
+    Raw {
+        edits: StreamEdits,
+        framing: Framing,
+    },
+    Converted {
+        conversion: Box<Conversion>,
+        framing: Framing,
+    },
+    /// A number of tokens.
+    Count,
+    /// Embeddings of Gemini's, asked for with a chat client's request.
+    Embeddings(embeddings::Answer),
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::Raw { edits: StreamEdits::default(), framing: Framing::Plain }
+    }
+}
+
+/// A whole answer for the client.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) body: Bytes,
+    pub(super) facts: BodyFacts,
+    pub(super) losses: Losses,
+}
+
+/// Names under which upstreams give a request's id.
+const UPSTREAM_IDS: [HeaderName; 5] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-cloudaicompanion-trace-id"),
+];
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Plan {
+    /// Whether the upstream speaks the client's own wire, headers and errors included.
+    pub(super) const fn is_native(&self) -> bool {
+        matches!(self, Self::Raw { framing: Framing::Plain, .. })
+    }
+
+    /// How a good answer is to be read, by what its head says.
+    pub(super) fn reading(&self, wire: Wire, headers: &HeaderMap) -> Reading {
+        let encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        let streams = is_event_stream(headers);
+        match self {
+            Self::Raw { .. } if encoded => Reading::Opaque,
+            Self::Raw { edits, framing } if streams => match StreamWatch::new(wire, *edits) {
+                Some(watch) => Reading::Stream(Relay::raw(watch, *framing)),
+                None => Reading::Opaque,
+            },
+            Self::Converted { conversion, framing } if streams && !encoded => {
+                Reading::Stream(Relay::converted(conversion.stream(), *framing))
+            }
+            _ => Reading::Whole(Collected::default()),
+        }
+    }
+
+    /// A whole answer.
+    ///
+    /// # Errors
+    /// It can't be read, so that the client can't be given it.
+    pub(super) fn read(&self, wire: Wire, body: Bytes) -> Result<Read, Reason> {
+        match self {
+            Self::Raw { framing, .. } => {
+                let body = match framing {
+                    Framing::Wrapped => envelope::unwrapped(&body).ok_or(Reason::Malformed)?,
+                    _ => body,
+                };
+                let facts = body::facts(wire, &body);
+                Ok(Read { body, facts, losses: Losses::default() })
+            }
+            Self::Converted { conversion, framing } => {
+                let body = match framing {
+                    Framing::Wrapped => envelope::unwrapped(&body).ok_or(Reason::Malformed)?,
+                    _ => body,
+                };
+                conversion.whole(&body).map(Read::from).map_err(|error| {
+                    tracing::warn!(%error, "an upstream's answer is not of its wire");
+                    Reason::Malformed
+                })
+            }
+            Self::Count => {
+                let tokens = count::read(&body).ok_or(Reason::Malformed)?;
+                Ok(Read { body: count::write(wire, tokens), ..Read::default() })
+            }
+            Self::Embeddings(answer) => {
+                let (body, usage) = embeddings::from_gemini(&body, answer).map_err(|_| Reason::Malformed)?;
+                let facts = BodyFacts { usage, served_model: Some(answer.model.clone()), error: None };
+                Ok(Read { body: body.into(), facts, losses: Losses::default() })
+            }
+        }
+    }
+
+    /// A stream that was gathered for a client that asked for none.
+    pub(super) fn gathered(&self, stream: ConvertedStream) -> Result<Read, Reason> {
+        let Self::Converted { conversion, .. } = self else {
+            return Err(Reason::Malformed);
+        };
+        conversion.gathered(stream).map(Read::from).ok_or(Reason::Cut)
+    }
+
+    /// The body of an error that is about the request, as the client's wire says it.
+    pub(super) fn error(&self, wire: Wire, status: u16, body: Bytes, id: &str) -> Bytes {
+        if self.is_native() { body } else { convert::error_body(wire, status, &body, id).0 }
+    }
+
+    /// The head for the client.
+    pub(super) fn head(&self, parts: &mut response::Parts, stream: bool) {
+        if self.is_native() {
+            return;
+        }
+        let theirs = std::mem::take(&mut parts.headers);
+        let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if stream {
+            parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        if let Some(after) = theirs.get(RETRY_AFTER) {
+            parts.headers.insert(RETRY_AFTER, after.clone());
+        }
+        if let Some(id) = UPSTREAM_IDS.iter().find_map(|name| theirs.get(name)) {
+            parts.headers.insert(X_REQUEST_ID, id.clone());
+        }
+    }
+}
+
+/// What an upstream says in an error's body.
+pub(super) fn said(body: &[u8]) -> UpstreamError {
+    body::facts_of_error(body)
+}
+
+impl From<convert::Whole> for Read {
+    fn from(whole: convert::Whole) -> Self {
+        let facts = BodyFacts { usage: whole.usage, served_model: whole.served_model, error: None };
+        Self { body: whole.body, facts, losses: whole.losses }
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const KINDS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        KINDS.iter().any(|kind| value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
+    })
+}

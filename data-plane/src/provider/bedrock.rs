@@ -1,0 +1,146 @@
+//! AWS Bedrock: requests are signed with SigV4, or carry a bearer token. The model is part of the path.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use http::{
+    HeaderMap, HeaderValue, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    request::Parts,
+};
+use shared::clock::Millis;
+use wire::error::upstream::UpstreamError;
+
+use super::{
+    Asked, Endpoint, Front, Provider, Unaddressable,
+    failure::{Class, class_of},
+    join,
+    percent::segment,
+    sensitive,
+};
+use crate::snapshot::{Account, Credential, Options};
+
+pub(super) struct Bedrock;
+
+const SERVICE: &str = "bedrock";
+
+impl Provider for Bedrock {
+    fn front(&self, _account: &Account, model: &str) -> Front {
+        // Ids are `anthropic.claude-…`, with a region's prefix for inference profiles; an ARN of an application's own
+        // profile says nothing of the model, and every model speaks Converse.
+        if model.contains("claude") { Front::BedrockClaude } else { Front::BedrockConverse }
+    }
+
+    fn takes(&self, credential: &Credential) -> bool {
+        matches!(credential, Credential::Aws { .. } | Credential::ApiKey(_))
+    }
+
+    fn complete(&self, account: &Account) -> bool {
+        region(account).is_ok()
+    }
+
+    fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
+        let call = match (asked.endpoint, asked.stream) {
+            (Endpoint::Invoke, false) => "invoke",
+            (Endpoint::Invoke, true) => "invoke-with-response-stream",
+            (Endpoint::Converse, false) => "converse",
+            (Endpoint::Converse, true) => "converse-stream",
+            (Endpoint::BedrockCountTokens, _) => "count-tokens",
+            _ => return Err(Unaddressable::NoEndpoint),
+        };
+        let path = format!("/model/{}/{call}", segment(asked.model));
+        match &account.upstream.base_url {
+            Some(base) => join(base.as_str(), &path, None),
+            None => join(&format!("https://bedrock-runtime.{}.amazonaws.com", region(account)?), &path, None),
+        }
+    }
+
+    fn sign(
+        &self,
+        account: &Account,
+        request: &mut Parts,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Unaddressable> {
+        match &account.upstream.credential {
+            Credential::ApiKey(key) => {
+                request.headers.insert(AUTHORIZATION, sensitive(&["Bearer ", key.expose()])?);
+                Ok(())
+            }
+            Credential::Aws { access_key_id, secret_access_key, session_token } => {
+                let credentials = Credentials::new(
+                    access_key_id.expose(),
+                    secret_access_key.expose(),
+                    session_token.as_ref().map(|token| token.expose().to_owned()),
+                    None,
+                    "account",
+                );
+                sign_v4(region(account)?, credentials, request, body, now)
+            }
+            _ => Err(Unaddressable::NoCredential),
+        }
+    }
+
+    fn class(&self, status: u16, said: &UpstreamError) -> Class {
+        match (status, said.kind.as_deref()) {
+            // A model that stumbled.
+            (424, _) => Class::Transient,
+            // About the model, not the credential: access to it was not granted, or is elsewhere.
+            (403, _) if said.message.contains("model") => Class::Refused,
+            _ => class_of(status),
+        }
+    }
+
+    fn limited_for(&self, _headers: &HeaderMap, _now: Millis) -> Option<Duration> {
+        None
+    }
+}
+
+fn region(account: &Account) -> Result<&str, Unaddressable> {
+    match &account.upstream.options {
+        Options::Bedrock { region } => Ok(region),
+        _ => Err(Unaddressable::NoOptions),
+    }
+}
+
+/// Signs host, date, content type and body. AWS decodes the path once before it checks, so an encoded model id is
+/// encoded twice in what is signed.
+fn sign_v4(
+    region: &str,
+    credentials: Credentials,
+    request: &mut Parts,
+    body: &[u8],
+    now: Millis,
+) -> Result<(), Unaddressable> {
+    let host = request.uri.authority().ok_or(Unaddressable::InvalidUrl)?.as_str().to_owned();
+    let identity = credentials.into();
+    let since = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(SERVICE)
+        .time(SystemTime::UNIX_EPOCH + since)
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|_| Unaddressable::Unsigned)?
+        .into();
+    let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let headers = std::iter::once((HOST.as_str(), host.as_str()))
+        .chain(content_type.map(|value| (CONTENT_TYPE.as_str(), value)));
+    let url = request.uri.to_string();
+    let signable = SignableRequest::new(request.method.as_str(), url, headers, SignableBody::Bytes(body))
+        .map_err(|_| Unaddressable::Unsigned)?;
+    let signed = sign(signable, &parameters).map_err(|_| Unaddressable::Unsigned)?;
+    let (instructions, _signature) = signed.into_parts();
+    for (name, value) in instructions.headers() {
+        let mut value = HeaderValue::from_str(value).map_err(|_| Unaddressable::InvalidHeader)?;
+        value.set_sensitive(true);
+        let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unaddressable::InvalidHeader)?;
+        request.headers.insert(name, value);
+    }
+    Ok(())
+}

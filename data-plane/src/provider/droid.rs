@@ -1,0 +1,60 @@
+//! Factory's Droid: one key, three endpoints in three wires, of which an account uses one.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts};
+use proto::v1::droid_options::Endpoint as Kind;
+use shared::clock::Millis;
+
+use super::{Asked, Endpoint, Front, Provider, Unaddressable, join, reset, sensitive};
+use crate::snapshot::{Account, Credential, Options};
+
+pub(super) struct Droid;
+
+impl Provider for Droid {
+    fn front(&self, account: &Account, _model: &str) -> Front {
+        match kind(account) {
+            Kind::Anthropic => Front::Anthropic,
+            Kind::Openai => Front::Responses,
+            Kind::Unspecified | Kind::Common => Front::Chat,
+        }
+    }
+
+    fn takes(&self, credential: &Credential) -> bool {
+        matches!(credential, Credential::ApiKey(_))
+    }
+
+    fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
+        let path = match asked.endpoint {
+            Endpoint::Messages => "/a/v1/messages",
+            Endpoint::CountTokens => "/a/v1/messages/count_tokens",
+            Endpoint::Responses => "/o/v1/responses",
+            Endpoint::InputTokens => "/o/v1/responses/input_tokens",
+            Endpoint::ChatCompletions => "/o/v1/chat/completions",
+            _ => return Err(Unaddressable::NoEndpoint),
+        };
+        join(account.base()?, path, asked.query)
+    }
+
+    fn sign(
+        &self,
+        account: &Account,
+        request: &mut Parts,
+        _body: &[u8],
+        _now: Millis,
+    ) -> Result<(), Unaddressable> {
+        request.headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);
+        Ok(())
+    }
+
+    fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {
+        reset::anthropic(headers, now).or_else(|| reset::openai(headers))
+    }
+}
+
+fn kind(account: &Account) -> Kind {
+    match &account.upstream.options {
+        Options::Droid { endpoint } => *endpoint,
+        _ => Kind::Common,
+    }
+}

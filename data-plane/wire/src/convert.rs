@@ -1,0 +1,162 @@
+//! Between wires: a request is read into the canonical form, fitted to what the target can say, and written; the answer
+//! goes the way back.
+//!
+//! [`request`] gives the body to send and a [`Conversion`], which knows how to read what comes back: whole
+//! ([`Conversion::whole`]), as a stream ([`Conversion::stream`]), or as an error ([`Conversion::error`]).
+
+mod capabilities;
+mod codecs;
+mod fit;
+mod names;
+mod restore;
+mod stream;
+
+use bytes::Bytes;
+use shared::{usage::Usage, wire::Wire};
+
+pub use capabilities::Format;
+pub use fit::Target;
+pub use stream::ConvertedStream;
+
+use crate::{
+    canonical,
+    codec::{Context, Unreadable},
+    error::{self, ErrorKind, WireError, upstream::UpstreamError},
+    loss::{Losses, Rejected},
+    raw::{body::facts_of_error, served, view::BodyError},
+};
+pub(crate) use names::Names;
+
+/// A client's request.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub wire: Wire,
+    pub body: &'a [u8],
+    /// gemini: from the path.
+    pub model: &'a str,
+    /// gemini: from the path.
+    pub stream: bool,
+    /// chat: the client asked for usage in its stream.
+    pub wants_usage: bool,
+    /// The request's id, which the answer's ids are made of.
+    pub id: &'a str,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// What is sent, and how to read what comes back.
+#[derive(Debug)]
+pub struct Converted {
+    pub body: Vec<u8>,
+    pub losses: Losses,
+    pub conversion: Conversion,
+}
+
+/// The client asked for what can't be read, or can't be had there; the message says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+/// # Errors
+/// See [`ConvertError`].
+pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
+    let mut request = decode(&ask)?;
+    let stream = request.stream;
+    let (body, losses, names) = write(&mut request, target)?;
+    let context = Context {
+        id: ask.id.to_owned(),
+        created: ask.now,
+        model: target.model.to_owned(),
+        include_usage: ask.wants_usage,
+        echo: codecs::echo(&ask),
+    };
+    let conversion = Conversion { client: ask.wire, format: target.format, stream, context, names };
+    Ok(Converted { body, losses, conversion })
+}
+
+pub(crate) fn decode<'a>(ask: &Ask<'a>) -> Result<canonical::Request<'a>, Unreadable> {
+    codecs::decode_request(ask)
+}
+
+/// Fits the request to the target, and writes it.
+pub(crate) fn write<'a>(
+    request: &mut canonical::Request<'a>,
+    target: Target<'a>,
+) -> Result<(Vec<u8>, Losses, Names), Rejected> {
+    let (losses, names) = fit::fit(request, target)?;
+    Ok((codecs::encode_request(target.format, request), losses, names))
+}
+
+/// How one request's answer is read and written.
+#[derive(Debug, Clone)]
+pub struct Conversion {
+    client: Wire,
+    format: Format,
+    /// The client asked for a stream.
+    stream: bool,
+    context: Context,
+    names: Names,
+}
+
+/// An answer for the client.
+#[derive(Debug)]
+pub struct Whole {
+    pub body: Bytes,
+    pub usage: Option<Usage>,
+    /// The model that the upstream says it served.
+    pub served_model: Option<String>,
+    pub losses: Losses,
+}
+
+impl Conversion {
+    /// An answer that is no stream.
+    ///
+    /// # Errors
+    /// The upstream's body is not of its wire.
+    pub fn whole(&self, body: &[u8]) -> Result<Whole, Unreadable> {
+        Ok(self.write(codecs::decode_response(self.format, body)?))
+    }
+
+    /// A stream that was gathered with [`Conversion::stream`] because the client asked for none. None: it did not come
+    /// to its end.
+    #[must_use]
+    pub fn gathered(&self, stream: ConvertedStream) -> Option<Whole> {
+        let usage = stream.usage();
+        let mut whole = self.write(stream.into_whole()?);
+        whole.usage = whole.usage.or(usage);
+        Some(whole)
+    }
+
+    fn write(&self, mut response: canonical::Response<'_>) -> Whole {
+        let losses = restore::response(&mut response, self.client, &self.names);
+        Whole {
+            body: codecs::encode_response(self.client, &response, &self.context).into(),
+            usage: response.usage,
+            served_model: served(&response.model),
+            losses,
+        }
+    }
+
+    /// A stream; gathered where the client asked for none.
+    #[must_use]
+    pub fn stream(&self) -> ConvertedStream {
+        ConvertedStream::new(self, !self.stream)
+    }
+}
+
+/// An upstream's error body in the client's wire.
+#[must_use]
+pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (Bytes, UpstreamError) {
+    let said = facts_of_error(body);
+    let message = if said.message.is_empty() { "the upstream refused the request" } else { &said.message };
+    let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
+    let kind = ErrorKind::of_status(status);
+    let written = error::body(client, &WireError { status, kind, message, code, request_id });
+    (written, said)
+}

@@ -1,0 +1,118 @@
+//! Blocks: media, marks, and what only one wire knows.
+
+use std::borrow::Cow;
+
+use super::Fit;
+use crate::{
+    canonical::{Block, Media, MediaKind, Request, Role, Source, Text, ToolResult, Turn},
+    convert::capabilities::Format,
+    loss::{LossCode, Rejected},
+};
+
+impl Fit<'_> {
+    pub(super) fn content(&mut self, request: &mut Request<'_>) -> Result<(), Rejected> {
+        self.blocks(&mut request.system)?;
+        for turn in &mut request.turns {
+            if turn.role == Role::User && !self.can.tool_result_media {
+                self.hoist(turn);
+            }
+            self.blocks(&mut turn.blocks)?;
+        }
+        request.turns.retain(|turn| !turn.blocks.is_empty());
+        Ok(())
+    }
+
+    fn blocks<'a>(&mut self, blocks: &mut Vec<Block<'a>>) -> Result<(), Rejected> {
+        for mut block in std::mem::take(blocks) {
+            if !self.can.cache_marks && block.unmark() {
+                self.losses.add(LossCode::CacheMark, "content");
+            }
+            match block {
+                Block::Media(media) => blocks.push(self.media(media)?),
+                Block::ToolResult(mut result) => {
+                    self.blocks(&mut result.content)?;
+                    blocks.push(Block::ToolResult(result));
+                }
+                Block::Opaque(opaque) if !self.is_own(opaque.origin) => {
+                    self.losses.add_named(LossCode::Block, &opaque.kind);
+                }
+                Block::Text(mut text) => {
+                    if text.annotations.as_ref().is_some_and(|annotations| !self.is_own(annotations.origin)) {
+                        text.annotations = None;
+                        self.losses.add(LossCode::Annotation, "annotations");
+                    }
+                    blocks.push(Block::Text(text));
+                }
+                block => blocks.push(block),
+            }
+        }
+        Ok(())
+    }
+
+    fn media<'a>(&mut self, mut media: Media<'a>) -> Result<Block<'a>, Rejected> {
+        let can = match media.kind {
+            MediaKind::Image | MediaKind::Document => true,
+            MediaKind::Audio => self.can.audio,
+            MediaKind::Video => self.can.video,
+        };
+        if !can {
+            let kind = if media.kind == MediaKind::Audio { "audio" } else { "video" };
+            let message =
+                format!("the account that serves this model takes no {kind}; send text, images or documents");
+            return Err(Rejected::new("content", message));
+        }
+        if !self.can.image_detail && media.detail.take().is_some_and(|detail| detail != "auto") {
+            self.losses.add(LossCode::MediaDetail, "detail");
+        }
+        match &media.source {
+            Source::Url { .. } if !(self.can.media_by_url && self.target.fetches_urls) => {
+                Err(by_value_only())
+            }
+            // Chat takes files by value or by id, images also by address.
+            Source::Url { .. } if self.target.format == Format::Chat && media.kind == MediaKind::Document => {
+                Err(by_value_only())
+            }
+            Source::File { origin, .. } if !self.is_own(*origin) => {
+                let message = "a file that was uploaded to one provider is unknown to the account that serves this \
+                               model; send its content instead of its id";
+                Err(Rejected::new("content", message))
+            }
+            Source::Text { text } if !self.can.text_documents => {
+                let text = match &media.name {
+                    Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
+                    None => text.clone(),
+                };
+                Ok(Block::Text(Text { text, cache: media.cache, ..Text::default() }))
+            }
+            _ => Ok(Block::Media(media)),
+        }
+    }
+
+    /// Images and files in tools' results go behind the results, where the wire takes only text in them.
+    fn hoist(&mut self, turn: &mut Turn<'_>) {
+        let mut moved = Vec::new();
+        for block in &mut turn.blocks {
+            let Block::ToolResult(ToolResult { content, .. }) = block else { continue };
+            let (media, kept) =
+                std::mem::take(content).into_iter().partition(|block| matches!(block, Block::Media(_)));
+            *content = kept;
+            let media: Vec<Block<'_>> = media;
+            if !media.is_empty() && content.is_empty() {
+                content.push(Block::text("The result follows."));
+            }
+            moved.extend(media);
+        }
+        if moved.is_empty() {
+            return;
+        }
+        self.losses.add(LossCode::MediaMoved, "tool_result");
+        let results = turn.blocks.iter().take_while(|block| matches!(block, Block::ToolResult(_))).count();
+        turn.blocks.splice(results..results, moved);
+    }
+}
+
+fn by_value_only() -> Rejected {
+    let message = "the account that serves this model fetches nothing from URLs here; send the content itself, \
+                   base64-encoded";
+    Rejected::new("content", message)
+}

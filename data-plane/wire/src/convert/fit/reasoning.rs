@@ -1,0 +1,242 @@
+//! Reasoning: how much, and whose may be sent back.
+
+use super::Fit;
+use crate::{
+    canonical::{
+        Block, Effort, Origin, Request, Role, Signature, SignatureKind, Thinking, ThinkingMode, ToolChoice,
+    },
+    convert::capabilities::Format,
+    loss::LossCode,
+};
+
+/// Anthropic's least budget.
+const BUDGET_MIN: u64 = 1024;
+
+impl Fit<'_> {
+    pub(super) fn reasoning(&mut self, request: &mut Request<'_>) {
+        for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
+            turn.blocks.retain_mut(|block| self.may_go_back(block));
+        }
+        request.turns.retain(|turn| !turn.blocks.is_empty());
+        match self.target.format {
+            Format::Messages => self.claude(request),
+            Format::Converse => self.converse(request),
+            Format::Chat | Format::Responses => self.openai(request),
+            Format::Gemini => {}
+        }
+    }
+
+    /// Takes foreign signatures off, and keeps reasoning that its provider can check.
+    fn may_go_back(&mut self, block: &mut Block<'_>) -> bool {
+        let own = self.can.reasoning_of;
+        let is_own = |signature: &Signature<'_>| Some(signature.origin) == own;
+        match block {
+            Block::ToolCall(call) => {
+                // A proof on a call is Gemini's own; chat hands it on for fronts of Gemini.
+                let keep = self.target.format == Format::Chat || call.signature.as_ref().is_none_or(is_own);
+                if !keep {
+                    call.signature = None;
+                }
+                true
+            }
+            Block::Text(text) => {
+                text.signature = text.signature.take().filter(is_own);
+                true
+            }
+            Block::Reasoning(reasoning) => {
+                let keep = reasoning.signature.as_ref().is_some_and(is_own);
+                if !keep {
+                    self.losses.add(LossCode::ForeignReasoning, "reasoning");
+                }
+                keep
+            }
+            _ => true,
+        }
+    }
+
+    /// Claude thinks by budget, newer models by effort.
+    fn claude(&mut self, request: &mut Request<'_>) {
+        // Newer models refuse to be told both.
+        if request.sampling.temperature.is_some() && request.sampling.top_p.take().is_some() {
+            self.losses.add(LossCode::Field, "top_p");
+        }
+        if !wants(&request.thinking) {
+            return;
+        }
+        if lacks_thinking(request) {
+            return self.without(request, "messages");
+        }
+        if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
+            return self.without(request, "tool_choice");
+        }
+        let thinking = &mut request.thinking;
+        if thinks_adaptively(self.target.model) {
+            thinking.effort = thinking.effort.or_else(|| effort_of(thinking));
+            thinking.mode = Some(ThinkingMode::Adaptive);
+            thinking.budget = None;
+        } else {
+            let asked = thinking.budget.or_else(|| thinking.effort.map(Effort::budget)).unwrap_or(8192);
+            let limit = request.max_output.unwrap_or(self.target.default_max_output);
+            // The budget is a part of the output, and something must be left to say.
+            let budget = asked.max(BUDGET_MIN).min(limit.saturating_sub(limit / 4));
+            if budget < BUDGET_MIN {
+                return self.without(request, "max_tokens");
+            }
+            if budget < asked {
+                self.losses.add(LossCode::Clamped, "reasoning");
+            }
+            thinking.mode = Some(ThinkingMode::On);
+            thinking.budget = Some(budget);
+            thinking.effort = None;
+        }
+        let sampling = &mut request.sampling;
+        if sampling.temperature.take().is_some_and(|asked| asked.as_f64() != Some(1.0)) {
+            self.losses.add(LossCode::Clamped, "temperature");
+        }
+        if sampling.top_k.take().is_some() | sampling.top_p.take().is_some() {
+            self.losses.add(LossCode::Field, "top_k");
+        }
+    }
+
+    /// OpenAI's models say by their names whether they think, and those that do refuse to be sampled otherwise.
+    fn openai(&mut self, request: &mut Request<'_>) {
+        let thinking = &mut request.thinking;
+        if thinking.effort.is_none() && thinking.mode != Some(ThinkingMode::Off) {
+            thinking.effort = effort_of(thinking);
+        }
+        thinking.budget = None;
+        if thinking.effort == Some(Effort::Max) {
+            thinking.effort = Some(Effort::XHigh);
+        }
+        let name = self.target.model;
+        if never_thinks(name) {
+            if wants(thinking) {
+                self.losses.add(LossCode::ReasoningOff, "model");
+            }
+            *thinking = Thinking::default();
+        } else if always_thinks(name) || (name.starts_with("gpt-5") && thinking.effort.is_some()) {
+            self.as_sampled_by_itself(request);
+        }
+    }
+
+    fn as_sampled_by_itself(&mut self, request: &mut Request<'_>) {
+        let sampling = &mut request.sampling;
+        let odd = |number: &Option<serde_json::Number>| {
+            number.as_ref().is_some_and(|number| number.as_f64() != Some(1.0))
+        };
+        if odd(&sampling.temperature) || odd(&sampling.top_p) {
+            self.losses.add(LossCode::Clamped, "temperature");
+        }
+        (sampling.temperature, sampling.top_p) = (None, None);
+        if sampling.presence_penalty.take().is_some() | sampling.frequency_penalty.take().is_some() {
+            self.losses.add(LossCode::Field, "presence_penalty");
+        }
+        if sampling.logprobs.take().is_some() | sampling.top_logprobs.take().is_some() {
+            self.losses.add(LossCode::Field, "logprobs");
+        }
+        if !sampling.stop.is_empty() {
+            sampling.stop.clear();
+            self.losses.add(LossCode::Field, "stop");
+        }
+    }
+
+    fn converse(&mut self, request: &mut Request<'_>) {
+        if wants(&request.thinking) {
+            // How a model thinks is its own field there, and those are not known for every model.
+            self.without(request, "model");
+        }
+    }
+
+    fn without(&mut self, request: &mut Request<'_>, why: &'static str) {
+        self.losses.add(LossCode::ReasoningOff, why);
+        request.thinking = Thinking::default();
+        for turn in &mut request.turns {
+            turn.blocks.retain(|block| !matches!(block, Block::Reasoning(_)));
+        }
+        request.turns.retain(|turn| !turn.blocks.is_empty());
+    }
+}
+
+fn wants(thinking: &Thinking) -> bool {
+    let asked = thinking.effort.is_some() || thinking.budget.is_some();
+    match thinking.mode {
+        Some(ThinkingMode::Off) => false,
+        Some(_) => true,
+        None => asked,
+    }
+}
+
+fn effort_of(thinking: &Thinking) -> Option<Effort> {
+    match (thinking.budget, thinking.mode) {
+        (Some(budget), _) => Some(Effort::of_budget(budget)),
+        (None, Some(ThinkingMode::On)) => Some(Effort::Medium),
+        (None, _) => None,
+    }
+}
+
+/// Whether the history ends in tools' results for a turn that has no reasoning of Claude's: then the API refuses to
+/// think on.
+fn lacks_thinking(request: &Request<'_>) -> bool {
+    let last = request.turns.iter().rposition(|turn| turn.role == Role::Assistant);
+    let Some(turn) = last.and_then(|at| request.turns.get(at)) else { return false };
+    let calls = turn.blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
+    let thought = |block: &Block<'_>| match block {
+        Block::Reasoning(reasoning) => reasoning.signature.as_ref().is_some_and(|signature| {
+            signature.origin == Origin::Claude
+                && matches!(signature.kind, SignatureKind::Proof | SignatureKind::Encrypted)
+        }),
+        _ => false,
+    };
+    calls && !turn.blocks.iter().any(thought)
+}
+
+/// OpenAI's models before those that think.
+fn never_thinks(model: &str) -> bool {
+    ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|prefix| model.starts_with(prefix))
+}
+
+/// `o1`, `o3-mini` …, and the first of the fifth: there is no way to have them not think.
+fn always_thinks(model: &str) -> bool {
+    matches!(model.as_bytes(), [b'o', digit, ..] if digit.is_ascii_digit())
+        || matches!(model, "gpt-5" | "gpt-5-mini" | "gpt-5-nano" | "gpt-5-codex")
+}
+
+/// Models from 4.6 on decide themselves how long to think; a budget is deprecated there.
+fn thinks_adaptively(model: &str) -> bool {
+    let numbers: Vec<u32> = model
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| matches!(part.len(), 1 | 2))
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    match numbers.as_slice() {
+        [major, ..] if *major >= 5 => true,
+        [4, minor, ..] => *minor >= 6,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thinks_adaptively;
+
+    #[test]
+    fn models_by_how_they_think() {
+        for model in [
+            "claude-opus-4-6",
+            "claude-sonnet-5",
+            "claude-opus-5-1-20261001",
+            "us.anthropic.claude-opus-4-7-v1",
+        ] {
+            assert!(thinks_adaptively(model), "{model}");
+        }
+        for model in [
+            "claude-3-7-sonnet-latest",
+            "claude-sonnet-4-5-20250929",
+            "claude-opus-4-20250514",
+            "claude-haiku-4-5",
+            "router",
+        ] {
+            assert!(!thinks_adaptively(model), "{model}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! On the way back: tools get the names that the client knows them by, free text comes out of its wrapping, and what
+//! only the upstream's wire knows is left out.
+
+use std::borrow::Cow;
+
+use shared::wire::Wire;
+
+use super::names::Names;
+use crate::{
+    canonical::{Block, Delta, Event, Opening, Response, Sink, ToolCall, ToolKind},
+    loss::{LossCode, Losses},
+};
+
+/// A whole answer.
+pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names) -> Losses {
+    let mut losses = std::mem::take(&mut response.losses);
+    response.extras.retain(|extra| extra.origin == client);
+    for choice in &mut response.choices {
+        if choice.logprobs.as_ref().is_some_and(|logprobs| logprobs.origin != client) {
+            choice.logprobs = None;
+            losses.add(LossCode::Annotation, "logprobs");
+        }
+        choice.blocks.retain_mut(|block| match block {
+            Block::Opaque(opaque) if opaque.origin != client => {
+                losses.add_named(LossCode::Block, &opaque.kind);
+                false
+            }
+            Block::Text(text) => {
+                if text.annotations.as_ref().is_some_and(|annotations| annotations.origin != client) {
+                    text.annotations = None;
+                    losses.add(LossCode::Annotation, "annotations");
+                }
+                true
+            }
+            Block::ToolCall(call) => {
+                rename(call, names);
+                true
+            }
+            _ => true,
+        });
+    }
+    losses
+}
+
+fn rename(call: &mut ToolCall<'_>, names: &Names) {
+    let Some(original) = names.back(&call.name) else { return };
+    call.name = Cow::Owned(original.name.clone());
+    call.namespace = original.namespace.clone().map(Cow::Owned);
+    call.kind = original.kind;
+    if call.kind == ToolKind::Custom {
+        call.arguments = Cow::Owned(free_text(&call.arguments));
+    }
+}
+
+/// The text in `{"input":"…"}`; arguments of another shape stay as they are.
+fn free_text(arguments: &str) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(arguments).ok();
+    let input = parsed.as_ref().and_then(|arguments| arguments.get("input")).and_then(|input| input.as_str());
+    input.map_or_else(|| arguments.to_owned(), ToOwned::to_owned)
+}
+
+/// A stream. Events come in legal order.
+#[derive(Debug)]
+pub(super) struct Restore {
+    client: Wire,
+    names: Names,
+    /// The arguments so far of an open call whose text is to be unwrapped, with its choice.
+    wrapped: Option<(u32, String)>,
+    /// The open block is one that the client's wire does not know.
+    left_out: bool,
+    losses: Losses,
+}
+
+impl Restore {
+    pub(super) fn new(client: Wire, names: Names) -> Self {
+        Self { client, names, wrapped: None, left_out: false, losses: Losses::default() }
+    }
+
+    pub(super) const fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    pub(super) fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
+        match event {
+            Event::Open { opening: Opening::Opaque(opaque), .. } if opaque.origin != self.client => {
+                self.losses.add_named(LossCode::Block, &opaque.kind);
+                self.left_out = true;
+            }
+            Event::Close { .. } if std::mem::take(&mut self.left_out) => {}
+            Event::Open { choice, index, opening } => {
+                let opening = self.open(choice, opening);
+                out(Event::Open { choice, index, opening });
+            }
+            Event::Delta { choice, index, delta } => {
+                if let Some(delta) = self.delta(choice, delta) {
+                    out(Event::Delta { choice, index, delta });
+                }
+            }
+            Event::Close { choice, index } => {
+                if let Some((_, arguments)) = self.wrapped.take_if(|(open, _)| *open == choice) {
+                    let delta = Delta::Arguments(Cow::Owned(free_text(&arguments)));
+                    out(Event::Delta { choice, index, delta });
+                }
+                out(event);
+            }
+            event => out(event),
+        }
+    }
+
+    fn open<'a>(&mut self, choice: u32, opening: Opening<'a>) -> Opening<'a> {
+        let Opening::ToolCall { id, name, kind, namespace, signature } = opening else {
+            return opening;
+        };
+        let Some(original) = self.names.back(&name) else {
+            return Opening::ToolCall { id, name, kind, namespace, signature };
+        };
+        if original.kind == ToolKind::Custom && self.wrapped.is_none() {
+            self.wrapped = Some((choice, String::new()));
+        }
+        Opening::ToolCall {
+            id,
+            name: Cow::Owned(original.name.clone()),
+            kind: original.kind,
+            namespace: original.namespace.clone().map(Cow::Owned),
+            signature,
+        }
+    }
+
+    fn delta<'a>(&mut self, choice: u32, delta: Delta<'a>) -> Option<Delta<'a>> {
+        match delta {
+            Delta::Arguments(text) => {
+                let wrapped = self.wrapped.as_mut().filter(|(open, _)| *open == choice);
+                let Some((_, arguments)) = wrapped else { return Some(Delta::Arguments(text)) };
+                arguments.push_str(&text);
+                None
+            }
+            Delta::Annotation(opaque) | Delta::Logprobs(opaque) if opaque.origin != self.client => {
+                self.losses.add(LossCode::Annotation, "annotations");
+                None
+            }
+            delta => Some(delta),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A stream on its way from one wire to another. It is fed and asked like [`crate::raw::watch::StreamWatch`].
+
+use bytes::Bytes;
+use shared::{usage::Usage, wire::Wire};
+
+use super::{Conversion, codecs, restore::Restore};
+use crate::{
+    canonical::{Event, aggregate::Aggregator, legal::Legalizer},
+    codec::{StreamDecoder, StreamEncoder},
+    error::{ErrorKind, WireError, upstream::UpstreamError},
+    loss::Losses,
+    raw::watch::{Chunks, FailureCause, Notes, Seen, StreamFailure},
+    sse::{FrameSplitter, Piece},
+};
+
+/// Turns a stream of server-sent events of the upstream's wire into one of the client's.
+#[derive(Debug)]
+pub struct ConvertedStream {
+    splitter: FrameSplitter,
+    decoder: Box<dyn StreamDecoder>,
+    back: Back,
+}
+
+/// All behind the decoder.
+#[derive(Debug)]
+struct Back {
+    client: Wire,
+    request_id: String,
+    legal: Legalizer,
+    restore: Restore,
+    writer: Writer,
+    notes: Notes,
+    usage: Option<Usage>,
+    usage_is_final: bool,
+    failure: Option<StreamFailure>,
+    /// A failure ahead of content that has not been said to the client.
+    kept: bool,
+    written: Vec<u8>,
+}
+
+/// Where the events end up.
+#[derive(Debug)]
+enum Writer {
+    Stream(Box<dyn StreamEncoder>),
+    /// The client asked for no stream: all of it becomes one answer.
+    Whole(Box<Aggregator>),
+}
+
+impl ConvertedStream {
+    pub(super) fn new(conversion: &Conversion, whole: bool) -> Self {
+        let context = conversion.context.clone();
+        let request_id = context.id.clone();
+        let writer = match whole {
+            true => Writer::Whole(Box::default()),
+            false => Writer::Stream(codecs::stream_encoder(conversion.client, context)),
+        };
+        Self {
+            splitter: FrameSplitter::default(),
+            decoder: codecs::stream_decoder(conversion.format),
+            back: Back {
+                client: conversion.client,
+                request_id,
+                legal: Legalizer::default(),
+                restore: Restore::new(conversion.client, conversion.names.clone()),
+                writer,
+                notes: Notes::default(),
+                usage: None,
+                usage_is_final: false,
+                failure: None,
+                kept: false,
+                written: Vec::new(),
+            },
+        }
+    }
+
+    /// Takes a chunk; puts what may go to the client into `out`. See [`crate::raw::watch::StreamWatch::feed`].
+    pub fn feed(&mut self, chunk: &Bytes, out: &mut Chunks) -> Seen {
+        self.release(out);
+        let mut at = usize::from(self.splitter.takes_late_line_feed(chunk));
+        while let Some(piece) = self.splitter.next(chunk, &mut at) {
+            match piece {
+                Piece::Frame(frame) => {
+                    let fields = frame.fields();
+                    let Some(data) = fields.data.as_deref() else {
+                        if fields.has_comment {
+                            self.back.take(Event::Ping);
+                        }
+                        continue;
+                    };
+                    let event = fields.event.and_then(|event| std::str::from_utf8(event).ok());
+                    match std::str::from_utf8(data) {
+                        Ok(data) => read(&mut *self.decoder, &mut self.back, event, data),
+                        Err(_) => self.back.malformed("the data is not UTF-8"),
+                    }
+                }
+                Piece::Large(_) => self.back.malformed("a frame is larger than the limit"),
+            }
+        }
+        self.back.flush(out)
+    }
+
+    /// The upstream has ended, and the connection was in order.
+    pub fn end(&mut self, out: &mut Chunks) -> Seen {
+        self.release(out);
+        if let Some(frame) = self.splitter.rest() {
+            let fields = frame.fields();
+            let event = fields.event.and_then(|event| std::str::from_utf8(event).ok());
+            if let Some(Ok(data)) = fields.data.as_deref().map(std::str::from_utf8) {
+                read(&mut *self.decoder, &mut self.back, event, data);
+            }
+            self.splitter.clear();
+        }
+        let back = &mut self.back;
+        self.decoder.close(&mut |event| back.take(event));
+        self.back.flush(out)
+    }
+
+    /// Lets out what a failure kept behind: the upstream's error in the client's wire.
+    pub fn release(&mut self, out: &mut Chunks) {
+        if std::mem::take(&mut self.back.kept) {
+            self.back.say_failure();
+            self.back.flush(out);
+        }
+    }
+
+    /// Ends a stream that can't go on.
+    #[must_use]
+    pub fn close(&mut self, error: &WireError<'_>) -> Bytes {
+        self.back.kept = false;
+        let mut frame = std::mem::take(&mut self.back.written);
+        if let Writer::Stream(encoder) = &mut self.back.writer {
+            encoder.error(error, &mut frame);
+        }
+        frame.into()
+    }
+
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        self.back.notes.seen
+    }
+
+    /// The last usage that was reported.
+    #[must_use]
+    pub const fn usage(&self) -> Option<Usage> {
+        self.back.usage
+    }
+
+    #[must_use]
+    pub const fn usage_is_final(&self) -> bool {
+        self.back.usage_is_final
+    }
+
+    #[must_use]
+    pub fn served_model(&self) -> Option<&str> {
+        self.back.notes.served_model.as_deref()
+    }
+
+    #[must_use]
+    pub const fn failure(&self) -> Option<&StreamFailure> {
+        self.back.failure.as_ref()
+    }
+
+    #[must_use]
+    pub const fn losses(&self) -> &Losses {
+        self.back.restore.losses()
+    }
+
+    /// Whether nothing comes out before the end, because the client asked for no stream.
+    #[must_use]
+    pub const fn gathers(&self) -> bool {
+        matches!(self.back.writer, Writer::Whole(_))
+    }
+
+    /// What was gathered for a client that asked for no stream. None: the stream did not come to its end, or goes to
+    /// the client as it comes.
+    pub(super) fn into_whole(self) -> Option<crate::canonical::Response<'static>> {
+        match self.back.writer {
+            Writer::Whole(aggregator) => aggregator.finish().ok(),
+            Writer::Stream(_) => None,
+        }
+    }
+}
+
+fn read(decoder: &mut dyn StreamDecoder, back: &mut Back, event: Option<&str>, data: &str) {
+    if let Err(problem) = decoder.frame(event, data, &mut |event| back.take(event)) {
+        back.malformed(problem);
+    }
+}
+
+impl Back {
+    fn take(&mut self, event: Event<'_>) {
+        let Self { legal, restore, writer, notes, usage, usage_is_final, failure, kept, written, .. } = self;
+        let mut failed = None;
+        legal.take(event, &mut |event| {
+            note(&event, notes, usage, usage_is_final);
+            if let Event::Error(error) = event {
+                failed = Some(error);
+                return;
+            }
+            restore.take(event, &mut |event| match writer {
+                Writer::Stream(encoder) => encoder.event(&event, written),
+                Writer::Whole(aggregator) => aggregator.take(event),
+            });
+        });
+        if let Some(error) = failed {
+            let before_content = !notes.seen.content;
+            notes.seen.failed = true;
+            failure.get_or_insert(StreamFailure { before_content, cause: FailureCause::Reported(error) });
+            *kept = before_content;
+            if !before_content {
+                self.say_failure();
+            }
+        }
+    }
+
+    fn malformed(&mut self, problem: &'static str) {
+        if self.legal.ended() {
+            return;
+        }
+        let message = format!("the upstream's stream can't be read: {problem}");
+        let before_content = !self.notes.seen.content;
+        self.take(Event::Error(UpstreamError { message, ..UpstreamError::default() }));
+        self.failure = Some(StreamFailure { before_content, cause: FailureCause::Malformed(problem) });
+    }
+
+    /// The failure in the client's wire.
+    fn say_failure(&mut self) {
+        let Some(failure) = &self.failure else { return };
+        let (status, message, code) = match &failure.cause {
+            FailureCause::Reported(error) => {
+                (error.status.unwrap_or(500), error.message.as_str(), error.code.as_deref())
+            }
+            FailureCause::Malformed(problem) => (500, *problem, None),
+        };
+        let message = if message.is_empty() { "the upstream reported an error" } else { message };
+        let kind = ErrorKind::of_status(status);
+        let error = WireError { status, kind, message, code, request_id: &self.request_id };
+        if let Writer::Stream(encoder) = &mut self.writer {
+            encoder.error(&error, &mut self.written);
+        }
+    }
+
+    fn flush(&mut self, out: &mut Chunks) -> Seen {
+        if !self.written.is_empty() {
+            let capacity = self.written.capacity().min(16 << 10);
+            out.push(Bytes::from(std::mem::replace(&mut self.written, Vec::with_capacity(capacity))));
+        }
+        self.notes.seen
+    }
+}
+
+fn note(event: &Event<'_>, notes: &mut Notes, usage: &mut Option<Usage>, usage_is_final: &mut bool) {
+    match event {
+        Event::Start { model, .. } => {
+            notes.seen.preamble = true;
+            notes.serve_model(Some(model));
+        }
+        Event::Open { .. } | Event::Delta { .. } => notes.seen.content = true,
+        Event::Stop { .. } => {
+            notes.seen.stopped = true;
+            notes.seen.content = true;
+        }
+        Event::Usage(counts) => {
+            *usage = Some(*counts);
+            *usage_is_final = notes.seen.stopped;
+        }
+        Event::Ping => notes.ping(),
+        Event::End => {
+            notes.seen.end = true;
+            *usage_is_final |= usage.is_some();
+        }
+        Event::Close { .. } | Event::Error(_) => {}
+    }
+}

@@ -1,0 +1,127 @@
+//! Counting tokens across wires: the question in the upstream's form, its number in the client's, and an estimate where
+//! an upstream can't count.
+
+use bytes::Bytes;
+use shared::wire::Wire;
+
+use crate::{
+    canonical::{Block, Hints, Media, MediaKind, Request, Sampling, Source, Tool},
+    codec::Unreadable,
+    convert::{self, Ask, ConvertError, Format, Target},
+    json::{self, write},
+    loss::Losses,
+    raw::{member, splice::Splices},
+};
+
+/// A token is about four bytes of text.
+const BYTES_PER_TOKEN: usize = 4;
+/// What an image costs, about, at the size that providers scale large ones down to.
+const IMAGE_TOKENS: u64 = 1600;
+/// A document's tokens are about its bytes divided by this.
+const BYTES_PER_DOCUMENT_TOKEN: usize = 20;
+const TOKENS_PER_MESSAGE: u64 = 4;
+
+/// The question for an upstream that counts.
+///
+/// # Errors
+/// See [`ConvertError`].
+pub fn request(ask: &Ask<'_>, target: Target<'_>) -> Result<(Vec<u8>, Losses), ConvertError> {
+    let mut request = convert::decode(ask)?;
+    // What is not read is not counted, and count endpoints refuse it.
+    request.sampling = Sampling::default();
+    request.hints = Hints::default();
+    request.max_output = None;
+    request.stream = false;
+    request.extras.clear();
+    let (body, losses, _names) = convert::write(&mut request, target)?;
+    let unwanted: &[&str] = match target.format {
+        Format::Messages => &["max_tokens", "stream"],
+        Format::Responses => &["store", "stream", "include"],
+        Format::Converse => &["inferenceConfig"],
+        Format::Chat | Format::Gemini => &[],
+    };
+    let body = Bytes::from(body);
+    let mut splices = Splices::new();
+    for name in unwanted {
+        member::remove(&mut splices, &body, name);
+    }
+    Ok((splices.apply(body).into(), losses))
+}
+
+/// The number in an answer of any upstream that counts.
+#[must_use]
+pub fn read(body: &[u8]) -> Option<u64> {
+    let mut tokens = None;
+    json::object(std::str::from_utf8(body).ok()?.trim_ascii(), |field| {
+        if matches!(&*field.name(), "input_tokens" | "totalTokens" | "inputTokens") {
+            tokens = json::count(field.value);
+        }
+    })
+    .ok()?;
+    tokens
+}
+
+/// The answer in the client's wire.
+#[must_use]
+pub fn write(wire: Wire, tokens: u64) -> Bytes {
+    let mut out = Vec::with_capacity(32);
+    let name = if wire == Wire::Gemini { "totalTokens" } else { "input_tokens" };
+    write::object(&mut out, |answer| answer.value(name, &tokens));
+    out.into()
+}
+
+/// About how many tokens the request's input has.
+///
+/// # Errors
+/// The request can't be read.
+pub fn estimate(ask: &Ask<'_>) -> Result<u64, Unreadable> {
+    Ok(of_request(&convert::decode(ask)?))
+}
+
+fn of_request(request: &Request<'_>) -> u64 {
+    let turns: u64 = request.turns.iter().map(|turn| TOKENS_PER_MESSAGE + of_blocks(&turn.blocks)).sum();
+    let tools: u64 = request.tools.iter().map(of_tool).sum();
+    of_blocks(&request.system) + turns + tools
+}
+
+fn of_tool(tool: &Tool<'_>) -> u64 {
+    match tool {
+        Tool::Function { name, description, parameters, .. } => {
+            let length = |text: Option<&str>| text.map_or(0, str::len);
+            of_bytes(name.len() + length(description.as_deref()) + length(parameters.as_deref()))
+        }
+        Tool::Custom { name, description, .. } => {
+            of_bytes(name.len() + description.as_deref().map_or(0, str::len))
+        }
+        Tool::WebSearch(tool) | Tool::Server(tool) => of_bytes(tool.value.get().len()),
+    }
+}
+
+fn of_blocks(blocks: &[Block<'_>]) -> u64 {
+    blocks.iter().map(of_block).sum()
+}
+
+fn of_block(block: &Block<'_>) -> u64 {
+    match block {
+        Block::Text(text) => of_bytes(text.text.len()),
+        Block::Media(media) => of_media(media),
+        Block::ToolCall(call) => of_bytes(call.name.len() + call.arguments.len()),
+        Block::ToolResult(result) => of_blocks(&result.content),
+        Block::Reasoning(reasoning) => of_bytes(reasoning.text.len()),
+        Block::Refusal(text) => of_bytes(text.len()),
+        Block::Opaque(opaque) => of_bytes(opaque.value.get().len()),
+    }
+}
+
+fn of_media(media: &Media<'_>) -> u64 {
+    match (&media.source, media.kind) {
+        (_, MediaKind::Image) => IMAGE_TOKENS,
+        (Source::Text { text }, _) => of_bytes(text.len()),
+        (Source::Base64 { data, .. }, _) => (data.len() / 4 * 3).div_ceil(BYTES_PER_DOCUMENT_TOKEN) as u64,
+        (Source::Url { .. } | Source::File { .. }, _) => IMAGE_TOKENS,
+    }
+}
+
+const fn of_bytes(bytes: usize) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN) as u64
+}

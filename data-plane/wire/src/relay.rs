@@ -1,0 +1,242 @@
+//! A stream on its way to the client, whatever it is framed in and whether it is converted.
+
+use bytes::Bytes;
+use shared::usage::Usage;
+
+use crate::{
+    convert::ConvertedStream,
+    error::WireError,
+    eventstream::{Bodies, EventStreamToSse},
+    loss::Losses,
+    raw::{
+        envelope,
+        watch::{Chunks, FailureCause, Seen, StreamFailure, StreamWatch},
+    },
+    sse::{FrameSplitter, Piece},
+};
+
+/// What an upstream's stream comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events of the wire itself.
+    Plain,
+    /// AWS's event stream around Anthropic's events.
+    Invoke,
+    /// AWS's event stream of Converse.
+    Converse,
+    /// Server-sent events, each inside a `response` member.
+    Wrapped,
+}
+
+/// Watches one stream. Feed it every chunk, then tell it the end; see [`StreamWatch`].
+#[derive(Debug)]
+pub struct Relay {
+    unframer: Option<Unframer>,
+    body: Body,
+    /// The framing itself is broken.
+    broken: Option<StreamFailure>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Raw(StreamWatch),
+    Converted(Box<ConvertedStream>),
+}
+
+/// Makes plain server-sent events of another framing.
+#[derive(Debug)]
+enum Unframer {
+    EventStream(EventStreamToSse),
+    Wrapped(FrameSplitter),
+}
+
+impl Relay {
+    #[must_use]
+    pub fn raw(watch: StreamWatch, framing: Framing) -> Self {
+        Self { unframer: Unframer::of(framing), body: Body::Raw(watch), broken: None }
+    }
+
+    #[must_use]
+    pub fn converted(stream: ConvertedStream, framing: Framing) -> Self {
+        Self { unframer: Unframer::of(framing), body: Body::Converted(Box::new(stream)), broken: None }
+    }
+
+    /// Takes a chunk; puts what may go to the client into `out`.
+    pub fn feed(&mut self, chunk: Bytes, out: &mut Chunks) -> Seen {
+        let chunk = match &mut self.unframer {
+            None => chunk,
+            Some(unframer) => {
+                let mut frames = Vec::with_capacity(chunk.len());
+                if let Err(problem) = unframer.chunk(&chunk, &mut frames) {
+                    self.break_off(problem);
+                }
+                frames.into()
+            }
+        };
+        let seen = self.body.feed(chunk, out);
+        self.with_failure(seen)
+    }
+
+    /// The upstream has ended, and the connection was in order.
+    pub fn end(&mut self, out: &mut Chunks) -> Seen {
+        if let Some(Err(problem)) = self.unframer.as_ref().map(Unframer::finish)
+            && !self.body.seen().end
+        {
+            self.break_off(problem);
+        }
+        let seen = match &mut self.body {
+            Body::Raw(watch) => watch.end(out),
+            Body::Converted(stream) => stream.end(out),
+        };
+        self.with_failure(seen)
+    }
+
+    /// Lets out what a failure kept behind.
+    pub fn release(&mut self, out: &mut Chunks) {
+        match &mut self.body {
+            Body::Raw(watch) => watch.release(out),
+            Body::Converted(stream) => stream.release(out),
+        }
+    }
+
+    /// Ends a stream that can't go on.
+    #[must_use]
+    pub fn close(&mut self, error: &WireError<'_>) -> Bytes {
+        match &mut self.body {
+            Body::Raw(watch) => watch.close(error),
+            Body::Converted(stream) => stream.close(error),
+        }
+    }
+
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        let seen = self.body.seen();
+        Seen { failed: seen.failed || self.broken.is_some(), ..seen }
+    }
+
+    /// The last usage that was reported.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.body {
+            Body::Raw(watch) => watch.usage(),
+            Body::Converted(stream) => stream.usage(),
+        }
+    }
+
+    #[must_use]
+    pub fn usage_is_final(&self) -> bool {
+        match &self.body {
+            Body::Raw(watch) => watch.usage_is_final(),
+            Body::Converted(stream) => stream.usage_is_final(),
+        }
+    }
+
+    #[must_use]
+    pub fn served_model(&self) -> Option<&str> {
+        match &self.body {
+            Body::Raw(watch) => watch.served_model(),
+            Body::Converted(stream) => stream.served_model(),
+        }
+    }
+
+    /// The first failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<&StreamFailure> {
+        self.broken.as_ref().or(match &self.body {
+            Body::Raw(watch) => watch.failure(),
+            Body::Converted(stream) => stream.failure(),
+        })
+    }
+
+    /// What the client's wire could not say.
+    #[must_use]
+    pub fn losses(&self) -> Option<&Losses> {
+        match &self.body {
+            Body::Raw(_) => None,
+            Body::Converted(stream) => Some(stream.losses()),
+        }
+    }
+
+    /// Whether nothing comes out before the end, because the client asked for no stream.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        matches!(&self.body, Body::Converted(stream) if stream.gathers())
+    }
+
+    #[must_use]
+    pub fn into_converted(self) -> Option<ConvertedStream> {
+        match self.body {
+            Body::Raw(_) => None,
+            Body::Converted(stream) => Some(*stream),
+        }
+    }
+
+    fn break_off(&mut self, problem: &'static str) {
+        let before_content = !self.body.seen().content;
+        self.broken.get_or_insert(StreamFailure { before_content, cause: FailureCause::Malformed(problem) });
+    }
+
+    fn with_failure(&self, seen: Seen) -> Seen {
+        Seen { failed: seen.failed || self.broken.is_some(), ..seen }
+    }
+}
+
+impl Body {
+    fn feed(&mut self, chunk: Bytes, out: &mut Chunks) -> Seen {
+        match self {
+            Self::Raw(watch) => watch.feed(chunk, out),
+            Self::Converted(stream) => stream.feed(&chunk, out),
+        }
+    }
+
+    const fn seen(&self) -> Seen {
+        match self {
+            Self::Raw(watch) => watch.seen(),
+            Self::Converted(stream) => stream.seen(),
+        }
+    }
+}
+
+impl Unframer {
+    fn of(framing: Framing) -> Option<Self> {
+        match framing {
+            Framing::Plain => None,
+            Framing::Invoke => Some(Self::EventStream(EventStreamToSse::new(Bodies::Anthropic))),
+            Framing::Converse => Some(Self::EventStream(EventStreamToSse::new(Bodies::Converse))),
+            Framing::Wrapped => Some(Self::Wrapped(FrameSplitter::default())),
+        }
+    }
+
+    fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+        let splitter = match self {
+            Self::EventStream(stream) => return stream.chunk(chunk, out),
+            Self::Wrapped(splitter) => splitter,
+        };
+        let mut at = usize::from(splitter.takes_late_line_feed(chunk));
+        while let Some(piece) = splitter.next(chunk, &mut at) {
+            let Piece::Frame(frame) = piece else {
+                return Err("a frame is larger than the limit");
+            };
+            let fields = frame.fields();
+            let Some(data) = fields.data else {
+                out.extend_from_slice(frame.part.bytes);
+                continue;
+            };
+            let data = Bytes::from(data.into_owned());
+            // What is no JSON goes on, and whoever reads it says so.
+            let inner = envelope::unwrapped(&data).unwrap_or(data);
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(&inner);
+            out.extend_from_slice(b"\n\n");
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), &'static str> {
+        match self {
+            Self::EventStream(stream) => stream.finish(),
+            Self::Wrapped(splitter) if splitter.rest().is_some() => Err("the stream ended inside a frame"),
+            Self::Wrapped(_) => Ok(()),
+        }
+    }
+}
