@@ -134,7 +134,7 @@ impl Conversion {
     }
 
     fn write(&self, mut response: canonical::Response<'_>) -> Whole {
-        let losses = restore::response(&mut response, self.client, &self.names);
+        let losses = restore::response(&mut response, self.client, &self.names, &self.context.id);
         Whole {
             body: codecs::encode_response(self.client, &response, &self.context).into(),
             usage: response.usage,

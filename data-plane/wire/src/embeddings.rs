@@ -33,7 +33,7 @@ enum Input<'a> {
     #[serde(borrow)]
     One(Str<'a>),
     Many(#[serde(borrow)] Vec<Str<'a>>),
-    Tokens(Vec<serde_json::Value>),
+    Tokens(serde::de::IgnoredAny),
 }
 
 /// How the answer is to be written.

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// A whole answer.
-pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names) -> Losses {
+pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names, id: &str) -> Losses {
+    let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
     response.extras.retain(|extra| extra.origin == client);
     for choice in &mut response.choices {
@@ -34,12 +35,21 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names)
             }
             Block::ToolCall(call) => {
                 rename(call, names);
+                if call.id.is_empty() {
+                    call.id = Cow::Owned(call_id(id, calls));
+                }
+                calls += 1;
                 true
             }
             _ => true,
         });
     }
     losses
+}
+
+/// The id of a call that the upstream gave none: Gemini tells calls apart by their order.
+fn call_id(id: &str, number: u32) -> String {
+    format!("call_{id}_{number}")
 }
 
 fn rename(call: &mut ToolCall<'_>, names: &Names) {
@@ -64,6 +74,8 @@ fn free_text(arguments: &str) -> String {
 pub(super) struct Restore {
     client: Wire,
     names: Names,
+    id: String,
+    calls: u32,
     /// The arguments so far of an open call whose text is to be unwrapped, with its choice.
     wrapped: Option<(u32, String)>,
     /// The open block is one that the client's wire does not know.
@@ -72,8 +84,8 @@ pub(super) struct Restore {
 }
 
 impl Restore {
-    pub(super) fn new(client: Wire, names: Names) -> Self {
-        Self { client, names, wrapped: None, left_out: false, losses: Losses::default() }
+    pub(super) fn new(client: Wire, names: Names, id: &str) -> Self {
+        Self { client, names, id: id.to_owned(), calls: 0, wrapped: None, left_out: false, losses: Losses::default() }
     }
 
     pub(super) const fn losses(&self) -> &Losses {
@@ -111,6 +123,8 @@ impl Restore {
         let Opening::ToolCall { id, name, kind, namespace, signature } = opening else {
             return opening;
         };
+        let id = if id.is_empty() { Cow::Owned(call_id(&self.id, self.calls)) } else { id };
+        self.calls += 1;
         let Some(original) = self.names.back(&name) else {
             return Opening::ToolCall { id, name, kind, namespace, signature };
         };

@@ -1,7 +1,7 @@
 //! A stream on its way from one wire to another. It is fed and asked like [`crate::raw::watch::StreamWatch`].
 
 use bytes::Bytes;
-use shared::{usage::Usage, wire::Wire};
+use shared::usage::Usage;
 
 use super::{Conversion, codecs, restore::Restore};
 use crate::{
@@ -24,7 +24,6 @@ pub struct ConvertedStream {
 /// All behind the decoder.
 #[derive(Debug)]
 struct Back {
-    client: Wire,
     request_id: String,
     legal: Legalizer,
     restore: Restore,
@@ -58,10 +57,9 @@ impl ConvertedStream {
             splitter: FrameSplitter::default(),
             decoder: codecs::stream_decoder(conversion.format),
             back: Back {
-                client: conversion.client,
                 request_id,
                 legal: Legalizer::default(),
-                restore: Restore::new(conversion.client, conversion.names.clone()),
+                restore: Restore::new(conversion.client, conversion.names.clone(), &conversion.context.id),
                 writer,
                 notes: Notes::default(),
                 usage: None,

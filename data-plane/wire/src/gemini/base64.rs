@@ -1,49 +1,24 @@
-//! Base64, as far as signatures need it: SDKs read that field as bytes.
+//! Base64 as signatures come in it: SDKs read that field as bytes, and write it in either alphabet.
 
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use ::base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
+
+const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const FROM_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
+const FROM_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
 
 /// In the standard alphabet, with padding.
 pub(super) fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let letter = STANDARD.get((group >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
-            text.push(char::from(if place > chunk.len() { b'=' } else { letter }));
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 /// From the standard or the URL-safe alphabet, padded or not. None: it is no base64.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=').as_bytes();
-    if text.len() % 4 == 1 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    for chunk in text.chunks(4) {
-        let mut group = 0;
-        for letter in chunk {
-            group = group << 6 | value(*letter)?;
-        }
-        group <<= 6 * (4 - chunk.len());
-        bytes.extend(group.to_be_bytes().into_iter().skip(1).take(chunk.len() - 1));
-    }
-    Some(bytes)
-}
-
-const fn value(letter: u8) -> Option<u32> {
-    let value = match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    };
-    Some(value as u32)
+    FROM_STANDARD.decode(text).or_else(|_| FROM_URL_SAFE.decode(text)).ok()
 }
 
 #[cfg(test)]

@@ -213,7 +213,10 @@ fn full_answer() -> Response<'static> {
                 text: "".into(),
                 signature: Some(signed(Origin::OpenAi, Some("rs_own"))),
             }),
-            Block::Opaque(own("web_search_call", r#"{"id":"ws_1","type":"web_search_call"}"#)),
+            Block::Opaque(own(
+                "web_search_call",
+                r#"{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"q"}}"#,
+            )),
             Block::Text(text),
             Block::text("more"),
             Block::ToolCall(call("call_a", r#"{"city":"Köln"}"#)),

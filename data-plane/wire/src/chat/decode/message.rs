@@ -353,7 +353,7 @@ fn annotate<'a>(blocks: &mut [Block<'a>], annotations: Option<&'a RawValue>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canonical::{Media, MediaKind, Origin, Signature, SignatureKind, Source};
+    use crate::canonical::{Media, Origin, Signature, SignatureKind, Source};
     use crate::chat::decode::request;
 
     fn turns(messages: &str) -> String {

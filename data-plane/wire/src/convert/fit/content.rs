@@ -36,6 +36,8 @@ impl Fit<'_> {
                 Block::Opaque(opaque) if !self.is_own(opaque.origin) => {
                     self.losses.add_named(LossCode::Block, &opaque.kind);
                 }
+                // Clients send them, and most providers refuse them.
+                Block::Text(text) if text.text.is_empty() && text.signature.is_none() => {}
                 Block::Text(mut text) => {
                     if text.annotations.as_ref().is_some_and(|annotations| !self.is_own(annotations.origin)) {
                         text.annotations = None;

@@ -22,7 +22,7 @@ impl Fit<'_> {
             Format::Messages => self.claude(request),
             Format::Converse => self.converse(request),
             Format::Chat | Format::Responses => self.openai(request),
-            Format::Gemini => {}
+            Format::Gemini => sign_calls(request, self.target.model),
         }
     }
 
@@ -154,6 +154,30 @@ impl Fit<'_> {
             turn.blocks.retain(|block| !matches!(block, Block::Reasoning(_)));
         }
         request.turns.retain(|turn| !turn.blocks.is_empty());
+    }
+}
+
+/// What Google documents for calls whose proof is not to be had, because another model made them.
+const NO_PROOF: &str = "skip_thought_signature_validator";
+
+/// From the third generation on, Gemini refuses a call without a proof in the turn under way.
+fn sign_calls(request: &mut Request<'_>, model: &str) {
+    if !crate::gemini::encode::is_third_generation(model) {
+        return;
+    }
+    for turn in &mut request.turns {
+        let first = turn.blocks.iter_mut().find_map(|block| match block {
+            Block::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        if let Some(call) = first.filter(|call| call.signature.is_none()) {
+            call.signature = Some(Signature {
+                origin: Origin::Gemini,
+                kind: SignatureKind::Proof,
+                id: None,
+                value: NO_PROOF.into(),
+            });
+        }
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Calls<'a> {
     next: usize,
     /// By name.
     waiting: HashMap<Cow<'a, str>, Waiting<'a>>,
-    known: HashSet<Cow<'a, str>>,
+    /// Names by id; of an id that is used again, the last.
+    known: HashMap<Cow<'a, str>, Cow<'a, str>>,
     answered: HashSet<Cow<'a, str>>,
 }
 
@@ -35,7 +36,7 @@ impl<'a> Calls<'a> {
         if call.id.is_empty() {
             call.id = self.fresh();
         }
-        self.known.insert(call.id.clone());
+        self.known.insert(call.id.clone(), call.name.clone());
         self.answered.remove(&call.id);
         let waiting = self.waiting.entry(call.name.clone()).or_default();
         let list = if id::is_number(&call.id) { &mut waiting.numbered } else { &mut waiting.given };
@@ -45,12 +46,13 @@ impl<'a> Calls<'a> {
     /// A result without an id takes that of the oldest call of its name that has no result yet. So does one with a
     /// number that no such call has: it counted calls in another way.
     pub(super) fn result(&mut self, result: &mut ToolResult<'a>) {
-        let is_open = self.known.contains(&result.id) && !self.answered.contains(&result.id);
+        let is_open = self.known.contains_key(&result.id) && !self.answered.contains(&result.id);
         if result.id.is_empty() || (id::is_number(&result.id) && !is_open) {
             let waiting = result.name.as_ref().and_then(|name| self.waiting.get_mut(name));
-            let answered = &self.answered;
+            let (known, answered) = (&self.known, &self.answered);
             let next = |list: &mut VecDeque<Cow<'a, str>>| {
-                std::iter::from_fn(|| list.pop_front()).find(|id| !answered.contains(id))
+                std::iter::from_fn(|| list.pop_front())
+                    .find(|id| !answered.contains(id) && known.get(id) == result.name.as_ref())
             };
             let oldest =
                 waiting.and_then(|waiting| next(&mut waiting.numbered).or_else(|| next(&mut waiting.given)));
@@ -63,7 +65,7 @@ impl<'a> Calls<'a> {
         loop {
             let id = Cow::Owned(id::number(self.next));
             self.next += 1;
-            if !self.known.contains(&id) {
+            if !self.known.contains_key(&id) {
                 return id;
             }
         }

@@ -13,7 +13,7 @@ use crate::{
     },
     codec::Unreadable,
     gemini::{
-        message::{Many, message},
+        message::{Many, camel, message},
         signature,
     },
     json::{self, record::Str},
@@ -74,14 +74,7 @@ message! {
 }
 
 /// What says something about a part, but is none itself.
-const BESIDE: [&str; 6] = [
-    "videoMetadata",
-    "video_metadata",
-    "mediaResolution",
-    "media_resolution",
-    "partMetadata",
-    "part_metadata",
-];
+const BESIDE: [&str; 3] = ["videoMetadata", "mediaResolution", "partMetadata"];
 
 /// What a part says.
 #[derive(Debug)]
@@ -109,7 +102,7 @@ pub(super) fn read<'a>(
     let part: Part<'a> = place.read(raw)?;
     let is_thought = part.thought == Some(true);
     let signature = part.signature.filter(|text| !text.0.is_empty()).map(|text| signature::read(text.0));
-    let kind = part.unknown.iter().map(|(name, _)| name).find(|name| !BESIDE.contains(&&***name));
+    let kind = part.unknown.iter().map(|(name, _)| name).find(|name| !BESIDE.contains(&&*camel(name)));
     let bare = |block| Ok(Some(Piece { carried: None, block }));
     if let Some(call) = part.call {
         note(losses, "", &part.unknown);

@@ -401,6 +401,33 @@ mod tests {
         assert_eq!(decoded("{}").thinking.show, None);
     }
 
+    /// It writes some names in snake_case, base64 in the URL-safe alphabet, and no ids into results.
+    #[test]
+    fn what_googles_sdk_for_python_sends_is_understood() {
+        let request = decoded(
+            r#"{"contents":[{"parts":[{"inlineData":{"data":"-_8=","mime_type":"image/png"}}],"role":"user"},
+                {"parts":[{"text":"why","thought":true,"thoughtSignature":"c3kxLm9wZW5haS5lbmNyeXB0ZWQuLlE_Pn4="},
+                {"functionCall":{"id":"toolu_1","args":{"x":1},"name":"f"},"thoughtSignature":"-_8="}],"role":"model"},
+                {"parts":[{"functionResponse":{"name":"f","response":{"result":"y"}}}],"role":"user"}],
+                "tools":[{"functionDeclarations":[{"name":"f","parameters_json_schema":{"type":"object"}}]}],
+                "generationConfig":{"thinkingConfig":{"include_thoughts":true,"thinking_level":"LOW"}}}"#,
+        );
+        let blocks: Vec<_> = request.turns.into_iter().flat_map(|turn| turn.blocks).collect();
+        let expected = [
+            r#"Image Base64 { media_type: "image/png", data: "+/8=" }"#,
+            "thought why OpenAi Q?>~",
+            r#"call toolu_1 f {"x":1} Gemini -_8="#,
+            r#"result toolu_1 Some("f") ["text y"] false"#,
+        ];
+        assert_eq!(words(&blocks), expected);
+        let tool = &request.tools[0];
+        assert!(
+            matches!(tool, Tool::Function { parameters: Some(schema), .. } if schema == r#"{"type":"object"}"#)
+        );
+        assert_eq!((request.thinking.show, request.thinking.effort), (Some(Show::Auto), Some(Effort::Low)));
+        assert!(request.losses.is_empty());
+    }
+
     #[test]
     fn what_has_no_place_is_named() {
         let request = decoded(

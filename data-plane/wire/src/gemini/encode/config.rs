@@ -48,7 +48,7 @@ fn thinking(o: &mut Object<'_>, request: &Request<'_>) {
         match (thinking.mode, thinking.budget, thinking.effort) {
             (Some(ThinkingMode::Off), ..) => o.value("thinkingBudget", &0),
             (_, Some(budget), _) => o.value("thinkingBudget", &budget),
-            (_, None, Some(effort)) if has_levels(&request.model) => o.string("thinkingLevel", level(effort)),
+            (_, None, Some(effort)) if is_third_generation(&request.model) => o.string("thinkingLevel", level(effort)),
             (_, None, Some(effort)) => o.value("thinkingBudget", &effort.budget()),
             (Some(ThinkingMode::Adaptive), None, None) => o.value("thinkingBudget", &-1),
             _ => {}
@@ -57,7 +57,7 @@ fn thinking(o: &mut Object<'_>, request: &Request<'_>) {
 }
 
 /// From Gemini 3 on, models think by level; before, by a budget of tokens.
-fn has_levels(model: &str) -> bool {
+pub(crate) fn is_third_generation(model: &str) -> bool {
     model.split("gemini-").skip(1).any(|rest| {
         let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
         rest.get(..end).and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 3)
@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn levels_came_with_the_third_generation() {
         for model in ["gemini-3-pro-preview", "models/gemini-3.1-flash", "google/gemini-10"] {
-            assert!(has_levels(model), "{model}");
+            assert!(is_third_generation(model), "{model}");
         }
         for model in ["gemini-2.5-flash", "gemini-pro", "gemini-", "gpt-5"] {
-            assert!(!has_levels(model), "{model}");
+            assert!(!is_third_generation(model), "{model}");
         }
     }
 }

@@ -1,17 +1,20 @@
 //! A stream's events. They name their items by place (`output_index`, `content_index`) and end each with the whole of
 //! it, so what came in no delta is said then.
 
+mod blocks;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use self::blocks::{Blocks, Kind, Section};
 use super::{
     fields::Loose,
     items::{Place, Reader},
-    response::{Answer, failure, logprobs, stop_reason},
+    response::{Answer, failure, stop_reason},
 };
 use crate::{
-    canonical::{Block, Delta, Event, Opening, Sink, Stop, ToolCall},
+    canonical::{Block, Event, Sink, Stop},
     codec,
     error::upstream::UpstreamError,
     json::{
@@ -46,42 +49,11 @@ const BLOCKS_MAX: usize = 4096;
 pub(crate) struct StreamDecoder {
     started: bool,
     ended: bool,
-    /// The number of the next block.
-    next: u32,
-    blocks: Vec<Growing>,
+    blocks: Blocks,
     /// Places of the items that are whole.
     done: Vec<u64>,
-    calls_tools: bool,
-    refuses: bool,
-}
-
-/// A block that was opened.
-#[derive(Debug)]
-struct Growing {
-    item: u64,
-    part: u64,
-    kind: Kind,
-    number: u32,
-    /// Bytes of its text that were said.
-    said: usize,
-    /// Of reasoning: the part that is being said.
-    section: Section,
-    closed: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Refusal,
-    Reasoning,
-    Call,
-}
-
-/// A summary's part, or one of the reasoning itself. Where an upstream gives both, the first is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Section {
-    is_summary: bool,
-    index: u64,
+    /// How many items were whole.
+    items: usize,
 }
 
 type Outcome = Result<(), &'static str>;
@@ -121,23 +93,26 @@ impl StreamDecoder {
             "completed" | "incomplete" => return self.finish(frame.response, out),
             "failed" | "cancelled" => {
                 let answer: Answer<'_> = read(frame.response).unwrap_or_default();
+                if let Some(usage) = answer.usage.and_then(|raw| usage::read(raw.get())) {
+                    out(Event::Usage(usage));
+                }
                 self.fail(failure(&answer).unwrap_or_default(), out);
             }
-            "output_item.added" => return self.add(item, frame.item, out),
+            "output_item.added" => self.add(item, frame.item, out),
             "output_item.done" => return self.complete_item(item, frame.item, out),
             "content_part.done" => return self.complete_part(item, part, frame.part, out),
-            "output_text.delta" => self.say(item, part, Kind::Text, delta(frame.delta), out),
-            "refusal.delta" => self.say(item, part, Kind::Refusal, delta(frame.delta), out),
+            "output_text.delta" => self.blocks.say(item, part, Kind::Text, delta(frame.delta), out),
+            "refusal.delta" => self.blocks.say(item, part, Kind::Refusal, delta(frame.delta), out),
             "reasoning_summary_text.delta" => {
                 let section = Section { is_summary: true, index: index(frame.summary_index) };
-                self.reason(item, section, delta(frame.delta), out);
+                self.blocks.reason(item, section, delta(frame.delta), out);
             }
             "reasoning_text.delta" => {
                 let section = Section { is_summary: false, index: part };
-                self.reason(item, section, delta(frame.delta), out);
+                self.blocks.reason(item, section, delta(frame.delta), out);
             }
             "function_call_arguments.delta" | "custom_tool_call_input.delta" => {
-                self.grow_call(item, delta(frame.delta), out);
+                self.blocks.grow_call(item, delta(frame.delta), out);
             }
             _ => {}
         }
@@ -163,12 +138,14 @@ impl StreamDecoder {
     fn finish(&mut self, response: Option<&RawValue>, out: &mut Sink<'_>) -> Outcome {
         self.start(response, out);
         let mut answer: Answer<'_> = read(response).unwrap_or_default();
-        for (item, raw) in (0..).zip(answer.output.take().unwrap_or_default()) {
-            if !self.done.contains(&item) {
+        let output = answer.output.take().unwrap_or_default();
+        let misses_some = self.items < output.len();
+        for (item, raw) in (0..).zip(output) {
+            if misses_some && !self.done.contains(&item) {
                 self.complete_item(item, Some(raw), out)?;
             }
         }
-        let stop = Stop::of(stop_reason(&answer, self.calls_tools, self.refuses));
+        let stop = Stop::of(stop_reason(&answer, self.blocks.calls_tools, self.blocks.refuses));
         out(Event::Stop { choice: 0, stop });
         if let Some(usage) = answer.usage.and_then(|raw| usage::read(raw.get())) {
             out(Event::Usage(usage));
@@ -178,115 +155,27 @@ impl StreamDecoder {
         Ok(())
     }
 
-    /// The place of the block in `blocks`.
-    fn find(&self, item: u64, part: u64, kind: Kind) -> Option<usize> {
-        self.blocks.iter().rposition(|block| block.item == item && block.part == part && block.kind == kind)
-    }
-
-    fn open(&mut self, item: u64, part: u64, kind: Kind, opening: Opening<'_>, out: &mut Sink<'_>) -> usize {
-        let number = self.next;
-        self.next = number.saturating_add(1);
-        self.calls_tools |= kind == Kind::Call;
-        self.refuses |= kind == Kind::Refusal;
-        out(Event::Open { choice: 0, index: number, opening });
-        self.blocks.push(Growing {
-            item,
-            part,
-            kind,
-            number,
-            said: 0,
-            section: Section::default(),
-            closed: false,
-        });
-        self.blocks.len() - 1
-    }
-
-    fn grow(&mut self, at: usize, delta: Delta<'_>, out: &mut Sink<'_>) {
-        let Some(block) = self.blocks.get_mut(at).filter(|block| !block.closed && !delta.is_empty()) else {
-            return;
-        };
-        block.said = block.said.saturating_add(delta.len());
-        out(Event::Delta { choice: 0, index: block.number, delta });
-    }
-
-    fn close_block(&mut self, at: usize, out: &mut Sink<'_>) {
-        if let Some(block) = self.blocks.get_mut(at).filter(|block| !block.closed) {
-            block.closed = true;
-            out(Event::Close { choice: 0, index: block.number });
-        }
-    }
-
-    fn is_closed(&self, at: usize) -> bool {
-        self.blocks.get(at).is_none_or(|block| block.closed)
-    }
-
-    fn said(&self, at: usize) -> usize {
-        self.blocks.get(at).map_or(0, |block| block.said)
-    }
-
-    fn say(&mut self, item: u64, part: u64, kind: Kind, text: Cow<'_, str>, out: &mut Sink<'_>) {
-        let at = self.find(item, part, kind);
-        let at = at.unwrap_or_else(|| self.open(item, part, kind, opening(kind), out));
-        self.grow(at, Delta::Text(text), out);
-    }
-
-    fn reason(&mut self, item: u64, section: Section, text: Cow<'_, str>, out: &mut Sink<'_>) {
-        if text.is_empty() {
-            return;
-        }
-        let at = match self.find(item, 0, Kind::Reasoning) {
-            Some(at) => at,
-            None => self.open(item, 0, Kind::Reasoning, Opening::Reasoning, out),
-        };
-        let Some(block) = self.blocks.get_mut(at) else { return };
-        let (begun, before) = (block.said > 0, std::mem::replace(&mut block.section, section));
-        if begun && before.is_summary != section.is_summary {
-            block.section = before;
-            return;
-        }
-        if begun && before != section {
-            self.grow(at, Delta::Text(Cow::Borrowed("\n\n")), out);
-        }
-        self.grow(at, Delta::Text(text), out);
-    }
-
-    fn grow_call(&mut self, item: u64, text: Cow<'_, str>, out: &mut Sink<'_>) {
-        // A call that was not named yet is said whole at its end.
-        if let Some(at) = self.find(item, 0, Kind::Call) {
-            self.grow(at, Delta::Arguments(text), out);
-        }
-    }
-
     /// Only calls open with their item; others when there is something of them.
-    fn add(&mut self, item: u64, raw: Option<&RawValue>, out: &mut Sink<'_>) -> Outcome {
+    fn add(&mut self, item: u64, raw: Option<&RawValue>, out: &mut Sink<'_>) {
         self.start(None, out);
-        let Some(raw) = raw else { return Ok(()) };
+        if self.done.contains(&item) {
+            // A server that does not count its items begins another one in the same place.
+            self.done.retain(|done| *done != item);
+            self.blocks.forget(item);
+        }
+        let Some(raw) = raw else { return };
         let kind = Kinded::of(raw);
         if !matches!(kind.as_deref(), Some("function_call" | "custom_tool_call")) {
-            return Ok(());
+            return;
         }
-        let place = Place { list: "output", index: 0 };
-        let read = Reader::default().item(raw, place);
-        let (_, blocks) = read.map_err(|_| "an item of the answer can't be read")?;
-        let again = self.find(item, 0, Kind::Call).is_some_and(|at| !self.is_closed(at));
+        // What can't be read yet is told whole at its end.
+        let read = Reader::default().item(raw, Place { list: "output", index: 0 });
+        let blocks = read.map(|(_, blocks)| blocks).unwrap_or_default();
         for block in blocks {
-            if let (Block::ToolCall(call), false) = (block, again) {
-                let at = self.open_call(item, &call, out);
-                self.grow(at, Delta::Arguments(call.arguments), out);
+            if let Block::ToolCall(call) = block {
+                self.blocks.begin_call(item, call, out);
             }
         }
-        Ok(())
-    }
-
-    fn open_call(&mut self, item: u64, call: &ToolCall<'_>, out: &mut Sink<'_>) -> usize {
-        let opening = Opening::ToolCall {
-            id: Cow::Borrowed(&call.id),
-            name: Cow::Borrowed(&call.name),
-            kind: call.kind,
-            namespace: call.namespace.as_deref().map(Cow::Borrowed),
-            signature: None,
-        };
-        self.open(item, 0, Kind::Call, opening, out)
     }
 
     fn complete_part(&mut self, item: u64, part: u64, raw: Option<&RawValue>, out: &mut Sink<'_>) -> Outcome {
@@ -298,7 +187,7 @@ impl StreamDecoder {
         let block = reader.part(raw, String::new, "output", "content");
         let block = block.map_err(|_| "a part of the answer can't be read")?;
         if let Some(block) = block {
-            self.complete(item, part, block, reader.logprobs, out);
+            self.blocks.complete(item, part, block, reader.logprobs, out);
         }
         Ok(())
     }
@@ -310,82 +199,11 @@ impl StreamDecoder {
         let read = reader.item(raw, Place { list: "output", index: 0 });
         let (_, blocks) = read.map_err(|_| "an item of the answer can't be read")?;
         for (part, block) in (0..).zip(blocks) {
-            self.complete(item, part, block, reader.logprobs, out);
+            self.blocks.complete(item, part, block, reader.logprobs, out);
         }
         self.done.push(item);
-        if self.done.len() > BLOCKS_MAX { Err("the answer has too many items") } else { Ok(()) }
-    }
-
-    /// Says what is not said yet of a block, and closes it.
-    fn complete<'a>(
-        &mut self,
-        item: u64,
-        part: u64,
-        block: Block<'a>,
-        probabilities: Option<&'a RawValue>,
-        out: &mut Sink<'_>,
-    ) {
-        let kind = match &block {
-            Block::Text(_) => Kind::Text,
-            Block::Refusal(_) => Kind::Refusal,
-            Block::Reasoning(_) => Kind::Reasoning,
-            Block::ToolCall(_) => Kind::Call,
-            Block::Opaque(opaque) => {
-                let (number, opaque) = (self.next, opaque.clone());
-                self.next = number.saturating_add(1);
-                out(Event::Open { choice: 0, index: number, opening: Opening::Opaque(opaque) });
-                return out(Event::Close { choice: 0, index: number });
-            }
-            Block::Media(_) | Block::ToolResult(_) => return,
-        };
-        let at = match (self.find(item, part, kind), &block) {
-            (Some(at), _) if self.is_closed(at) => return,
-            (Some(at), _) => at,
-            (None, Block::ToolCall(call)) => self.open_call(item, call, out),
-            (None, _) => self.open(item, part, kind, opening(kind), out),
-        };
-        match block {
-            Block::Text(text) => {
-                self.grow(at, Delta::Text(rest(text.text, self.said(at))), out);
-                if let Some(annotations) = text.annotations {
-                    self.grow(at, Delta::Annotation(annotations), out);
-                }
-                if let Some(raw) = probabilities {
-                    self.grow(at, Delta::Logprobs(logprobs(raw)), out);
-                }
-            }
-            Block::Refusal(text) => self.grow(at, Delta::Text(rest(text, self.said(at))), out),
-            Block::Reasoning(reasoning) => {
-                if self.said(at) == 0 {
-                    self.grow(at, Delta::Text(reasoning.text), out);
-                }
-                if let Some(signature) = reasoning.signature {
-                    self.grow(at, Delta::Signature(signature), out);
-                }
-            }
-            Block::ToolCall(call) => {
-                self.grow(at, Delta::Arguments(rest(call.arguments, self.said(at))), out);
-            }
-            Block::Media(_) | Block::ToolResult(_) | Block::Opaque(_) => {}
-        }
-        self.close_block(at, out);
-    }
-}
-
-const fn opening(kind: Kind) -> Opening<'static> {
-    match kind {
-        Kind::Refusal => Opening::Refusal,
-        Kind::Reasoning => Opening::Reasoning,
-        Kind::Text | Kind::Call => Opening::Text,
-    }
-}
-
-/// What comes behind the bytes that were said.
-fn rest(whole: Cow<'_, str>, said: usize) -> Cow<'_, str> {
-    match whole {
-        whole if said == 0 => whole,
-        Cow::Borrowed(whole) => Cow::Borrowed(whole.get(said..).unwrap_or_default()),
-        Cow::Owned(whole) => Cow::Owned(whole.get(said..).unwrap_or_default().to_owned()),
+        self.items += 1;
+        if self.items > BLOCKS_MAX { Err("the answer has too many items") } else { Ok(()) }
     }
 }
 

@@ -7,25 +7,41 @@ use shared::wire::Wire;
 
 use crate::{
     canonical::{
-        Block, Media, MediaKind, Opaque, Origin, Reasoning, Role, SignatureKind, Source, Text, ToolCall,
+        Block, Media, MediaKind, Origin, Reasoning, Role, Signature, SignatureKind, Source, Text, ToolCall,
         ToolKind, ToolResult, Turn,
     },
     json::write::{Array, Object},
     responses::names_a_part,
 };
 
-/// Blocks that are parts of a message and stand together are one; all others are items of their own.
-pub(super) fn turn(items: &mut Array<'_>, turn: &Turn<'_>) {
-    let mut rest = turn.blocks.as_slice();
-    while let Some((first, behind)) = rest.split_first() {
-        let (parts, others) = rest.split_at(rest.iter().take_while(|block| is_part(block)).count());
+/// Parts of a message that stand together are one; all other blocks are items of their own. What is left out parts
+/// nothing.
+pub(super) fn turns(items: &mut Array<'_>, turns: &[Turn<'_>]) {
+    let blocks = turns.iter().flat_map(|turn| turn.blocks.iter().map(|block| (turn.role, block)));
+    let blocks: Vec<Said<'_>> = blocks.filter(|(_, block)| is_part(block) || is_item(block)).collect();
+    let mut rest = blocks.as_slice();
+    while let Some(((role, first), behind)) = rest.split_first() {
+        let together = rest.iter().take_while(|(whose, block)| whose == role && is_part(block)).count();
+        let (parts, others) = rest.split_at(together);
         if parts.is_empty() {
             item(items, first);
             rest = behind;
         } else {
-            message(items, turn.role, parts);
+            message(items, *role, parts);
             rest = others;
         }
+    }
+}
+
+/// A block, and whose it is.
+type Said<'b> = (Role, &'b Block<'b>);
+
+fn is_item(block: &Block<'_>) -> bool {
+    match block {
+        Block::ToolCall(_) | Block::ToolResult(_) => true,
+        Block::Reasoning(block) => proof(block).is_some(),
+        Block::Opaque(opaque) => opaque.origin == Wire::Responses,
+        Block::Text(_) | Block::Media(_) | Block::Refusal(_) => false,
     }
 }
 
@@ -37,7 +53,7 @@ fn is_part(block: &Block<'_>) -> bool {
     }
 }
 
-fn message(items: &mut Array<'_>, role: Role, parts: &[Block<'_>]) {
+fn message(items: &mut Array<'_>, role: Role, parts: &[Said<'_>]) {
     items.object(|o| {
         o.string("type", "message");
         let word = match role {
@@ -47,7 +63,7 @@ fn message(items: &mut Array<'_>, role: Role, parts: &[Block<'_>]) {
             Role::Assistant => "assistant",
         };
         o.string("role", word);
-        o.array("content", |a| parts.iter().for_each(|block| part(a, role, block)));
+        o.array("content", |a| parts.iter().for_each(|(_, block)| part(a, role, block)));
     });
 }
 
@@ -157,8 +173,8 @@ fn item(items: &mut Array<'_>, block: &Block<'_>) {
         Block::ToolCall(call) => items.object(|o| tool_call(o, call)),
         Block::ToolResult(result) => items.object(|o| tool_result(o, result)),
         Block::Reasoning(block) => reasoning(items, block),
-        Block::Opaque(Opaque { origin: Wire::Responses, value, .. }) => items.raw(value.get()),
-        Block::Opaque(_) | Block::Text(_) | Block::Media(_) | Block::Refusal(_) => {}
+        Block::Opaque(own) => items.raw(own.value.get()),
+        Block::Text(_) | Block::Media(_) | Block::Refusal(_) => {}
     }
 }
 
@@ -191,13 +207,16 @@ fn tool_result(o: &mut Object<'_>, result: &ToolResult<'_>) {
     }
 }
 
-/// Only OpenAI's own goes back to it: it refuses what it did not encrypt.
-fn reasoning(items: &mut Array<'_>, block: &Reasoning<'_>) {
-    let own = block
+/// What OpenAI itself encrypted: it refuses anything else.
+fn proof<'b>(block: &'b Reasoning<'_>) -> Option<&'b Signature<'b>> {
+    block
         .signature
         .as_ref()
-        .filter(|signature| signature.origin == Origin::OpenAi && signature.kind == SignatureKind::Encrypted);
-    let Some(own) = own else { return };
+        .filter(|signature| signature.origin == Origin::OpenAi && signature.kind == SignatureKind::Encrypted)
+}
+
+fn reasoning(items: &mut Array<'_>, block: &Reasoning<'_>) {
+    let Some(own) = proof(block) else { return };
     items.object(|o| {
         o.string("type", "reasoning");
         o.some_string("id", own.id.as_deref());

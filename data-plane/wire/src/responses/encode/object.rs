@@ -72,9 +72,11 @@ pub(super) fn write(
         o.raw(name, said.map_or(default, |(_, value)| value));
     }
     o.string("service_tier", head.service_tier.filter(|word| is_tier(word)).unwrap_or("default"));
-    match head.usage {
-        Some(usage) => usage::write(o, usage),
-        None => o.raw("usage", "null"),
+    match (head.usage, head.status) {
+        (Some(usage), _) => usage::write(o, usage),
+        (None, Status::InProgress) => o.raw("usage", "null"),
+        // Clients that check what they read take none at the end, but not null.
+        (None, _) => {}
     }
     for extra in head.extras.iter().filter(|extra| extra.origin == Wire::Responses) {
         o.raw(&extra.name, extra.value.get());

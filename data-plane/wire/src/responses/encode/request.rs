@@ -13,7 +13,7 @@ pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
     write::object(&mut out, |o| {
         o.string("model", &request.model);
         instructions(o, &request.system);
-        o.array("input", |items| request.turns.iter().for_each(|turn| input::turn(items, turn)));
+        o.array("input", |items| input::turns(items, &request.turns));
         tools::write(o, request);
         o.some("max_output_tokens", request.max_output.as_ref());
         o.some("temperature", request.sampling.temperature.as_ref());

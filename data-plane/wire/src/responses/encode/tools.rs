@@ -1,7 +1,5 @@
 //! Tools, and which of them may or must be called.
 
-use std::borrow::Cow;
-
 use shared::wire::Wire;
 
 use crate::{
@@ -93,7 +91,7 @@ fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) 
     }
 }
 
-fn named(o: &mut Object<'_>, name: &Cow<'_, str>, tools: &[Tool<'_>]) {
+fn named(o: &mut Object<'_>, name: &str, tools: &[Tool<'_>]) {
     let is_custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
     o.string("type", if is_custom { "custom" } else { "function" });
     o.string("name", name);

@@ -319,3 +319,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn depth_costs_no_stack() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    for body in [
+        format!(
+            r#"{{"model":"m","input":[{{"type":"x_call","content":{deep}}}],"tools":[{{"type":"x","y":{deep}}}],"z":{deep}}}"#
+        ),
+        format!(r#"{{"model":"m","input":[{{"role":"user","content":{{"a":{deep}}}}}]}}"#),
+        format!(r#"{{"model":"m","output":[{{"type":"x_call","content":[{deep}]}}],"z":{deep}}}"#),
+        format!(
+            r#"{{"type":"response.output_item.done","item":{{"type":"x_call","output":{{"a":{deep}}}}},"delta":{{"a":{deep}}}}}"#
+        ),
+    ] {
+        let request = decode::request(body.as_bytes()).map(|request| encode::request(&request).len());
+        let response =
+            decode::response(body.as_bytes()).map(|response| encode::response(&response, &context()).len());
+        let taken = decode::StreamDecoder::default().frame(None, &body, &mut |_| {});
+        assert!(request.is_ok() || response.is_ok() || taken.is_ok());
+        assert!(decode::echo(body.as_bytes()).len() < 2);
+    }
+}

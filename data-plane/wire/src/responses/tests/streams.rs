@@ -303,6 +303,47 @@ fn what_came_in_no_delta_is_said_at_the_end() {
 }
 
 #[test]
+fn servers_that_do_not_count_their_items_are_understood() {
+    let message = |text: &str| json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]});
+    let nameless = json!({"type": "function_call", "call_id": "c"});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let events = decoded(&[
+        json!({"type": "response.output_item.added", "item": message("")}),
+        json!({"type": "response.output_text.delta", "delta": "a"}),
+        json!({"type": "response.output_item.done", "item": message("a")}),
+        json!({"type": "response.output_item.added", "item": message("")}),
+        json!({"type": "response.output_text.delta", "delta": "b"}),
+        json!({"type": "response.output_item.done", "item": message("b")}),
+        json!({"type": "response.output_item.added", "item": nameless}),
+        json!({"type": "response.function_call_arguments.delta", "delta": "{"}),
+        json!({"type": "response.output_item.done", "item": call}),
+        json!({"type": "response.completed", "response": {"output": [message("a"), message("b"), call]}}),
+    ]);
+    let expected = [
+        "start  ",
+        "open 0 Text",
+        "0 a",
+        "close 0",
+        "open 1 Text",
+        "1 b",
+        "close 1",
+        "open 2 call c f",
+        "2 {}",
+        "close 2",
+        "stop ToolUse",
+        "end",
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn what_a_failed_answer_used_is_told() {
+    let usage = json!({"input_tokens": 3, "output_tokens": 1});
+    let failed = json!({"status": "failed", "error": {"message": "m"}, "usage": usage});
+    assert_eq!(decoded(&[json!({"type": "response.failed", "response": failed})]), ["usage 1", "error m"]);
+}
+
+#[test]
 fn errors_of_all_forms_are_read() {
     for frame in [
         json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "server_error", "message": "m"}}}),
@@ -359,8 +400,8 @@ fn recorded_streams_have_a_legal_end() {
         let response = gathered(stream.as_bytes()).expect(name);
         assert_eq!(response.choices[0].blocks.len(), blocks, "{name}");
         // The last event holds the whole answer, which the plain decoder reads alike.
-        let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-        let last = data.filter(|data| *data != "[DONE]").last().unwrap();
+        let mut data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+        let last = data.rfind(|data| *data != "[DONE]").unwrap();
         let mut whole = None;
         crate::json::object(last, |field| {
             whole = whole.or((field.name() == "response").then_some(field.value))
