@@ -65,6 +65,8 @@ pub struct Call {
 pub struct PathModel {
     pub model: String,
     pub stream: bool,
+    /// The stream is to come as one JSON array: the client did not ask for `alt=sse`.
+    pub array: bool,
 }
 
 /// Carries a call through all stages.

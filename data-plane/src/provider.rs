@@ -27,6 +27,7 @@ use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 use shared::{account::AccountType, clock::Millis, wire::Wire};
 use wire::error::upstream::UpstreamError;
 
+pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
 pub use passage::{Endpoint, Front, Passage};

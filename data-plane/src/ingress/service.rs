@@ -43,7 +43,8 @@ pub(super) async fn serve_request(
             call(&proxy, Named { operation, pin, path: None }, parts, body).await
         }
         Ok(Route::Google { operation, pin, model, stream }) => {
-            let path = PathModel { model: unescaped(model), stream };
+            let sse = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+            let path = PathModel { model: unescaped(model), stream, array: stream && !sse };
             call(&proxy, Named { operation, pin, path: Some(path) }, parts, body).await
         }
         Ok(Route::ResponsesSocket) if parts.headers.contains_key(UPGRADE) => {

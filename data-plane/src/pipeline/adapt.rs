@@ -16,7 +16,7 @@ use wire::{
 use super::{filter::Admitted, plan::Plan};
 use crate::{
     provider::{
-        Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, client_betas,
+        Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows, client_betas,
         fresh_request_headers, passage::passage,
     },
     snapshot::{Account, Options},
@@ -105,6 +105,10 @@ impl Prepared {
             Passage::Raw(endpoint) if way.front == Front::ChatGpt && !admitted.view.stream => {
                 self.converted(&way, endpoint)?
             }
+            // Upstreams are asked for server-sent events only.
+            Passage::Raw(endpoint) if admitted.call.path.as_ref().is_some_and(|path| path.array) => {
+                self.converted(&way, endpoint)?
+            }
             Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
             Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,
             Passage::Via(endpoint) if operation.counts() => self.counted(&way, endpoint)?,
@@ -141,6 +145,7 @@ impl Prepared {
             model: &view.model,
             stream: view.stream,
             wants_usage: view.wants_usage,
+            array: way.admitted.call.path.as_ref().is_some_and(|path| path.array),
             id: &self.id,
             now: self.now.0 / 1000,
         }
@@ -154,8 +159,8 @@ impl Prepared {
             Operation::Gemini | Operation::CountContents => {}
             Operation::Messages if way.front == Front::BedrockClaude => {
                 framing = Framing::Invoke;
-                splices =
-                    to_invoke(&way.admitted.body, client_betas(&self.headers)).map_err(ConvertError::from)?;
+                let betas = client_betas(&self.headers).filter(|beta| bedrock_knows(beta));
+                splices = to_invoke(&way.admitted.body, betas).map_err(ConvertError::from)?;
             }
             _ => view.replace_model(&mut splices, way.model),
         }

@@ -142,7 +142,9 @@ impl Plan {
             return;
         }
         let theirs = std::mem::take(&mut parts.headers);
-        let content_type = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+        let array = matches!(self, Self::Converted { conversion, .. } if conversion.writes_array());
+        let content_type =
+            if stream && !array { "text/event-stream; charset=utf-8" } else { "application/json" };
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if stream {
             parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -36,6 +36,8 @@ pub struct Context {
     pub model: String,
     /// chat streams: the client asked for usage.
     pub include_usage: bool,
+    /// gemini streams: as one JSON array instead of server-sent events.
+    pub array: bool,
     /// responses: what the answer repeats of the request, as JSON text by field.
     pub echo: Vec<(&'static str, String)>,
 }

@@ -38,6 +38,8 @@ pub struct Ask<'a> {
     pub stream: bool,
     /// chat: the client asked for usage in its stream.
     pub wants_usage: bool,
+    /// gemini: the client wants its stream as one JSON array.
+    pub array: bool,
     /// The request's id, which the answer's ids are made of.
     pub id: &'a str,
     /// Seconds since 1970.
@@ -74,6 +76,7 @@ pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertErr
         created: ask.now,
         model: target.model.to_owned(),
         include_usage: ask.wants_usage,
+        array: ask.array,
         echo: codecs::echo(&ask),
     };
     let conversion = Conversion { client: ask.wire, format: target.format, stream, context, names };
@@ -141,6 +144,12 @@ impl Conversion {
             served_model: served(&response.model),
             losses,
         }
+    }
+
+    /// Whether the client's stream is one JSON array.
+    #[must_use]
+    pub const fn writes_array(&self) -> bool {
+        self.context.array
     }
 
     /// A stream; gathered where the client asked for none.

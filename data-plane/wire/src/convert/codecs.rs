@@ -63,6 +63,7 @@ pub(super) fn stream_encoder(wire: Wire, context: Context) -> Box<dyn StreamEnco
         Wire::Chat => Box::new(chat::encode::StreamEncoder::new(context)),
         Wire::Responses => Box::new(responses::encode::StreamEncoder::new(context)),
         Wire::Messages => Box::new(messages::encode::stream::StreamEncoder::new(context)),
+        Wire::Gemini if context.array => Box::new(gemini::encode::ArrayEncoder::new(context)),
         Wire::Gemini => Box::new(gemini::encode::StreamEncoder::new(context)),
     }
 }

@@ -85,7 +85,15 @@ pub(super) struct Restore {
 
 impl Restore {
     pub(super) fn new(client: Wire, names: Names, id: &str) -> Self {
-        Self { client, names, id: id.to_owned(), calls: 0, wrapped: None, left_out: false, losses: Losses::default() }
+        Self {
+            client,
+            names,
+            id: id.to_owned(),
+            calls: 0,
+            wrapped: None,
+            left_out: false,
+            losses: Losses::default(),
+        }
     }
 
     pub(super) const fn losses(&self) -> &Losses {

@@ -98,13 +98,6 @@ impl Object<'_> {
     pub(crate) fn array(&mut self, key: &str, fill: impl FnOnce(&mut Array<'_>)) {
         array(self.key(key), fill);
     }
-
-    /// A string that is JSON text itself, written by `fill`.
-    pub(crate) fn string_of(&mut self, key: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-        let mut text = Vec::new();
-        fill(&mut text);
-        self.string(key, &String::from_utf8_lossy(&text));
-    }
 }
 
 impl Array<'_> {
@@ -117,20 +110,12 @@ impl Array<'_> {
         string(self.item(), text);
     }
 
-    pub(crate) fn value(&mut self, item: &(impl Serialize + ?Sized)) {
-        value(self.item(), item);
-    }
-
     pub(crate) fn raw(&mut self, json: &str) {
         self.item().extend_from_slice(json.as_bytes());
     }
 
     pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Object<'_>)) {
         object(self.item(), fill);
-    }
-
-    pub(crate) fn array(&mut self, fill: impl FnOnce(&mut Array<'_>)) {
-        array(self.item(), fill);
     }
 }
 
@@ -146,14 +131,13 @@ mod tests {
             o.some_string("none", None);
             o.raw("raw", r#"{"x":1.0}"#);
             o.array("list", |a| {
-                a.value(&1);
+                a.raw("1");
                 a.string("é");
                 a.object(|_| {});
-                a.array(|_| {});
             });
-            o.string_of("text", |out| object(out, |o| o.value("k", &true)));
+            o.value("yes", &true);
         });
-        let expected = r#"{"a\"":"b\n","raw":{"x":1.0},"list":[1,"é",{},[]],"text":"{\"k\":true}"}"#;
+        let expected = r#"{"a\"":"b\n","raw":{"x":1.0},"list":[1,"é",{}],"yes":true}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -48,7 +48,9 @@ fn thinking(o: &mut Object<'_>, request: &Request<'_>) {
         match (thinking.mode, thinking.budget, thinking.effort) {
             (Some(ThinkingMode::Off), ..) => o.value("thinkingBudget", &0),
             (_, Some(budget), _) => o.value("thinkingBudget", &budget),
-            (_, None, Some(effort)) if is_third_generation(&request.model) => o.string("thinkingLevel", level(effort)),
+            (_, None, Some(effort)) if is_third_generation(&request.model) => {
+                o.string("thinkingLevel", level(effort))
+            }
             (_, None, Some(effort)) => o.value("thinkingBudget", &effort.budget()),
             (Some(ThinkingMode::Adaptive), None, None) => o.value("thinkingBudget", &-1),
             _ => {}
