@@ -1,13 +1,16 @@
 //! Live state: what changes with every request, and what nodes tell one another of their accounts.
 //!
 //! Two backends behind one enum: [`Live::Memory`] for a node that is alone, [`Live::Redis`] for many. Both apply a
-//! mark to this node's [`AccountState`] at once; the picker reads only that and waits for nobody.
+//! mark to this node's [`AccountState`] at once; the picker reads only that and waits for nobody. A [`Binding`] says
+//! which account an id that a provider issued belongs to; only requests that name such an id ask for it.
 
 mod account_state;
+mod binding;
 mod memory;
 mod redis;
 
 pub use account_state::{AccountState, AccountStates, InFlight, Mark, MarkKind};
+pub use binding::Binding;
 pub use memory::MemoryLive;
 pub use redis::{RedisError, RedisLive, RedisSettings};
 
@@ -56,6 +59,22 @@ impl Live {
         match self {
             Self::Memory(live) => live.clear(account),
             Self::Redis(live) => live.clear(account),
+        }
+    }
+
+    /// Binds an id that a provider issued, here at once and on the other nodes soon. The first binding holds.
+    pub fn bind(&self, id: &str, binding: Binding) {
+        match self {
+            Self::Memory(live) => live.bind(id, binding),
+            Self::Redis(live) => live.bind(id, binding),
+        }
+    }
+
+    /// Whose an id is. `None`: nobody's that is known, perhaps because the shared state is out of reach.
+    pub async fn bound(&self, id: &str) -> Option<Binding> {
+        match self {
+            Self::Memory(live) => live.bound(id),
+            Self::Redis(live) => live.bound(id).await,
         }
     }
 

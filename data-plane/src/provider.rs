@@ -35,7 +35,7 @@ pub use tester::Tester;
 pub use upstream::{OutboundSettings, UpstreamClient};
 
 use crate::snapshot::{Account, Credential};
-use failure::{Class, class_of};
+use failure::{Class, class_of_words};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,8 +151,8 @@ pub trait Provider: Sync {
     ) -> Result<(), Unaddressable>;
 
     /// What follows from a refusal.
-    fn class(&self, status: u16, _said: &UpstreamError) -> Class {
-        class_of(status)
+    fn class(&self, status: u16, said: &UpstreamError) -> Class {
+        class_of_words(status, said)
     }
 
     /// How long the upstream's headers say that its limits last; `None` where they don't say.

@@ -88,7 +88,7 @@ fn ordered(accounts: impl IntoIterator<Item = Account>) -> Vec<Arc<Account>> {
 
 fn wanted(model: &str) -> Wanted<'_> {
     let target = Target { platform: Platform::Claude, account_type: None };
-    Wanted { target, operation: Operation::Messages, model }
+    Wanted { target, operation: Operation::Messages, bound: None, model }
 }
 
 fn pattern(text: &str) -> ModelPattern {

@@ -2,8 +2,9 @@
 //!
 //! An account's marks are a hash `sy:{a:<id>}:status` that expires with the last of them: field `kind` or
 //! `kind:family`, value `<until, by Redis's clock> <reason>`. Whoever changes one publishes the account's id, and every
-//! node reads the hash again. Nothing but the one task in `sync` talks to Redis: a request that marks an account
-//! changes this node's state and leaves a note, whatever state Redis is in.
+//! node reads the hash again. The one task in `sync` does all of that: a request that marks an account changes
+//! this node's state and leaves a note, whatever state Redis is in. The one thing that a request itself asks Redis is whose
+//! an id is (`sy:{b:<digest>}`, kept 30 days), where this node does not know; it waits no longer than a command may take.
 
 mod marks;
 mod sync;
@@ -27,7 +28,10 @@ use shared::{
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::{AccountStates, Mark};
+use super::{
+    AccountStates, Binding, Mark,
+    binding::{Bindings, BoundId},
+};
 
 /// How Redis is reached, and how long it may take.
 #[derive(Debug, Clone)]
@@ -60,11 +64,15 @@ impl RedisSettings {
 pub struct RedisError(String);
 
 #[derive(Debug)]
-pub struct RedisLive(Arc<Shared>);
+pub struct RedisLive {
+    shared: Arc<Shared>,
+    bound: sync::Lookup,
+}
 
 #[derive(Debug)]
 struct Shared {
     states: AccountStates,
+    bindings: Bindings,
     clock: Clock,
     own: Mutex<HashMap<AccountId, Own>>,
     /// Accounts with something to be written.
@@ -101,6 +109,7 @@ impl RedisLive {
     pub(super) fn start(settings: &RedisSettings, clock: Clock, tasks: &Tasks) -> Result<Self, RedisError> {
         let shared = Arc::new(Shared {
             states: AccountStates::default(),
+            bindings: Bindings::default(),
             clock,
             own: Mutex::default(),
             dirty: Notify::new(),
@@ -108,45 +117,64 @@ impl RedisLive {
             degraded: AtomicBool::new(true),
         });
         let connections = sync::Connections::new(settings).map_err(|error| RedisError(error.to_string()))?;
+        let bound = connections.lookup();
         let task = sync::Sync::new(Arc::clone(&shared), connections, settings.clone());
         tasks.spawn(task.run(tasks.stopping()));
-        Ok(Self(shared))
+        Ok(Self { shared, bound })
+    }
+
+    pub(super) fn bind(&self, id: &str, binding: Binding) {
+        self.shared.bindings.bind(BoundId::of(id), binding, self.shared.now(), true);
+        self.shared.dirty.notify_one();
+    }
+
+    pub(super) async fn bound(&self, id: &str) -> Option<Binding> {
+        let id = BoundId::of(id);
+        if let Some(binding) = self.shared.bindings.get(id, self.shared.now()) {
+            return Some(binding);
+        }
+        if self.degraded() {
+            return None;
+        }
+        let binding = Binding::read(&self.bound.get(id.key()).await?)?;
+        self.shared.bindings.bind(id, binding, self.shared.now(), false);
+        Some(binding)
     }
 
     pub(super) fn mark(&self, account: AccountId, mark: Mark) {
-        let now = self.0.clock.now();
-        let mut own = self.0.own.lock();
+        let now = self.shared.clock.now();
+        let mut own = self.shared.own.lock();
         let marks = &mut own.entry(account).or_default().marks;
         marks.retain(|old| old.mark.until > now);
         if !marks.iter().any(|old| old.mark.same_place(&mark) && old.mark.until >= mark.until) {
             marks.retain(|old| !old.mark.same_place(&mark));
             marks.push(OwnMark { mark: mark.clone(), written: false });
         }
-        self.0.states.of(account).mark(mark, now);
+        self.shared.states.of(account).mark(mark, now);
         drop(own);
-        self.0.dirty.notify_one();
+        self.shared.dirty.notify_one();
     }
 
     pub(super) fn clear(&self, account: AccountId) {
-        let mut own = self.0.own.lock();
+        let mut own = self.shared.own.lock();
         let cleared = own.entry(account).or_default();
         cleared.marks.clear();
         cleared.clears += 1;
-        self.0.states.of(account).replace_marks(SmallVec::new());
+        self.shared.states.of(account).replace_marks(SmallVec::new());
         drop(own);
-        self.0.dirty.notify_one();
+        self.shared.dirty.notify_one();
     }
 
     pub(super) fn read_again(&self) {
-        self.0.reread.notify_one();
+        self.shared.reread.notify_one();
     }
 
     pub(super) fn states(&self) -> &AccountStates {
-        &self.0.states
+        &self.shared.states
     }
 
     pub(super) fn degraded(&self) -> bool {
-        self.0.degraded.load(Ordering::Relaxed)
+        self.shared.degraded.load(Ordering::Relaxed)
     }
 }
 

@@ -13,7 +13,10 @@ use wire::{
     relay::Framing,
 };
 
-use super::{filter::Admitted, plan::Plan};
+use super::{
+    filter::Admitted,
+    plan::{Errors, Plan},
+};
 use crate::{
     provider::{
         Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows, client_betas,
@@ -180,7 +183,10 @@ impl Prepared {
         }
         let plan = match endpoint {
             Endpoint::CountContents if framing == Framing::Wrapped => Plan::Count,
-            _ => Plan::Raw { edits, framing },
+            _ => {
+                let errors = if way.front == Front::ChatGpt { Errors::Foreign } else { Errors::Native };
+                Plan::Raw { edits, framing, errors }
+            }
         };
         Ok(Body { bytes, plan, losses: Losses::default(), endpoint, stream: view.stream })
     }

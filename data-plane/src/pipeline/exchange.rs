@@ -18,7 +18,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
-use shared::secret::KeyHash;
+use shared::{id::UserId, secret::KeyHash};
 use tokio::time::Instant;
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     ingress::Proxy,
-    live::InFlight,
+    live::{Binding, InFlight},
     provider::{failure::Reason, upstream::reason_of},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
@@ -48,6 +48,8 @@ impl Exchange {
             meter: Meter::open(proxy, admitted)?,
             proxy: Arc::clone(proxy),
             key: admitted.caller.hash,
+            user: admitted.caller.key.user_id,
+            bound_id: admitted.view.bound_id.clone(),
             snapshot,
             watchdog,
             last,
@@ -98,6 +100,9 @@ pub(super) struct Flight {
     /// What the request was last checked against.
     snapshot: Arc<Snapshot>,
     key: KeyHash,
+    user: UserId,
+    /// What the request builds on, which only one account knows.
+    bound_id: Option<String>,
     pub(super) meter: Meter,
     watchdog: Watchdog,
     /// Ahead of the first content the deadline, then the end that streams have.
@@ -298,6 +303,12 @@ impl Flight {
         let Some(leg) = self.leg.take() else { return };
         let (usage, served, complete) = leg.reading.used();
         self.meter.losses(leg.reading.losses());
+        if (200..300).contains(&leg.status) {
+            let binding = Binding { account: leg.account.id, user: self.user };
+            for id in leg.reading.issued_id().into_iter().chain(self.bound_id.as_deref()) {
+                self.proxy.live.bind(id, binding);
+            }
+        }
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
         let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)
             || self.meter.had_content();

@@ -1,6 +1,7 @@
 //! Stage 2: may this caller ask this? So far: the body is what the wire says it is.
 
 use bytes::Bytes;
+use shared::id::AccountId;
 use wire::raw::view::{self, RequestView};
 
 use super::{Call, authenticate::Caller, refusal::Refusal};
@@ -42,8 +43,8 @@ impl Admitted {
     ///
     /// # Errors
     /// The model's name leads nowhere.
-    pub fn wanted(&self) -> Result<Wanted<'_>, Refusal> {
+    pub fn wanted(&self, bound: Option<AccountId>) -> Result<Wanted<'_>, Refusal> {
         let routed = route(&self.caller.snapshot, self.call.pin, &self.view.model)?;
-        Ok(Wanted { target: routed.target, operation: self.call.operation, model: routed.model })
+        Ok(Wanted { target: routed.target, operation: self.call.operation, bound, model: routed.model })
     }
 }

@@ -10,7 +10,10 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 use http::response;
 use proto::v1::Outcome;
 use rand::Rng as _;
-use shared::{id::RequestId, wire::Wire};
+use shared::{
+    id::{AccountId, RequestId},
+    wire::Wire,
+};
 use tokio::time::Instant;
 use wire::loss::Losses;
 
@@ -90,7 +93,8 @@ pub(super) async fn forward(
 ) -> Result<Answer, Refusal> {
     let mut admitted = reservation.admitted;
     let prepared = Prepared::of(&mut admitted, proxy.clock.now());
-    let (wanted, snapshot) = (admitted.wanted()?, &*admitted.caller.snapshot);
+    let bound = bound_account(proxy, &admitted).await?;
+    let (wanted, snapshot) = (admitted.wanted(bound)?, &*admitted.caller.snapshot);
     let now = proxy.clock.now();
     let Some(mut picked) = schedule::next(snapshot, &wanted, &[], now) else {
         return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
@@ -109,6 +113,16 @@ pub(super) async fn forward(
             Some(another) => picked = another,
             None => return Err(give_up(exchange, &tries, admitted.call.operation.wire())),
         }
+    }
+}
+
+/// The account that knows what the request builds on, where it builds on something that an account keeps.
+async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<AccountId>, Refusal> {
+    let Some(id) = &admitted.view.bound_id else { return Ok(None) };
+    match proxy.live.bound(id).await {
+        // Whether another user's id exists is nobody's business.
+        Some(binding) if binding.user != admitted.caller.key.user_id => Err(Refusal::UnknownId),
+        binding => Ok(binding.map(|binding| binding.account)),
     }
 }
 

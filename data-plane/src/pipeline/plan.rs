@@ -29,6 +29,7 @@ pub(super) enum Plan {
     Raw {
         edits: StreamEdits,
         framing: Framing,
+        errors: Errors,
     },
     Converted {
         conversion: Box<Conversion>,
@@ -40,9 +41,18 @@ pub(super) enum Plan {
     Embeddings(embeddings::Answer),
 }
 
+/// In which form an upstream's errors come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errors {
+    /// In that of its wire.
+    Native,
+    /// In one of its own.
+    Foreign,
+}
+
 impl Default for Plan {
     fn default() -> Self {
-        Self::Raw { edits: StreamEdits::default(), framing: Framing::Plain }
+        Self::Raw { edits: StreamEdits::default(), framing: Framing::Plain, errors: Errors::Native }
     }
 }
 
@@ -76,7 +86,7 @@ impl Plan {
         let streams = is_event_stream(headers);
         match self {
             Self::Raw { .. } if encoded => Reading::Opaque,
-            Self::Raw { edits, framing } if streams => match StreamWatch::new(wire, *edits) {
+            Self::Raw { edits, framing, .. } if streams => match StreamWatch::new(wire, *edits) {
                 Some(watch) => Reading::Stream(Relay::raw(watch, *framing)),
                 None => Reading::Opaque,
             },
@@ -117,7 +127,8 @@ impl Plan {
             }
             Self::Embeddings(answer) => {
                 let (body, usage) = embeddings::from_gemini(&body, answer).map_err(|_| Reason::Malformed)?;
-                let facts = BodyFacts { usage, served_model: Some(answer.model.clone()), error: None };
+                let facts =
+                    BodyFacts { usage, served_model: Some(answer.model.clone()), ..BodyFacts::default() };
                 Ok(Read { body: body.into(), facts, losses: Losses::default() })
             }
         }
@@ -133,7 +144,8 @@ impl Plan {
 
     /// The body of an error that is about the request, as the client's wire says it.
     pub(super) fn error(&self, wire: Wire, status: u16, body: Bytes, id: &str) -> Bytes {
-        if self.is_native() { body } else { convert::error_body(wire, status, &body, id).0 }
+        let passes = matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. });
+        if passes { body } else { convert::error_body(wire, status, &body, id).0 }
     }
 
     /// The head for the client.
@@ -165,7 +177,8 @@ pub(super) fn said(body: &[u8]) -> UpstreamError {
 
 impl From<convert::Whole> for Read {
     fn from(whole: convert::Whole) -> Self {
-        let facts = BodyFacts { usage: whole.usage, served_model: whole.served_model, error: None };
+        let facts =
+            BodyFacts { usage: whole.usage, served_model: whole.served_model, ..BodyFacts::default() };
         Self { body: whole.body, facts, losses: whole.losses }
     }
 }

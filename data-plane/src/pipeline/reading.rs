@@ -60,6 +60,15 @@ impl Reading {
         }
     }
 
+    /// The id under which the provider keeps the answer.
+    pub(super) fn issued_id(&self) -> Option<&str> {
+        match self {
+            Self::Opaque => None,
+            Self::Stream(relay) => relay.issued_id(),
+            Self::Whole(collected) => collected.facts.as_ref()?.issued_id.as_deref(),
+        }
+    }
+
     /// What the client's wire could not say of the answer.
     pub(super) fn losses(&self) -> Option<&Losses> {
         match self {

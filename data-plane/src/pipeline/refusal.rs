@@ -52,6 +52,13 @@ pub enum Refusal {
     /// Every account that could serve speaks another wire, and what is asked for can't be said there.
     #[error("{0}")]
     Unconvertible(String),
+    #[error("the request builds on an id that is not known here; send the whole conversation instead")]
+    UnknownId,
+    #[error(
+        "the request builds on what an upstream account keeps, and that account is not in use any more; send the whole \
+         conversation instead"
+    )]
+    BoundAccountGone,
     #[error("this gateway speaks HTTP only; send the request as POST")]
     NoWebSocket,
     #[error(transparent)]
@@ -118,6 +125,8 @@ impl Refusal {
             Self::NoAccount(explanation) => no_account_kind(explanation, wire),
             Self::UpstreamFailed(failed) => upstream_kind(failed, wire),
             Self::Unconvertible(_) => plain(ErrorKind::InvalidRequest, "unsupported_by_account"),
+            Self::UnknownId => plain(ErrorKind::InvalidRequest, "unknown_id"),
+            Self::BoundAccountGone => plain(ErrorKind::InvalidRequest, "bound_account_gone"),
             Self::NoWebSocket => (ErrorKind::InvalidRequest, 426, Some("no_websocket")),
             Self::Route(RouteError::NotFound) => plain(ErrorKind::NotFound, "unknown_path"),
             Self::Route(_) => (ErrorKind::InvalidRequest, 405, Some("method_not_allowed")),

@@ -29,6 +29,9 @@ pub(super) fn no_account(
 ) -> Refusal {
     let explanation = explain(&snapshot.accounts, wanted, &[], now);
     proxy.metrics.pick_failed();
+    if explanation.bound_account_gone() {
+        return Refusal::BoundAccountGone;
+    }
     tracing::warn!(model = asked, excluded = %explanation, "no account is eligible");
     Refusal::NoAccount(explanation)
 }

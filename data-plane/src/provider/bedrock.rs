@@ -17,7 +17,7 @@ use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, Unaddressable,
-    failure::{Class, class_of},
+    failure::{Class, class_of_words},
     join,
     percent::segment,
     sensitive,
@@ -110,13 +110,8 @@ impl Provider for Bedrock {
     }
 
     fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        match (status, said.kind.as_deref()) {
-            // A model that stumbled.
-            (424, _) => Class::Transient,
-            // About the model, not the credential: access to it was not granted, or is elsewhere.
-            (403, _) if said.message.contains("model") => Class::Refused,
-            _ => class_of(status),
-        }
+        // 424: a model that stumbled.
+        if status == 424 { Class::Transient } else { class_of_words(status, said) }
     }
 
     fn limited_for(&self, _headers: &HeaderMap, _now: Millis) -> Option<Duration> {

@@ -12,10 +12,10 @@ pub(super) struct ClaudeConsole;
 pub(super) struct ClaudeOfficial;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+pub(super) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// Sent for clients that name no version.
-const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+pub(super) const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// What the API wants to see with an access token.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 

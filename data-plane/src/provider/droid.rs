@@ -6,7 +6,11 @@ use http::{HeaderMap, Uri, header::AUTHORIZATION, request::Parts};
 use proto::v1::droid_options::Endpoint as Kind;
 use shared::clock::Millis;
 
-use super::{Asked, Endpoint, Front, Provider, Unaddressable, join, reset, sensitive};
+use super::{
+    Asked, Endpoint, Front, Provider, Unaddressable,
+    claude::{ANTHROPIC_VERSION, DEFAULT_VERSION},
+    join, reset, sensitive,
+};
 use crate::snapshot::{Account, Credential, Options};
 
 pub(super) struct Droid;
@@ -44,6 +48,9 @@ impl Provider for Droid {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);
+        if kind(account) == Kind::Anthropic {
+            request.headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
+        }
         Ok(())
     }
 

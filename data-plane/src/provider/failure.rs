@@ -110,6 +110,18 @@ pub const fn class_of(status: u16) -> Class {
     }
 }
 
+/// As [`class_of`], with what the upstream said: a 403 about the model or the content is about the request, and another
+/// account would say the same.
+#[must_use]
+pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
+    const ABOUT_THE_REQUEST: [&str; 3] = ["model", "content policy", "region"];
+    let words = said.message.to_ascii_lowercase();
+    if status == 403 && ABOUT_THE_REQUEST.iter().any(|word| words.contains(word)) {
+        return Class::Refused;
+    }
+    class_of(status)
+}
+
 /// How long the account is left alone: what the upstream says in headers or in its error, bounded, else the default of
 /// the kind.
 #[must_use]

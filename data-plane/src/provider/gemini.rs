@@ -9,7 +9,7 @@ use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, Unaddressable,
-    failure::{Class, class_of},
+    failure::{Class, class_of_words},
     join,
     percent::segment,
     sensitive,
@@ -166,5 +166,5 @@ fn method<'q>(asked: &Asked<'q>) -> Result<(&'static str, Option<std::borrow::Co
 fn class(status: u16, said: &UpstreamError) -> Class {
     let wrong_key =
         said.code.as_deref() == Some("API_KEY_INVALID") || said.message.contains("API key not valid");
-    if status == 400 && wrong_key { Class::Credential } else { class_of(status) }
+    if status == 400 && wrong_key { Class::Credential } else { class_of_words(status, said) }
 }

@@ -8,7 +8,7 @@ use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, Unaddressable,
-    failure::{Class, class_of},
+    failure::{Class, class_of_words},
     join, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
@@ -116,7 +116,7 @@ pub(super) fn class(status: u16, said: &UpstreamError) -> Class {
     if status == 429 && said.code.as_deref() == Some("insufficient_quota") {
         return Class::Credential;
     }
-    class_of(status)
+    class_of_words(status, said)
 }
 
 fn path(endpoint: Endpoint) -> Result<&'static str, Unaddressable> {

@@ -1,6 +1,6 @@
 //! The one predicate: may this account serve this request now?
 
-use shared::clock::Millis;
+use shared::{clock::Millis, id::AccountId};
 
 use super::Target;
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 pub struct Wanted<'a> {
     pub target: Target,
     pub operation: Operation,
+    /// The only account that knows what the request builds on.
+    pub bound: Option<AccountId>,
     /// After the mapping that holds for all accounts.
     pub model: &'a str,
 }
@@ -23,6 +25,8 @@ pub struct Wanted<'a> {
 pub enum Exclusion {
     OtherPlatform,
     OtherType,
+    /// The request builds on what another account keeps.
+    NotBound,
     /// The account is of a type that this build doesn't know, or lacks what its type needs.
     UnsupportedByNode,
     /// Its upstream has no counterpart for what is asked for.
@@ -48,6 +52,7 @@ impl Exclusion {
         match self {
             Self::OtherPlatform => "other_platform",
             Self::OtherType => "other_type",
+            Self::NotBound => "not_bound",
             Self::UnsupportedByNode => "unsupported_by_node",
             Self::Disabled => "disabled",
             Self::Unschedulable => "unschedulable",
@@ -77,6 +82,9 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
     }
     if wanted.target.account_type.is_some_and(|asked| asked != kind) {
         return Err(Exclusion::OtherType);
+    }
+    if wanted.bound.is_some_and(|bound| bound != account.id) {
+        return Err(Exclusion::NotBound);
     }
     usable(account, now)?;
     let model = mapped(account, wanted.model).ok_or(Exclusion::ModelNotAllowed)?;

@@ -76,6 +76,12 @@ impl Explanation {
         reasons.peek().is_some() && reasons.all(|reason| reason == Exclusion::ModelNotAllowed)
     }
 
+    /// Whether the account that the request is bound to is gone, or taken out of use: waiting would not help.
+    #[must_use]
+    pub fn bound_account_gone(&self) -> bool {
+        self.excluded.iter().any(|(_, reason)| *reason == Exclusion::NotBound) && !self.passing()
+    }
+
     /// Whether no account of the platform has a counterpart for what is asked for.
     #[must_use]
     pub fn unsupported(&self) -> bool {
@@ -92,7 +98,9 @@ impl Explanation {
 
     fn fitting(&self) -> impl Iterator<Item = Exclusion> {
         let reasons = self.excluded.iter().map(|(_, reason)| *reason);
-        reasons.filter(|reason| !matches!(reason, Exclusion::OtherPlatform | Exclusion::OtherType))
+        reasons.filter(|reason| {
+            !matches!(reason, Exclusion::OtherPlatform | Exclusion::OtherType | Exclusion::NotBound)
+        })
     }
 }
 

@@ -139,6 +139,15 @@ impl Relay {
         }
     }
 
+    /// The id under which the provider keeps the answer. A converted answer's is not the client's to name.
+    #[must_use]
+    pub fn issued_id(&self) -> Option<&str> {
+        match &self.body {
+            Body::Raw(watch) => watch.issued_id(),
+            Body::Converted(_) => None,
+        }
+    }
+
     /// The first failure.
     #[must_use]
     pub fn failure(&self) -> Option<&StreamFailure> {

@@ -10,7 +10,7 @@ use fred::{
     clients::{Client, SubscriberClient, WithOptions},
     interfaces::{ClientLike, EventInterface, HashesInterface, KeysInterface, PubsubInterface},
     types::{
-        Builder, ClusterHash, CustomCommand, Message,
+        Builder, ClusterHash, CustomCommand, Expiration, Message, SetOptions,
         config::{Config, Options, ReconnectPolicy},
         scripts::Script,
     },
@@ -24,9 +24,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RedisSettings, Shared, Write,
+    Binding, BoundId, RedisSettings, Shared, Write,
     marks::{self, CHANNEL, MARK},
 };
+use crate::live::binding::KEPT;
 
 /// Accounts read at the same time.
 const READ_TOGETHER: usize = 256;
@@ -77,6 +78,16 @@ impl Connections {
         })
     }
 
+    pub(super) fn lookup(&self) -> Lookup {
+        Lookup(self.commands())
+    }
+
+    async fn tell(&self, id: BoundId, binding: Binding) -> Result<()> {
+        let expiry = Expiration::EX(i64::try_from(KEPT.as_secs()).unwrap_or(i64::MAX));
+        // The first binding holds, whichever node made it.
+        self.commands().set(id.key(), binding.written(), Some(expiry), Some(SetOptions::NX), false).await
+    }
+
     fn commands(&self) -> WithOptions<Client> {
         self.commands.with_options(&self.options)
     }
@@ -102,6 +113,25 @@ impl Connections {
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
         let (seconds, micros): (i64, i64) = self.commands().custom(time, Vec::<String>::new()).await?;
         Ok(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
+    }
+}
+
+/// Asks for one value, on the task's connection.
+pub(super) struct Lookup(WithOptions<Client>);
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lookup")
+    }
+}
+
+impl Lookup {
+    /// None: there is none, or no answer in time.
+    pub(super) async fn get(&self, key: String) -> Option<String> {
+        self.0.get(key).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "Redis does not say whose an id is");
+            None
+        })
     }
 }
 
@@ -192,6 +222,10 @@ impl Sync {
         for write in self.shared.to_write(everything) {
             self.redis.write(&write, self.shared.now()).await?;
             self.shared.written(&write);
+        }
+        while let Some((id, binding)) = self.shared.bindings.to_tell() {
+            self.redis.tell(id, binding).await?;
+            self.shared.bindings.told(id);
         }
         Ok(())
     }

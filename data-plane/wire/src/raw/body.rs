@@ -1,11 +1,14 @@
 //! What an answer that is no stream says: usage, the model that served, or an error.
 
+use std::borrow::Cow;
+
 use shared::usage::Usage;
 use shared::wire::Wire;
 
 use crate::error::upstream::UpstreamError;
 use crate::messages::usage::Counts;
 use crate::raw::served;
+use crate::raw::watch::ID_MAX;
 use crate::{chat, gemini, json, responses};
 
 /// What was found in a body.
@@ -14,6 +17,8 @@ pub struct BodyFacts {
     /// Absent: not reported. Counting tokens reports none.
     pub usage: Option<Usage>,
     pub served_model: Option<String>,
+    /// responses: the id under which the provider keeps the answer.
+    pub issued_id: Option<String>,
     /// The error that the body is about. Absent also where the provider answered with something else than JSON.
     pub error: Option<UpstreamError>,
 }
@@ -30,9 +35,14 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
     let mut said: Option<&str> = None;
     // Code Assist wraps the answer.
     let mut wrapped: Option<&str> = None;
+    let mut is_forgotten = false;
     let read = json::object(text, |field| match &*field.name() {
         name if wire == Wire::Gemini && facts.take_gemini(name, field.value) => {}
         "response" if wire == Wire::Gemini => wrapped = Some(field.value),
+        "id" if wire == Wire::Responses => {
+            facts.issued_id = json::string(field.value).filter(|id| id.len() <= ID_MAX).map(Cow::into_owned);
+        }
+        "store" => is_forgotten = field.value == "false",
         "model" => facts.served_model = json::string(field.value).and_then(|model| served(&model)),
         "usage" => facts.usage = usage(wire, field.value),
         "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
@@ -42,6 +52,7 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
     if read.is_err() {
         return BodyFacts::default();
     }
+    facts.issued_id = facts.issued_id.filter(|_| !is_forgotten);
     if let Some(wrapped) = wrapped {
         // A wrapper without an object in it says nothing.
         let _ = json::object(wrapped, |field| {

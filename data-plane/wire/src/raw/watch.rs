@@ -20,6 +20,9 @@ use crate::raw::served;
 use crate::responses::watch::ResponsesReader;
 use crate::sse::{FRAME_MAX, Frame, FrameSplitter, Part, Piece};
 
+/// Longest id of a provider's that is kept, in bytes.
+pub(crate) const ID_MAX: usize = 512;
+
 /// Bytes for the client, in order.
 pub type Chunks = SmallVec<[Bytes; 4]>;
 
@@ -83,11 +86,19 @@ pub(crate) struct Notes {
     pub(crate) seen: Seen,
     /// The first name that is not empty.
     pub(crate) served_model: Option<String>,
+    /// The id under which the provider keeps the answer.
+    pub(crate) issued_id: Option<String>,
 }
 
 impl Notes {
     pub(crate) const fn ping(&mut self) {
         self.seen.ping |= !self.seen.content;
+    }
+
+    pub(crate) fn issue(&mut self, id: Option<&str>) {
+        if self.issued_id.is_none() {
+            self.issued_id = id.filter(|id| id.len() <= ID_MAX).map(str::to_owned);
+        }
     }
 
     pub(crate) fn serve_model(&mut self, model: Option<&str>) {
@@ -259,6 +270,12 @@ impl StreamWatch {
     #[must_use]
     pub fn served_model(&self) -> Option<&str> {
         self.notes.served_model.as_deref()
+    }
+
+    /// The id under which the provider keeps the answer, so that a later request may name it.
+    #[must_use]
+    pub fn issued_id(&self) -> Option<&str> {
+        self.notes.issued_id.as_deref()
     }
 
     /// The first failure.

@@ -57,6 +57,7 @@ impl ResponsesReader {
     fn take(&mut self, data: &str, event: &Event<'_>, notes: &mut Notes) -> Verdict {
         let answer = event.response.map(Answer::read).unwrap_or_default();
         notes.serve_model(answer.model.as_deref());
+        notes.issue(answer.issued_id());
         match event.kind.as_deref() {
             Some("response.created" | "response.in_progress" | "response.queued") => {
                 notes.seen.preamble = true;
@@ -164,14 +165,24 @@ struct Answer<'a> {
     usage: Option<Usage>,
     error: Option<&'a str>,
     has_output: bool,
+    id: Option<Cow<'a, str>>,
+    /// The provider keeps nothing of it.
+    is_forgotten: bool,
 }
 
 impl<'a> Answer<'a> {
+    /// The id under which the provider keeps the answer.
+    fn issued_id(&self) -> Option<&str> {
+        self.id.as_deref().filter(|_| !self.is_forgotten)
+    }
+
     /// What is no object says nothing.
     fn read(response: &'a str) -> Self {
         let mut answer = Self::default();
         let read = json::object(response, |field| match &*field.name() {
             "model" => answer.model = json::string(field.value),
+            "id" => answer.id = json::string(field.value),
+            "store" => answer.is_forgotten = field.value == "false",
             "usage" => answer.usage = usage::read(field.value),
             "error" if field.value != "null" => answer.error = Some(field.value),
             "output" => answer.has_output = json::is_filled(field.value),

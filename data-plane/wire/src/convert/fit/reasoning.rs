@@ -3,7 +3,8 @@
 use super::Fit;
 use crate::{
     canonical::{
-        Block, Effort, Origin, Request, Role, Signature, SignatureKind, Thinking, ThinkingMode, ToolChoice,
+        Block, Effort, Origin, Request, Role, Show, Signature, SignatureKind, Thinking, ThinkingMode,
+        ToolChoice,
     },
     convert::capabilities::Format,
     loss::LossCode,
@@ -18,6 +19,12 @@ impl Fit<'_> {
             turn.blocks.retain_mut(|block| self.may_go_back(block));
         }
         request.turns.retain(|turn| !turn.blocks.is_empty());
+        let thinking = &mut request.thinking;
+        let is_silent = thinking.mode.is_none() && thinking.effort.is_none() && thinking.budget.is_none();
+        if is_silent && thinking.show.is_some_and(|show| show != Show::Hidden) {
+            // Who wants to read thoughts wants some.
+            thinking.mode = Some(ThinkingMode::Adaptive);
+        }
         match self.target.format {
             Format::Messages => self.claude(request),
             Format::Converse => self.converse(request),
@@ -103,6 +110,11 @@ impl Fit<'_> {
         let thinking = &mut request.thinking;
         if thinking.effort.is_none() && thinking.mode != Some(ThinkingMode::Off) {
             thinking.effort = effort_of(thinking);
+        }
+        // Who turns thinking on expects to see it; who names an effort may not.
+        let is_on = matches!(thinking.mode, Some(ThinkingMode::On | ThinkingMode::Adaptive));
+        if is_on && thinking.show.is_none() {
+            thinking.show = Some(Show::Auto);
         }
         thinking.budget = None;
         if thinking.effort == Some(Effort::Max) {
@@ -193,7 +205,7 @@ fn wants(thinking: &Thinking) -> bool {
 fn effort_of(thinking: &Thinking) -> Option<Effort> {
     match (thinking.budget, thinking.mode) {
         (Some(budget), _) => Some(Effort::of_budget(budget)),
-        (None, Some(ThinkingMode::On)) => Some(Effort::Medium),
+        (None, Some(ThinkingMode::On | ThinkingMode::Adaptive)) => Some(Effort::Medium),
         (None, _) => None,
     }
 }

@@ -7,7 +7,7 @@ use shared::wire::Wire;
 
 use super::{calls::Calls, config, part, place, place::Place, tools};
 use crate::{
-    canonical::{Block, Extra, Request, Role},
+    canonical::{Block, Extra, Origin, Reasoning, Request, Role},
     codec::Unreadable,
     gemini::message::{Many, message},
     json::{self, record::Str},
@@ -115,7 +115,12 @@ fn contents<'a>(items: Vec<&'a RawValue>, request: &mut Request<'a>) -> Result<(
                         calls.result(result);
                         Role::User
                     }
-                    Block::Reasoning(_) => Role::Assistant,
+                    Block::Reasoning(thought) => {
+                        if go_on(request, thought) {
+                            continue;
+                        }
+                        Role::Assistant
+                    }
                     _ => role,
                 };
                 request.push(role, [block]);
@@ -123,6 +128,22 @@ fn contents<'a>(items: Vec<&'a RawValue>, request: &mut Request<'a>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Clients send a streamed thought back in the pieces it came in, of which the last one is signed: they are one. Whether
+/// the piece was put to the one before it.
+fn go_on<'a>(request: &mut Request<'a>, piece: &mut Reasoning<'a>) -> bool {
+    let last = request.turns.last_mut().filter(|turn| turn.role == Role::Assistant);
+    let Some(Block::Reasoning(thought)) = last.and_then(|turn| turn.blocks.last_mut()) else { return false };
+    // What Gemini signed and is otherwise empty belongs to the part behind it.
+    let is_carrier = piece.text.is_empty()
+        && piece.signature.as_ref().is_some_and(|signature| signature.origin == Origin::Gemini);
+    if thought.signature.is_some() || is_carrier {
+        return false;
+    }
+    thought.text.to_mut().push_str(&piece.text);
+    thought.signature = piece.signature.take();
+    true
 }
 
 #[cfg(test)]
@@ -170,6 +191,23 @@ mod tests {
             Block::Refusal(text) => format!("refusal {text}"),
         };
         blocks.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_thought_in_pieces_is_one_with_its_proof_behind_the_last() {
+        let foreign = crate::gemini::base64::encode(b"sy1.claude.proof..abc");
+        let parts = format!(
+            r#"{{"text":"So ","thought":true}},{{"text":"be it.","thought":true}},
+            {{"text":"","thought":true,"thoughtSignature":"{foreign}"}},{{"text":"Next","thought":true}},{{"text":"a"}}"#
+        );
+        let body = format!(r#"{{"contents":[{{"role":"model","parts":[{parts}]}}]}}"#);
+        let request = decoded(&body);
+        let [Block::Reasoning(first), Block::Reasoning(second), Block::Text(_)] = &*request.turns[0].blocks
+        else {
+            panic!("{:?}", request.turns)
+        };
+        assert_eq!((&*first.text, &*first.signature.as_ref().unwrap().value), ("So be it.", "abc"));
+        assert_eq!((&*second.text, &second.signature), ("Next", &None));
     }
 
     #[test]
