@@ -128,6 +128,11 @@ pub trait Provider: Sync {
         account.upstream.base_url.is_some()
     }
 
+    /// Whether the upstream counts tokens on its own.
+    fn counts(&self) -> bool {
+        true
+    }
+
     /// The upstream's own name for an account's model.
     fn model<'a>(&self, _account: &'a Account, model: &'a str) -> &'a str {
         model

@@ -7,5 +7,6 @@ mod gateway;
 mod leaving;
 mod passing;
 mod refusing;
+mod resuming;
 mod stopping;
 mod upstream;

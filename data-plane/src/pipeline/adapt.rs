@@ -36,6 +36,8 @@ pub(super) struct Prepared {
     query: Option<String>,
     id: String,
     now: Millis,
+    /// The client was told that the answer has begun, perhaps under an upstream's id.
+    resumed: Option<Option<String>>,
 }
 
 /// What goes to the upstream, and how its answer is read.
@@ -88,7 +90,13 @@ impl Prepared {
         let mut headers = std::mem::take(&mut admitted.call.headers);
         crate::provider::strip_request_headers(&mut headers);
         let query = admitted.call.uri.query().and_then(without_key);
-        Self { headers, query, id: admitted.call.id.to_string(), now }
+        Self { headers, query, id: admitted.call.id.to_string(), now, resumed: None }
+    }
+
+    /// From now on answers go on with one that has begun. `answer_id`: what the client was told, where that is not the
+    /// gateway's own.
+    pub(super) fn resume(&mut self, answer_id: Option<&str>) {
+        self.resumed.get_or_insert_with(|| answer_id.map(str::to_owned));
     }
 
     /// # Errors
@@ -103,11 +111,17 @@ impl Prepared {
         let model = provider.model(account, model);
         let way = Way { admitted, account, front: provider.front(account, model), model };
         let operation = admitted.call.operation;
-        let body = match passage(operation, way.front) {
+        let mut passage = passage(operation, way.front);
+        if operation.counts() && !provider.counts() {
+            passage = Passage::Estimate;
+        }
+        let body = match passage {
             // The backend only streams, so a client that wants no stream gets one that was gathered.
             Passage::Raw(endpoint) if way.front == Front::ChatGpt && !admitted.view.stream => {
                 self.converted(&way, endpoint)?
             }
+            // The beginning was said by another attempt: this one's is left out, and its ids are that one's.
+            Passage::Raw(endpoint) if self.resumed.is_some() => self.converted(&way, endpoint)?,
             // Upstreams are asked for server-sent events only.
             Passage::Raw(endpoint) if admitted.call.path.as_ref().is_some_and(|path| path.array) => {
                 self.converted(&way, endpoint)?
@@ -149,6 +163,10 @@ impl Prepared {
             stream: view.stream,
             wants_usage: view.wants_usage,
             array: way.admitted.call.path.as_ref().is_some_and(|path| path.array),
+            resume: self
+                .resumed
+                .as_ref()
+                .map(|answer_id| convert::Resume { answer_id: answer_id.as_deref() }),
             id: &self.id,
             now: self.now.0 / 1000,
         }

@@ -60,6 +60,11 @@ impl Exchange {
         }))))
     }
 
+    /// Takes it away, and leaves one that is over.
+    pub(super) const fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     /// `None` once it is finished.
     pub(super) const fn flight(&mut self) -> Option<&mut Flight> {
         match &mut self.0 {
@@ -120,6 +125,8 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) account: Arc<Account>,
+    /// The account's name for the model.
+    pub(super) model: String,
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
     pub(super) plan: Plan,
@@ -154,6 +161,7 @@ impl Flight {
         self.meter.begin_attempt(picked.account, picked.model, &self.proxy.clock);
         self.leg = Some(Leg {
             account: Arc::clone(picked.account),
+            model: picked.model.to_owned(),
             status: 0,
             plan: Plan::default(),
             reading: Reading::Opaque,
@@ -252,6 +260,10 @@ impl Flight {
             self.meter.content();
             self.last = Instant::now() + self.snapshot.limits.max_stream;
         }
+    }
+
+    pub(super) const fn had_content(&self) -> bool {
+        self.meter.had_content()
     }
 
     /// Whether the key or the account was taken away meanwhile, and streams are to be cut for that.

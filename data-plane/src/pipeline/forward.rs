@@ -15,13 +15,14 @@ use shared::{
     wire::Wire,
 };
 use tokio::time::Instant;
-use wire::loss::Losses;
+use wire::{loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Outgoing, Prepared},
     exchange::{Exchange, Flight},
     filter::Admitted,
     quota::Reservation,
+    reading::Reading,
     refusal::{Refusal, UpstreamFailed},
     schedule,
     stream::StreamBody,
@@ -38,7 +39,7 @@ use crate::{
     snapshot::{Account, Retries, Snapshot},
 };
 
-pub(super) use open::{MAX_WHOLE, Opened, choose_reading, is_about_the_request, read_whole};
+pub(super) use open::{MAX_WHOLE, Opened, choose_reading, failure_of, is_about_the_request, read_whole};
 
 /// An answer on its way to the client.
 #[derive(Debug)]
@@ -84,6 +85,16 @@ struct Tries {
     unconvertible: Option<String>,
 }
 
+/// What it takes to try another account.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    proxy: Arc<Proxy>,
+    admitted: Admitted,
+    prepared: Prepared,
+    bound: Option<AccountId>,
+    tries: Tries,
+}
+
 /// # Errors
 /// No account is eligible, or none gave an answer.
 pub(super) async fn forward(
@@ -94,25 +105,79 @@ pub(super) async fn forward(
     let mut admitted = reservation.admitted;
     let prepared = Prepared::of(&mut admitted, proxy.clock.now());
     let bound = bound_account(proxy, &admitted).await?;
-    let (wanted, snapshot) = (admitted.wanted(bound)?, &*admitted.caller.snapshot);
-    let now = proxy.clock.now();
-    let Some(mut picked) = schedule::next(snapshot, &wanted, &[], now) else {
-        return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
-    };
-    let mut exchange = Exchange::open(proxy, &admitted, watchdog)?;
-    let mut tries = Tries::default();
-    loop {
-        let account = Arc::clone(picked.account);
-        let failure = match attempt(&mut exchange, &admitted, &prepared, picked).await {
-            Ok(opened) => return Ok(answer(exchange, opened, &admitted).await),
-            Err(failure) => failure,
+    let mut forwarding =
+        Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, bound, tries: Tries::default() });
+    let mut exchange = {
+        let admitted = &forwarding.admitted;
+        let (wanted, snapshot) = (admitted.wanted(bound)?, &*admitted.caller.snapshot);
+        let now = proxy.clock.now();
+        let Some(picked) = schedule::next(snapshot, &wanted, &[], now) else {
+            return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
         };
-        learn(proxy, &mut exchange, &account, &failure, admitted.call.id).await;
-        tries.note(&account, &failure);
-        match next(proxy, &mut exchange, snapshot, &wanted, &mut tries).await {
-            Some(another) => picked = another,
-            None => return Err(give_up(exchange, &tries, admitted.call.operation.wire())),
+        let mut exchange = Exchange::open(proxy, admitted, watchdog)?;
+        if let Some(flight) = exchange.flight() {
+            flight.begin(picked);
         }
+        exchange
+    };
+    match forwarding.open(&mut exchange).await {
+        Some(opened) => Ok(answer(exchange, opened, forwarding).await),
+        None => Err(give_up(exchange, &forwarding.tries, forwarding.admitted.call.operation.wire())),
+    }
+}
+
+impl Forwarding {
+    /// Goes from the account that was picked to the next, until one answers. None: none did.
+    async fn open(&mut self, exchange: &mut Exchange) -> Option<Opened> {
+        let Self { proxy, admitted, prepared, bound, tries } = self;
+        let (wanted, snapshot) = (admitted.wanted(*bound).ok()?, &*admitted.caller.snapshot);
+        loop {
+            let account = Arc::clone(&exchange.flight()?.leg.as_ref()?.account);
+            let failure = match attempt(exchange, admitted, prepared).await {
+                Ok(opened) => return Some(opened),
+                Err(failure) => failure,
+            };
+            learn(proxy, exchange, &account, &failure, admitted.call.id).await;
+            tries.note(&account, &failure);
+            let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
+            exchange.flight()?.begin(picked);
+        }
+    }
+
+    /// The client was told that an answer has begun, and then it failed ahead of its first content: another account goes
+    /// on with it, unseen. None: there is none.
+    pub(super) async fn resume(&mut self, exchange: &mut Exchange, failed: Failure) -> Option<Chunks> {
+        let account = {
+            let leg = exchange.flight()?.leg.as_ref()?;
+            if let Reading::Stream(relay) = &leg.reading
+                && relay.seen().preamble
+            {
+                self.prepared.resume(relay.answer_id());
+            }
+            Arc::clone(&leg.account)
+        };
+        let id = self.admitted.call.id;
+        learn(&self.proxy, exchange, &account, &failed, id).await;
+        self.tries.note(&account, &failed);
+        {
+            let (wanted, snapshot) =
+                (self.admitted.wanted(self.bound).ok()?, &*self.admitted.caller.snapshot);
+            let picked = next(&self.proxy, exchange, snapshot, &wanted, &mut self.tries).await?;
+            let flight = exchange.flight()?;
+            flight.begin(picked);
+            flight.meter.condition("switched_late");
+        }
+        tracing::info!(request = %id, "another account goes on with an answer that had begun");
+        match self.open(exchange).await? {
+            Opened::Stream { chunks, .. } => Some(chunks),
+            // An answer that is no stream can't be put into one that has begun.
+            Opened::Whole { .. } => None,
+        }
+    }
+
+    /// Why the last attempt gave no answer.
+    pub(super) fn last_reason(&self) -> Option<Reason> {
+        self.tries.last.map(|last| last.reason)
     }
 }
 
@@ -126,23 +191,21 @@ async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<Acco
     }
 }
 
-/// One try at one account.
+/// One try at the account that was picked.
 async fn attempt(
     exchange: &mut Exchange,
     admitted: &Admitted,
     prepared: &Prepared,
-    picked: Picked<'_>,
 ) -> Result<Opened, Failure> {
-    let Some(flight) = exchange.flight() else {
-        return Err(Failure::of(Reason::Stopped));
-    };
-    let (account, model) = (picked.account, picked.model);
-    flight.begin(picked);
+    let stopped = Failure::of(Reason::Stopped);
+    let Some(flight) = exchange.flight() else { return Err(stopped) };
+    let Some(leg) = &flight.leg else { return Err(stopped) };
+    let (account, model) = (Arc::clone(&leg.account), leg.model.clone());
     let unaddressable = Failure::of(Reason::Unaddressable);
-    let Some(provider) = provider::for_account(account) else {
+    let Some(provider) = provider::for_account(&account) else {
         return Err(unaddressable);
     };
-    match prepared.adapt(admitted, provider, account, model) {
+    match prepared.adapt(admitted, provider, &account, &model) {
         Ok(Adapted::Send(outgoing)) => {
             let Outgoing { request, plan, losses } = *outgoing;
             tell(flight, admitted.call.id, &losses);
@@ -277,8 +340,9 @@ fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
     refusal
 }
 
-async fn answer(mut exchange: Exchange, opened: Opened, admitted: &Admitted) -> Answer {
-    let (id, wire) = (admitted.call.id, admitted.call.operation.wire());
+async fn answer(mut exchange: Exchange, opened: Opened, forwarding: Box<Forwarding>) -> Answer {
+    let call = &forwarding.admitted.call;
+    let (id, wire) = (call.id, call.operation.wire());
     if let Some(flight) = exchange.flight() {
         flight.commit();
     }
@@ -288,7 +352,7 @@ async fn answer(mut exchange: Exchange, opened: Opened, admitted: &Admitted) -> 
             (parts, AnswerBody::Whole(body))
         }
         Opened::Stream { parts, chunks } => {
-            let mut stream = Box::new(StreamBody::new(exchange, chunks, id));
+            let mut stream = Box::new(StreamBody::new(exchange, chunks, id, forwarding));
             stream.gather().await;
             (parts, AnswerBody::Stream(stream))
         }

@@ -144,13 +144,17 @@ impl Plan {
 
     /// The body of an error that is about the request, as the client's wire says it.
     pub(super) fn error(&self, wire: Wire, status: u16, body: Bytes, id: &str) -> Bytes {
-        let passes = matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. });
-        if passes { body } else { convert::error_body(wire, status, &body, id).0 }
+        if self.passes_errors() { body } else { convert::error_body(wire, status, &body, id).0 }
+    }
+
+    const fn passes_errors(&self) -> bool {
+        matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. })
     }
 
     /// The head for the client.
     pub(super) fn head(&self, parts: &mut response::Parts, stream: bool) {
-        if self.is_native() {
+        let passes = if parts.status.is_success() { self.is_native() } else { self.passes_errors() };
+        if passes {
             return;
         }
         let theirs = std::mem::take(&mut parts.headers);

@@ -3,7 +3,8 @@
 
 use std::{
     future::poll_fn,
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH}
 use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
-    error::{ErrorKind, WireError},
+    error::{ErrorKind, WireError, stream_event},
     raw::watch::Chunks,
     relay::Relay,
 };
@@ -20,7 +21,7 @@ use super::{
     body::ResponseBody,
     coalesce::{Coalescer, Source},
     exchange::{Exchange, Next},
-    forward::{Answer, AnswerBody, is_about_the_request},
+    forward::{Answer, AnswerBody, Failure, Forwarding, failure_of, is_about_the_request},
     reading::Reading,
 };
 use crate::{metrics::Running, provider::failure::Reason, provider::strip_response_headers};
@@ -74,9 +75,17 @@ pub struct StreamBody {
 }
 
 impl StreamBody {
-    pub(super) fn new(mut exchange: Exchange, chunks: Chunks, id: RequestId) -> Self {
+    /// `forwarding` is kept until the first content: until then another account may go on.
+    pub(super) fn new(
+        mut exchange: Exchange,
+        chunks: Chunks,
+        id: RequestId,
+        forwarding: Box<Forwarding>,
+    ) -> Self {
         let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
-        let passing = Passing { exchange, id, broken: false };
+        let had_content = exchange.flight().is_none_or(|flight| flight.had_content());
+        let forwarding = (!had_content).then_some(forwarding);
+        let passing = Passing { exchange, id, broken: false, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -106,31 +115,58 @@ impl StreamBody {
 }
 
 /// The upstream's frames, watched.
-#[derive(Debug)]
 struct Passing {
     exchange: Exchange,
     id: RequestId,
     /// It broke off, and there was no way to say so.
     broken: bool,
+    /// There until the first content.
+    forwarding: Option<Box<Forwarding>>,
+    switching: Option<Switching>,
+}
+
+/// Another account is being asked. Holds the exchange, so that a client that leaves meanwhile is metered as ever.
+type Switching = Pin<Box<dyn Future<Output = Switched> + Send>>;
+
+struct Switched {
+    exchange: Exchange,
+    forwarding: Box<Forwarding>,
+    chunks: Option<Chunks>,
+}
+
+impl std::fmt::Debug for Passing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Passing")
+            .field("exchange", &self.exchange)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source for Passing {
     fn poll_more(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<bool> {
+        if let Some(switching) = &mut self.switching {
+            let switched = ready!(switching.as_mut().poll(cx));
+            self.switching = None;
+            return Poll::Ready(self.switched(switched, out));
+        }
         let Some(flight) = self.exchange.flight() else {
             return Poll::Ready(false);
         };
-        match flight.poll_next(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Next::Chunk(_)) if flight.revoked() => self.end_early(Reason::Revoked, out),
-            Poll::Ready(Next::Chunk(chunk)) => {
-                self.pass(chunk, out);
-                return Poll::Ready(true);
+        let goes_on = match ready!(flight.poll_next(cx)) {
+            Next::Chunk(_) if flight.revoked() => {
+                self.end_early(Reason::Revoked, out);
+                false
             }
-            Poll::Ready(Next::HoldOver) => return Poll::Ready(true),
-            Poll::Ready(Next::End) => self.upstream_ended(out),
-            Poll::Ready(Next::Failed(reason)) => self.end_early(reason, out),
-        }
-        Poll::Ready(false)
+            Next::Chunk(chunk) => {
+                self.pass(chunk, out);
+                true
+            }
+            Next::HoldOver => true,
+            Next::End => self.upstream_ended(out),
+            Next::Failed(reason) => self.failed(Failure::of(reason), out),
+        };
+        Poll::Ready(goes_on)
     }
 }
 
@@ -147,22 +183,99 @@ impl Passing {
             return out.push(chunk);
         };
         let seen = relay.feed(chunk, out);
-        if seen.failed {
-            // Too late for another account: the client gets the upstream's own words.
+        if seen.failed
+            && let Some(failure) = self.kept_failure()
+        {
+            if self.forwarding.is_some() {
+                return self.switch(failure);
+            }
+            // Too late for another account, or about the request: the client gets the upstream's own words.
+            if let Some(relay) = self.relay() {
+                relay.release(out);
+            }
+        } else if seen.failed
+            && let Some(relay) = self.relay()
+        {
             relay.release(out);
         }
         if seen.content
             && let Some(flight) = self.exchange.flight()
         {
             flight.content();
+            self.forwarding = None;
         }
     }
 
-    fn upstream_ended(&mut self, out: &mut Chunks) {
+    /// A failure that another account may make good.
+    fn kept_failure(&mut self) -> Option<Failure> {
+        let flight = self.exchange.flight()?;
+        let Reading::Stream(relay) = &flight.leg.as_ref()?.reading else { return None };
+        let failure = relay.failure().filter(|failure| failure.before_content)?;
+        if is_about_the_request(failure) {
+            return None;
+        }
+        Some(failure_of(failure, flight))
+    }
+
+    /// Ahead of all content another account is asked; behind it the stream ends. Whether it goes on.
+    fn failed(&mut self, failure: Failure, out: &mut Chunks) -> bool {
+        let over = matches!(failure.reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
+        if over || self.forwarding.is_none() || self.relay().is_none_or(|relay| relay.seen().content) {
+            self.end_early(failure.reason, out);
+            return false;
+        }
+        self.switch(failure);
+        true
+    }
+
+    fn switch(&mut self, failure: Failure) {
+        let Some(mut forwarding) = self.forwarding.take() else { return };
+        let mut exchange = self.exchange.take();
+        self.switching = Some(Box::pin(async move {
+            let chunks = forwarding.resume(&mut exchange, failure).await;
+            Switched { exchange, forwarding, chunks }
+        }));
+    }
+
+    fn switched(&mut self, switched: Switched, out: &mut Chunks) -> bool {
+        let Switched { exchange, forwarding, chunks } = switched;
+        self.exchange = exchange;
+        let Some(chunks) = chunks else {
+            let reason = forwarding.last_reason().unwrap_or(Reason::StreamError);
+            self.end_without_leg(reason, out);
+            return false;
+        };
+        out.extend(chunks);
+        if self.exchange.flight().is_some_and(|flight| !flight.had_content()) {
+            self.forwarding = Some(forwarding);
+        }
+        true
+    }
+
+    /// No account went on: what the client has is ended in its wire.
+    fn end_without_leg(&mut self, reason: Reason, out: &mut Chunks) {
+        let id = self.id.to_string();
+        if let Some(flight) = self.exchange.flight() {
+            out.push(stream_event(flight.meter.wire(), &ending(reason, &id)));
+        }
+        tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
+        self.exchange.finish(early(reason), Some(reason));
+    }
+
+    /// Whether it goes on, with another account.
+    fn upstream_ended(&mut self, out: &mut Chunks) -> bool {
         let Some(relay) = self.relay() else {
-            return self.exchange.finish(Outcome::Completed, None);
+            self.exchange.finish(Outcome::Completed, None);
+            return false;
         };
         let seen = relay.end(out);
+        if self.forwarding.is_some()
+            && let Some(failure) = self.kept_failure()
+        {
+            self.switch(failure);
+            return true;
+        }
+        let Some(relay) = self.relay() else { return false };
         relay.release(out);
         if let Some(failure) = relay.failure() {
             let (outcome, reason) = match is_about_the_request(failure) {
@@ -173,8 +286,9 @@ impl Passing {
         } else if seen.end || seen.stopped {
             self.exchange.finish(Outcome::Completed, None);
         } else {
-            self.end_early(Reason::Cut, out);
+            return self.failed(Failure::of(Reason::Cut), out);
         }
+        false
     }
 
     /// The stream can't go on: the client is told so in its own wire.

@@ -28,12 +28,14 @@ impl Provider for Droid {
         matches!(credential, Credential::ApiKey(_))
     }
 
+    fn counts(&self) -> bool {
+        false
+    }
+
     fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
         let path = match asked.endpoint {
             Endpoint::Messages => "/a/v1/messages",
-            Endpoint::CountTokens => "/a/v1/messages/count_tokens",
             Endpoint::Responses => "/o/v1/responses",
-            Endpoint::InputTokens => "/o/v1/responses/input_tokens",
             Endpoint::ChatCompletions => "/o/v1/chat/completions",
             _ => return Err(Unaddressable::NoEndpoint),
         };

@@ -32,6 +32,8 @@ pub struct Context {
     pub id: String,
     /// Seconds since 1970.
     pub created: i64,
+    /// The answer's own id where the client was told one already; else it is made of `id`.
+    pub answer_id: Option<String>,
     /// Said as the answer's model where the upstream names none.
     pub model: String,
     /// chat streams: the client asked for usage.
@@ -40,6 +42,30 @@ pub struct Context {
     pub array: bool,
     /// responses: what the answer repeats of the request, as JSON text by field.
     pub echo: Vec<(&'static str, String)>,
+}
+
+impl Context {
+    /// The answer's id, with the prefix that the wire's ids have.
+    pub(crate) fn answer_id(&self, prefix: &'static str) -> AnswerId<'_> {
+        match &self.answer_id {
+            Some(told) => AnswerId { prefix: "", id: told },
+            None => AnswerId { prefix, id: &self.id },
+        }
+    }
+}
+
+/// Displayed, an id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerId<'a> {
+    prefix: &'static str,
+    id: &'a str,
+}
+
+impl std::fmt::Display for AnswerId<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.prefix)?;
+        f.write_str(self.id)
+    }
 }
 
 /// Reads a stream's frames.

@@ -40,10 +40,19 @@ pub struct Ask<'a> {
     pub wants_usage: bool,
     /// gemini: the client wants its stream as one JSON array.
     pub array: bool,
+    /// Set where the client was already told that the answer has begun.
+    pub resume: Option<Resume<'a>>,
     /// The request's id, which the answer's ids are made of.
     pub id: &'a str,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+/// An answer that began with another attempt, of which nothing but the beginning came.
+#[derive(Debug, Clone, Copy)]
+pub struct Resume<'a> {
+    /// The id that the client was told, where it is not the gateway's own.
+    pub answer_id: Option<&'a str>,
 }
 
 /// What is sent, and how to read what comes back.
@@ -73,13 +82,15 @@ pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertErr
     let (body, losses, names) = write(&mut request, target)?;
     let context = Context {
         id: ask.id.to_owned(),
+        answer_id: ask.resume.and_then(|resume| resume.answer_id).map(str::to_owned),
         created: ask.now,
         model: target.model.to_owned(),
         include_usage: ask.wants_usage,
         array: ask.array,
         echo: codecs::echo(&ask),
     };
-    let conversion = Conversion { client: ask.wire, format: target.format, stream, context, names };
+    let resumed = ask.resume.is_some();
+    let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
     Ok(Converted { body, losses, conversion })
 }
 
@@ -103,6 +114,8 @@ pub struct Conversion {
     format: Format,
     /// The client asked for a stream.
     stream: bool,
+    /// The client has the beginning of the answer.
+    resumed: bool,
     context: Context,
     names: Names,
 }

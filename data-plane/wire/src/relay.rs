@@ -139,6 +139,15 @@ impl Relay {
         }
     }
 
+    /// The answer's id as the upstream gave it and the client was told. None: the gateway's own, or none yet.
+    #[must_use]
+    pub fn answer_id(&self) -> Option<&str> {
+        match &self.body {
+            Body::Raw(watch) => watch.answer_id(),
+            Body::Converted(_) => None,
+        }
+    }
+
     /// The id under which the provider keeps the answer. A converted answer's is not the client's to name.
     #[must_use]
     pub fn issued_id(&self) -> Option<&str> {

@@ -330,6 +330,15 @@ pub(in crate::pipeline) fn is_about_the_request(failure: &StreamFailure) -> bool
     }
 }
 
+/// What a failure of a stream that had begun means for its account.
+pub(in crate::pipeline) fn failure_of(failure: &StreamFailure, flight: &Flight) -> Failure {
+    let provider = flight.leg.as_ref().and_then(|leg| crate::provider::for_account(&leg.account));
+    match provider {
+        Some(provider) => blame(Trouble::Stream(failure.clone()), provider, &HeaderMap::new(), flight),
+        None => Failure::of(Reason::StreamError),
+    }
+}
+
 fn blame(trouble: Trouble, provider: &dyn Provider, headers: &HeaderMap, flight: &Flight) -> Failure {
     let failure = match trouble {
         Trouble::Read(reason) => return Failure::of(reason),

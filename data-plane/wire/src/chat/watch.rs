@@ -92,6 +92,7 @@ impl ChatReader {
         notes.seen.preamble = true;
         notes.seen.content |= chunk.has_content;
         notes.seen.stopped |= chunk.stops;
+        notes.begin_as(chunk.id.as_deref());
         notes.serve_model(chunk.model.as_deref());
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage);
@@ -139,6 +140,7 @@ fn with_comma(data: &[u8], field: Range<usize>) -> Range<usize> {
 /// What matters of one chunk.
 #[derive(Default)]
 struct Chunk<'a> {
+    id: Option<Cow<'a, str>>,
     model: Option<Cow<'a, str>>,
     has_no_choices: bool,
     has_content: bool,
@@ -154,6 +156,7 @@ impl<'a> Chunk<'a> {
         let mut chunk = Self::default();
         let mut usages = 0;
         json::object(data, |field| match &*field.name() {
+            "id" => chunk.id = json::string(field.value),
             "model" => chunk.model = json::string(field.value),
             "choices" => chunk.read_choices(field.value),
             "usage" => {

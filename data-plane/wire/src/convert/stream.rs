@@ -35,6 +35,8 @@ struct Back {
     /// A failure ahead of content that has not been said to the client.
     kept: bool,
     written: Vec<u8>,
+    /// The client has the beginning of the answer: it is not said again.
+    resumed: bool,
 }
 
 /// Where the events end up.
@@ -67,6 +69,7 @@ impl ConvertedStream {
                 failure: None,
                 kept: false,
                 written: Vec::new(),
+                resumed: conversion.resumed,
             },
         }
     }
@@ -188,6 +191,7 @@ fn read(decoder: &mut dyn StreamDecoder, back: &mut Back, event: Option<&str>, d
 impl Back {
     fn take(&mut self, event: Event<'_>) {
         let Self { legal, restore, writer, notes, usage, usage_is_final, failure, kept, written, .. } = self;
+        let resumed = self.resumed;
         let mut failed = None;
         legal.take(event, &mut |event| {
             note(&event, notes, usage, usage_is_final);
@@ -196,7 +200,13 @@ impl Back {
                 return;
             }
             restore.take(event, &mut |event| match writer {
-                Writer::Stream(encoder) => encoder.event(&event, written),
+                Writer::Stream(encoder) => {
+                    let ahead = written.len();
+                    encoder.event(&event, written);
+                    if resumed && matches!(event, Event::Start { .. }) {
+                        written.truncate(ahead);
+                    }
+                }
                 Writer::Whole(aggregator) => aggregator.take(event),
             });
         });

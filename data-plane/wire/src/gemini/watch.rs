@@ -51,6 +51,7 @@ impl GeminiReader {
         notes.seen.preamble = true;
         notes.seen.content |= chunk.has_content;
         notes.seen.stopped |= chunk.stops;
+        notes.begin_as(chunk.id.as_deref());
         notes.serve_model(chunk.model.as_deref());
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage);
@@ -67,6 +68,7 @@ const fn malformed(what: &'static str) -> Verdict {
 /// What matters of one frame.
 #[derive(Default)]
 struct Chunk<'a> {
+    id: Option<Cow<'a, str>>,
     model: Option<Cow<'a, str>>,
     has_content: bool,
     stops: bool,
@@ -96,6 +98,7 @@ impl<'a> Chunk<'a> {
             "promptFeedback" => self.read_feedback(value),
             "usageMetadata" => self.usage = usage::read(value),
             "modelVersion" => self.model = json::string(value),
+            "responseId" => self.id = json::string(value),
             "error" if value != "null" => self.error = Some(UpstreamError::read(value)),
             _ => {}
         }

@@ -79,6 +79,7 @@ impl MessagesReader {
     fn start(&mut self, message: &str, notes: &mut Notes) {
         // A message that is no object states nothing.
         let _ = json::object(message, |field| match &*field.name() {
+            "id" => notes.begin_as(json::string(field.value).as_deref()),
             "model" => notes.serve_model(json::string(field.value).as_deref()),
             "usage" => {
                 self.counts.restate(field.value);

@@ -88,11 +88,20 @@ pub(crate) struct Notes {
     pub(crate) served_model: Option<String>,
     /// The id under which the provider keeps the answer.
     pub(crate) issued_id: Option<String>,
+    /// The answer's id, as the client sees it.
+    pub(crate) answer_id: Option<String>,
 }
 
 impl Notes {
     pub(crate) const fn ping(&mut self) {
         self.seen.ping |= !self.seen.content;
+    }
+
+    /// The answer's id; the first one holds.
+    pub(crate) fn begin_as(&mut self, id: Option<&str>) {
+        if self.answer_id.is_none() {
+            self.answer_id = id.filter(|id| !id.is_empty() && id.len() <= ID_MAX).map(str::to_owned);
+        }
     }
 
     pub(crate) fn issue(&mut self, id: Option<&str>) {
@@ -276,6 +285,12 @@ impl StreamWatch {
     #[must_use]
     pub fn issued_id(&self) -> Option<&str> {
         self.notes.issued_id.as_deref()
+    }
+
+    /// The answer's id, as the client was told.
+    #[must_use]
+    pub fn answer_id(&self) -> Option<&str> {
+        self.notes.answer_id.as_deref()
     }
 
     /// The first failure.

@@ -57,6 +57,7 @@ impl ResponsesReader {
     fn take(&mut self, data: &str, event: &Event<'_>, notes: &mut Notes) -> Verdict {
         let answer = event.response.map(Answer::read).unwrap_or_default();
         notes.serve_model(answer.model.as_deref());
+        notes.begin_as(answer.id.as_deref());
         notes.issue(answer.issued_id());
         match event.kind.as_deref() {
             Some("response.created" | "response.in_progress" | "response.queued") => {

@@ -13,7 +13,7 @@ pub(crate) fn response(response: &Response<'_>, context: &Context) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let extras = || response.extras.iter().filter(|extra| extra.origin == Wire::Chat);
     write::object(&mut out, |o| {
-        o.value("id", &format_args!("chatcmpl-{}", context.id));
+        o.value("id", &format_args!("{}", context.answer_id("chatcmpl-")));
         o.string("object", "chat.completion");
         o.value("created", &context.created);
         o.string("model", if response.model.is_empty() { &context.model } else { &response.model });

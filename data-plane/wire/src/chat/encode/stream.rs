@@ -86,7 +86,7 @@ impl StreamEncoder {
     }
 
     fn fields(&self, o: &mut Object<'_>, model: &str) {
-        o.value("id", &format_args!("chatcmpl-{}", self.context.id));
+        o.value("id", &format_args!("{}", self.context.answer_id("chatcmpl-")));
         o.string("object", "chat.completion.chunk");
         o.value("created", &self.context.created);
         o.string("model", if model.is_empty() { &self.context.model } else { model });

@@ -27,7 +27,7 @@ pub(crate) fn response(response: &Response<'_>, context: &Context) -> Vec<u8> {
             o.object("usageMetadata", |o| usage::write(o, usage));
         }
         o.string("modelVersion", if response.model.is_empty() { &context.model } else { &response.model });
-        o.string("responseId", &context.id);
+        o.string("responseId", &context.answer_id("").to_string());
         for extra in response.extras.iter().filter(|extra| extra.origin == Wire::Gemini) {
             o.raw(&extra.name, extra.value.get());
         }

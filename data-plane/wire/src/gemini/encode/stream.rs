@@ -205,7 +205,7 @@ impl StreamEncoder {
                 o.object("usageMetadata", |o| usage::write(o, usage));
             }
             o.string("modelVersion", &self.model);
-            o.string("responseId", &self.context.id);
+            o.string("responseId", &self.context.answer_id("").to_string());
         });
         one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");

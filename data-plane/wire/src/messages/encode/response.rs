@@ -37,7 +37,7 @@ pub(crate) fn response(response: &Response<'_>, context: &Context) -> Vec<u8> {
 
 /// What every answer begins with.
 pub(super) fn head(o: &mut Object<'_>, context: &Context, model: &str) {
-    o.string("id", &format!("msg_{}", context.id));
+    o.string("id", &context.answer_id("msg_").to_string());
     o.string("type", "message");
     o.string("role", "assistant");
     o.string("model", if model.is_empty() { &context.model } else { model });

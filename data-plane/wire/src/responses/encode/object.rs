@@ -56,7 +56,7 @@ pub(super) fn write(
     head: &Head<'_>,
     output: impl FnOnce(&mut Array<'_>),
 ) {
-    o.string("id", &format!("resp_{}", context.id));
+    o.string("id", &context.answer_id("resp_").to_string());
     o.string("object", "response");
     o.value("created_at", &context.created);
     o.string("status", head.status.as_str());
