@@ -3,7 +3,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use proto::v1::{
-    AccountLive, HeartbeatRequest, HeartbeatResponse, NodeStatistics, StatusMark, status_mark::Kind,
+    AccountLive, HeartbeatRequest, HeartbeatResponse, NodeStatistics, StatusMark, StatusWrite,
+    status_mark::Kind,
 };
 use shared::clock::Millis;
 
@@ -47,6 +48,7 @@ pub(super) async fn beat(link: Link) {
 }
 
 async fn beat_once(link: &Link) -> Result<HeartbeatResponse, tonic::Status> {
+    tell_of_expired_tokens(link);
     let request = request(link);
     let sent = request.status_writes.clone();
     let mut client = link.control_plane.nodes();
@@ -81,6 +83,21 @@ fn request(link: &Link) -> HeartbeatRequest {
         spool_depth: link.journal.depth(),
         refused_payloads: report.refused_payloads,
         ready: *link.state.ready.borrow(),
+    }
+}
+
+/// Until access tokens are refreshed, an account whose token's time is over needs a person: it becomes invalid.
+fn tell_of_expired_tokens(link: &Link) {
+    let now = link.clock.now();
+    for account in &link.configuration.handle().load().accounts {
+        if account.upstream.credential.expired(now) && account.invalid_reason.is_none() {
+            link.status_writes.push_quietly(StatusWrite {
+                account_id: account.id.to_bytes().to_vec(),
+                account_version: account.version,
+                reason: "expired".to_owned(),
+                detail: "the access token's time is over".to_owned(),
+            });
+        }
     }
 }
 

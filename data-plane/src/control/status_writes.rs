@@ -23,14 +23,18 @@ struct Queue {
 impl StatusWrites {
     /// Takes a status write and has it sent at once.
     pub fn push(&self, write: StatusWrite) {
+        self.push_quietly(write);
+        self.0.pushed.notify_one();
+    }
+
+    /// Takes a status write that goes with the next heartbeat.
+    pub(super) fn push_quietly(&self, write: StatusWrite) {
         let mut waiting = self.0.waiting.lock();
         if waiting.len() >= CAPACITY && !waiting.contains_key(&write.account_id) {
             tracing::warn!(capacity = CAPACITY, "too many status writes are waiting: one is dropped");
             return;
         }
         waiting.insert(write.account_id.clone(), write);
-        drop(waiting);
-        self.0.pushed.notify_one();
     }
 
     /// What is to be sent now.

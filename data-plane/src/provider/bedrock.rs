@@ -163,3 +163,65 @@ fn sign_v4(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// What botocore signs.
+    #[derive(Deserialize)]
+    struct Vector {
+        region: String,
+        time: String,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: Option<String>,
+        method: String,
+        url: String,
+        content_type: String,
+        body: String,
+        amz_date: String,
+        authorization: String,
+    }
+
+    #[test]
+    fn requests_are_signed_as_awss_own_code_signs_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sigv4.json");
+        let vectors: Vec<Vector> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(vectors.len() >= 10);
+        for vector in vectors {
+            let mut request = Request::builder()
+                .method(vector.method.as_str())
+                .uri(&vector.url)
+                .header(CONTENT_TYPE, &vector.content_type)
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0;
+            let credentials = Credentials::new(
+                vector.access_key_id,
+                vector.secret_access_key,
+                vector.session_token.clone(),
+                None,
+                "test",
+            );
+            let time: jiff::Timestamp = vector.time.parse().unwrap();
+            let now = Millis(time.as_millisecond());
+            sign_v4(&vector.region, credentials, &mut request, vector.body.as_bytes(), now).unwrap();
+            let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("x-amz-date"), Some(vector.amz_date.as_str()), "{}", vector.url);
+            assert_eq!(header("authorization"), Some(vector.authorization.as_str()), "{}", vector.url);
+            assert_eq!(header("x-amz-security-token"), vector.session_token.as_deref());
+            assert!(request.headers["authorization"].is_sensitive());
+        }
+    }
+
+    #[test]
+    fn only_betas_that_aws_takes_go_along() {
+        assert!(knows_beta("interleaved-thinking-2025-05-14"));
+        assert!(!knows_beta("oauth-2025-04-20"));
+    }
+}

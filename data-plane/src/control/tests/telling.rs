@@ -96,3 +96,38 @@ async fn results_by_id(fake: &FakeControlPlane, count: usize) -> Vec<command_res
     results.sort_by(|one, other| one.id.cmp(&other.id));
     results.into_iter().map(|result| result.result.unwrap()).collect()
 }
+
+#[tokio::test]
+async fn an_account_whose_access_token_has_ended_is_told_of() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    let token = |expires_at_ms| message::Account {
+        name: "login".into(),
+        r#type: AccountType::ClaudeOfficial.into(),
+        priority: 50,
+        weight: 1,
+        upstream: Some(message::Upstream {
+            credential: Some(message::upstream::Credential::AccessToken(message::AccessTokenCredential {
+                access_token: "sk-ant-oat".into(),
+                expires_at_ms,
+            })),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let [ended, lasting, unknown] = [Some(1), Some(i64::MAX), None].map(token);
+    let accounts = [
+        resource(ResourceKind::Account, 1, 1, true, &ended),
+        resource(ResourceKind::Account, 2, 1, true, &lasting),
+        resource(ResourceKind::Account, 3, 1, true, &unknown),
+    ];
+    fake.greet_with(vec![full(EPOCH, 1, &accounts)]);
+    let node = setting.node();
+    let told = || last_heartbeat(fake).map(|heartbeat| heartbeat.status_writes).unwrap_or_default();
+    until("the account is told of", || !told().is_empty()).await;
+    let told = told();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].account_id.as_slice(), told[0].reason.as_str()), ([1; 16].as_slice(), "expired"));
+    node.stop().await;
+    setting.end().await;
+}
