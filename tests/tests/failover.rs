@@ -153,13 +153,14 @@ async fn the_account_type_in_front_of_the_model_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_type_that_the_node_does_not_serve_yet_is_kept_and_left_out() {
+async fn what_no_account_has_a_counterpart_for_is_said_so() {
     let gateway = Gateway::standalone().await;
-    let options = json!({ "options": { "region": "eu-central-1" } });
-    gateway.account_with("bedrock", "bedrock-bearer-token", options).await;
+    gateway.account_with("claude-console", FIRST, json!({})).await;
     let caller = gateway.caller().await;
-    let reply = caller.messages(&messages_body("x", false)).await;
+    caller.offered("claude-sonnet-5").await;
+    let body = json!({ "model": "claude-sonnet-5", "input": "x" });
+    let reply = caller.ask("/v1/embeddings", &body).await;
     assert_eq!(reply.status, 501, "{:?}", reply.body);
-    assert!(reply.text().contains("unsupported_by_node"), "{}", reply.text());
+    assert!(reply.text().contains("no_counterpart"), "{}", reply.text());
     assert_eq!(caller.chat(&chat_body("x", false)).await.status, 503);
 }

@@ -106,8 +106,10 @@ test('makes a key, sees it once, and has settings to paste', async () => {
 })
 
 const WIRES = {
-  chat: { title: 'Chat Completions', model: 'gpt-4o' },
-  messages: { title: 'Messages', model: 'claude-sonnet-5' },
+  chat: { title: 'Chat Completions', model: 'openai,gpt-4o' },
+  gemini: { title: 'Gemini', model: 'gemini-api,gemini-2.5-flash' },
+  messages: { title: 'Messages', model: 'claude-console,claude-sonnet-5' },
+  responses: { title: 'Responses', model: 'openai-responses,gpt-5' },
 }
 
 test('streams through the test page in each wire that is served, and finds the request with its cost and its way', async () => {

@@ -7,6 +7,9 @@
 //!
 //! - the value of `model`, where it is mapped, or has an account type in front;
 //! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in;
+//! - for the backend behind ChatGPT logins ([`envelope`]): `store` is false and `stream` true, as it wants them, and
+//!   `max_output_tokens` goes out;
+//! - for Code Assist: the request goes into an envelope, and the answer comes out of one;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;
 //! - a stream that breaks off ends with an error event of its wire, behind its last whole frame.
