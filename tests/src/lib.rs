@@ -27,7 +27,7 @@ pub use certificates::Certificates;
 pub use gateway::{ADMIN_PASSWORD, Gateway};
 pub use node::run_node_matrix;
 pub use process::{Program, eventually, eventually_within, until};
-pub use python::{SdkGeneration, check_deployment, run_pytest};
+pub use python::{SdkGeneration, check_deployment, run_pytest, run_python_matrix};
 pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};
 pub use traffic::{Traffic, TrafficReport};
 pub use web::run_browser_tests;

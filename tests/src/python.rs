@@ -24,6 +24,20 @@ pub fn run_pytest(generation: SdkGeneration, file: &str, variables: &[(&str, &st
     pytest(environment, "clients/python", file, variables);
 }
 
+/// Runs the matrix of wires and accounts with the SDKs for Python. Its variables say where the columns are described and
+/// where the results go.
+///
+/// # Panics
+/// The program fails as such, or the SDKs are not installed.
+pub fn run_python_matrix(variables: &[(&str, &str)]) {
+    let done = python("current", "clients/python")
+        .args(["-B", "-m", "matrix"])
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// Runs the checks of `tests/deploy`, with the programs as they are built.
 ///
 /// # Panics
@@ -34,17 +48,22 @@ pub fn check_deployment() {
 }
 
 fn pytest(environment: &str, folder: &str, file: &str, variables: &[(&str, &str)]) {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let home = tests.parent().unwrap().join("target/python").join(environment);
-    assert!(home.join("installed.txt").exists(), "what Python needs is not installed: run .ci/install");
-    let done = Command::new(home.join("bin/python"))
+    let done = python(environment, folder)
         .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", file])
-        .current_dir(tests.join(folder))
         .envs(variables.iter().copied())
-        .env("NO_PROXY", "*")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
     assert!(said.contains(" passed"), "no test ran: {said}");
+}
+
+/// Python in that folder, with what the environment has installed.
+fn python(environment: &str, folder: &str) -> Command {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = tests.parent().unwrap().join("target/python").join(environment);
+    assert!(home.join("installed.txt").exists(), "what Python needs is not installed: run .ci/install");
+    let mut command = Command::new(home.join("bin/python"));
+    command.current_dir(tests.join(folder)).env("NO_PROXY", "*");
+    command
 }

@@ -1,4 +1,4 @@
-"""Writes requests to Bedrock with the signatures that AWS's own code puts on them, for `data-plane/tests/golden/sigv4.json`.
+"""Writes requests to Bedrock with the signatures that AWS's own code puts on them.
 
 `python make_sigv4_vectors.py > ../../../data-plane/tests/golden/sigv4.json`, with the packages of `current.txt`.
 """
@@ -35,7 +35,7 @@ CASES = [
     ("sa-east-1", "2026-06-01T10:00:00Z", f"/model/{LLAMA}/count-tokens", "{}", TOKEN, None),
     ("us-east-1", "2026-06-01T10:00:00Z", "/model/plain-name/invoke", HELLO, None, None),
     ("us-east-1", "2026-06-01T10:00:00Z", f"/bedrock/model/{SONNET}/invoke", HELLO, None, "127.0.0.1:8080"),
-    ("us-east-1", "2026-06-01T10:00:00Z", f"/behind/a%20proxy/model/{SONNET}/invoke", HELLO, TOKEN, "proxy.example.com"),
+    ("us-east-1", "2026-06-01T10:00:00Z", f"/behind/a%20proxy/model/{SONNET}/invoke", HELLO, TOKEN, "gate.example"),
 ]
 
 
