@@ -19,14 +19,14 @@ use std::fs;
 
 use serde_json::json;
 use tempfile::TempDir;
-use tests::{Gateway, SdkGeneration, run_pytest, run_python_matrix};
+use tests::{Gateway, SdkGeneration, run_node_matrix, run_pytest, run_python_matrix};
 
 use results::Found;
 
 type Program = fn(&[(&str, &str)]);
 
 /// What tries the cells, by the name that it gives itself.
-const PROGRAMS: [(&str, Program); 1] = [("python", run_python_matrix)];
+const PROGRAMS: [(&str, Program); 2] = [("python", run_python_matrix), ("node", run_node_matrix)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_wire_at_every_account() {
