@@ -5,7 +5,7 @@ use shared::usage::Usage;
 
 use crate::{
     convert::ConvertedStream,
-    error::WireError,
+    error::{ErrorKind, WireError},
     eventstream::{Bodies, EventStreamToSse},
     loss::Losses,
     raw::{
@@ -35,6 +35,8 @@ pub struct Relay {
     body: Body,
     /// The framing itself is broken.
     broken: Option<StreamFailure>,
+    /// That it is has not been said to the client.
+    unsaid: bool,
 }
 
 #[derive(Debug)]
@@ -53,42 +55,53 @@ enum Unframer {
 impl Relay {
     #[must_use]
     pub fn raw(watch: StreamWatch, framing: Framing) -> Self {
-        Self { unframer: Unframer::of(framing), body: Body::Raw(watch), broken: None }
+        Self { unframer: Unframer::of(framing), body: Body::Raw(watch), broken: None, unsaid: false }
     }
 
     #[must_use]
     pub fn converted(stream: ConvertedStream, framing: Framing) -> Self {
-        Self { unframer: Unframer::of(framing), body: Body::Converted(Box::new(stream)), broken: None }
+        Self {
+            unframer: Unframer::of(framing),
+            body: Body::Converted(Box::new(stream)),
+            broken: None,
+            unsaid: false,
+        }
     }
 
-    /// Takes a chunk; puts what may go to the client into `out`.
+    /// Takes a chunk; puts what may go to the client into `out`. Behind broken framing there is nothing to be read.
     pub fn feed(&mut self, chunk: Bytes, out: &mut Chunks) -> Seen {
-        let chunk = match &mut self.unframer {
-            None => chunk,
+        if self.broken.is_some() {
+            self.release(out);
+            return self.seen();
+        }
+        let (chunk, read) = match &mut self.unframer {
+            None => (chunk, Ok(())),
             Some(unframer) => {
                 let mut frames = Vec::with_capacity(chunk.len());
-                if let Err(problem) = unframer.chunk(&chunk, &mut frames) {
-                    self.break_off(problem);
-                }
-                frames.into()
+                let read = unframer.chunk(&chunk, &mut frames);
+                (frames.into(), read)
             }
         };
-        let seen = self.body.feed(chunk, out);
-        self.with_failure(seen)
+        self.body.feed(chunk, out);
+        self.check(read, out)
     }
 
     /// The upstream has ended, and the connection was in order.
     pub fn end(&mut self, out: &mut Chunks) -> Seen {
-        if let Some(Err(problem)) = self.unframer.as_ref().map(Unframer::finish)
-            && !self.body.seen().end
-        {
-            self.break_off(problem);
+        if self.broken.is_some() {
+            return self.seen();
         }
-        let seen = match &mut self.body {
-            Body::Raw(watch) => watch.end(out),
-            Body::Converted(stream) => stream.end(out),
+        let read = match &self.unframer {
+            Some(unframer) if !self.body.seen().end => unframer.finish(),
+            _ => Ok(()),
         };
-        self.with_failure(seen)
+        if read.is_ok() {
+            match &mut self.body {
+                Body::Raw(watch) => watch.end(out),
+                Body::Converted(stream) => stream.end(out),
+            };
+        }
+        self.check(read, out)
     }
 
     /// Lets out what a failure kept behind.
@@ -96,6 +109,9 @@ impl Relay {
         match &mut self.body {
             Body::Raw(watch) => watch.release(out),
             Body::Converted(stream) => stream.release(out),
+        }
+        if std::mem::take(&mut self.unsaid) {
+            self.say_failure(out);
         }
     }
 
@@ -189,13 +205,32 @@ impl Relay {
         }
     }
 
-    fn break_off(&mut self, problem: &'static str) {
-        let before_content = !self.body.seen().content;
-        self.broken.get_or_insert(StreamFailure { before_content, cause: FailureCause::Malformed(problem) });
+    /// Notes that the framing broke, and tells the client if it has content already; else [`Relay::release`] does.
+    fn check(&mut self, read: Result<(), &'static str>, out: &mut Chunks) -> Seen {
+        let seen = self.body.seen();
+        if let Err(problem) = read
+            && !seen.end
+            && !seen.failed
+        {
+            let before_content = !seen.content;
+            self.broken = Some(StreamFailure { before_content, cause: FailureCause::Malformed(problem) });
+            if before_content {
+                self.unsaid = true;
+            } else {
+                self.say_failure(out);
+            }
+        }
+        self.seen()
     }
 
-    fn with_failure(&self, seen: Seen) -> Seen {
-        Seen { failed: seen.failed || self.broken.is_some(), ..seen }
+    fn say_failure(&mut self, out: &mut Chunks) {
+        let Some(StreamFailure { cause: FailureCause::Malformed(message), .. }) = self.broken else { return };
+        let kind = ErrorKind::Api;
+        let said =
+            self.close(&WireError { status: kind.status(), kind, message, code: None, request_id: "" });
+        if !said.is_empty() {
+            out.push(said);
+        }
     }
 }
 
