@@ -82,8 +82,8 @@ pub enum Tool<'a> {
     Custom {
         name: Cow<'a, str>,
         description: Option<Cow<'a, str>>,
-        /// OpenAI's `format`: text, or a grammar.
-        format: Option<&'a RawValue>,
+        /// OpenAI's `format` as the Responses wire has it: text, or a grammar whose fields stand beside its type.
+        format: Option<Cow<'a, RawValue>>,
     },
     /// The provider searches the web by itself. `value` is the whole tool in its wire's form.
     WebSearch(Opaque<'a>),

@@ -11,6 +11,7 @@ use crate::canonical::{Format, Opaque, Request, Tool, ToolChoice};
 use crate::codec::Unreadable;
 use crate::json;
 use crate::json::record::{Str, record};
+use crate::json::write;
 use crate::loss::{LossCode, Losses};
 
 record! {
@@ -37,6 +38,10 @@ record! {
         description: Str<'a> = "description",
         format: &'a RawValue = "format",
     }
+}
+
+record! {
+    struct ToolFormat { kind: Str<'a> = "type", grammar: &'a RawValue = "grammar" }
 }
 
 record! {
@@ -92,7 +97,7 @@ pub(super) fn tools<'a>(request: &mut Request<'a>, tools: &[&'a RawValue]) -> Re
                 let Some(Str(name)) = custom.name else {
                     return Err(path.field("custom.name").wrong("is required"));
                 };
-                Tool::Custom { name, description: text(custom.description), format: custom.format }
+                Tool::Custom { name, description: text(custom.description), format: custom.format.map(flat) }
             }
             ("function", ..) => return Err(path.field("function").wrong("is required")),
             ("custom", ..) => return Err(path.field("custom").wrong("is required")),
@@ -109,6 +114,25 @@ pub(super) fn tools<'a>(request: &mut Request<'a>, tools: &[&'a RawValue]) -> Re
         request.tools.push(tool);
         Ok(())
     })
+}
+
+/// The format of a custom tool with its grammar's fields beside its type.
+fn flat(format: &RawValue) -> Cow<'_, RawValue> {
+    let nested: Option<ToolFormat<'_>> = serde_json::from_str(format.get()).ok();
+    let Some(ToolFormat { kind: Some(Str(kind)), grammar: Some(grammar), .. }) = nested else {
+        return Cow::Borrowed(format);
+    };
+    let mut out = Vec::new();
+    write::object(&mut out, |o| {
+        o.string("type", &kind);
+        let _ = json::object(grammar.get(), |field| {
+            if field.name() != "type" {
+                o.raw(&field.name(), field.value);
+            }
+        });
+    });
+    let text = String::from_utf8(out).ok();
+    text.and_then(|text| RawValue::from_string(text).ok()).map_or(Cow::Borrowed(format), Cow::Owned)
 }
 
 /// `functions`, as tools were called before.

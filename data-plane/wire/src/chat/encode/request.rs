@@ -1,11 +1,13 @@
 //! A request to an upstream.
 
+use serde_json::value::RawValue;
 use shared::wire::Wire;
 
 use super::message::{self, words};
 use crate::canonical::{
     Format, Hints, Request, Sampling, Thinking, ThinkingMode, Tool, ToolChoice, ToolKind,
 };
+use crate::json;
 use crate::json::write::{self, Array, Object};
 
 pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
@@ -78,11 +80,34 @@ fn tool(a: &mut Array<'_>, tool: &Tool<'_>) {
             o.object("custom", |o| {
                 o.string("name", name);
                 o.some_string("description", description.as_deref());
-                o.some_raw("format", *format);
+                if let Some(format) = format {
+                    tool_format(o, format);
+                }
             });
         }),
         Tool::WebSearch(opaque) | Tool::Server(opaque) => a.raw(opaque.value.get()),
     }
+}
+
+/// A grammar stands inside of the format here.
+fn tool_format(o: &mut Object<'_>, format: &RawValue) {
+    let mut is_grammar = false;
+    let read = json::object(format.get(), |field| {
+        is_grammar |= field.name() == "type" && json::string(field.value).as_deref() == Some("grammar");
+    });
+    if read.is_err() || !is_grammar {
+        return o.raw("format", format.get());
+    }
+    o.object("format", |o| {
+        o.string("type", "grammar");
+        o.object("grammar", |o| {
+            let _ = json::object(format.get(), |field| {
+                if field.name() != "type" {
+                    o.raw(&field.name(), field.value);
+                }
+            });
+        });
+    });
 }
 
 fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) {

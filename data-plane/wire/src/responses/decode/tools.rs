@@ -70,7 +70,7 @@ fn own<'a>(
         if namespace.is_some() {
             losses.add(LossCode::Field, "tools.namespace");
         }
-        return Ok(Tool::Custom { name, description, format: tool.format });
+        return Ok(Tool::Custom { name, description, format: tool.format.map(Cow::Borrowed) });
     }
     let parameters = tool.parameters.map(|schema| Cow::Borrowed(schema.get()));
     Ok(Tool::Function { name, description, parameters, strict: tool.strict, namespace, cache: None })

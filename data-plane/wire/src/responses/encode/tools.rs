@@ -35,7 +35,7 @@ fn tools(a: &mut Array<'_>, tools: &[Tool<'_>]) {
                 o.string("type", "custom");
                 o.string("name", name);
                 o.some_string("description", description.as_deref());
-                o.some_raw("format", *format);
+                o.some_raw("format", format.as_deref());
             }),
             Tool::WebSearch(own) | Tool::Server(own) if own.origin == Wire::Responses => {
                 a.raw(own.value.get());
