@@ -4,6 +4,7 @@
 mod content;
 mod limits;
 mod reasoning;
+mod search;
 mod tools;
 
 use shared::wire::Wire;
@@ -38,6 +39,8 @@ pub(super) struct Fit<'t> {
     pub(super) can: &'static Capabilities,
     pub(super) losses: Losses,
     pub(super) names: Names,
+    /// A block was left out that only another wire knows.
+    pub(super) left_out: bool,
 }
 
 /// Changes the request into one that the target can say.
@@ -50,6 +53,7 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
         can: capabilities::of(target.format),
         losses: std::mem::take(&mut request.losses),
         names: Names::default(),
+        left_out: false,
     };
     request.model = target.model.into();
     request.stream = target.stream;
@@ -132,9 +136,14 @@ impl Fit<'_> {
         self.drop_unless(self.can.cache_key, &mut hints.cache_key, "prompt_cache_key");
         self.drop_unless(self.can.verbosity, &mut hints.verbosity, "verbosity");
         self.drop_unless(self.can.metadata, &mut hints.metadata, "metadata");
-        // Tiers are the provider's own words and prices; only OpenAI's two wires share them.
-        let openai = |format| matches!(format, Format::Chat | Format::Responses);
-        self.drop_unless(openai(self.target.format), &mut hints.service_tier, "service_tier");
+        // Tiers are the provider's own words and prices.
+        let known: &[&str] = match self.target.format {
+            Format::Chat | Format::Responses => &["auto", "default", "flex", "scale", "priority"],
+            Format::Messages => &["auto", "standard_only"],
+            Format::Gemini | Format::Converse => &[],
+        };
+        let can = hints.service_tier.as_deref().is_some_and(|tier| known.contains(&tier));
+        self.drop_unless(can, &mut hints.service_tier, "service_tier");
         if !self.can.store && hints.store.take() == Some(true) {
             self.losses.add(LossCode::Field, "store");
         }

@@ -16,6 +16,10 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
     let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
     response.extras.retain(|extra| extra.origin == client);
+    if !takes_many(client) && response.choices.len() > 1 {
+        response.choices.truncate(1);
+        losses.add(LossCode::Field, "choices");
+    }
     for choice in &mut response.choices {
         if choice.logprobs.as_ref().is_some_and(|logprobs| logprobs.origin != client) {
             choice.logprobs = None;
@@ -24,6 +28,11 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
         choice.blocks.retain_mut(|block| match block {
             Block::Opaque(opaque) if opaque.origin != client => {
                 losses.add_named(LossCode::Block, &opaque.kind);
+                false
+            }
+            // Only Gemini answers in pictures.
+            Block::Media(_) if client != Wire::Gemini => {
+                losses.add(LossCode::Block, "inlineData");
                 false
             }
             Block::Text(text) => {
@@ -45,6 +54,11 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
         });
     }
     losses
+}
+
+/// Whether the wire's answers may be several to choose from.
+const fn takes_many(client: Wire) -> bool {
+    matches!(client, Wire::Chat | Wire::Gemini)
 }
 
 /// The id of a call that the upstream gave none: Gemini tells calls apart by their order.
@@ -102,6 +116,14 @@ impl Restore {
 
     pub(super) fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
         match event {
+            Event::Open { choice, .. }
+            | Event::Delta { choice, .. }
+            | Event::Close { choice, .. }
+            | Event::Stop { choice, .. }
+                if choice > 0 && !takes_many(self.client) =>
+            {
+                self.losses.add(LossCode::Field, "choices");
+            }
             Event::Open { opening: Opening::Opaque(opaque), .. } if opaque.origin != self.client => {
                 self.losses.add_named(LossCode::Block, &opaque.kind);
                 self.left_out = true;
@@ -156,8 +178,12 @@ impl Restore {
                 arguments.push_str(&text);
                 None
             }
-            Delta::Annotation(opaque) | Delta::Logprobs(opaque) if opaque.origin != self.client => {
+            Delta::Annotation(opaque) if opaque.origin != self.client => {
                 self.losses.add(LossCode::Annotation, "annotations");
+                None
+            }
+            Delta::Logprobs(opaque) if opaque.origin != self.client => {
+                self.losses.add(LossCode::Annotation, "logprobs");
                 None
             }
             delta => Some(delta),

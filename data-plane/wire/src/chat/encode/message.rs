@@ -205,8 +205,9 @@ fn file(o: &mut Object<'_>, source: &Source<'_>, name: Option<&str>) {
         return;
     }
     url(o, "file_data", source);
+    let is_pdf = matches!(source, Source::Base64 { media_type, .. } if media_type == "application/pdf");
     // OpenAI refuses data without a name.
-    o.string("filename", name.unwrap_or("document.pdf"));
+    o.string("filename", name.unwrap_or(if is_pdf { "document.pdf" } else { "document" }));
 }
 
 fn url(o: &mut Object<'_>, key: &str, source: &Source<'_>) {

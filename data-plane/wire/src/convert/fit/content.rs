@@ -1,6 +1,8 @@
 //! Blocks: media, marks, and what only one wire knows.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use super::Fit;
 use crate::{
@@ -17,6 +19,9 @@ impl Fit<'_> {
                 self.hoist(turn);
             }
             self.blocks(&mut turn.blocks)?;
+        }
+        if self.left_out {
+            self.orphans(request);
         }
         request.turns.retain(|turn| !turn.blocks.is_empty());
         Ok(())
@@ -35,6 +40,7 @@ impl Fit<'_> {
                 }
                 Block::Opaque(opaque) if !self.is_own(opaque.origin) => {
                     self.losses.add_named(LossCode::Block, &opaque.kind);
+                    self.left_out = true;
                 }
                 // Clients send them, and most providers refuse them.
                 Block::Text(text) if text.text.is_empty() && text.signature.is_none() => {}
@@ -49,6 +55,30 @@ impl Fit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A result whose call was left out becomes what the user says: upstreams refuse one without the other.
+    fn orphans(&mut self, request: &mut Request<'_>) {
+        let calls: HashSet<String> = request
+            .turns
+            .iter()
+            .flat_map(|turn| &turn.blocks)
+            .filter_map(|block| match block {
+                Block::ToolCall(call) => Some(call.id.clone().into_owned()),
+                _ => None,
+            })
+            .collect();
+        for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::User) {
+            for block in std::mem::take(&mut turn.blocks) {
+                match block {
+                    Block::ToolResult(result) if !calls.contains(&*result.id) => {
+                        self.losses.add(LossCode::Block, "tool_result");
+                        turn.blocks.extend(result.content);
+                    }
+                    block => turn.blocks.push(block),
+                }
+            }
+        }
     }
 
     fn media<'a>(&mut self, mut media: Media<'a>) -> Result<Block<'a>, Rejected> {
@@ -66,6 +96,7 @@ impl Fit<'_> {
         if !self.can.image_detail && media.detail.take().is_some_and(|detail| detail != "auto") {
             self.losses.add(LossCode::MediaDetail, "detail");
         }
+        self.as_text(&mut media);
         match &media.source {
             Source::Url { .. } if !(self.can.media_by_url && self.target.fetches_urls) => {
                 Err(by_value_only())
@@ -87,6 +118,20 @@ impl Fit<'_> {
                 Ok(Block::Text(Text { text, cache: media.cache, ..Text::default() }))
             }
             _ => Ok(Block::Media(media)),
+        }
+    }
+
+    /// Where files in base64 are PDFs only, text says itself.
+    fn as_text(&self, media: &mut Media<'_>) {
+        let pdf_only = matches!(self.target.format, Format::Chat | Format::Messages);
+        if let Source::Base64 { media_type, data } = &media.source
+            && pdf_only
+            && media.kind == MediaKind::Document
+            && media_type.starts_with("text/")
+            && let Ok(bytes) = BASE64.decode(data.as_bytes())
+            && let Ok(text) = String::from_utf8(bytes)
+        {
+            media.source = Source::Text { text: text.into() };
         }
     }
 

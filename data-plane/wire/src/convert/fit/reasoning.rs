@@ -7,11 +7,15 @@ use crate::{
         ToolChoice,
     },
     convert::capabilities::Format,
+    gemini::encode::is_third_generation,
     loss::LossCode,
 };
 
 /// Anthropic's least budget.
 const BUDGET_MIN: u64 = 1024;
+/// Gemini 2.5's: Pro can't stop thinking, and Flash has less room.
+const PRO_BUDGET_MIN: u64 = 128;
+const FLASH_BUDGET_MAX: u64 = 24_576;
 
 impl Fit<'_> {
     pub(super) fn reasoning(&mut self, request: &mut Request<'_>) {
@@ -29,7 +33,10 @@ impl Fit<'_> {
             Format::Messages => self.claude(request),
             Format::Converse => self.converse(request),
             Format::Chat | Format::Responses => self.openai(request),
-            Format::Gemini => sign_calls(request, self.target.model),
+            Format::Gemini => {
+                self.gemini(&mut request.thinking);
+                sign_calls(request, self.target.model);
+            }
         }
     }
 
@@ -43,11 +50,15 @@ impl Fit<'_> {
                 let keep = self.target.format == Format::Chat || call.signature.as_ref().is_none_or(is_own);
                 if !keep {
                     call.signature = None;
+                    self.losses.add(LossCode::ForeignReasoning, "signature");
                 }
                 true
             }
             Block::Text(text) => {
-                text.signature = text.signature.take().filter(is_own);
+                if text.signature.as_ref().is_some_and(|signature| !is_own(signature)) {
+                    text.signature = None;
+                    self.losses.add(LossCode::ForeignReasoning, "signature");
+                }
                 true
             }
             Block::Reasoning(reasoning) => {
@@ -117,10 +128,17 @@ impl Fit<'_> {
             thinking.show = Some(Show::Auto);
         }
         thinking.budget = None;
-        if thinking.effort == Some(Effort::Max) {
-            thinking.effort = Some(Effort::XHigh);
-        }
         let name = self.target.model;
+        let (least, most) = efforts(name);
+        let clamped = thinking.effort.map(|asked| asked.clamp(least, most));
+        let can_not = thinking.mode == Some(ThinkingMode::Off) && always_thinks(name);
+        if (clamped != thinking.effort && !never_thinks(name)) || can_not {
+            self.losses.add(LossCode::Clamped, "reasoning");
+        }
+        thinking.effort = clamped;
+        if can_not {
+            (thinking.mode, thinking.effort) = (None, Some(least));
+        }
         if never_thinks(name) {
             if wants(thinking) {
                 self.losses.add(LossCode::ReasoningOff, "model");
@@ -152,6 +170,36 @@ impl Fit<'_> {
         }
     }
 
+    /// Google's models differ in how little and how much they can think.
+    fn gemini(&mut self, thinking: &mut Thinking) {
+        let name = self.target.model;
+        let (is_pro, is_off) = (name.contains("pro"), thinking.mode == Some(ThinkingMode::Off));
+        let before = *thinking;
+        if is_third_generation(name) {
+            let least = if is_pro { Effort::Low } else { Effort::Minimal };
+            if is_off {
+                (thinking.mode, thinking.budget, thinking.effort) = (None, None, Some(least));
+            }
+            thinking.effort = thinking.effort.map(|effort| effort.max(least));
+        } else if name.contains("gemini-2.5") && is_pro && is_off {
+            (thinking.mode, thinking.budget, thinking.effort) = (None, Some(PRO_BUDGET_MIN), None);
+        } else if name.contains("gemini-2.5") && !is_pro {
+            let asked = thinking.budget.or(thinking.effort.map(Effort::budget));
+            thinking.budget = asked.map(|asked| asked.min(FLASH_BUDGET_MAX));
+        }
+        if is_off && thinking.mode.is_none() {
+            thinking.show = Some(Show::Hidden);
+        }
+        let says_budget =
+            before.budget.is_some() || before.effort.is_some_and(|effort| effort > Effort::High);
+        if thinking.mode != before.mode
+            || thinking.effort != before.effort
+            || (says_budget && thinking.budget != before.budget)
+        {
+            self.losses.add(LossCode::Clamped, "reasoning");
+        }
+    }
+
     fn converse(&mut self, request: &mut Request<'_>) {
         if wants(&request.thinking) {
             // How a model thinks is its own field there, and those are not known for every model.
@@ -174,7 +222,7 @@ const NO_PROOF: &str = "skip_thought_signature_validator";
 
 /// From the third generation on, Gemini refuses a call without a proof in the turn under way.
 fn sign_calls(request: &mut Request<'_>, model: &str) {
-    if !crate::gemini::encode::is_third_generation(model) {
+    if !is_third_generation(model) {
         return;
     }
     for turn in &mut request.turns {
@@ -235,6 +283,16 @@ fn never_thinks(model: &str) -> bool {
 fn always_thinks(model: &str) -> bool {
     matches!(model.as_bytes(), [b'o', digit, ..] if digit.is_ascii_digit())
         || matches!(model, "gpt-5" | "gpt-5-mini" | "gpt-5-nano" | "gpt-5-codex")
+}
+
+/// The least and the most effort that OpenAI's model takes, beside none at all.
+fn efforts(model: &str) -> (Effort, Effort) {
+    match model.as_bytes() {
+        [b'o', digit, ..] if digit.is_ascii_digit() => (Effort::Low, Effort::High),
+        _ if always_thinks(model) => (Effort::Minimal, Effort::High),
+        _ if model.starts_with("gpt-5.") => (Effort::Low, Effort::XHigh),
+        _ => (Effort::Minimal, Effort::XHigh),
+    }
 }
 
 /// Models from 4.6 on decide themselves how long to think; a budget is deprecated there.

@@ -41,7 +41,7 @@ impl Fit<'_> {
                 Tool::WebSearch(tool) => {
                     let can = self.target.server_tools && (self.can.web_search || self.is_own(tool.origin));
                     match can {
-                        true => kept.push(Tool::WebSearch(tool)),
+                        true => kept.push(Tool::WebSearch(self.search(tool))),
                         false => left_out = Some(self.leave_out(&tool)),
                     }
                 }
@@ -171,6 +171,13 @@ impl Fit<'_> {
         for block in request.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
             match block {
                 Block::ToolCall(call) => {
+                    if self.can.object_arguments
+                        && call.kind == ToolKind::Function
+                        && !call.arguments.trim().is_empty()
+                        && matches!(call.object(), Cow::Owned(_))
+                    {
+                        self.losses.add(LossCode::Arguments, "tool_calls.arguments");
+                    }
                     if call.kind == ToolKind::Custom && !self.can.custom_tools {
                         let text = serde_json::json!({ "input": call.arguments }).to_string();
                         call.arguments = Cow::Owned(text);
@@ -182,6 +189,9 @@ impl Fit<'_> {
                     call.id = super::super::names::id(std::mem::take(&mut call.id), self.can.tool_id_max);
                 }
                 Block::ToolResult(result) => {
+                    if result.is_error && !self.can.tool_errors {
+                        self.losses.add(LossCode::Field, "tool_result.is_error");
+                    }
                     if !self.can.custom_tools {
                         result.kind = ToolKind::Function;
                     }
