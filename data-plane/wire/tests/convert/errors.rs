@@ -1,0 +1,65 @@
+//! Errors of upstreams, in each client's wire.
+
+use serde_json::{Map, Value, json};
+use shared::wire::Wire;
+use wire::convert::error_body;
+
+use crate::{cases::hold, printed};
+
+const ERRORS: [(&str, u16, &str); 9] = [
+    (
+        "chat out of quota",
+        429,
+        r#"{"error":{"message":"You exceeded your quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+    ),
+    (
+        "responses bad request",
+        400,
+        r#"{"error":{"message":"Unknown parameter: 'x'.","type":"invalid_request_error","param":"x","code":"unknown_parameter"}}"#,
+    ),
+    (
+        "messages overloaded",
+        529,
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
+    ),
+    (
+        "messages wrong key",
+        401,
+        r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#,
+    ),
+    (
+        "gemini exhausted",
+        429,
+        r#"{"error":{"code":429,"message":"Resource has been exhausted.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#,
+    ),
+    (
+        "gemini in a list",
+        400,
+        r#"[{"error":{"code":400,"message":"Invalid value at 'contents'","status":"INVALID_ARGUMENT"}}]"#,
+    ),
+    ("converse", 400, r#"{"message":"The provided model identifier is invalid."}"#),
+    ("a page", 502, "<html>Bad Gateway</html>"),
+    ("nothing", 503, ""),
+];
+
+#[test]
+fn each_error_becomes_what_it_must() {
+    let found: Map<String, Value> = ERRORS
+        .into_iter()
+        .map(|(name, status, body)| {
+            let of = |client: Wire| {
+                (client.as_str(), printed::json(&error_body(client, status, body.as_bytes(), "01J").0))
+            };
+            let said = error_body(Wire::Chat, status, body.as_bytes(), "01J").1;
+            let mut clients: Map<String, Value> =
+                Wire::ALL.into_iter().map(of).map(|(name, body)| (name.to_owned(), body)).collect();
+            let retry_after = said.retry_after.map(|after| after.as_secs());
+            clients.insert(
+                "said".to_owned(),
+                json!({ "status": said.status, "kind": said.kind, "code": said.code, "message": said.message, "retry_after": retry_after }),
+            );
+            (name.to_owned(), clients.into())
+        })
+        .collect();
+    hold("errors", "all", "bodies", &printed::spread(&found.into(), 2));
+}
