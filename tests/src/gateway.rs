@@ -80,6 +80,16 @@ impl Gateway {
         caller
     }
 
+    /// A caller with a key of another, new person's.
+    pub async fn caller_of(&self, name: &str) -> Caller {
+        let new = json!({ "name": name, "password": ADMIN_PASSWORD, "role": "user" });
+        self.admin.post("/api/admin/users", new).await.ok();
+        let key = new_key(&Admin::log_in(&self.admin_url, name, ADMIN_PASSWORD).await).await;
+        let caller = Caller::new(&self.url, &key);
+        caller.admitted().await;
+        caller
+    }
+
     /// The ledger's records, newest first, once there are `count` of them that are closed.
     pub async fn records(&self, count: usize) -> Vec<Value> {
         closed_records(&self.admin, count).await

@@ -49,6 +49,7 @@ fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
         model: "asked",
         stream,
         array: false,
+        resume: None,
         wants_usage: true,
         id: "01J",
         now: 1_764_090_000,

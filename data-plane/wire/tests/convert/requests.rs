@@ -35,6 +35,7 @@ fn sent(wire: Wire, body: &[u8], target: Target<'_>) -> Value {
         model: "asked",
         stream: false,
         array: false,
+        resume: None,
         wants_usage: false,
         id: "01J",
         now: 1_764_090_000,
