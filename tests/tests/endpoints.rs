@@ -105,11 +105,8 @@ async fn what_a_provider_keeps_is_asked_of_the_account_that_has_it_and_by_whom_i
     let other = gateway.caller_of("someone").await;
     let reply = other.ask("/v1/responses", &next).await;
     assert_eq!((reply.status.as_u16(), &reply.json()["error"]["code"]), (400, &json!("unknown_id")));
-    gateway
-        .admin
-        .edit(&format!("/api/admin/accounts/{}", ids[home].1), |account| account["enabled"] = false.into())
-        .await
-        .ok();
+    let path = format!("/api/admin/accounts/{}", ids[home].1);
+    gateway.admin.put(&path, &path, json!({ "enabled": false })).await.ok();
     let gone = eventually("the node to know that the account is gone", async || {
         let reply = caller.ask("/v1/responses", &next).await;
         (reply.status == 400).then_some(reply)

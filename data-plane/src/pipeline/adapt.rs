@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
+use proto::v1::gemini_options::Form;
 use shared::clock::Millis;
 use wire::{
     convert::{self, Ask, ConvertError, Format, Target},
@@ -238,11 +239,13 @@ impl Prepared {
             _ => endpoint.format(),
         };
         let target = Target { format, ..way.target(endpoint, false) };
-        let (body, losses) = count::request(&self.ask(way), target)?;
+        let messages_only = way.front == Front::CodeAssist;
+        let (body, losses) = count::request(&self.ask(way), target, messages_only)?;
         let mut bytes = Bytes::from(body);
         match way.front {
             Front::BedrockClaude => bytes = envelope::count_invoke(&envelope::invoked(bytes)),
             Front::BedrockConverse => bytes = envelope::count_converse(&bytes),
+            Front::Gemini if !is_vertex(way.account) => bytes = envelope::count_generate(&bytes, way.model),
             Front::CodeAssist => bytes = envelope::code_assist(&bytes, way.model, None, true),
             _ => {}
         }
@@ -270,6 +273,10 @@ impl<'a> Way<'a> {
             server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat),
         }
     }
+}
+
+fn is_vertex(account: &Account) -> bool {
+    matches!(&account.upstream.options, Options::Gemini { form: Form::Vertex, .. })
 }
 
 fn project(account: &Account) -> Option<&str> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use shared::wire::Wire;
 
 use crate::{
-    canonical::{Block, Hints, Media, MediaKind, Request, Sampling, Source, Tool},
+    canonical::{Block, Hints, Media, MediaKind, Request, Role, Sampling, Source, Tool},
     codec::Unreadable,
     convert::{self, Ask, ConvertError, Format, Target},
     json::{self, write},
@@ -21,12 +21,20 @@ const IMAGE_TOKENS: u64 = 1600;
 const BYTES_PER_DOCUMENT_TOKEN: usize = 20;
 const TOKENS_PER_MESSAGE: u64 = 4;
 
-/// The question for an upstream that counts.
+/// The question for an upstream that counts. Some count messages only: there the system prompt and the tools are put
+/// in front as one.
 ///
 /// # Errors
 /// See [`ConvertError`].
-pub fn request(ask: &Ask<'_>, target: Target<'_>) -> Result<(Vec<u8>, Losses), ConvertError> {
+pub fn request(
+    ask: &Ask<'_>,
+    target: Target<'_>,
+    messages_only: bool,
+) -> Result<(Vec<u8>, Losses), ConvertError> {
     let mut request = convert::decode(ask)?;
+    if messages_only {
+        put_in_front(&mut request);
+    }
     // What is not read is not counted, and count endpoints refuse it.
     request.sampling = Sampling::default();
     request.hints = Hints::default();
@@ -46,6 +54,29 @@ pub fn request(ask: &Ask<'_>, target: Target<'_>) -> Result<(Vec<u8>, Losses), C
         member::remove(&mut splices, &body, name);
     }
     Ok((splices.apply(body).into(), losses))
+}
+
+fn put_in_front(request: &mut Request<'_>) {
+    let mut blocks = std::mem::take(&mut request.system);
+    for tool in std::mem::take(&mut request.tools) {
+        let text = match &tool {
+            Tool::Function { name, description, parameters, .. } => {
+                let (description, parameters) = (description.as_deref(), parameters.as_deref());
+                [name, description.unwrap_or_default(), parameters.unwrap_or_default()].join("\n")
+            }
+            Tool::Custom { name, description, .. } => {
+                [name, description.as_deref().unwrap_or_default()].join("\n")
+            }
+            Tool::WebSearch(_) | Tool::Server(_) => continue,
+        };
+        blocks.push(Block::text(text));
+    }
+    (request.tool_choice, request.thinking, request.format) = Default::default();
+    let turns = std::mem::take(&mut request.turns);
+    request.push(Role::User, blocks);
+    for turn in turns {
+        request.push(turn.role, turn.blocks);
+    }
 }
 
 /// The number in an answer of any upstream that counts.

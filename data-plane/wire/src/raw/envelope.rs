@@ -54,6 +54,21 @@ pub fn code_assist(body: &[u8], model: &str, project: Option<&str>, counts: bool
     out.into()
 }
 
+/// A Gemini body as the developer API's `countTokens` takes it, where more than contents is to be counted.
+#[must_use]
+pub fn count_generate(body: &[u8], model: &str) -> Bytes {
+    let body = Bytes::copy_from_slice(body);
+    let mut splices = Splices::new();
+    let model = serde_json::Value::from(format!("models/{model}")).to_string();
+    member::set(&mut splices, &body, "model", model);
+    let request = splices.apply(body);
+    let mut out = Vec::with_capacity(request.len() + 32);
+    write::object(&mut out, |outer| {
+        outer.raw("generateContentRequest", std::str::from_utf8(&request).unwrap_or("{}"));
+    });
+    out.into()
+}
+
 /// What is in Code Assist's envelope. An answer without one (a count) comes back as it is. None: it is not JSON.
 #[must_use]
 pub fn unwrapped(body: &Bytes) -> Option<Bytes> {
