@@ -48,11 +48,12 @@ pub(super) struct Fit<'t> {
 /// # Errors
 /// See [`Rejected`].
 pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(Losses, Names), Rejected> {
+    let can = capabilities::of(target.format);
     let mut fit = Fit {
         target,
-        can: capabilities::of(target.format),
+        can,
         losses: std::mem::take(&mut request.losses),
-        names: Names::default(),
+        names: Names::new(!can.custom_tools),
         left_out: false,
     };
     request.model = target.model.into();

@@ -14,9 +14,17 @@ pub(super) struct Original {
 
 /// Tools by the names that the upstream knows them by; those that go by their own are not in here.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Names(HashMap<String, Original>);
+pub(crate) struct Names {
+    known: HashMap<String, Original>,
+    /// Custom tools go as functions, their text wrapped in an object.
+    pub(super) wraps: bool,
+}
 
 impl Names {
+    pub(super) fn new(wraps: bool) -> Self {
+        Self { known: HashMap::new(), wraps }
+    }
+
     /// The name to send for a tool: letters, digits, `_` and `-`, at most `max` of them.
     pub(super) fn send<'n>(
         &mut self,
@@ -30,24 +38,27 @@ impl Names {
             None if fits(&name, max) => name.clone(),
             None => fitting(&name, max),
         };
-        if sent != name || kind == ToolKind::Custom {
-            let original =
-                Original { name: name.into_owned(), namespace: namespace.map(str::to_owned), kind };
-            self.0.insert(sent.clone().into_owned(), original);
+        if sent != name || (self.wraps && kind == ToolKind::Custom) {
+            // Tools come ahead of the history, where the kind of a tool may not be said.
+            self.known.entry(sent.clone().into_owned()).or_insert_with(|| Original {
+                name: name.into_owned(),
+                namespace: namespace.map(str::to_owned),
+                kind,
+            });
         }
         Cow::Owned(sent.into_owned())
     }
 
     /// What a choice among tools calls this tool, which was sent before.
     pub(super) fn chosen<'n>(&self, name: Cow<'n, str>) -> Cow<'n, str> {
-        match self.0.iter().find(|(_, original)| original.name == name) {
+        match self.known.iter().find(|(_, original)| original.name == name) {
             Some((sent, _)) => Cow::Owned(sent.clone()),
             None => name,
         }
     }
 
     pub(super) fn back(&self, sent: &str) -> Option<&Original> {
-        self.0.get(sent)
+        self.known.get(sent)
     }
 }
 

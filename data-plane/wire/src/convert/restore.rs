@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use shared::wire::Wire;
+use smallvec::SmallVec;
 
 use super::names::Names;
 use crate::{
@@ -71,7 +72,7 @@ fn rename(call: &mut ToolCall<'_>, names: &Names) {
     call.name = Cow::Owned(original.name.clone());
     call.namespace = original.namespace.clone().map(Cow::Owned);
     call.kind = original.kind;
-    if call.kind == ToolKind::Custom {
+    if call.kind == ToolKind::Custom && names.wraps {
         call.arguments = Cow::Owned(free_text(&call.arguments));
     }
 }
@@ -90,10 +91,10 @@ pub(super) struct Restore {
     names: Names,
     id: String,
     calls: u32,
-    /// The arguments so far of an open call whose text is to be unwrapped, with its choice.
-    wrapped: Option<(u32, String)>,
-    /// The open block is one that the client's wire does not know.
-    left_out: bool,
+    /// By choice, the arguments so far of its open call, whose text is to be unwrapped.
+    wrapped: SmallVec<[(u32, String); 1]>,
+    /// Choices whose open block is one that the client's wire does not know.
+    left_out: SmallVec<[u32; 1]>,
     losses: Losses,
 }
 
@@ -104,8 +105,8 @@ impl Restore {
             names,
             id: id.to_owned(),
             calls: 0,
-            wrapped: None,
-            left_out: false,
+            wrapped: SmallVec::new(),
+            left_out: SmallVec::new(),
             losses: Losses::default(),
         }
     }
@@ -124,11 +125,13 @@ impl Restore {
             {
                 self.losses.add(LossCode::Field, "choices");
             }
-            Event::Open { opening: Opening::Opaque(opaque), .. } if opaque.origin != self.client => {
+            Event::Open { choice, opening: Opening::Opaque(opaque), .. } if opaque.origin != self.client => {
                 self.losses.add_named(LossCode::Block, &opaque.kind);
-                self.left_out = true;
+                self.left_out.push(choice);
             }
-            Event::Close { .. } if std::mem::take(&mut self.left_out) => {}
+            Event::Close { choice, .. } if self.left_out.contains(&choice) => {
+                self.left_out.retain(|open| *open != choice);
+            }
             Event::Open { choice, index, opening } => {
                 let opening = self.open(choice, opening);
                 out(Event::Open { choice, index, opening });
@@ -139,7 +142,8 @@ impl Restore {
                 }
             }
             Event::Close { choice, index } => {
-                if let Some((_, arguments)) = self.wrapped.take_if(|(open, _)| *open == choice) {
+                if let Some(at) = self.wrapped.iter().position(|(open, _)| *open == choice) {
+                    let (_, arguments) = self.wrapped.remove(at);
                     let delta = Delta::Arguments(Cow::Owned(free_text(&arguments)));
                     out(Event::Delta { choice, index, delta });
                 }
@@ -158,8 +162,8 @@ impl Restore {
         let Some(original) = self.names.back(&name) else {
             return Opening::ToolCall { id, name, kind, namespace, signature };
         };
-        if original.kind == ToolKind::Custom && self.wrapped.is_none() {
-            self.wrapped = Some((choice, String::new()));
+        if original.kind == ToolKind::Custom && self.names.wraps {
+            self.wrapped.push((choice, String::new()));
         }
         Opening::ToolCall {
             id,
@@ -173,7 +177,7 @@ impl Restore {
     fn delta<'a>(&mut self, choice: u32, delta: Delta<'a>) -> Option<Delta<'a>> {
         match delta {
             Delta::Arguments(text) => {
-                let wrapped = self.wrapped.as_mut().filter(|(open, _)| *open == choice);
+                let wrapped = self.wrapped.iter_mut().find(|(open, _)| *open == choice);
                 let Some((_, arguments)) = wrapped else { return Some(Delta::Arguments(text)) };
                 arguments.push_str(&text);
                 None

@@ -22,13 +22,14 @@ impl Fit<'_> {
                     kept.push(self.function(name, description, parameters, strict, namespace, cache));
                 }
                 Tool::Custom { name, description, format } if self.can.custom_tools => {
+                    let (name, _) = self.sent(name, None, ToolKind::Custom);
                     kept.push(Tool::Custom { name, description, format });
                 }
                 Tool::Custom { name, description, format } => {
                     if format.is_some() {
                         self.losses.add(LossCode::Strictness, "tools.format");
                     }
-                    let name = self.names.send(name, None, ToolKind::Custom, self.can.tool_name_max);
+                    let (name, _) = self.sent(name, None, ToolKind::Custom);
                     kept.push(Tool::Function {
                         name,
                         description,
@@ -178,13 +179,14 @@ impl Fit<'_> {
                     {
                         self.losses.add(LossCode::Arguments, "tool_calls.arguments");
                     }
-                    if call.kind == ToolKind::Custom && !self.can.custom_tools {
+                    let kind = call.kind;
+                    if kind == ToolKind::Custom && !self.can.custom_tools {
                         let text = serde_json::json!({ "input": call.arguments }).to_string();
                         call.arguments = Cow::Owned(text);
                         call.kind = ToolKind::Function;
                     }
                     let (name, namespace) =
-                        self.sent(std::mem::take(&mut call.name), call.namespace.take(), call.kind);
+                        self.sent(std::mem::take(&mut call.name), call.namespace.take(), kind);
                     (call.name, call.namespace) = (name, namespace);
                     call.id = super::super::names::id(std::mem::take(&mut call.id), self.can.tool_id_max);
                 }
