@@ -192,10 +192,11 @@ impl Opaque<'_> {
 }
 
 /// Gemini signs the part, other wires know only reasoning that is signed: a block of reasoning that carries nothing but
-/// Gemini's signature, ahead of the part that it belongs to, is put on that part.
+/// Gemini's signature is put on the part ahead of which it stands; where there is none, on the text behind which it
+/// does, as in a stream, which signs last.
 pub fn attach_signatures(blocks: &mut Vec<Block<'_>>) {
     let mut index = 0;
-    while index + 1 < blocks.len() {
+    while index < blocks.len() {
         let carried = match blocks.get(index) {
             Some(Block::Reasoning(Reasoning { text, signature: Some(signature) }))
                 if text.is_empty() && signature.origin == Origin::Gemini =>
@@ -207,16 +208,20 @@ pub fn attach_signatures(blocks: &mut Vec<Block<'_>>) {
                 continue;
             }
         };
-        let place = match blocks.get_mut(index + 1) {
-            Some(Block::ToolCall(call)) => &mut call.signature,
-            Some(Block::Text(text)) => &mut text.signature,
-            _ => {
-                index += 1;
-                continue;
-            }
+        let place = match blocks.get_mut(index + 1..) {
+            Some([Block::ToolCall(call), ..]) => Some(&mut call.signature),
+            Some([Block::Text(text), ..]) => Some(&mut text.signature),
+            _ => match blocks.get_mut(..index) {
+                Some([.., Block::Text(text)]) if text.signature.is_none() => Some(&mut text.signature),
+                _ => None,
+            },
         };
-        place.get_or_insert(carried);
-        blocks.remove(index);
-        index += 1;
+        match place {
+            Some(place) => {
+                place.get_or_insert(carried);
+                blocks.remove(index);
+            }
+            None => index += 1,
+        }
     }
 }
