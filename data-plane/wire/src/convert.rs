@@ -182,3 +182,6 @@ pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (
     let written = error::body(client, &WireError { status, kind, message, code, request_id });
     (written, said)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! An answer says the same to every client, whole or as a stream.
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::Value;
+use shared::wire::Wire;
+
+use super::*;
+use crate::{
+    canonical::{
+        Block, Choice, Delta, Event, Opening, Origin, Response, Signature, StopReason, legal::Legalizer,
+    },
+    raw::watch::Chunks,
+    relay::{Framing, Relay},
+};
+
+/// How the answer to a client's smallest question is read and written.
+pub(super) fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
+    let body = match client {
+        Wire::Chat => {
+            format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"q"}}]}}"#)
+        }
+        Wire::Responses => format!(r#"{{"model":"m","stream":{stream},"input":"q"}}"#),
+        Wire::Messages => format!(
+            r#"{{"model":"m","stream":{stream},"max_tokens":9,"messages":[{{"role":"user","content":"q"}}]}}"#
+        ),
+        Wire::Gemini => r#"{"contents":[{"parts":[{"text":"q"}]}]}"#.to_owned(),
+    };
+    super::super::request(ask(client, body.as_bytes(), stream), target(format, stream)).unwrap().conversion
+}
+
+/// The answer as an upstream of this wire writes it.
+pub(super) fn plain(wire: Wire, response: &Response<'_>) -> Vec<u8> {
+    codecs::encode_response(wire, response, &context())
+}
+
+fn context() -> Context {
+    Context { id: "UP".to_owned(), created: 7, include_usage: true, ..Context::default() }
+}
+
+/// The same as a stream, each text in two pieces.
+pub(super) fn streamed(wire: Wire, response: &Response<'_>) -> Vec<u8> {
+    let mut encoder = codecs::stream_encoder(wire, context());
+    let mut legalizer = Legalizer::default();
+    let mut out = Vec::new();
+    for event in events(response) {
+        legalizer.take(event, &mut |event| encoder.event(&event, &mut out));
+    }
+    out
+}
+
+fn events<'r>(response: &'r Response<'_>) -> Vec<Event<'r>> {
+    let mut events = vec![Event::Start { id: (&*response.id).into(), model: (&*response.model).into() }];
+    for (choice, answer) in (0..).zip(&response.choices) {
+        for (index, block) in (0..).zip(&answer.blocks) {
+            let Some((opening, deltas)) = grown(block) else { continue };
+            events.push(Event::Open { choice, index, opening });
+            events.extend(deltas.into_iter().map(|delta| Event::Delta { choice, index, delta }));
+            events.push(Event::Close { choice, index });
+        }
+        events.push(Event::Stop { choice, stop: answer.stop.clone() });
+    }
+    events.extend(response.usage.map(Event::Usage));
+    events.push(Event::End);
+    events
+}
+
+fn grown<'r>(block: &'r Block<'_>) -> Option<(Opening<'r>, Vec<Delta<'r>>)> {
+    let halves = |text: &'r str| {
+        let (a, b) = text.split_at(text.floor_char_boundary(text.len() / 2));
+        [a, b]
+    };
+    let texts = |text: &'r str, proof: &Option<Signature<'r>>| {
+        let texts = halves(text).into_iter().map(|text| Delta::Text(text.into()));
+        texts.chain(proof.clone().map(Delta::Signature)).collect()
+    };
+    match block {
+        Block::Text(text) => Some((Opening::Text, texts(&text.text, &text.signature))),
+        Block::Reasoning(it) => Some((Opening::Reasoning, texts(&it.text, &it.signature))),
+        Block::ToolCall(call) => {
+            let opening = Opening::ToolCall {
+                id: (&*call.id).into(),
+                name: (&*call.name).into(),
+                kind: call.kind,
+                namespace: None,
+                signature: call.signature.clone(),
+            };
+            let pieces = halves(&call.arguments).into_iter().map(|text| Delta::Arguments(text.into()));
+            Some((opening, pieces.collect()))
+        }
+        _ => None,
+    }
+}
+
+/// What the client gets of a stream that comes in these pieces, and what is left to ask.
+fn relayed<'s>(conversion: &Conversion, pieces: impl IntoIterator<Item = &'s [u8]>) -> (Vec<u8>, Relay) {
+    let mut relay = Relay::converted(conversion.stream(), Framing::Plain);
+    let mut out = Chunks::new();
+    for piece in pieces {
+        relay.feed(Bytes::copy_from_slice(piece), &mut out);
+    }
+    relay.end(&mut out);
+    (out.concat(), relay)
+}
+
+/// A client's stream as its own plain answer.
+pub(super) fn gathered(client: Wire, stream: &[u8]) -> Vec<u8> {
+    let reader = conversion(client, Format::of(client), false);
+    let (_, relay) = relayed(&reader, [stream]);
+    let whole = relay.into_converted().and_then(|stream| reader.gathered(stream));
+    whole.unwrap_or_else(|| panic!("no end: {}", String::from_utf8_lossy(stream))).body.into()
+}
+
+/// What the client gets of the upstream's stream.
+pub(super) fn converted(client: Wire, format: Format, stream: &[u8]) -> Vec<u8> {
+    relayed(&conversion(client, format, true), [stream]).0
+}
+
+/// What an answer of the client's wire says: streams know no bounds between blocks of one kind.
+fn told(client: Wire, body: &[u8]) -> String {
+    let read = codecs::decode_response(Format::of(client), body).unwrap();
+    let Choice { blocks, stop, .. } = &read.choices[0];
+    let proofs: Vec<_> = blocks.iter().filter_map(proof).collect();
+    format!("{} {} {:?} {:?} {:?} {:?}", read.id, read.model, stop, read.usage, proofs, said(blocks))
+}
+
+fn proof<'b>(block: &'b Block<'_>) -> Option<&'b Signature<'b>> {
+    match block {
+        Block::Text(text) => text.signature.as_ref(),
+        Block::Reasoning(reasoning) => reasoning.signature.as_ref(),
+        Block::ToolCall(call) => call.signature.as_ref(),
+        _ => None,
+    }
+}
+
+fn cut<'s>(stream: &'s [u8], places: &[usize]) -> Vec<&'s [u8]> {
+    let mut places: Vec<usize> = places.iter().map(|place| place % (stream.len() + 1)).collect();
+    places.sort_unstable();
+    places.push(stream.len());
+    let mut from = 0;
+    places.into_iter().map(|to| &stream[std::mem::replace(&mut from, to)..to]).collect()
+}
+
+/// Without signatures that an upstream of this wire does not make.
+fn as_of(upstream: Wire, origin: Origin, mut answer: Response<'static>) -> Response<'static> {
+    let home = match origin {
+        Origin::Claude => Wire::Messages,
+        Origin::OpenAi => Wire::Responses,
+        Origin::Gemini => Wire::Gemini,
+    };
+    for block in answer.choices.iter_mut().flat_map(|choice| &mut choice.blocks).filter(|_| upstream != home)
+    {
+        match block {
+            Block::Text(text) => text.signature = None,
+            Block::Reasoning(reasoning) => reasoning.signature = None,
+            // Fronts of Gemini sign calls.
+            Block::ToolCall(call) if upstream != Wire::Chat => call.signature = None,
+            _ => {}
+        }
+    }
+    answer
+}
+
+pub(super) fn any_answer() -> impl Strategy<Value = (Origin, Response<'static>)> {
+    select(vec![Origin::Claude, Origin::OpenAi, Origin::Gemini])
+        .prop_flat_map(|origin| samples::answer(origin).prop_map(move |answer| (origin, answer)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn a_stream_says_what_the_whole_says_however_it_is_cut(
+        (origin, answer) in any_answer(), places in vec(any::<usize>(), 0..9),
+    ) {
+        for upstream in Wire::ALL {
+            let answer = as_of(upstream, origin, answer.clone());
+            let (plain, stream) = (plain(upstream, &answer), streamed(upstream, &answer));
+            for client in Wire::ALL {
+                let format = Format::of(upstream);
+                let whole = conversion(client, format, false).whole(&plain).unwrap();
+                let (stream_told, relay) = relayed(&conversion(client, format, true), [stream.as_slice()]);
+                let at = || format!("{upstream} to {client}: {}", String::from_utf8_lossy(&stream_told));
+                prop_assert!(relay.seen().end && relay.failure().is_none(), "{}", at());
+                prop_assert_eq!(
+                    told(client, &gathered(client, &stream_told)), told(client, &whole.body), "{}", at()
+                );
+                prop_assert_eq!(relay.usage(), whole.usage, "{}", at());
+                let (again, _) = relayed(&conversion(client, format, true), cut(&stream, &places));
+                prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&stream_told));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_model_said_is_there_and_calls_stop_the_answer((_, answer) in any_answer()) {
+        let blocks = &answer.choices[0].blocks;
+        let calls = blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
+        for upstream in Wire::ALL {
+            for client in Wire::ALL {
+                let whole = conversion(client, Format::of(upstream), false).whole(&plain(upstream, &answer)).unwrap();
+                let read = codecs::decode_response(Format::of(client), &whole.body).unwrap();
+                let at = || format!("{upstream} to {client}: {}", String::from_utf8_lossy(&whole.body));
+                prop_assert_eq!(said(&read.choices[0].blocks), said(blocks), "{}", at());
+                let stop = read.choices[0].stop.reason;
+                prop_assert_eq!(stop == StopReason::ToolUse, calls, "{:?}: {}", stop, at());
+                if answer.usage.is_some() {
+                    prop_assert_eq!(read.usage, answer.usage, "{}", at());
+                }
+            }
+        }
+    }
+}
+
+/// All reasoning, all words, and each call.
+fn said(blocks: &[Block<'_>]) -> (String, String, Vec<(String, Value)>) {
+    let (mut thought, mut words, mut calls) = (String::new(), String::new(), Vec::new());
+    for block in blocks {
+        match block {
+            Block::Text(text) => words.push_str(&text.text),
+            Block::Reasoning(reasoning) => thought.push_str(reasoning.text.trim()),
+            Block::ToolCall(call) => {
+                calls.push((call.name.clone().into_owned(), json(call.object().as_bytes())));
+            }
+            _ => {}
+        }
+    }
+    thought.retain(|letter| !letter.is_whitespace());
+    (thought, words, calls)
+}
