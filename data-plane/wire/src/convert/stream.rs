@@ -113,6 +113,10 @@ impl ConvertedStream {
         }
         let back = &mut self.back;
         self.decoder.close(&mut |event| back.take(event));
+        // Who saw the answer stop takes it as complete, so the client must see its end.
+        if back.notes.seen.stopped && !back.legal.ended() {
+            back.take(Event::End);
+        }
         self.back.flush(out)
     }
 
