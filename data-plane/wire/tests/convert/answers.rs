@@ -37,7 +37,7 @@ const fn asked(wire: Wire) -> &'static str {
     }
 }
 
-fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
+pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
     let mut body: Value = serde_json::from_str(asked(client)).unwrap();
     if client != Wire::Gemini {
         body["stream"] = stream.into();
@@ -66,7 +66,7 @@ fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
 }
 
 /// The case's stream as the upstream sends it.
-fn framed(format: Format, frames: &[Value]) -> (Bytes, Framing) {
+pub(crate) fn framed(format: Format, frames: &[Value]) -> (Bytes, Framing) {
     let mut out = Vec::new();
     for frame in frames {
         match frame {

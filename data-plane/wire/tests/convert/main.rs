@@ -5,5 +5,6 @@
 mod answers;
 mod cases;
 mod errors;
+mod laws;
 mod printed;
 mod requests;

@@ -10,26 +10,26 @@ use crate::{
 };
 
 /// A model of each upstream. The second ones differ in how they think, and are asked only about that.
-const TARGETS: [(Format, &str); 5] = [
+pub(crate) const TARGETS: [(Format, &str); 5] = [
     (Format::Chat, "gpt-5.2"),
     (Format::Responses, "gpt-5.2"),
     (Format::Messages, "claude-sonnet-4-5"),
     (Format::Gemini, "gemini-3-pro"),
     (Format::Converse, "amazon.nova-pro-v1:0"),
 ];
-const THINKING_TARGETS: [(Format, &str); 4] = [
+pub(crate) const THINKING_TARGETS: [(Format, &str); 4] = [
     (Format::Chat, "gpt-4.1"),
     (Format::Responses, "o3"),
     (Format::Messages, "claude-opus-4-6"),
     (Format::Gemini, "gemini-2.5-flash"),
 ];
 
-fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
+pub(crate) const fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
     Target { format, model, stream: false, default_max_output: 4096, fetches_urls: true, server_tools: true }
 }
 
-fn sent(wire: Wire, body: &[u8], target: Target<'_>) -> Value {
-    let ask = Ask {
+pub(crate) const fn ask(wire: Wire, body: &[u8]) -> Ask<'_> {
+    Ask {
         wire,
         body,
         model: "asked",
@@ -39,9 +39,14 @@ fn sent(wire: Wire, body: &[u8], target: Target<'_>) -> Value {
         wants_usage: false,
         id: "01J",
         now: 1_764_090_000,
-    };
-    match convert::request(ask, target) {
-        Ok(converted) => json!({ "losses": lost(&converted.losses), "body": printed::json(&converted.body) }),
+    }
+}
+
+fn sent(wire: Wire, body: &[u8], target: Target<'_>) -> Value {
+    match convert::request(ask(wire, body), target) {
+        Ok(converted) => {
+            json!({ "losses": lost(&converted.losses), "body": printed::json(&converted.body) })
+        }
         Err(error) => json!({ "refused": error.to_string() }),
     }
 }
