@@ -99,10 +99,16 @@ impl Process {
 
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let size = line.and_then(|line| line.split_whitespace().next()).and_then(|size| size.parse().ok());
-        size.ok_or_else(|| io::Error::other("no VmRSS in /proc"))
+        status(self.pid, "VmRSS:")
+    }
+
+    /// The most resident memory in KiB since [`Self::forget_peak`].
+    pub(crate) fn peak(&self) -> io::Result<u64> {
+        status(self.pid, "VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        forget_peak(self.pid)
     }
 
     /// Asks it to end, and makes it after a while.
@@ -125,6 +131,22 @@ fn cpu_of(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = ticks(&stat).ok_or_else(|| io::Error::other("an unknown form of /proc/…/stat"))?;
     Ok(Duration::from_millis(ticks.saturating_mul(TICK_MILLIS)))
+}
+
+fn status(pid: u32, name: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    size(&status, name).ok_or_else(|| io::Error::other(format!("no {name} in /proc")))
+}
+
+/// A line of /proc/…/status that gives a size.
+fn size(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn forget_peak(pid: u32) -> io::Result<()> {
+    // 5: the peak becomes what is resident now.
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
 fn ticks(stat: &str) -> Option<u64> {
@@ -166,5 +188,23 @@ mod tests {
         let stat = "42 (a (strange) name) S 1 42 42 0 -1 4194304 120 0 1 0 250 50 0 0 20 0 1 0 197373";
         assert_eq!(ticks(stat), Some(300));
         assert_eq!(ticks("nonsense"), None);
+    }
+
+    #[test]
+    fn sizes_are_read_by_name() {
+        let status = "Name:\tswitchyard\nVmHWM:\t   81920 kB\nVmRSS:\t   56320 kB\n";
+        assert_eq!((size(status, "VmRSS:"), size(status, "VmHWM:")), (Some(56_320), Some(81_920)));
+        assert_eq!(size(status, "VmSwap:"), None);
+    }
+
+    #[test]
+    fn a_peak_stays_until_it_is_forgotten() {
+        const LARGE: usize = 256 << 20;
+        let pid = std::process::id();
+        drop(std::hint::black_box(vec![1_u8; LARGE]));
+        let peak = status(pid, "VmHWM:").unwrap();
+        assert!(peak >= (LARGE >> 10) as u64, "{peak}");
+        forget_peak(pid).unwrap();
+        assert!(status(pid, "VmHWM:").unwrap() < peak / 2);
     }
 }

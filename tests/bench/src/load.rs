@@ -66,7 +66,7 @@ struct Worker {
     samples: Samples,
 }
 
-async fn measure(job: Arc<Job>) -> io::Result<Outcome> {
+pub(crate) async fn measure(job: Arc<Job>) -> io::Result<Outcome> {
     let mut connections = JoinSet::new();
     let mut workers = Vec::new();
     while workers.len() < job.concurrency as usize {

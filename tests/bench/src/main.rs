@@ -10,6 +10,7 @@ use clap::Parser;
 
 use options::{Command, Options};
 
+mod body;
 mod child;
 mod http_client;
 mod job;

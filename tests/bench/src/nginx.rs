@@ -59,6 +59,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     client_body_buffer_size 128k;
+    client_max_body_size 32m;
     keepalive_requests 1000000000;
     tcp_nodelay on;
     upstream emulator {{

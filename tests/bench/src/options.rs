@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Measures what the gateway costs beside a bare nginx proxy, in front of the same emulated upstream.
 ///
-/// Direct, nginx and switchyard take turns within each round, and medians over the rounds are compared, so that a noisy
+/// Direct, nginx and switchyard, raw and converted, take turns within each round, and medians over the rounds are compared, so that a noisy
 /// machine hurts all alike. Prints one Markdown table and then the checks; exits with 1 if a check fails.
 ///
 /// Build the gateway first: cargo build --release --locked -p standalone
@@ -19,8 +19,8 @@ pub(crate) struct Options {
     /// The nginx to compare with.
     #[arg(long, default_value = "nginx")]
     pub nginx: PathBuf,
-    /// Whom to measure. Without nginx there are no ratios; without switchyard the checks are about nginx.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [TargetKind::Direct, TargetKind::Nginx, TargetKind::Switchyard])]
+    /// Whom to measure. Without nginx there are no ratios; without the gateway the checks are about nginx.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = TargetKind::ALL)]
     pub targets: Vec<TargetKind>,
     /// How often everything is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Slow streams open at once in the last measurement; 0 leaves it out.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=8192))]
     pub streams: u32,
+    /// Size of the large image in MiB of base64; 0 leaves it out.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=30))]
+    pub image_mib: u32,
     /// Threads of each proxy: nginx's worker_processes, and the gateway's runtime. 0: as many as there are CPUs.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
@@ -44,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub pin_others: Option<String>,
     /// No further round is begun after so many seconds.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 200)]
     pub max_seconds: u64,
     /// Report what the checks find, and exit with 0 all the same.
     #[arg(long)]
@@ -65,18 +68,32 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum TargetKind {
+    /// The upstream.
     Direct,
+    /// The upstream in the other wire, as the gateway asks it when it converts.
+    DirectOther,
     Nginx,
     Switchyard,
+    /// The gateway, asked for a model of the other platform.
+    Converted,
 }
 
 impl TargetKind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Direct, Self::DirectOther, Self::Nginx, Self::Switchyard, Self::Converted];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::DirectOther => "direct, other wire",
             Self::Nginx => "nginx",
             Self::Switchyard => "switchyard",
+            Self::Converted => "switchyard, converting",
         }
+    }
+
+    pub(crate) const fn is_gateway(self) -> bool {
+        matches!(self, Self::Switchyard | Self::Converted)
     }
 }
 

@@ -12,22 +12,30 @@ const STEP_MICROS: f64 = 40_000.0;
 /// The most memory of the idle gateway, in KiB.
 const IDLE_LIMIT_KIB: u64 = 60 * 1024;
 
-const HEAD: &str = "| | | CPU µs per request | ÷ nginx | requests/s | ÷ nginx | first byte p50 µs, c = 1 | added to direct | whole p50 µs, c = 1 | added to direct | ÷ nginx's | gap p99 ms |
-|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+const HEAD: &str = "| | | CPU µs per request | ÷ nginx | ÷ raw | requests/s | ÷ nginx | first byte p50 µs, c = 1 | added to direct | whole p50 µs, c = 1 | added to direct | ÷ nginx's | gap p99 ms | peak memory added ÷ body |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 
-/// Resident memory of the gateway in KiB.
+/// Resident memory of a gateway in KiB.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Resident {
     pub idle: Option<u64>,
     pub after_load: Option<u64>,
 }
 
+/// What one gateway's scenarios gave.
+#[derive(Debug)]
+pub(crate) struct Played {
+    pub scenarios: Vec<Scenario>,
+    /// A place for each scenario.
+    pub measurements: Vec<Measurements>,
+    pub rounds: u32,
+    pub resident: Resident,
+}
+
 #[derive(Debug)]
 pub(crate) struct Report {
-    scenarios: Vec<Scenario>,
-    measurements: Vec<Measurements>,
+    acts: Vec<Played>,
     conditions: String,
-    resident: Resident,
 }
 
 /// What the checks found, a line each.
@@ -38,85 +46,105 @@ pub(crate) struct Checks {
 }
 
 impl Report {
-    pub(crate) fn new(
-        options: &Options,
-        scenarios: Vec<Scenario>,
-        measurements: Vec<Measurements>,
-        rounds: u32,
-        resident: Resident,
-    ) -> Self {
+    pub(crate) fn new(options: &Options, acts: Vec<Played>) -> Self {
+        let rounds = acts.iter().map(|act| act.rounds).max().unwrap_or_default();
         let conditions = format!(
-            "Medians of {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine.",
+            "Medians of at most {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine. Converting: the same request, for a model of the other platform; what it adds is the time above asking that platform directly for the same in its own wire. Peak memory: the highest resident memory (VmHWM) while such requests are sent one at a time, less that of the gateway before its first one, divided by the body's size.",
             options.slot_ms,
             options.concurrency,
             options.proxy_threads(),
         );
-        Self { scenarios, measurements, conditions, resident }
+        Self { acts, conditions }
     }
 
     pub(crate) fn table(&self) -> String {
         let mut lines = vec![HEAD.to_owned()];
-        for (scenario, measurements) in self.scenarios.iter().zip(&self.measurements) {
-            let row = Row { measurements };
-            let targets = [TargetKind::Direct, TargetKind::Nginx, TargetKind::Switchyard];
-            lines.extend(
-                targets
-                    .into_iter()
-                    .filter(|target| row.has(*target))
-                    .map(|target| row.line(scenario, target)),
-            );
+        for (scenario, row) in self.rows() {
+            let targets = TargetKind::ALL.into_iter().filter(|target| row.has(*target));
+            lines.extend(targets.map(|target| row.line(scenario, target)));
         }
         lines.push(String::new());
         lines.push(self.conditions.clone());
-        if let (Some(idle), Some(after)) = (self.resident.idle, self.resident.after_load) {
-            lines.push(format!(
-                "Resident memory of switchyard: {} idle, {} after the load.",
-                mib(idle),
-                mib(after)
-            ));
+        for act in &self.acts {
+            if let (Some(idle), Some(after)) = (act.resident.idle, act.resident.after_load) {
+                let last = act.scenarios.last().map_or("nothing", |scenario| scenario.name.as_str());
+                lines.push(format!(
+                    "Resident memory of switchyard: {} idle, {} after the load (the last was: {last}).",
+                    mib(idle),
+                    mib(after)
+                ));
+            }
         }
         lines.join("\n")
     }
 
     pub(crate) fn checks(&self) -> Checks {
         let mut checks = Checks { lines: vec![String::new()], passed: true };
-        let judged = [TargetKind::Switchyard, TargetKind::Nginx];
-        for (scenario, measurements) in self.scenarios.iter().zip(&self.measurements) {
-            let row = Row { measurements };
-            let Some(target) = judged.into_iter().find(|target| row.has(*target)) else {
-                continue;
-            };
-            if let Some((limit, ratio)) = scenario.cpu_limit.zip(row.cpu_ratio(target)) {
-                let name = format!("{}: CPU of {} is {ratio:.2} × nginx", scenario.name, target.name());
-                checks.add(ratio <= limit, &format!("{name}, at most {limit}"));
+        for (scenario, row) in self.rows() {
+            let gateways: Vec<_> =
+                TargetKind::ALL.into_iter().filter(|kind| kind.is_gateway() && row.has(*kind)).collect();
+            let alone = if row.has(TargetKind::Nginx) { vec![TargetKind::Nginx] } else { Vec::new() };
+            for target in if gateways.is_empty() { alone } else { gateways } {
+                checks.cost(scenario, &row, target);
+                checks.steps(scenario, &row, target);
             }
-            if scenario.stream {
-                let slot = if row.median(target, SlotKind::Latency, gap_p99).is_some() {
-                    SlotKind::Latency
-                } else {
-                    SlotKind::Throughput
-                };
-                if let Some(gap) = row.median(target, slot, gap_p99) {
-                    let allowed = STEP_MICROS + scenario.pace.as_micros() as f64;
-                    let text =
-                        format!("{}: p99 gap of {} is {:.1} ms", scenario.name, target.name(), gap / 1000.0);
-                    checks.add(gap < allowed, &format!("{text}, below {:.0}", allowed / 1000.0));
-                }
-            }
-            let failures: u64 = measurements.values().flatten().map(|one| one.outcome.failures).sum();
-            let first = measurements.values().flatten().find_map(|one| one.outcome.first_failure.as_deref());
-            let words = first.map(|first| format!("; the first: {first}")).unwrap_or_default();
-            checks.add(failures == 0, &format!("{}: {failures} failures{words}", scenario.name));
+            checks.failures(scenario, &row);
         }
-        if let Some(idle) = self.resident.idle {
+        for idle in self.acts.iter().filter_map(|act| act.resident.idle) {
             let text = format!("idle memory of switchyard is {}, at most {}", mib(idle), mib(IDLE_LIMIT_KIB));
             checks.add(idle <= IDLE_LIMIT_KIB, &text);
         }
         checks
     }
+
+    fn rows(&self) -> impl Iterator<Item = (&Scenario, Row<'_>)> {
+        self.acts.iter().flat_map(|act| act.scenarios.iter().zip(act.measurements.iter().map(Row::of)))
+    }
 }
 
 impl Checks {
+    /// CPU, time and memory of a target.
+    fn cost(&mut self, scenario: &Scenario, row: &Row<'_>, target: TargetKind) {
+        let limits = &scenario.limits;
+        let converting = target == TargetKind::Converted;
+        let who = format!("{}: ", scenario.name);
+        if let Some((limit, ratio)) = limits.cpu.filter(|_| !converting).zip(row.cpu_ratio(target)) {
+            let text = format!("{who}CPU of {} is {ratio:.2} × nginx, at most {limit}", target.name());
+            self.add(ratio <= limit, &text);
+        }
+        if let Some((limit, ratio)) = limits.converted_cpu.zip(row.converted_cpu_ratio(target)) {
+            let text = format!("{who}CPU of {} is {ratio:.2} × raw, at most {limit}", target.name());
+            self.add(ratio <= limit, &text);
+        }
+        let added = row.added(target, |one| f64::from(one.outcome.whole.p50));
+        if let Some(([raw, converted], added)) = limits.added.zip(added) {
+            let limit = if converting { converted } else { raw };
+            let text = format!("{who}{} adds {added:.0} µs, at most {limit:.0}", target.name());
+            self.add(added <= limit, &text);
+        }
+        if let Some((limit, peak)) = limits.peak.zip(row.peak(target)) {
+            let text = format!("{who}{} adds {peak:.2} × the body to memory, below {limit}", target.name());
+            self.add(peak < limit, &text);
+        }
+    }
+
+    fn steps(&mut self, scenario: &Scenario, row: &Row<'_>, target: TargetKind) {
+        let gap = row.gap(target).filter(|_| scenario.stream);
+        if let Some(gap) = gap {
+            let allowed = STEP_MICROS + scenario.pace.as_micros() as f64;
+            let text = format!("{}: p99 gap of {} is {:.1} ms", scenario.name, target.name(), gap / 1000.0);
+            self.add(gap < allowed, &format!("{text}, below {:.0}", allowed / 1000.0));
+        }
+    }
+
+    fn failures(&mut self, scenario: &Scenario, row: &Row<'_>) {
+        let all = || row.measurements.values().flatten();
+        let failures: u64 = all().map(|one| one.outcome.failures).sum();
+        let first = all().find_map(|one| one.outcome.first_failure.as_deref());
+        let words = first.map(|first| format!("; the first: {first}")).unwrap_or_default();
+        self.add(failures == 0, &format!("{}: {failures} failures{words}", scenario.name));
+    }
+
     fn add(&mut self, good: bool, text: &str) {
         self.lines.push(format!("{} {text}", if good { "ok  " } else { "FAIL" }));
         self.passed &= good;
@@ -128,7 +156,11 @@ struct Row<'m> {
     measurements: &'m Measurements,
 }
 
-impl Row<'_> {
+impl<'m> Row<'m> {
+    const fn of(measurements: &'m Measurements) -> Self {
+        Self { measurements }
+    }
+
     fn has(&self, target: TargetKind) -> bool {
         self.measurements.keys().any(|(known, _)| *known == target)
     }
@@ -142,9 +174,14 @@ impl Row<'_> {
         median(self.measurements.get(&(target, slot))?.iter().filter_map(value).collect())
     }
 
-    /// The median of the differences within each round.
+    /// The median of the differences within each round from the upstream that the target asks, directly asked.
     fn added(&self, target: TargetKind, value: impl Fn(&Measurement) -> f64) -> Option<f64> {
-        let direct = self.measurements.get(&(TargetKind::Direct, SlotKind::Latency))?;
+        let without = match target {
+            TargetKind::Direct | TargetKind::DirectOther => return None,
+            TargetKind::Nginx | TargetKind::Switchyard => TargetKind::Direct,
+            TargetKind::Converted => TargetKind::DirectOther,
+        };
+        let direct = self.measurements.get(&(without, SlotKind::Latency))?;
         let through = self.measurements.get(&(target, SlotKind::Latency))?;
         median(through.iter().zip(direct).map(|(through, direct)| value(through) - value(direct)).collect())
     }
@@ -152,18 +189,38 @@ impl Row<'_> {
     /// The median of the quotients within each round.
     fn ratio(
         &self,
-        target: TargetKind,
+        [target, other]: [TargetKind; 2],
         slot: SlotKind,
         value: impl Fn(&Measurement) -> Option<f64>,
     ) -> Option<f64> {
-        let nginx = self.measurements.get(&(TargetKind::Nginx, slot))?;
-        let other = self.measurements.get(&(target, slot))?;
-        let quotient = |(other, nginx)| Some(value(other)? / value(nginx)?);
-        median(other.iter().zip(nginx).filter_map(quotient).filter(|ratio| ratio.is_finite()).collect())
+        let divisors = self.measurements.get(&(other, slot))?;
+        let dividends = self.measurements.get(&(target, slot))?;
+        let quotient = |(dividend, divisor)| Some(value(dividend)? / value(divisor)?);
+        median(
+            dividends.iter().zip(divisors).filter_map(quotient).filter(|ratio| ratio.is_finite()).collect(),
+        )
     }
 
     fn cpu_ratio(&self, target: TargetKind) -> Option<f64> {
-        self.ratio(target, SlotKind::Throughput, |one| one.cpu_micros)
+        self.ratio([target, TargetKind::Nginx], SlotKind::Throughput, |one| one.cpu_micros)
+    }
+
+    /// CPU of what is converted, as a multiple of the raw way's.
+    fn converted_cpu_ratio(&self, target: TargetKind) -> Option<f64> {
+        let both = (target == TargetKind::Converted).then_some([target, TargetKind::Switchyard])?;
+        self.ratio(both, SlotKind::Throughput, |one| one.cpu_micros)
+    }
+
+    /// One request at a time, where that was measured.
+    fn gap(&self, target: TargetKind) -> Option<f64> {
+        let gap = |slot| self.median(target, slot, gap_p99);
+        gap(SlotKind::Latency).or_else(|| gap(SlotKind::Throughput))
+    }
+
+    /// Of the whole run: a peak is no matter of luck.
+    fn peak(&self, target: TargetKind) -> Option<f64> {
+        let measured = self.measurements.get(&(target, SlotKind::Latency))?;
+        measured.iter().filter_map(|one| one.peak_bodies).reduce(f64::max)
     }
 
     fn line(&self, scenario: &Scenario, target: TargetKind) -> String {
@@ -173,22 +230,23 @@ impl Row<'_> {
         let rate = |one: &Measurement| Some(one.outcome.per_second());
         let added_whole = self.added(target, |one| f64::from(one.outcome.whole.p50));
         let nginx_added = self.added(TargetKind::Nginx, |one| f64::from(one.outcome.whole.p50));
-        let through = target != TargetKind::Direct;
-        let slower = added_whole.zip(nginx_added).map(|(ours, nginx)| ours / nginx).filter(|_| through);
-        let gap = self.median(target, single, gap_p99).or_else(|| self.median(target, busy, gap_p99));
+        let slower = added_whole.zip(nginx_added).map(|(ours, nginx)| ours / nginx);
+        let rate_ratio = |target| self.ratio([target, TargetKind::Nginx], busy, rate);
         let cells = [
             scenario.name.clone(),
             target.name().to_owned(),
             number(self.median(target, busy, |one| one.cpu_micros), 1),
             number(others.and_then(|target| self.cpu_ratio(target)), 2),
+            number(self.converted_cpu_ratio(target), 2),
             number(self.median(target, busy, rate), 0),
-            number(others.and_then(|target| self.ratio(target, busy, rate)), 2),
+            number(others.and_then(rate_ratio), 2),
             number(self.median(target, single, |one| Some(f64::from(one.outcome.first_byte.p50))), 0),
-            number(self.added(target, |one| f64::from(one.outcome.first_byte.p50)).filter(|_| through), 0),
+            number(self.added(target, |one| f64::from(one.outcome.first_byte.p50)), 0),
             number(self.median(target, single, |one| Some(f64::from(one.outcome.whole.p50))), 0),
-            number(added_whole.filter(|_| through), 0),
+            number(added_whole, 0),
             number(slower.filter(|_| others.is_some() && scenario.pace.is_zero()), 2),
-            number(gap.filter(|_| scenario.stream).map(|gap| gap / 1000.0), 1),
+            number(self.gap(target).filter(|_| scenario.stream).map(|gap| gap / 1000.0), 1),
+            number(self.peak(target), 2),
         ];
         format!("| {} |", cells.join(" | "))
     }
@@ -213,8 +271,8 @@ mod tests {
     use super::*;
     use crate::{job::Outcome, percentiles::Percentiles};
 
-    fn measured(cpu: Option<f64>, gap_p99: u32) -> Measurement {
-        let times = Percentiles { p50: 100, p90: 100, p99: gap_p99, max: gap_p99 };
+    fn measured(cpu: Option<f64>, p50: u32, gap_p99: u32, peak: Option<f64>) -> Measurement {
+        let times = Percentiles { p50, p90: p50, p99: p50, max: p50 };
         let outcome = Outcome {
             sent: 10,
             measured: 10,
@@ -223,42 +281,103 @@ mod tests {
             micros: 1_000_000,
             first_byte: times,
             whole: times,
-            gap: times,
+            gap: Percentiles { p99: gap_p99, ..times },
         };
-        Measurement { outcome, cpu_micros: cpu }
+        Measurement { outcome, cpu_micros: cpu, peak_bodies: peak }
     }
 
-    fn report(cpu: f64, gap_p99: u32, idle: u64) -> Report {
+    /// What a gateway does; nginx takes 10 µs of CPU, and the upstream 100 µs to answer.
+    #[derive(Clone, Copy)]
+    struct Gateway {
+        cpu: f64,
+        converted_cpu: f64,
+        p50: u32,
+        converted_p50: u32,
+        gap: u32,
+        peak: f64,
+        idle: u64,
+    }
+
+    const GOOD: Gateway = Gateway {
+        cpu: 24.0,
+        converted_cpu: 36.0,
+        p50: 1_100,
+        converted_p50: 3_100,
+        gap: 900,
+        peak: 2.9,
+        idle: 50_000,
+    };
+
+    /// All scenarios, with the same numbers in each.
+    fn report(gateway: Gateway) -> Report {
         let options = Options::parse_from(["bench"]);
-        let scenarios: Vec<Scenario> = Scenario::all(&options)
-            .into_iter()
-            .filter(|scenario| scenario.name == "chat, 20 frames")
-            .collect();
-        let mut measurements = Measurements::new();
+        let scenarios = [Scenario::all(&options), Scenario::large(&options)].concat();
+        let mut one = Measurements::new();
         for slot in [SlotKind::Latency, SlotKind::Throughput] {
-            measurements.insert((TargetKind::Direct, slot), vec![measured(None, 100)]);
-            measurements.insert((TargetKind::Nginx, slot), vec![measured(Some(10.0), 100)]);
-            measurements.insert((TargetKind::Switchyard, slot), vec![measured(Some(cpu), gap_p99)]);
+            for (target, measured) in [
+                (TargetKind::Direct, measured(None, 100, 100, None)),
+                (TargetKind::DirectOther, measured(None, 100, 100, None)),
+                (TargetKind::Nginx, measured(Some(10.0), 200, 100, None)),
+                (TargetKind::Switchyard, measured(Some(gateway.cpu), gateway.p50, 100, Some(1.0))),
+                (
+                    TargetKind::Converted,
+                    measured(
+                        Some(gateway.converted_cpu),
+                        gateway.converted_p50,
+                        gateway.gap,
+                        Some(gateway.peak),
+                    ),
+                ),
+            ] {
+                one.insert((target, slot), vec![measured]);
+            }
         }
-        let resident = Resident { idle: Some(idle), after_load: Some(idle) };
-        Report::new(&options, scenarios, vec![measurements], 1, resident)
+        let measurements = vec![one; scenarios.len()];
+        let resident = Resident { idle: Some(gateway.idle), after_load: Some(gateway.idle) };
+        Report::new(&options, vec![Played { scenarios, measurements, rounds: 1, resident }])
+    }
+
+    /// The checks that fail, each without what its scenario is called.
+    fn failing(gateway: Gateway) -> Vec<String> {
+        let checks = report(gateway).checks();
+        let failed: Vec<_> = checks.lines.iter().filter(|line| line.starts_with("FAIL")).cloned().collect();
+        assert_eq!(checks.passed, failed.is_empty());
+        failed
     }
 
     #[test]
     fn what_keeps_its_promises_passes() {
-        let report = report(24.0, 900, 50_000);
-        assert!(report.checks().passed, "{:?}", report.checks());
-        assert!(
-            report.table().contains("| chat, 20 frames | switchyard | 24.0 | 2.40 | 10 | 1.00 |"),
-            "{}",
-            report.table()
-        );
+        assert_eq!(failing(GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_table_compares_with_nginx_with_raw_and_with_direct() {
+        let table = report(GOOD).table();
+        for line in [
+            "| chat, 20 frames | nginx | 10.0 |  |  | 10 |  | 200 | 100 | 200 | 100 |  | 0.1 |  |",
+            "| chat, 20 frames | switchyard | 24.0 | 2.40 |  | 10 | 1.00 | 1100 | 1000 | 1100 | 1000 | 10.00 | 0.1 | 1.00 |",
+            "| chat, 20 frames | switchyard, converting | 36.0 | 3.60 | 1.50 | 10 | 1.00 | 3100 | 3000 | 3100 | 3000 | 30.00 | 0.9 | 2.90 |",
+        ] {
+            assert!(table.contains(line), "{line}\n{table}");
+        }
     }
 
     #[test]
     fn dear_slow_and_fat_ones_fail() {
-        assert!(!report(26.0, 900, 50_000).checks().passed);
-        assert!(!report(24.0, 40_100, 50_000).checks().passed);
-        assert!(!report(24.0, 900, 70_000).checks().passed);
+        let raw = failing(Gateway { cpu: 26.0, ..GOOD });
+        assert!(raw.len() == 2 && raw.iter().all(|line| line.contains("2.60 × nginx")), "{raw:?}");
+        let converted = failing(Gateway { converted_cpu: 37.0, ..GOOD });
+        assert!(
+            converted.len() == 4 && converted.iter().all(|line| line.contains("1.54 × raw")),
+            "{converted:?}"
+        );
+        for slow in [Gateway { p50: 1_101, ..GOOD }, Gateway { converted_p50: 3_101, ..GOOD }] {
+            let failed = failing(slow);
+            assert!(failed.len() == 1 && failed[0].contains("85 KB"), "{failed:?}");
+        }
+        let fat = failing(Gateway { peak: 3.0, ..GOOD });
+        assert!(fat.len() == 1 && fat[0].contains("3.00 × the body"), "{fat:?}");
+        assert!(!failing(Gateway { gap: 40_100, ..GOOD }).is_empty());
+        assert_eq!(failing(Gateway { idle: 70_000, ..GOOD }).len(), 1);
     }
 }

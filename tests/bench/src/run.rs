@@ -13,7 +13,7 @@ use crate::{
     child::{Process, command},
     nginx::Nginx,
     options::{Options, TargetKind},
-    report::{Report, Resident},
+    report::{Played, Report, Resident},
     rounds::{self, Target},
     say,
     scenario::Scenario,
@@ -58,39 +58,84 @@ pub(crate) async fn run(options: &Options) -> io::Result<ExitCode> {
 async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Result<Report> {
     let this_program = env::current_exe()?;
     let others = options.pin_others.as_deref();
-    let upstream = Upstream::start(&this_program, others).await?;
-    let upstream = cast.upstream.insert(upstream);
+    let upstream = cast.upstream.insert(Upstream::start(&this_program, others).await?);
     let load = Process::talking("load client", command(&this_program, others).arg("load"))?;
     let load = cast.load.insert(load);
-    let mut targets = Vec::new();
-    let mut resident = Resident::default();
-    if options.targets.contains(&TargetKind::Direct) {
-        targets.push(Target { kind: TargetKind::Direct, addr: upstream.addr, process: None, key: None });
-    }
     if options.targets.contains(&TargetKind::Nginx) {
         let own = own_folder(folder, "nginx")?;
         let nginx = cast.nginx.insert(Nginx::start(options, &own, upstream.addr).await?);
         nginx.listens().await?;
-        let process = Some(&nginx.process);
-        targets.push(Target { kind: TargetKind::Nginx, addr: nginx.addr, process, key: None });
     }
-    if options.targets.contains(&TargetKind::Switchyard) {
-        let own = own_folder(folder, "switchyard")?;
-        let options = with_absolute_paths(options)?;
-        let switchyard = cast.switchyard.insert(Switchyard::start(&options, &own, upstream.addr).await?);
-        tokio::time::sleep(REST).await;
-        resident.idle = Some(switchyard.process.resident()?);
-        let (process, key) = (Some(&switchyard.process), Some(switchyard.key.clone()));
-        targets.push(Target { kind: TargetKind::Switchyard, addr: switchyard.addr, process, key });
+    let nginx = cast.nginx.as_ref();
+    let mut acts = Vec::new();
+    for (name, scenarios) in [("usual", Scenario::all(options)), ("large", Scenario::large(options))] {
+        if scenarios.is_empty() {
+            continue;
+        }
+        let own = own_folder(folder, name)?;
+        let mut act = Act { options, upstream, nginx, load: &mut *load, switchyard: &mut cast.switchyard };
+        acts.push(act.play(&own, scenarios).await?);
+        // The next one gets a fresh gateway.
+        if let Some(played) = cast.switchyard.take() {
+            played.process.stop().await?;
+        }
     }
-    let scenarios = Scenario::all(options);
-    let (measurements, rounds) = rounds::measure(options, &scenarios, upstream, load, &targets).await?;
-    if let Some(process) =
-        targets.iter().find(|one| one.kind == TargetKind::Switchyard).and_then(|one| one.process)
-    {
-        resident.after_load = Some(process.resident()?);
+    Ok(Report::new(options, acts))
+}
+
+/// Scenarios with a gateway of their own.
+struct Act<'c> {
+    options: &'c Options,
+    upstream: &'c Upstream,
+    nginx: Option<&'c Nginx>,
+    load: &'c mut Process,
+    /// Not started yet.
+    switchyard: &'c mut Option<Switchyard>,
+}
+
+impl Act<'_> {
+    async fn play(&mut self, folder: &Path, scenarios: Vec<Scenario>) -> io::Result<Played> {
+        let wanted = |kind: &TargetKind| self.options.targets.contains(kind);
+        let mut resident = Resident::default();
+        if wanted(&TargetKind::Switchyard) || wanted(&TargetKind::Converted) {
+            let options = with_absolute_paths(self.options)?;
+            let switchyard = Switchyard::start(&options, folder, self.upstream.addr).await?;
+            let switchyard = self.switchyard.insert(switchyard);
+            tokio::time::sleep(REST).await;
+            resident.idle = Some(switchyard.process.resident()?);
+        }
+        let targets: Vec<_> = TargetKind::ALL
+            .into_iter()
+            .filter(wanted)
+            .filter_map(|kind| match kind {
+                TargetKind::Direct | TargetKind::DirectOther => {
+                    Some(Target { kind, addr: self.upstream.addr, process: None, key: None, idle: None })
+                }
+                TargetKind::Nginx => self.nginx.map(|nginx| Target {
+                    kind,
+                    addr: nginx.addr,
+                    process: Some(&nginx.process),
+                    key: None,
+                    idle: None,
+                }),
+                TargetKind::Switchyard | TargetKind::Converted => {
+                    self.switchyard.as_ref().map(|switchyard| Target {
+                        kind,
+                        addr: switchyard.addr,
+                        process: Some(&switchyard.process),
+                        key: Some(switchyard.key.clone()),
+                        idle: resident.idle,
+                    })
+                }
+            })
+            .collect();
+        let (measurements, rounds) =
+            rounds::measure(self.options, &scenarios, self.upstream, self.load, &targets).await?;
+        if let Some(switchyard) = self.switchyard.as_ref() {
+            resident.after_load = Some(switchyard.process.resident()?);
+        }
+        Ok(Played { scenarios, measurements, rounds, resident })
     }
-    Ok(Report::new(options, scenarios, measurements, rounds, resident))
 }
 
 fn own_folder(folder: &Path, name: &str) -> io::Result<PathBuf> {

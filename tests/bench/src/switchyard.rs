@@ -1,4 +1,4 @@
-//! The gateway: the standalone binary with a fresh data folder, an account for each wire, and a key.
+//! The gateway: the standalone binary with a fresh data folder, an account for each platform, and a key.
 
 use std::{fs, io, net::SocketAddr, path::Path, time::Duration};
 
@@ -51,7 +51,8 @@ impl Switchyard {
     }
 }
 
-/// Makes an account for each wire and a key, and waits until the key works on both. Gives the key.
+/// Makes an account for each platform and a key, and waits until the key works on both. The model's name picks the
+/// account, and so whether a request passes raw or is converted. Gives the key.
 async fn set_up(
     process: &mut Process,
     addr: SocketAddr,
@@ -80,18 +81,15 @@ async fn set_up(
     let created =
         http_client::json(admin, "POST", "/api/api-keys", &headers, &json!({"name": "bench"})).await?;
     let key = text(&created, "key")?;
-    for wire in [Wire::Chat, Wire::Messages] {
+    for wire in Wire::BOTH {
         eventually("the key works", START, || probe(addr, wire, &key)).await?;
     }
     Ok(key)
 }
 
 async fn probe(addr: SocketAddr, wire: Wire, key: &str) -> io::Result<()> {
-    let model = match wire {
-        Wire::Chat => "gpt-4o",
-        Wire::Messages => "claude-sonnet-4-5",
-    };
-    let body = json!({"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]});
+    let body =
+        json!({"model": wire.model(), "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]});
     let headers = wire.headers(key);
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

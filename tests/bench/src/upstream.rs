@@ -45,7 +45,7 @@ impl Upstream {
 
     /// Makes both credentials answer as the scenario wants it.
     pub(crate) async fn answer_as(&self, scenario: &Scenario) -> io::Result<()> {
-        for wire in [Wire::Chat, Wire::Messages] {
+        for wire in Wire::BOTH {
             let behaviour: Behaviour = scenario.behaviour(wire);
             let path = format!("/_emulator/credentials/{}/default", wire.upstream_key());
             let body: Value = json!(behaviour);
