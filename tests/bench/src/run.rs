@@ -73,8 +73,8 @@ async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Resul
             continue;
         }
         let own = own_folder(folder, name)?;
-        let mut act = Act { options, upstream, nginx, load: &mut *load, switchyard: &mut cast.switchyard };
-        acts.push(act.play(&own, scenarios).await?);
+        let mut act = Act { options, upstream, nginx, switchyard: &mut cast.switchyard };
+        acts.push(act.play(&own, load, scenarios).await?);
         // The next one gets a fresh gateway.
         if let Some(played) = cast.switchyard.take() {
             played.process.stop().await?;
@@ -88,53 +88,50 @@ struct Act<'c> {
     options: &'c Options,
     upstream: &'c Upstream,
     nginx: Option<&'c Nginx>,
-    load: &'c mut Process,
-    /// Not started yet.
+    /// None before it is started.
     switchyard: &'c mut Option<Switchyard>,
 }
 
 impl Act<'_> {
-    async fn play(&mut self, folder: &Path, scenarios: Vec<Scenario>) -> io::Result<Played> {
-        let wanted = |kind: &TargetKind| self.options.targets.contains(kind);
+    async fn play(
+        &mut self,
+        folder: &Path,
+        load: &mut Process,
+        scenarios: Vec<Scenario>,
+    ) -> io::Result<Played> {
         let mut resident = Resident::default();
-        if wanted(&TargetKind::Switchyard) || wanted(&TargetKind::Converted) {
+        if self.options.targets.iter().any(|kind| kind.is_gateway()) {
             let options = with_absolute_paths(self.options)?;
-            let switchyard = Switchyard::start(&options, folder, self.upstream.addr).await?;
-            let switchyard = self.switchyard.insert(switchyard);
+            let started = Switchyard::start(&options, folder, self.upstream.addr).await?;
+            let switchyard = self.switchyard.insert(started);
             tokio::time::sleep(REST).await;
             resident.idle = Some(switchyard.process.resident()?);
         }
-        let targets: Vec<_> = TargetKind::ALL
-            .into_iter()
-            .filter(wanted)
-            .filter_map(|kind| match kind {
-                TargetKind::Direct | TargetKind::DirectOther => {
-                    Some(Target { kind, addr: self.upstream.addr, process: None, key: None, idle: None })
-                }
-                TargetKind::Nginx => self.nginx.map(|nginx| Target {
-                    kind,
-                    addr: nginx.addr,
-                    process: Some(&nginx.process),
-                    key: None,
-                    idle: None,
-                }),
-                TargetKind::Switchyard | TargetKind::Converted => {
-                    self.switchyard.as_ref().map(|switchyard| Target {
-                        kind,
-                        addr: switchyard.addr,
-                        process: Some(&switchyard.process),
-                        key: Some(switchyard.key.clone()),
-                        idle: resident.idle,
-                    })
-                }
-            })
-            .collect();
+        let targets = self.targets(resident.idle);
         let (measurements, rounds) =
-            rounds::measure(self.options, &scenarios, self.upstream, self.load, &targets).await?;
+            rounds::measure(self.options, &scenarios, self.upstream, load, &targets).await?;
         if let Some(switchyard) = self.switchyard.as_ref() {
             resident.after_load = Some(switchyard.process.resident()?);
         }
         Ok(Played { scenarios, measurements, rounds, resident })
+    }
+
+    fn targets(&self, idle: Option<u64>) -> Vec<Target<'_>> {
+        let target = |kind| match kind {
+            TargetKind::Direct | TargetKind::DirectOther => {
+                Some(Target { kind, addr: self.upstream.addr, process: None, key: None, idle: None })
+            }
+            TargetKind::Nginx => self.nginx.map(|nginx| {
+                let process = Some(&nginx.process);
+                Target { kind, addr: nginx.addr, process, key: None, idle: None }
+            }),
+            TargetKind::Switchyard | TargetKind::Converted => self.switchyard.as_ref().map(|switchyard| {
+                let (process, key) = (Some(&switchyard.process), Some(switchyard.key.clone()));
+                Target { kind, addr: switchyard.addr, process, key, idle }
+            }),
+        };
+        let wanted = TargetKind::ALL.into_iter().filter(|kind| self.options.targets.contains(kind));
+        wanted.filter_map(target).collect()
     }
 }
 
