@@ -62,7 +62,7 @@ async fn tokens_are_counted_by_the_upstream_or_estimated_and_said_to_be() {
     let messages = |model: &str| json!({ "model": model, "system": "Be brief.", "messages": [{ "role": "user", "content": "How many?" }] });
     for (model, estimated) in [
         ("claude-sonnet-5", false),
-        ("gpt-4o", false),
+        ("openai,gpt-4o", false),
         ("gemini-2.5-flash", false),
         ("azure-openai,gpt-4o", true),
     ] {
