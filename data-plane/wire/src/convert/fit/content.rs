@@ -96,6 +96,12 @@ impl Fit<'_> {
         if !self.can.image_detail && media.detail.take().is_some_and(|detail| detail != "auto") {
             self.losses.add(LossCode::MediaDetail, "detail");
         }
+        if let Source::Base64 { media_type, .. } = &media.source
+            && !is_media_type(media_type)
+        {
+            let message = "a media type has the form `image/png`; say what the data is";
+            return Err(Rejected::new("content", message));
+        }
         self.as_text(&mut media);
         match &media.source {
             Source::Url { .. } if !(self.can.media_by_url && self.target.fetches_urls) => {
@@ -156,6 +162,12 @@ impl Fit<'_> {
         let results = turn.blocks.iter().take_while(|block| matches!(block, Block::ToolResult(_))).count();
         turn.blocks.splice(results..results, moved);
     }
+}
+
+/// Enough of one to stand in a data URL.
+fn is_media_type(text: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    text.split_once('/').is_some_and(|(kind, of)| part(kind) && part(of))
 }
 
 fn by_value_only() -> Rejected {
