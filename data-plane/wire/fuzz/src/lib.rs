@@ -23,7 +23,17 @@ const MODELS: [(Format, &str); 8] = [
 ];
 
 const fn ask(wire: Wire, body: &[u8]) -> Ask<'_> {
-    Ask { wire, body, model: "m", stream: true, array: false, resume: None, wants_usage: true, id: "01J", now: 1_764_090_000 }
+    Ask {
+        wire,
+        body,
+        model: "m",
+        stream: true,
+        array: false,
+        resume: None,
+        wants_usage: true,
+        id: "01J",
+        now: 1_764_090_000,
+    }
 }
 
 const fn target(format: Format, model: &str) -> Target<'_> {
