@@ -1,6 +1,6 @@
 //! What stands beside the four wires: embeddings, counting, model lists, and ids that only one account knows.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
 use tests::{Caller, Gateway, eventually};

@@ -138,7 +138,11 @@ fn can_be_answered(format: Format, body: &[u8]) -> Result<(), TestCaseError> {
 }
 
 /// As the gateway relays: an end that the upstream does not make is made.
-fn relayed<'s>(conversion: &Conversion, framing: Framing, pieces: impl IntoIterator<Item = &'s [u8]>) -> Vec<u8> {
+fn relayed<'s>(
+    conversion: &Conversion,
+    framing: Framing,
+    pieces: impl IntoIterator<Item = &'s [u8]>,
+) -> Vec<u8> {
     let mut relay = Relay::converted(conversion.stream(), framing);
     let mut out = Chunks::new();
     for piece in pieces {
@@ -163,7 +167,8 @@ fn ends(format: Format, stream: &[u8], framing: Framing, size: usize) -> Result<
         let cut = relayed(&conversion, framing, stream.chunks(size));
         let told_text = String::from_utf8_lossy(&told);
         prop_assert_eq!(&String::from_utf8_lossy(&cut), &told_text, "cut every {}", size);
-        let mut reader = Relay::converted(self::conversion(client, Format::of(client), true).stream(), Framing::Plain);
+        let mut reader =
+            Relay::converted(self::conversion(client, Format::of(client), true).stream(), Framing::Plain);
         let mut out = Chunks::new();
         reader.feed(told.clone().into(), &mut out);
         reader.end(&mut out);

@@ -105,7 +105,8 @@ impl Fit<'_> {
         if let Source::Url { url, .. } = &media.source
             && !is_web_address(url)
         {
-            let message = "an address begins with https:// or http://, and data with data:image/png;base64, and such";
+            let message =
+                "an address begins with https:// or http://, and data with data:image/png;base64, and such";
             return Err(Rejected::new("content", message));
         }
         self.as_text(&mut media);
@@ -172,7 +173,8 @@ impl Fit<'_> {
 
 /// Enough of one to stand in a data URL.
 fn is_media_type(text: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_' | b'*');
+    let is_token =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_' | b'*');
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"');
     text.split_once('/').is_some_and(|(kind, of)| {
         !kind.is_empty() && kind.bytes().all(is_token) && !of.is_empty() && of.bytes().all(is_plain)
@@ -180,7 +182,8 @@ fn is_media_type(text: &str) -> bool {
 }
 
 fn is_web_address(url: &str) -> bool {
-    let starts = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let starts =
+        |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     starts("https://") || starts("http://")
 }
 
