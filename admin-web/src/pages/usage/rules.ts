@@ -76,7 +76,7 @@ export function reasonOf(code: string): { key: string; status?: number } | null 
 }
 
 const REASONS = new Set([
-  'unaddressable', 'private_address', 'connect', 'connect_timeout', 'first_byte_timeout', 'deadline', 'stall', 'cut', 'malformed',
+  'unaddressable', 'unconvertible', 'private_address', 'connect', 'connect_timeout', 'first_byte_timeout', 'deadline', 'stall', 'cut', 'malformed', 'too_large',
   'stream_error', 'max_stream', 'stopped', 'revoked',
 ])
 
