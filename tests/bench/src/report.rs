@@ -49,7 +49,7 @@ impl Report {
     pub(crate) fn new(options: &Options, acts: Vec<Played>) -> Self {
         let rounds = acts.iter().map(|act| act.rounds).max().unwrap_or_default();
         let conditions = format!(
-            "Medians of at most {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine. Converting: the same request, for a model of the other platform; what it adds is the time above asking that platform directly for the same in its own wire. Peak memory: the highest resident memory (VmHWM) while such requests are sent one at a time, less that of the gateway before its first one, divided by the body's size.",
+            "Medians of at most {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine. Converting: the same request, for a model of the other platform; what it adds is the time above asking that platform directly for the same in its own wire. Peak memory: the highest resident memory (VmHWM) while such requests are sent one at a time, less that of the fresh gateway before the first one, divided by the body's size.",
             options.slot_ms,
             options.concurrency,
             options.proxy_threads(),
@@ -332,7 +332,10 @@ mod tests {
                 one.insert((target, slot), vec![measured]);
             }
         }
-        let measurements = vec![one; scenarios.len()];
+        let mut measurements = vec![one; scenarios.len()];
+        for (scenario, measurements) in scenarios.iter().zip(&mut measurements) {
+            measurements.retain(|(target, slot), _| scenario.concerns(*target, *slot));
+        }
         let resident = Resident { idle: Some(gateway.idle), after_load: Some(gateway.idle) };
         Report::new(&options, vec![Played { scenarios, measurements, rounds: 1, resident }])
     }
@@ -376,7 +379,7 @@ mod tests {
             assert!(failed.len() == 1 && failed[0].contains("85 KB"), "{failed:?}");
         }
         let fat = failing(Gateway { peak: 3.0, ..GOOD });
-        assert!(fat.len() == 1 && fat[0].contains("3.00 × the body"), "{fat:?}");
+        assert!(fat.len() == 1 && fat[0].contains("converting adds 3.00 × the body"), "{fat:?}");
         assert!(!failing(Gateway { gap: 40_100, ..GOOD }).is_empty());
         assert_eq!(failing(Gateway { idle: 70_000, ..GOOD }).len(), 1);
     }

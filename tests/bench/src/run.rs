@@ -68,11 +68,9 @@ async fn measure(options: &Options, folder: &Path, cast: &mut Cast) -> io::Resul
     }
     let nginx = cast.nginx.as_ref();
     let mut acts = Vec::new();
-    for (name, scenarios) in [("usual", Scenario::all(options)), ("large", Scenario::large(options))] {
-        if scenarios.is_empty() {
-            continue;
-        }
-        let own = own_folder(folder, name)?;
+    let large = Scenario::large(options).into_iter().map(|scenario| vec![scenario]);
+    for (number, scenarios) in std::iter::once(Scenario::all(options)).chain(large).enumerate() {
+        let own = own_folder(folder, &format!("switchyard-{number}"))?;
         let mut act = Act { options, upstream, nginx, switchyard: &mut cast.switchyard };
         acts.push(act.play(&own, load, scenarios).await?);
         // The next one gets a fresh gateway.

@@ -93,7 +93,9 @@ pub(crate) struct Scenario {
     pub slots: Vec<Slot>,
     /// Measured in this many rounds at most.
     pub rounds: u32,
-    /// Also measured with a model of the other platform, for which the gateway has to convert.
+    /// Measured with a model of the wire's own platform.
+    pub raw: bool,
+    /// Measured with a model of the other platform, for which the gateway has to convert.
     pub converted: bool,
     /// The gateway's peak of memory is of interest.
     pub peak: bool,
@@ -180,21 +182,22 @@ impl Scenario {
         all
     }
 
-    /// Those that get a fresh gateway, so that its memory is theirs alone.
+    /// Each of them gets a fresh gateway: what one leaves in the allocator's hands would count as the next one's.
     pub(crate) fn large(options: &Options) -> Vec<Self> {
         if options.image_mib == 0 {
             return Vec::new();
         }
         let name = format!("messages, {} MiB image, whole", options.image_mib);
         let length = 2 * options.slot();
-        vec![Self {
+        let raw = Self {
             slots: vec![Slot { kind: SlotKind::Latency, concurrency: 1, length }],
             rounds: 2,
-            converted: true,
             peak: true,
             limits: Limits { peak: Some(3.0), ..Limits::default() },
             ..Self::named(&name, Wire::Messages, Content::Image(options.image_mib), false)
-        }]
+        };
+        let converted = Self { raw: false, converted: true, ..raw.clone() };
+        vec![raw, converted]
     }
 
     fn named(name: &str, wire: Wire, content: Content, stream: bool) -> Self {
@@ -206,6 +209,7 @@ impl Scenario {
             pace: Duration::ZERO,
             slots: Vec::new(),
             rounds: u32::MAX,
+            raw: true,
             converted: false,
             peak: false,
             limits: Limits::default(),
@@ -216,7 +220,7 @@ impl Scenario {
     /// subtracted from the times of what is converted.
     pub(crate) fn concerns(&self, target: TargetKind, slot: SlotKind) -> bool {
         match target {
-            TargetKind::Direct | TargetKind::Nginx | TargetKind::Switchyard => true,
+            TargetKind::Direct | TargetKind::Nginx | TargetKind::Switchyard => self.raw,
             TargetKind::DirectOther => self.converted && slot == SlotKind::Latency,
             TargetKind::Converted => self.converted,
         }
