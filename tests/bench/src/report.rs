@@ -49,7 +49,7 @@ impl Report {
     pub(crate) fn new(options: &Options, acts: Vec<Played>) -> Self {
         let rounds = acts.iter().map(|act| act.rounds).max().unwrap_or_default();
         let conditions = format!(
-            "Medians of at most {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine. Converting: the same request, for a model of the other platform; what it adds is the time above asking that platform directly for the same in its own wire. Peak memory: the highest resident memory (VmHWM) while such requests are sent one at a time, less that of the fresh gateway before the first one, divided by the body's size.",
+            "Medians of at most {rounds} rounds of {} ms each; CPU and requests/s at c = {} (or as many streams as named), {} threads or workers per proxy, upstream and client on the same machine. Converting: the same request, for a model of the other platform; what it adds is the time above asking that platform directly for the same in its own wire. Peak memory: the highest resident memory (VmHWM) while such requests are sent one at a time, less what a fresh gateway holds after small ones, divided by the body's size.",
             options.slot_ms,
             options.concurrency,
             options.proxy_threads(),

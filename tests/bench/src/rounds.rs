@@ -24,8 +24,6 @@ pub(crate) struct Target<'p> {
     pub process: Option<&'p Process>,
     /// None: the upstream's own keys.
     pub key: Option<String>,
-    /// Resident memory in KiB before any load.
-    pub idle: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +31,7 @@ pub(crate) struct Measurement {
     pub outcome: Outcome,
     /// CPU time of the target, per request.
     pub cpu_micros: Option<f64>,
-    /// Peak of the target's memory above the idle one's, as a multiple of a request body's size.
+    /// Peak of the target's memory above what it has where bodies are small, as a multiple of the body's size.
     pub peak_bodies: Option<f64>,
 }
 
@@ -61,7 +59,11 @@ pub(crate) async fn measure(
             for slot in &scenario.slots {
                 let concerned = |target: &&Target<'_>| scenario.concerns(target.kind, slot.kind);
                 for target in in_turn(targets, rounds).filter(concerned) {
-                    let measured = measure_one(scenario, *slot, target, load).await?;
+                    let measured = match target.process.filter(|_| scenario.peak && target.kind.is_gateway())
+                    {
+                        Some(process) => measure_peak(scenario, *slot, target, process, load).await?,
+                        None => measure_one(scenario, *slot, target, load).await?,
+                    };
                     measurements.entry((target.kind, slot.kind)).or_default().push(measured);
                 }
             }
@@ -78,6 +80,23 @@ fn in_turn<'t, 'p>(targets: &'t [Target<'p>], round: u32) -> impl Iterator<Item 
     targets.iter().cycle().skip(first).take(targets.len())
 }
 
+/// Serving anything at all takes memory that stays. So small bodies come first, and what they leave is not counted.
+async fn measure_peak(
+    scenario: &Scenario,
+    slot: Slot,
+    target: &Target<'_>,
+    process: &Process,
+    load: &mut Process,
+) -> io::Result<Measurement> {
+    measure_one(&scenario.with_small_bodies(), slot, target, load).await?;
+    let usual = process.resident()?;
+    process.forget_peak()?;
+    let measured = measure_one(scenario, slot, target, load).await?;
+    let added = process.peak()?.saturating_sub(usual) * 1024;
+    let body = scenario.sent(target.kind).body.len().max(1);
+    Ok(Measurement { peak_bodies: Some(added as f64 / body as f64), ..measured })
+}
+
 async fn measure_one(
     scenario: &Scenario,
     slot: Slot,
@@ -85,7 +104,6 @@ async fn measure_one(
     load: &mut Process,
 ) -> io::Result<Measurement> {
     let Sent { wire, body, frames } = scenario.sent(target.kind);
-    let body_bytes = body.len();
     let job = Job {
         addr: target.addr,
         path: wire.path().to_owned(),
@@ -95,20 +113,11 @@ async fn measure_one(
         millis: u64::try_from(slot.length.as_millis()).unwrap_or(u64::MAX),
         frames,
     };
-    let weighed = target.process.zip(target.idle).filter(|_| scenario.peak);
-    if let Some((process, _)) = weighed {
-        process.forget_peak()?;
-    }
     let cpu = || target.process.map(Process::cpu).transpose();
     let before = cpu()?;
     load.tell(&serde_json::to_string(&job).map_err(io::Error::other)?).await?;
     let outcome: Outcome = serde_json::from_str(&load.line().await?).map_err(io::Error::other)?;
     let used = cpu()?.zip(before).map(|(after, before)| after.saturating_sub(before));
     let cpu_micros = used.map(|used| used.as_secs_f64() * 1e6 / outcome.sent.max(1) as f64);
-    let mut peak_bodies = None;
-    if let Some((process, idle)) = weighed {
-        let added = process.peak()?.saturating_sub(idle) * 1024;
-        peak_bodies = Some(added as f64 / body_bytes.max(1) as f64);
-    }
-    Ok(Measurement { outcome, cpu_micros, peak_bodies })
+    Ok(Measurement { outcome, cpu_micros, peak_bodies: None })
 }

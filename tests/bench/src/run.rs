@@ -105,7 +105,7 @@ impl Act<'_> {
             tokio::time::sleep(REST).await;
             resident.idle = Some(switchyard.process.resident()?);
         }
-        let targets = self.targets(resident.idle);
+        let targets = self.targets();
         let (measurements, rounds) =
             rounds::measure(self.options, &scenarios, self.upstream, load, &targets).await?;
         if let Some(switchyard) = self.switchyard.as_ref() {
@@ -114,18 +114,18 @@ impl Act<'_> {
         Ok(Played { scenarios, measurements, rounds, resident })
     }
 
-    fn targets(&self, idle: Option<u64>) -> Vec<Target<'_>> {
+    fn targets(&self) -> Vec<Target<'_>> {
         let target = |kind| match kind {
             TargetKind::Direct | TargetKind::DirectOther => {
-                Some(Target { kind, addr: self.upstream.addr, process: None, key: None, idle: None })
+                Some(Target { kind, addr: self.upstream.addr, process: None, key: None })
             }
             TargetKind::Nginx => self.nginx.map(|nginx| {
                 let process = Some(&nginx.process);
-                Target { kind, addr: nginx.addr, process, key: None, idle: None }
+                Target { kind, addr: nginx.addr, process, key: None }
             }),
             TargetKind::Switchyard | TargetKind::Converted => self.switchyard.as_ref().map(|switchyard| {
                 let (process, key) = (Some(&switchyard.process), Some(switchyard.key.clone()));
-                Target { kind, addr: switchyard.addr, process, key, idle }
+                Target { kind, addr: switchyard.addr, process, key }
             }),
         };
         let wanted = TargetKind::ALL.into_iter().filter(|kind| self.options.targets.contains(kind));
