@@ -7,7 +7,7 @@ use std::time::Duration;
 use emulator::{Behaviour, Condition, Fault, Position, UsageScript};
 use futures_util::StreamExt as _;
 use serde_json::json;
-use tests::{Caller, Gateway, chat_body, messages_body, read};
+use tests::{Caller, Gateway, chat_body, eventually, messages_body, read};
 
 const CLAUDE: &str = "sk-ant-streams";
 const OPENAI: &str = "sk-streams";
@@ -108,6 +108,13 @@ async fn a_client_that_leaves_is_metered_by_the_accounts_policy() {
     credential.next(Behaviour::chunked(8).with_hold(Position::Content(2)).with_usage(usage)).unwrap();
     leave_in_mid_stream(&caller, "/v1/messages", stream_body()).await;
     credential.wait_for(Condition::held(1), PATIENCE).await.unwrap();
+    // Released earlier, the answer could end before the gateway sees that nobody takes it.
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    eventually("the gateway to see that the client left", async || {
+        let metrics = http.get(format!("{}/metrics", gateway.url())).send().await.ok()?.text().await.ok()?;
+        metrics.contains("switchyard_open_streams 0\n").then_some(())
+    })
+    .await;
     credential.release();
     let record = gateway.records(1).await.remove(0);
     assert_eq!(
