@@ -10,6 +10,7 @@ use shared::usage::Usage;
 use crate::chat::usage;
 use crate::error::upstream::UpstreamError;
 use crate::json;
+use crate::raw::member::with_comma;
 use crate::raw::watch::{FailureCause, Notes, Seen, Verdict};
 use crate::sse::Frame;
 
@@ -122,19 +123,6 @@ fn has_value(frame: &[u8], key: &Finder<'_>) -> bool {
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.is_some_and(|value| !value.starts_with(b"null"))
     })
-}
-
-/// A field's range with the comma that parts it from its neighbour: the one ahead, or for the first field the one
-/// behind.
-fn with_comma(data: &[u8], field: Range<usize>) -> Range<usize> {
-    let ahead = data.get(..field.start).unwrap_or_default().trim_ascii_end();
-    if ahead.ends_with(b",") {
-        return ahead.len() - 1..field.end;
-    }
-    let behind = data.get(field.end..).unwrap_or_default();
-    let blank = behind.len() - behind.trim_ascii_start().len();
-    let comma = usize::from(behind.get(blank) == Some(&b','));
-    field.start..field.end + (blank + 1) * comma
 }
 
 /// What matters of one chunk.
