@@ -9,7 +9,6 @@ use control_plane::{
     serve::{self, Ends, NodesEnd},
     settings::{Arguments, DatabaseSettings, ServeArguments, Verb},
     store::{
-        Store, StoreError, StoreOptions,
         audit::{self, AuditEntry},
         changes::{self, Revision},
     },
@@ -40,7 +39,11 @@ fn say(line: &str) -> io::Result<()> {
 
 async fn run(arguments: ServeArguments, mut signals: Signals) -> Result<bool, Failure> {
     let ends = Ends { admin: None, nodes: NodesEnd::Listen };
-    let running = serve::start(arguments.settings, ends, Clock::System).await?;
+    let running = tokio::select! {
+        running = serve::start(arguments.settings, ends, Clock::System) => running?,
+        // Such as while it waits for the database.
+        () = signals.next() => return Ok(true),
+    };
     if let Some(password) = &running.generated_password {
         say(&format!(
             "The first admin is `admin`, with the password {} (shown this once).",
@@ -51,12 +54,8 @@ async fn run(arguments: ServeArguments, mut signals: Signals) -> Result<bool, Fa
     Ok(signals.or_shutdown(running.shutdown()).await)
 }
 
-async fn connect(settings: &DatabaseSettings) -> Result<Store, StoreError> {
-    Store::connect(settings.database_url.expose(), &StoreOptions::default()).await
-}
-
 async fn migrate(settings: &DatabaseSettings) -> Result<bool, Failure> {
-    let store = connect(settings).await?;
+    let store = serve::connect(settings).await?;
     store.migrate().await?;
     store.close().await;
     tracing::info!("the database is up to date");
@@ -64,7 +63,7 @@ async fn migrate(settings: &DatabaseSettings) -> Result<bool, Failure> {
 }
 
 async fn adopt_epoch(settings: &DatabaseSettings) -> Result<bool, Failure> {
-    let store = connect(settings).await?;
+    let store = serve::connect(settings).await?;
     let mut tx = store.begin().await?;
     let Revision { epoch, version } = changes::adopt_epoch(&mut tx).await?;
     let epoch = format!("{:032x}", u128::from_be_bytes(epoch));

@@ -10,7 +10,7 @@ mod spa;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use shared::{clock::Clock, secret::Secret, tasks::Tasks};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     app::{App, AppError},
@@ -23,13 +23,16 @@ use crate::{
     },
     ledger::prices::{self, PriceFile, PriceFileError},
     rest,
-    settings::{Migrate, Settings},
+    settings::{DatabaseSettings, Migrate, Settings},
     snapshot::publisher::{self, Publisher},
     store::{Store, StoreError, StoreOptions},
 };
 
 /// How long what the listeners rely on may take to end, once they have.
 const INNER_GRACE: Duration = Duration::from_secs(10);
+
+/// Between two tries to open the database.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where the process meets the world.
 #[derive(Debug)]
@@ -93,9 +96,7 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`]; nothing runs then.
 pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Running, StartError> {
-    let options =
-        StoreOptions { max_connections: settings.database.database_connections, ..StoreOptions::default() };
-    let store = Store::connect(settings.database.database_url.expose(), &options).await?;
+    let store = connect(&settings.database).await?;
     prepare(&store, settings.migrate).await?;
     let app = App::new(settings, store, clock, Tasks::new())?;
     let generated_password = fill(&app).await?;
@@ -115,6 +116,26 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
         tracing::info!(whom = "nodes", %address, "listening");
     }
     Ok(Running { app, publisher, admin_address, grpc_address, in_process, generated_password })
+}
+
+/// Opens the database; where it can't be reached yet, as while both of them start, it is tried again for
+/// `database_wait`.
+///
+/// # Errors
+/// As [`Store::connect`].
+pub async fn connect(settings: &DatabaseSettings) -> Result<Store, StoreError> {
+    let url = settings.database_url.expose();
+    let options = StoreOptions { max_connections: settings.database_connections, ..StoreOptions::default() };
+    let last = Instant::now() + settings.database_wait;
+    loop {
+        match Store::connect(url, &options).await {
+            Err(StoreError::Unavailable(cause)) if Instant::now() + CONNECT_PAUSE < last => {
+                tracing::warn!(%cause, "waiting for the database");
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> {

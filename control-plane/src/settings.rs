@@ -82,6 +82,9 @@ pub struct DatabaseSettings {
     /// Connections to the database at the same time
     #[arg(long, env = "SWITCHYARD_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
+    /// How long a start waits for a database that can't be reached
+    #[arg(long, env = "SWITCHYARD_DATABASE_WAIT", value_parser = duration, default_value = "30s")]
+    pub database_wait: Duration,
 }
 
 /// Where the data plane is.

@@ -82,7 +82,7 @@ pub enum StoreError {
     #[error("the database is busy")]
     Busy(#[source] Option<sqlx::Error>),
     /// The database can't be reached, or all connections are in use.
-    #[error("the database is out of reach")]
+    #[error("the database is out of reach: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// A row holds what no version of this program writes.
     #[error("corrupt row: {0}")]
