@@ -130,9 +130,10 @@ test('streams through the test page in each wire that is served, and finds the r
 })
 
 test('sees on a request which accounts were tried and why', async () => {
-  const made = await gateway.admin.post('/api/api-keys', { name: 'scripted' })
   await gateway.account('claude-console', 'sk-ant-falls-over', { name: 'falls over', priority: 1 })
   await gateway.script('sk-ant-falls-over', [{ fault: { status: { status: 529 } } }])
+  // Last, so that a data plane that knows the key knows the account.
+  const made = await gateway.admin.post('/api/api-keys', { name: 'scripted' })
   const body = JSON.stringify({ model: 'claude-sonnet-5', max_tokens: 64, messages: [{ role: 'user', content: 'hello' }] })
   const headers = { 'x-api-key': made.key, 'anthropic-version': '2023-06-01', 'content-type': 'application/json' }
   const request = await eventually('the key to be known', async () => {
