@@ -15,7 +15,7 @@ use shared::{
     wire::Wire,
 };
 use tokio::time::Instant;
-use wire::{loss::Losses, raw::watch::Chunks};
+use wire::{convert::ConvertError, loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Outgoing, Prepared},
@@ -65,11 +65,13 @@ pub(super) struct Failure {
     pub(super) limited_for: Option<Duration>,
     /// The provider's words, for the log.
     pub(super) detail: String,
+    /// What the client has to change, where the account could not be asked for that.
+    pub(super) unconvertible: Option<ConvertError>,
 }
 
 impl Failure {
     pub(super) const fn of(reason: Reason) -> Self {
-        Self { reason, class: reason.class(), limited_for: None, detail: String::new() }
+        Self { reason, class: reason.class(), limited_for: None, detail: String::new(), unconvertible: None }
     }
 }
 
@@ -81,8 +83,8 @@ struct Tries {
     transient: Tried,
     rounds: u32,
     last: Option<UpstreamFailed>,
-    /// What the client has to change, where an account could not be asked for that.
-    unconvertible: Option<String>,
+    /// Of the first account that could not be asked for that.
+    unconvertible: Option<ConvertError>,
 }
 
 /// What it takes to try another account.
@@ -212,8 +214,10 @@ async fn attempt(
             flight.send(request, plan);
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
-        Err(error @ AdaptError::Unconvertible(_)) => {
-            return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unconvertible) });
+        Err(AdaptError::Unconvertible(error)) => {
+            let detail = error.to_string();
+            let unconvertible = Some(error);
+            return Err(Failure { detail, unconvertible, ..Failure::of(Reason::Unconvertible) });
         }
         Err(error) => {
             return Err(Failure { detail: error.to_string(), ..unaddressable });
@@ -269,8 +273,8 @@ impl Tries {
         if failure.class == Class::Transient {
             self.transient.push(account.id);
         }
-        if failure.reason == Reason::Unconvertible {
-            self.unconvertible.get_or_insert_with(|| failure.detail.clone());
+        if let Some(error) = &failure.unconvertible {
+            self.unconvertible.get_or_insert_with(|| error.clone());
         }
         let attempts = self.last.map_or(0, |last| last.attempts) + 1;
         let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);

@@ -8,6 +8,7 @@ use http::{
 };
 use shared::{id::RequestId, wire::Wire};
 use wire::{
+    convert::ConvertError,
     error::{ErrorKind, WireError, body},
     raw::view::BodyError,
 };
@@ -49,9 +50,9 @@ pub enum Refusal {
     NoAccount(Explanation),
     #[error("{}", failed(.0))]
     UpstreamFailed(UpstreamFailed),
-    /// Every account that could serve speaks another wire, and what is asked for can't be said there.
-    #[error("{0}")]
-    Unconvertible(String),
+    /// Every account that could serve speaks another wire, and the body can't be read or said there.
+    #[error(transparent)]
+    Unconvertible(#[from] ConvertError),
     #[error("the request builds on an id that is not known here; send the whole conversation instead")]
     UnknownId,
     #[error(
@@ -119,12 +120,16 @@ impl Refusal {
             Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),
             Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
             Self::BodyLost => plain(ErrorKind::InvalidRequest, "body_incomplete"),
-            Self::Body(_) => plain(ErrorKind::InvalidRequest, "invalid_body"),
+            Self::Body(_) | Self::Unconvertible(ConvertError::Body(_) | ConvertError::Unreadable(_)) => {
+                plain(ErrorKind::InvalidRequest, "invalid_body")
+            }
             Self::Unroutable(Unroutable::UnknownModel(_)) => plain(ErrorKind::NotFound, "model_not_found"),
             Self::Unroutable(_) => plain(ErrorKind::InvalidRequest, "account_type_pinned"),
             Self::NoAccount(explanation) => no_account_kind(explanation, wire),
             Self::UpstreamFailed(failed) => upstream_kind(failed, wire),
-            Self::Unconvertible(_) => plain(ErrorKind::InvalidRequest, "unsupported_by_account"),
+            Self::Unconvertible(ConvertError::Rejected(_)) => {
+                plain(ErrorKind::InvalidRequest, "unsupported_by_account")
+            }
             Self::UnknownId => plain(ErrorKind::InvalidRequest, "unknown_id"),
             Self::BoundAccountGone => plain(ErrorKind::InvalidRequest, "bound_account_gone"),
             Self::NoWebSocket => (ErrorKind::InvalidRequest, 426, Some("no_websocket")),
@@ -138,7 +143,7 @@ impl Refusal {
     pub fn response(&self, wire: Wire, id: RequestId) -> Response<ResponseBody> {
         let (kind, status, code) = self.classify(wire);
         let (id, message) = (id.to_string(), self.to_string());
-        let error = WireError { status, kind, message: &message, code, request_id: &id };
+        let error = WireError { status, kind, message: &message, code, param: self.param(), request_id: &id };
         let mut response = Response::new(ResponseBody::full(body(wire, &error)));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -152,6 +157,15 @@ impl Refusal {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
+    }
+
+    /// The field that the client has to change.
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Body(error) => error.field(),
+            Self::Unconvertible(error) => error.field(),
+            _ => None,
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -322,5 +322,12 @@ fn ending(reason: Reason, request_id: &str) -> WireError<'_> {
         }
         _ => (ErrorKind::Api, "the upstream's answer broke off; send the request again"),
     };
-    WireError { status: kind.status(), kind, message, code: Some("stream_interrupted"), request_id }
+    WireError {
+        status: kind.status(),
+        kind,
+        message,
+        code: Some("stream_interrupted"),
+        param: None,
+        request_id,
+    }
 }

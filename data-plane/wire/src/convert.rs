@@ -74,12 +74,24 @@ pub enum ConvertError {
     Rejected(#[from] Rejected),
 }
 
+impl ConvertError {
+    /// The field that the client has to change; none when the whole body is at fault.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable(unreadable) => Some(&unreadable.field),
+            Self::Body(body) => body.field(),
+            Self::Rejected(rejected) => Some(&rejected.field),
+        }
+    }
+}
+
 /// # Errors
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
     let stream = request.stream;
-    let (body, losses, names) = write(&mut request, target)?;
+    let (body, losses, names) = write(&mut request, target, ask.body.len())?;
     let context = Context {
         id: ask.id.to_owned(),
         answer_id: ask.resume.and_then(|resume| resume.answer_id).map(str::to_owned),

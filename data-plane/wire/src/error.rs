@@ -18,6 +18,8 @@ pub struct WireError<'a> {
     pub message: &'a str,
     /// For programs: a stable word. Absent: the wire's own for this kind, if it has one.
     pub code: Option<&'a str>,
+    /// The field of the client's body that is at fault.
+    pub param: Option<&'a str>,
     pub request_id: &'a str,
 }
 
@@ -137,7 +139,14 @@ mod tests {
     use super::*;
 
     fn error(kind: ErrorKind, code: Option<&'static str>) -> WireError<'static> {
-        WireError { status: kind.status(), kind, message: "say \"what\"\nto do", code, request_id: "01J" }
+        WireError {
+            status: kind.status(),
+            kind,
+            message: "say \"what\"\nto do",
+            code,
+            param: None,
+            request_id: "01J",
+        }
     }
 
     fn parsed(body: &[u8]) -> Value {

@@ -227,8 +227,14 @@ impl Relay {
     fn say_failure(&mut self, out: &mut Chunks) {
         let Some(StreamFailure { cause: FailureCause::Malformed(message), .. }) = self.broken else { return };
         let kind = ErrorKind::Api;
-        let said =
-            self.close(&WireError { status: kind.status(), kind, message, code: None, request_id: "" });
+        let said = self.close(&WireError {
+            status: kind.status(),
+            kind,
+            message,
+            code: None,
+            param: None,
+            request_id: "",
+        });
         if !said.is_empty() {
             out.push(said);
         }

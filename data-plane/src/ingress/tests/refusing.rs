@@ -151,6 +151,26 @@ async fn what_no_account_of_the_platform_has_is_said_to_be_unsupported() {
 }
 
 #[tokio::test]
+async fn a_body_that_no_account_can_be_asked_with_is_refused_with_the_field_at_fault() {
+    let gateway = Gateway::start(vec![claude("http://127.0.0.1:1".into())]).await;
+    let audio = r#"[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}]}]"#;
+    for (messages, code, param) in
+        [(r#""hello""#, "invalid_body", "messages"), (audio, "unsupported_by_account", "content")]
+    {
+        let body = format!(r#"{{"model":"claude-opus-5","messages":{messages}}}"#);
+        let answer = gateway.post("/v1/chat/completions", &body).await;
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (answer.status.as_u16(), error["code"].as_str(), error["param"].as_str()),
+            (400, Some(code), Some(param)),
+            "{error}"
+        );
+    }
+    let untold = gateway.post("/v1/chat/completions", r#"{"messages":[]}"#).await;
+    assert_eq!(untold.json()["error"]["param"], "model");
+}
+
+#[tokio::test]
 async fn a_web_socket_is_declined_so_that_clients_fall_back_to_post() {
     let gateway = Gateway::start(vec![]).await;
     let answer = gateway.get("/v1/responses", &[("upgrade", "websocket"), ("connection", "Upgrade")]).await;

@@ -118,7 +118,13 @@ async fn refused(
     let class = provider.class(status, &said);
     if class != Class::Refused {
         let limited_for = limit(class, provider, &parts.headers, &said, flight);
-        return Err(Failure { reason: Reason::Status(status), class, limited_for, detail: said.message });
+        return Err(Failure {
+            reason: Reason::Status(status),
+            class,
+            limited_for,
+            detail: said.message,
+            unconvertible: None,
+        });
     }
     head(flight, &mut parts, false);
     let body = match &flight.leg {
@@ -349,5 +355,5 @@ fn blame(trouble: Trouble, provider: &dyn Provider, headers: &HeaderMap, flight:
     };
     let class = error.status.map_or(Class::Transient, |status| provider.class(status, &error));
     let limited_for = limit(class, provider, headers, &error, flight);
-    Failure { reason: Reason::StreamError, class, limited_for, detail: error.message }
+    Failure { reason: Reason::StreamError, class, limited_for, detail: error.message, unconvertible: None }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Error<'a> {
 impl<'a> Error<'a> {
     pub(crate) fn new(error: &WireError<'a>) -> Self {
         let (kind, code) = words(error.kind);
-        Self { message: error.message, kind, param: None, code: error.code.or(code) }
+        Self { message: error.message, kind, param: error.param, code: error.code.or(code) }
     }
 }
 

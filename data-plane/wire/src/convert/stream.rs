@@ -246,7 +246,7 @@ impl Back {
         };
         let message = if message.is_empty() { "the upstream reported an error" } else { message };
         let kind = ErrorKind::of_status(status);
-        let error = WireError { status, kind, message, code, request_id: &self.request_id };
+        let error = WireError { status, kind, message, code, param: None, request_id: &self.request_id };
         if let Writer::Stream(encoder) = &mut self.writer {
             encoder.error(&error, &mut self.written);
         }

@@ -411,7 +411,14 @@ mod tests {
     }
 
     fn broken_off() -> WireError<'static> {
-        WireError { status: 500, kind: ErrorKind::Api, message: "m", code: None, request_id: "r" }
+        WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "m",
+            code: None,
+            param: None,
+            request_id: "r",
+        }
     }
 
     #[test]

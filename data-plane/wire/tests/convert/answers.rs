@@ -104,6 +104,7 @@ fn relayed(conversion: &Conversion, frames: &(Bytes, Framing)) -> (Vec<u8>, Rela
             kind: ErrorKind::Api,
             message: "the upstream broke off",
             code: None,
+            param: None,
             request_id: "01J",
         };
         out.push(relay.close(&error));

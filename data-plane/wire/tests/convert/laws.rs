@@ -155,7 +155,14 @@ fn relayed<'s>(
     if !(seen.end || seen.stopped || relay.failure().is_some()) {
         let kind = ErrorKind::Api;
         let message = "the upstream broke off";
-        out.push(relay.close(&WireError { status: 502, kind, message, code: None, request_id: "01J" }));
+        out.push(relay.close(&WireError {
+            status: 502,
+            kind,
+            message,
+            code: None,
+            param: None,
+            request_id: "01J",
+        }));
     }
     out.concat()
 }

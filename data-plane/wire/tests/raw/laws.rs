@@ -224,6 +224,7 @@ proptest! {
             kind: ErrorKind::Api,
             message: "the upstream broke off",
             code: None,
+            param: None,
             request_id: "r",
         };
         let passed = out.concat();

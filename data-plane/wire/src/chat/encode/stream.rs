@@ -485,7 +485,8 @@ mod tests {
         let mut encoder = StreamEncoder::new(context(true));
         let mut out = Vec::new();
         let kind = ErrorKind::Overloaded;
-        let error = WireError { status: 529, kind, message: "busy", code: None, request_id: "01J" };
+        let error =
+            WireError { status: 529, kind, message: "busy", code: None, param: None, request_id: "01J" };
         encoder.event(&start(), &mut out);
         out.clear();
         encoder.error(&error, &mut out);

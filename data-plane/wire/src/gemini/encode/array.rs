@@ -108,8 +108,14 @@ mod tests {
 
     #[test]
     fn an_error_closes_the_array() {
-        let error =
-            WireError { status: 500, kind: ErrorKind::Api, message: "m", code: None, request_id: "01J" };
+        let error = WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "m",
+            code: None,
+            param: None,
+            request_id: "01J",
+        };
         for events in [&events()[..], &[]] {
             let (mut encoder, mut out) = (ArrayEncoder::new(Context::default()), Vec::new());
             events.iter().for_each(|event| encoder.event(event, &mut out));

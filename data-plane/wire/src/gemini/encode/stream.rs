@@ -381,8 +381,14 @@ mod tests {
         encoder.event(&Event::Ping, &mut out);
         assert_eq!(out, b"\n\n");
         out.clear();
-        let error =
-            WireError { status: 500, kind: ErrorKind::Api, message: "m", code: None, request_id: "01J" };
+        let error = WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "m",
+            code: None,
+            param: None,
+            request_id: "01J",
+        };
         encoder.error(&error, &mut out);
         assert_eq!(out, stream_event(Wire::Gemini, &error));
         out.clear();

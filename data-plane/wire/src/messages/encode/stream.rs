@@ -375,8 +375,14 @@ mod tests {
         ] {
             encoder.event(&event, &mut out);
         }
-        let error =
-            WireError { status: 500, kind: ErrorKind::Api, message: "late", code: None, request_id: "r" };
+        let error = WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "late",
+            code: None,
+            param: None,
+            request_id: "r",
+        };
         encoder.error(&error, &mut out);
         let usage = |input: u64, output: u64| {
             format!(
@@ -541,6 +547,7 @@ mod tests {
             kind: ErrorKind::Overloaded,
             message: "busy",
             code: None,
+            param: None,
             request_id: "r",
         };
         encoder.error(&error, &mut out);

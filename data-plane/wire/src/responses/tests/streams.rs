@@ -157,7 +157,14 @@ fn a_stream_without_content_is_legal_and_nothing_follows_its_end() {
 }
 
 fn broken() -> WireError<'static> {
-    WireError { status: 503, kind: ErrorKind::Overloaded, message: "m", code: None, request_id: "r" }
+    WireError {
+        status: 503,
+        kind: ErrorKind::Overloaded,
+        message: "m",
+        code: None,
+        param: None,
+        request_id: "r",
+    }
 }
 
 #[test]
