@@ -198,7 +198,14 @@ impl Prepared {
         let mut bytes = splices.apply(way.admitted.body.clone());
         if way.front == Front::CodeAssist {
             framing = Framing::Wrapped;
-            bytes = envelope::code_assist(&bytes, way.model, project(way.account), operation.counts());
+            let mut body = Vec::with_capacity(bytes.len() + envelope::ROOM);
+            body.extend_from_slice(&bytes);
+            if operation.counts() {
+                envelope::code_assist_count(&mut body, way.model);
+            } else {
+                envelope::code_assist(&mut body, way.model, project(way.account));
+            }
+            bytes = body.into();
         }
         let plan = match endpoint {
             Endpoint::CountContents if framing == Framing::Wrapped => Plan::Count,
@@ -213,24 +220,28 @@ impl Prepared {
     fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
         // The backend behind ChatGPT logins gives nothing but streams.
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
-        let converted = convert::request(self.ask(way), way.target(endpoint, stream))?;
-        let mut bytes = Bytes::from(converted.body);
+        let mut converted = convert::request(self.ask(way), way.target(endpoint, stream))?;
+        let body = &mut converted.body;
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
             (Endpoint::Invoke, _) => {
                 framing = Framing::Invoke;
-                bytes = envelope::invoked(bytes);
+                envelope::invoked(body);
             }
             (Endpoint::Converse, _) => framing = Framing::Converse,
-            (_, Front::ChatGpt) => bytes = envelope::for_chatgpt(bytes),
+            (_, Front::ChatGpt) => {
+                let mut splices = Splices::new();
+                envelope::chatgpt(&mut splices, body);
+                splices.apply_to(body);
+            }
             (_, Front::CodeAssist) => {
                 framing = Framing::Wrapped;
-                bytes = envelope::code_assist(&bytes, way.model, project(way.account), false);
+                envelope::code_assist(body, way.model, project(way.account));
             }
             _ => {}
         }
         let plan = Plan::Converted { conversion: Box::new(converted.conversion), framing };
-        Ok(Body { bytes, plan, losses: converted.losses, endpoint, stream })
+        Ok(Body { bytes: converted.body.into(), plan, losses: converted.losses, endpoint, stream })
     }
 
     fn counted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -240,16 +251,15 @@ impl Prepared {
         };
         let target = Target { format, ..way.target(endpoint, false) };
         let messages_only = way.front == Front::CodeAssist;
-        let (body, losses) = count::request(&self.ask(way), target, messages_only)?;
-        let mut bytes = Bytes::from(body);
+        let (mut body, losses) = count::request(&self.ask(way), target, messages_only)?;
         match way.front {
-            Front::BedrockClaude => bytes = envelope::count_invoke(&envelope::invoked(bytes)),
-            Front::BedrockConverse => bytes = envelope::count_converse(&bytes),
-            Front::Gemini if !is_vertex(way.account) => bytes = envelope::count_generate(&bytes, way.model),
-            Front::CodeAssist => bytes = envelope::code_assist(&bytes, way.model, None, true),
+            Front::BedrockClaude => envelope::count_invoke(&mut body),
+            Front::BedrockConverse => envelope::count_converse(&mut body),
+            Front::Gemini if !is_vertex(way.account) => envelope::count_generate(&mut body, way.model),
+            Front::CodeAssist => envelope::code_assist_count(&mut body, way.model),
             _ => {}
         }
-        Ok(Body { bytes, plan: Plan::Count, losses, endpoint, stream: false })
+        Ok(Body { bytes: body.into(), plan: Plan::Count, losses, endpoint, stream: false })
     }
 }
 

@@ -14,9 +14,6 @@ use tokio::time::Instant;
 use super::{refusal::Refusal, watchdog::Watchdog};
 use crate::{ingress::Proxy, snapshot::Limits};
 
-/// Set aside at once for a body of stated length; longer ones grow as they come.
-const BODY_RESERVE: u64 = 1 << 20;
-
 /// # Errors
 /// The body is over the limit, comes too slowly, or breaks off; or the node stops.
 pub(super) async fn receive(
@@ -44,8 +41,10 @@ pub(super) async fn receive(
             first = chunk;
         } else {
             if rest.is_empty() {
-                let stated = stated.unwrap_or(0).min(BODY_RESERVE);
-                rest.reserve(usize::try_from(stated).unwrap_or(0).max(length));
+                // All at once, since growing would copy a long body again and again and hold it twice meanwhile. What
+                // is never written to takes addresses, no memory, and no more of them than `max_body`.
+                let stated = stated.and_then(|length| usize::try_from(length).ok());
+                rest.reserve(stated.unwrap_or(0).max(length));
                 rest.extend_from_slice(&std::mem::take(&mut first));
             }
             rest.extend_from_slice(&chunk);

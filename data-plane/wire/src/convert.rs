@@ -110,13 +110,17 @@ pub(crate) fn decode<'a>(ask: &Ask<'a>) -> Result<canonical::Request<'a>, Unread
     codecs::decode_request(ask)
 }
 
-/// Fits the request to the target, and writes it.
+/// Fits the request to the target, and writes it. `length`: of the body that it was read from.
 pub(crate) fn write<'a>(
     request: &mut canonical::Request<'a>,
     target: Target<'a>,
+    length: usize,
 ) -> Result<(Vec<u8>, Losses, Names), Rejected> {
     let (losses, names) = fit::fit(request, target)?;
-    Ok((codecs::encode_request(target.format, request), losses, names))
+    // What is long is text and images, and these are as long on every wire: set aside at once, they are not copied again
+    // and again as the body grows.
+    let room = length + length / 16 + 4096;
+    Ok((codecs::encode_request(target.format, request, room), losses, names))
 }
 
 /// How one request's answer is read and written.
@@ -191,7 +195,7 @@ pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (
     let message = if said.message.is_empty() { "the upstream refused the request" } else { &said.message };
     let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
     let kind = ErrorKind::of_status(status);
-    let written = error::body(client, &WireError { status, kind, message, code, request_id });
+    let written = error::body(client, &WireError { status, kind, message, code, param: None, request_id });
     (written, said)
 }
 

@@ -41,19 +41,19 @@ pub fn request(
     request.max_output = None;
     request.stream = false;
     request.extras.clear();
-    let (body, losses, _names) = convert::write(&mut request, target)?;
+    let (mut body, losses, _names) = convert::write(&mut request, target, ask.body.len())?;
     let unwanted: &[&str] = match target.format {
         Format::Messages => &["max_tokens", "stream"],
         Format::Responses => &["store", "stream", "include"],
         Format::Converse => &["inferenceConfig"],
         Format::Chat | Format::Gemini => &[],
     };
-    let body = Bytes::from(body);
     let mut splices = Splices::new();
     for name in unwanted {
         member::remove(&mut splices, &body, name);
     }
-    Ok((splices.apply(body).into(), losses))
+    splices.apply_to(&mut body);
+    Ok((body, losses))
 }
 
 fn put_in_front(request: &mut Request<'_>) {

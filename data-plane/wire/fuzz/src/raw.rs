@@ -62,9 +62,24 @@ pub fn raw_view(data: &[u8]) {
             assert_json(&edited);
         }
     }
-    drop(envelope::for_chatgpt(body.clone()));
-    drop(envelope::invoked(body.clone()));
-    drop(envelope::code_assist(data, "m", Some("p"), false));
+    let enveloped: [fn(&mut Vec<u8>); 6] = [
+        envelope::invoked,
+        |body| envelope::code_assist(body, "m", Some("p")),
+        |body| envelope::code_assist_count(body, "m"),
+        |body| envelope::count_generate(body, "m"),
+        envelope::count_invoke,
+        envelope::count_converse,
+    ];
+    for envelope in enveloped {
+        let mut body = data.to_vec();
+        envelope(&mut body);
+        if is_json {
+            assert_json(&body);
+        }
+    }
+    let mut splices = Splices::new();
+    envelope::chatgpt(&mut splices, data);
+    drop(splices.apply(body.clone()));
     drop(envelope::unwrapped(&body));
     drop(facts_of_error(data));
     Wire::ALL.into_iter().for_each(|wire| drop(facts(wire, data)));

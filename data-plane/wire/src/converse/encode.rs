@@ -10,8 +10,9 @@ use crate::{
     json::write::{self, Array, Object},
 };
 
-pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
+/// `room`: bytes to set aside for it.
+pub(crate) fn request(request: &Request<'_>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room);
     write::object(&mut out, |o| {
         o.array("messages", |a| messages(a, &request.turns));
         system(o, request);
@@ -128,7 +129,7 @@ mod tests {
     use crate::canonical::{CacheMark, Sampling, Text, Thinking};
 
     fn encoded(request: &Request<'_>) -> Value {
-        serde_json::from_slice(&super::request(request)).unwrap()
+        serde_json::from_slice(&super::request(request, 0)).unwrap()
     }
 
     fn turn<'a>(role: Role, texts: &[&'a str]) -> Turn<'a> {

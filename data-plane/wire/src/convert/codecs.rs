@@ -19,13 +19,13 @@ pub(super) fn decode_request<'a>(ask: &Ask<'a>) -> Result<Request<'a>, Unreadabl
     }
 }
 
-pub(super) fn encode_request(format: Format, request: &Request<'_>) -> Vec<u8> {
+pub(super) fn encode_request(format: Format, request: &Request<'_>, room: usize) -> Vec<u8> {
     match format {
-        Format::Chat => chat::encode::request(request),
-        Format::Responses => responses::encode::request(request),
-        Format::Messages => messages::encode::request::request(request),
-        Format::Gemini => gemini::encode::request(request),
-        Format::Converse => converse::encode::request(request),
+        Format::Chat => chat::encode::request(request, room),
+        Format::Responses => responses::encode::request(request, room),
+        Format::Messages => messages::encode::request::request(request, room),
+        Format::Gemini => gemini::encode::request(request, room),
+        Format::Converse => converse::encode::request(request, room),
     }
 }
 

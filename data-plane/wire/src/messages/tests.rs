@@ -24,7 +24,7 @@ fn context() -> Context {
 /// Lets every decoder read it, and every encoder write what was read.
 fn read_all(body: &[u8]) {
     if let Ok(request) = decode::request::request(body) {
-        encode::request::request(&request);
+        encode::request::request(&request, 0);
     }
     if let Ok(response) = decode::response::response(body) {
         encode::response::response(&response, &context());
@@ -91,8 +91,8 @@ proptest! {
     #[test]
     fn a_request_that_was_read_and_written_once_stays_the_same(body in request()) {
         let body = body.to_string();
-        let once = encode::request::request(&decode::request::request(body.as_bytes()).unwrap());
-        let twice = encode::request::request(&decode::request::request(&once).unwrap());
+        let once = encode::request::request(&decode::request::request(body.as_bytes()).unwrap(), 0);
+        let twice = encode::request::request(&decode::request::request(&once).unwrap(), 0);
         let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
         prop_assert_eq!(parsed(&once), parsed(&twice));
     }

@@ -3,18 +3,20 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::{invoke::to_invoke, member, splice::Splices};
 use crate::json::{self, write};
 
+/// More than an envelope adds to a body, for those that set memory aside.
+pub const ROOM: usize = 512;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A Messages body for Bedrock; see [`super::invoke::to_invoke`].
-#[must_use]
-pub fn invoked(body: Bytes) -> Bytes {
-    match to_invoke(&body, std::iter::empty()) {
-        Ok(splices) => splices.apply(body),
-        // Not of our making: what was just written is a Messages body.
-        Err(_) => body,
+pub fn invoked(body: &mut Vec<u8>) {
+    // What can't be read is not of our making: what was just written is a Messages body.
+    if let Ok(splices) = to_invoke(body, std::iter::empty()) {
+        splices.apply_to(body);
     }
 }
 
@@ -25,48 +27,54 @@ pub fn chatgpt(splices: &mut Splices, body: &[u8]) {
     member::remove(splices, body, "max_output_tokens");
 }
 
-/// As [`chatgpt`], of a whole body.
-#[must_use]
-pub fn for_chatgpt(body: Bytes) -> Bytes {
-    let mut splices = Splices::new();
-    chatgpt(&mut splices, &body);
-    splices.apply(body)
-}
-
-/// A Gemini body in Code Assist's envelope. Counting wants the model inside of it.
-#[must_use]
-pub fn code_assist(body: &[u8], model: &str, project: Option<&str>, counts: bool) -> Bytes {
-    let request = std::str::from_utf8(body).unwrap_or("{}").trim_start_matches('\u{feff}');
-    let mut out = Vec::with_capacity(body.len() + model.len() + 128);
-    write::object(&mut out, |envelope| {
-        if counts {
-            let mut splices = Splices::new();
-            let model = serde_json::Value::from(format!("models/{model}")).to_string();
-            member::set(&mut splices, request.as_bytes(), "model", model);
-            let request = splices.apply(Bytes::copy_from_slice(request.as_bytes()));
-            envelope.raw("request", std::str::from_utf8(&request).unwrap_or("{}"));
-            return;
-        }
+/// A Gemini body in Code Assist's envelope.
+pub fn code_assist(body: &mut Vec<u8>, model: &str, project: Option<&str>) {
+    let mut before = Vec::with_capacity(ROOM);
+    write::object(&mut before, |envelope| {
         envelope.string("model", model);
         envelope.some_string("project", project);
-        envelope.raw("request", request);
     });
-    out.into()
+    before.pop();
+    before.extend_from_slice(br#","request":"#);
+    wrap(body, &before, b"}");
+}
+
+/// A Gemini body in Code Assist's envelope for counting, which wants the model inside of the body.
+pub fn code_assist_count(body: &mut Vec<u8>, model: &str) {
+    set_model(body, model);
+    wrap(body, br#"{"request":"#, b"}");
 }
 
 /// A Gemini body as the developer API's `countTokens` takes it, where more than contents is to be counted.
-#[must_use]
-pub fn count_generate(body: &[u8], model: &str) -> Bytes {
-    let body = Bytes::copy_from_slice(body);
+pub fn count_generate(body: &mut Vec<u8>, model: &str) {
+    set_model(body, model);
+    wrap(body, br#"{"generateContentRequest":"#, b"}");
+}
+
+/// What Bedrock counts: a Messages body, as it would be invoked with.
+pub fn count_invoke(body: &mut Vec<u8>) {
+    invoked(body);
+    *body = BASE64.encode(&body).into_bytes();
+    wrap(body, br#"{"input":{"invokeModel":{"body":""#, br#""}}}"#);
+}
+
+/// What Bedrock counts: a Converse body.
+pub fn count_converse(body: &mut Vec<u8>) {
+    wrap(body, br#"{"input":{"converse":"#, b"}}");
+}
+
+fn set_model(body: &mut Vec<u8>, model: &str) {
     let mut splices = Splices::new();
-    let model = serde_json::Value::from(format!("models/{model}")).to_string();
-    member::set(&mut splices, &body, "model", model);
-    let request = splices.apply(body);
-    let mut out = Vec::with_capacity(request.len() + 32);
-    write::object(&mut out, |outer| {
-        outer.raw("generateContentRequest", std::str::from_utf8(&request).unwrap_or("{}"));
-    });
-    out.into()
+    member::set(&mut splices, body, "model", serde_json::Value::from(format!("models/{model}")).to_string());
+    splices.apply_to(body);
+}
+
+/// Puts JSON around a body of JSON, in place of its byte order mark if it has one.
+fn wrap(body: &mut Vec<u8>, before: &[u8], after: &[u8]) {
+    body.reserve_exact(before.len() + after.len());
+    body.extend_from_slice(after);
+    let mark = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    body.splice(..mark, before.iter().copied());
 }
 
 /// What is in Code Assist's envelope. An answer without one (a count) comes back as it is. None: it is not JSON.
@@ -81,28 +89,4 @@ pub fn unwrapped(body: &Bytes) -> Option<Bytes> {
     })
     .ok()?;
     Some(inner.map_or_else(|| body.clone(), |place| body.slice(place)))
-}
-
-/// What Bedrock counts: a Messages body, as it would be invoked with.
-#[must_use]
-pub fn count_invoke(body: &[u8]) -> Bytes {
-    let encoded = BASE64.encode(body);
-    input("invokeModel", |form| form.string("body", &encoded))
-}
-
-/// What Bedrock counts: a Converse body.
-#[must_use]
-pub fn count_converse(body: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(body.len() + 32);
-    let body: Option<&RawValue> = serde_json::from_slice(body).ok();
-    write::object(&mut out, |outer| {
-        outer.object("input", |input| input.some_raw("converse", body));
-    });
-    out.into()
-}
-
-fn input(form: &str, fill: impl FnOnce(&mut write::Object<'_>)) -> Bytes {
-    let mut out = Vec::new();
-    write::object(&mut out, |outer| outer.object("input", |input| input.object(form, fill)));
-    out.into()
 }

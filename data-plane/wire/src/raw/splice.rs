@@ -43,22 +43,11 @@ impl Splices {
     /// The body with the edits made: the same `Bytes` when there are none.
     #[must_use]
     pub fn apply(&self, body: Bytes) -> Bytes {
-        let mut edits: SmallVec<[&Edit; 4]> = self.edits.iter().collect();
-        edits.sort_by_key(|edit| edit.range.start);
-        let mut end = 0;
-        edits.retain(|edit| {
-            let fits =
-                edit.range.start >= end && edit.range.start <= edit.range.end && edit.range.end <= body.len();
-            if fits {
-                end = edit.range.end;
-            }
-            fits
-        });
+        let edits = self.in_order(body.len());
         if edits.is_empty() {
             return body;
         }
-        let inserted: usize = edits.iter().map(|edit| edit.text.len()).sum();
-        let mut edited = BytesMut::with_capacity(body.len() + inserted);
+        let mut edited = BytesMut::with_capacity(body.len() + inserted(&edits));
         let mut from = 0;
         for edit in edits {
             edited.extend_from_slice(body.get(from..edit.range.start).unwrap_or_default());
@@ -68,6 +57,35 @@ impl Splices {
         edited.extend_from_slice(body.get(from..).unwrap_or_default());
         edited.freeze()
     }
+
+    /// As [`Splices::apply`], to a body that nobody else holds: a long one is moved about, not copied.
+    pub fn apply_to(&self, body: &mut Vec<u8>) {
+        let edits = self.in_order(body.len());
+        body.reserve_exact(inserted(&edits));
+        for edit in edits.into_iter().rev() {
+            body.splice(edit.range.clone(), edit.text.bytes());
+        }
+    }
+
+    /// Those edits of a body of `length` bytes that can be made, from its beginning to its end.
+    fn in_order(&self, length: usize) -> SmallVec<[&Edit; 4]> {
+        let mut edits: SmallVec<[&Edit; 4]> = self.edits.iter().collect();
+        edits.sort_by_key(|edit| edit.range.start);
+        let mut end = 0;
+        edits.retain(|edit| {
+            let fits =
+                edit.range.start >= end && edit.range.start <= edit.range.end && edit.range.end <= length;
+            if fits {
+                end = edit.range.end;
+            }
+            fits
+        });
+        edits
+    }
+}
+
+fn inserted(edits: &[&Edit]) -> usize {
+    edits.iter().map(|edit| edit.text.len()).sum()
 }
 
 #[cfg(test)]
@@ -79,7 +97,10 @@ mod tests {
         for (range, text) in edits {
             splices.replace(range.clone(), *text);
         }
-        String::from_utf8(splices.apply(Bytes::from_static(body.as_bytes())).to_vec()).unwrap()
+        let mut in_place = body.as_bytes().to_vec();
+        splices.apply_to(&mut in_place);
+        assert_eq!(splices.apply(Bytes::from_static(body.as_bytes())), in_place);
+        String::from_utf8(in_place).unwrap()
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn json(text: &[u8]) -> Value {
 
 /// A request, read and written.
 fn rewritten(body: &str) -> Value {
-    json(&encode::request(&decode::request(body.as_bytes()).unwrap()))
+    json(&encode::request(&decode::request(body.as_bytes()).unwrap(), 0))
 }
 
 /// The data of a stream's frames, whose form is checked.

@@ -10,8 +10,9 @@ use crate::canonical::{
 use crate::json;
 use crate::json::write::{self, Array, Object};
 
-pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4096);
+/// `room`: bytes to set aside for it.
+pub(crate) fn request(request: &Request<'_>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room);
     write::object(&mut out, |o| {
         o.string("model", &request.model);
         o.array("messages", |a| message::history(a, request));
@@ -202,7 +203,7 @@ mod tests {
     use crate::chat::{decode, tests::samples::REQUESTS};
 
     fn written(what: &Request<'_>) -> Value {
-        serde_json::from_slice(&request(what)).unwrap()
+        serde_json::from_slice(&request(what, 0)).unwrap()
     }
 
     fn again(body: &str) -> Value {

@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn config(request: &Request<'_>) -> Value {
-        let body: Value = serde_json::from_slice(&super::super::request(request)).unwrap();
+        let body: Value = serde_json::from_slice(&super::super::request(request, 0)).unwrap();
         body["toolConfig"].clone()
     }
 

@@ -15,7 +15,7 @@ use crate::{
 /// A body that a client of this wire sends.
 fn body(wire: Wire, request: &Request<'static>) -> Option<Vec<u8>> {
     let mut request = request.clone();
-    write(&mut request, target(Format::of(wire), false)).ok().map(|(body, ..)| body)
+    write(&mut request, target(Format::of(wire), false), 0).ok().map(|(body, ..)| body)
 }
 
 fn blocks<'r, 'a>(request: &'r Request<'a>) -> impl Iterator<Item = &'r Block<'a>> {
@@ -151,7 +151,7 @@ proptest! {
             for format in Format::ALL {
                 let mut fitted = asked.clone();
                 // A rejection says what to change, and sends nothing.
-                let Ok((sent, losses, names)) = write(&mut fitted, target(format, false)) else { continue };
+                let Ok((sent, losses, names)) = write(&mut fitted, target(format, false), 0) else { continue };
                 let at = || format!("{wire} to {}: {}", format.as_str(), String::from_utf8_lossy(&sent));
                 let all = strings_of(&sent).join("\n");
                 for needle in needles(&asked) {

@@ -12,8 +12,9 @@ use crate::{
     json::write::{self, Array, Object},
 };
 
-pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
+/// `room`: bytes to set aside for it.
+pub(crate) fn request(request: &Request<'_>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room);
     write::object(&mut out, |o| {
         o.array("contents", |a| contents(a, request));
         system(o, &request.system);
@@ -234,7 +235,7 @@ mod tests {
     };
 
     fn encoded(request: &Request<'_>) -> Value {
-        serde_json::from_slice(&super::request(request)).unwrap()
+        serde_json::from_slice(&super::request(request, 0)).unwrap()
     }
 
     /// What goes upstream of what a client sent.

@@ -27,8 +27,8 @@ fn parsed(body: &[u8]) -> Value {
 
 /// Encoding again what was encoded changes nothing. None: the body is no request.
 fn twice_encoded(body: &[u8]) -> Option<(Value, Value)> {
-    let once = encode::request(&decode::request(body, "gemini-3-pro", false).ok()?);
-    let twice = encode::request(&decode::request(&once, "gemini-3-pro", false).unwrap());
+    let once = encode::request(&decode::request(body, "gemini-3-pro", false).ok()?, 0);
+    let twice = encode::request(&decode::request(&once, "gemini-3-pro", false).unwrap(), 0);
     Some((parsed(&once), parsed(&twice)))
 }
 

@@ -11,8 +11,9 @@ use crate::{
 /// Every request must name a limit; said where none is known.
 const MAX_TOKENS: u64 = 4096;
 
-pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
+/// `room`: bytes to set aside for it.
+pub(crate) fn request(request: &Request<'_>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room);
     write::object(&mut out, |o| {
         o.string("model", &request.model);
         o.value("max_tokens", &request.max_output.unwrap_or(MAX_TOKENS));
@@ -178,7 +179,7 @@ mod tests {
     };
 
     fn written(it: &Request<'_>) -> Value {
-        serde_json::from_slice(&request(it)).unwrap()
+        serde_json::from_slice(&request(it, 0)).unwrap()
     }
 
     fn with_turn(role: Role, blocks: Vec<Block<'static>>) -> Request<'static> {

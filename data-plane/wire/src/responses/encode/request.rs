@@ -8,8 +8,9 @@ use crate::{
     json::write::{self, Object},
 };
 
-pub(crate) fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4096);
+/// `room`: bytes to set aside for it.
+pub(crate) fn request(request: &Request<'_>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room);
     write::object(&mut out, |o| {
         o.string("model", &request.model);
         instructions(o, &request.system);

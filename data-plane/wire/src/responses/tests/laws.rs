@@ -259,7 +259,7 @@ proptest! {
         }
         let text = body.to_string();
         if let Ok(request) = decode::request(text.as_bytes()) {
-            json(&encode::request(&request));
+            json(&encode::request(&request, 0));
         }
         if let Ok(response) = decode::response(text.as_bytes()) {
             let context = Context { echo: decode::echo(text.as_bytes()), ..context() };
@@ -271,8 +271,8 @@ proptest! {
     fn what_was_written_once_is_written_alike_again(body in request()) {
         let body = body.to_string();
         if let Ok(request) = decode::request(body.as_bytes()) {
-            let once = encode::request(&request);
-            let twice = encode::request(&decode::request(&once).unwrap());
+            let once = encode::request(&request, 0);
+            let twice = encode::request(&decode::request(&once).unwrap(), 0);
             prop_assert_eq!(json(&once), json(&twice));
         }
     }
@@ -333,7 +333,7 @@ fn depth_costs_no_stack() {
             r#"{{"type":"response.output_item.done","item":{{"type":"x_call","output":{{"a":{deep}}}}},"delta":{{"a":{deep}}}}}"#
         ),
     ] {
-        let request = decode::request(body.as_bytes()).map(|request| encode::request(&request).len());
+        let request = decode::request(body.as_bytes()).map(|request| encode::request(&request, 0).len());
         let response =
             decode::response(body.as_bytes()).map(|response| encode::response(&response, &context()).len());
         let taken = decode::StreamDecoder::default().frame(None, &body, &mut |_| {});

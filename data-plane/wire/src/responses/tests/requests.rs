@@ -34,7 +34,7 @@ fn words(turn: &Turn<'_>) -> Vec<String> {
 /// The request that a turn alone makes, its only item.
 fn item_of(role: Role, block: Block<'_>) -> Value {
     let request = Request { turns: vec![Turn { role, blocks: vec![block] }], ..Request::default() };
-    json(&encode::request(&request))["input"][0].clone()
+    json(&encode::request(&request, 0))["input"][0].clone()
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn reasoning_keeps_its_proof_and_whose_it_is() {
         other => panic!("{other:?}"),
     }
     assert_eq!(losses(&request), [(LossCode::Block, "input without content".to_owned())]);
-    let kept = json(&encode::request(&request))["input"].clone();
+    let kept = json(&encode::request(&request, 0))["input"].clone();
     let own = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "a\n\nb"}], "encrypted_content": "gAAA"});
     assert_eq!((&kept[0], &kept[1]["type"]), (&own, &json!("function_call")));
 }
