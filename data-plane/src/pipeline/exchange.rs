@@ -314,7 +314,7 @@ impl Flight {
     pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
         let Some(leg) = self.leg.take() else { return };
         let (usage, served, complete) = leg.reading.used();
-        self.meter.losses(leg.reading.losses());
+        self.meter.losses(leg.reading.losses().as_ref());
         if (200..300).contains(&leg.status) {
             let binding = Binding { account: leg.account.id, user: self.user };
             for id in leg.reading.issued_id().into_iter().chain(self.bound_id.as_deref()) {

@@ -70,11 +70,11 @@ impl Reading {
     }
 
     /// What the client's wire could not say of the answer.
-    pub(super) fn losses(&self) -> Option<&Losses> {
+    pub(super) fn losses(&self) -> Option<Losses> {
         match self {
             Self::Opaque => None,
             Self::Stream(relay) => relay.losses(),
-            Self::Whole(collected) => Some(&collected.losses),
+            Self::Whole(collected) => Some(collected.losses.clone()),
         }
     }
 }

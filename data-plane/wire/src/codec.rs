@@ -7,6 +7,7 @@
 use crate::{
     canonical::{Event, Sink},
     error::WireError,
+    loss::Losses,
 };
 
 /// A body that is not of its wire. `Display` tells the client what to correct.
@@ -79,6 +80,9 @@ pub trait StreamDecoder: std::fmt::Debug + Send {
     /// The upstream closed the connection in good order: says what is still to be said. A wire whose end is the end of
     /// the connection (gemini) says [`Event::End`] here if the answer was complete.
     fn close(&mut self, out: &mut Sink<'_>);
+
+    /// What was found so far and no event can say, under the names that the wire's plain answers give it.
+    fn losses(&self) -> &Losses;
 }
 
 /// Writes a stream's frames. Events come in legal order.

@@ -118,6 +118,14 @@ impl Losses {
         self.add(code, name.to_owned());
     }
 
+    /// As [`Losses::add_named`], of a name in pieces: `["choices", ".", name]`. What stands there costs nothing.
+    pub fn add_path(&mut self, code: LossCode, path: &[&str]) {
+        let is_there = |loss: &Loss| loss.code == code && is_joined(&loss.what, path);
+        if !self.0.iter().any(is_there) {
+            self.add_named(code, &path.concat());
+        }
+    }
+
     pub fn extend(&mut self, others: Self) {
         for loss in others.0 {
             self.add(loss.code, loss.what);
@@ -132,6 +140,11 @@ impl Losses {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn is_joined(mut whole: &str, path: &[&str]) -> bool {
+    let follows = |piece: &&str| whole.strip_prefix(*piece).map(|rest| whole = rest).is_some();
+    path.iter().all(follows) && whole.is_empty()
 }
 
 /// What is asked for can't be had from this upstream, and doing without it would be another request. The message tells

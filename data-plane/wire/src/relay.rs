@@ -183,9 +183,9 @@ impl Relay {
         })
     }
 
-    /// What the client's wire could not say.
+    /// What was lost so far. None: nothing is converted.
     #[must_use]
-    pub fn losses(&self) -> Option<&Losses> {
+    pub fn losses(&self) -> Option<Losses> {
         match &self.body {
             Body::Raw(_) => None,
             Body::Converted(stream) => Some(stream.losses()),

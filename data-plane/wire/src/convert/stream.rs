@@ -5,7 +5,7 @@ use shared::usage::Usage;
 
 use super::{Conversion, codecs, restore::Restore};
 use crate::{
-    canonical::{Event, aggregate::Aggregator, legal::Legalizer},
+    canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer},
     codec::{StreamDecoder, StreamEncoder},
     error::{ErrorKind, WireError, upstream::UpstreamError},
     loss::Losses,
@@ -165,9 +165,12 @@ impl ConvertedStream {
         self.back.failure.as_ref()
     }
 
+    /// What was lost so far, in reading and in writing.
     #[must_use]
-    pub const fn losses(&self) -> &Losses {
-        self.back.restore.losses()
+    pub fn losses(&self) -> Losses {
+        let mut losses = self.decoder.losses().clone();
+        losses.extend(self.back.restore.losses().clone());
+        losses
     }
 
     /// Whether nothing comes out before the end, because the client asked for no stream.
@@ -178,9 +181,10 @@ impl ConvertedStream {
 
     /// What was gathered for a client that asked for no stream. None: the stream did not come to its end, or goes to
     /// the client as it comes.
-    pub(super) fn into_whole(self) -> Option<crate::canonical::Response<'static>> {
+    pub(super) fn into_whole(self) -> Option<Response<'static>> {
+        let losses = self.losses();
         match self.back.writer {
-            Writer::Whole(aggregator) => aggregator.finish().ok(),
+            Writer::Whole(aggregator) => Some(Response { losses, ..aggregator.finish().ok()? }),
             Writer::Stream(_) => None,
         }
     }

@@ -147,7 +147,7 @@ fn answered(client: Wire, format: Format, case: &Value) -> Value {
     let sent = framed(format, case["stream"].as_array().unwrap());
     let (stream, relay) = relayed(&conversion(client, format, true), &sent);
     found.insert("stream".into(), frames_of(&stream).into());
-    let lost_in_stream = lost(relay.losses().unwrap());
+    let lost_in_stream = lost(&relay.losses().unwrap());
     if found.get("losses") != Some(&lost_in_stream.clone().into()) {
         found.insert("losses of the stream".into(), lost_in_stream.into());
     }

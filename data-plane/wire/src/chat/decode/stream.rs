@@ -15,6 +15,7 @@ use crate::chat::usage;
 use crate::codec;
 use crate::error::upstream::UpstreamError;
 use crate::json::record::{Str, TextOr, record};
+use crate::loss::Losses;
 
 record! {
     struct Chunk {
@@ -66,6 +67,7 @@ record! {
 pub(crate) struct StreamDecoder {
     phase: Phase,
     choices: SmallVec<[Choice; 1]>,
+    losses: Losses,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,6 +118,10 @@ impl codec::StreamDecoder for StreamDecoder {
             self.phase = Phase::Over;
             out(Event::End);
         }
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
     }
 }
 

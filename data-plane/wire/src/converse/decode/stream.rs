@@ -13,6 +13,7 @@ use crate::{
     codec,
     converse::{error, usage},
     json::record::{Str, record},
+    loss::Losses,
 };
 
 /// Blocks that may be open at once.
@@ -24,6 +25,7 @@ pub(crate) struct StreamDecoder {
     open: SmallVec<[Open; 2]>,
     /// The number of the next block.
     next: u32,
+    losses: Losses,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,6 +149,10 @@ impl codec::StreamDecoder for StreamDecoder {
             self.state = State::Over;
             out(Event::End);
         }
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
     }
 }
 

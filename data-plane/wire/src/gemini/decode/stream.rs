@@ -21,6 +21,7 @@ pub(crate) struct StreamDecoder {
     started: bool,
     failed: bool,
     choices: SmallVec<[Choice; 1]>,
+    losses: Losses,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +65,10 @@ impl codec::StreamDecoder for StreamDecoder {
         if !self.failed && began.peek().is_some() && began.all(|choice| choice.stopped) {
             out(Event::End);
         }
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct StreamDecoder {
     stopped: bool,
     /// The end or an error was said.
     ended: bool,
+    losses: Losses,
 }
 
 /// What a block that is open takes.
@@ -118,6 +119,10 @@ impl codec::StreamDecoder for StreamDecoder {
         if self.stopped {
             self.end(out);
         }
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
     }
 }
 

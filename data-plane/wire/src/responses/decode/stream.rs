@@ -21,6 +21,7 @@ use crate::{
         self,
         record::{Str, record},
     },
+    loss::Losses,
     responses::{error, usage},
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct StreamDecoder {
     done: Vec<u64>,
     /// How many items were whole.
     items: usize,
+    losses: Losses,
 }
 
 type Outcome = Result<(), &'static str>;
@@ -81,6 +83,10 @@ impl codec::StreamDecoder for StreamDecoder {
 
     fn close(&mut self, _: &mut Sink<'_>) {
         // The end is an event: without it the answer is not whole.
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
     }
 }
 
