@@ -6,18 +6,39 @@ mod stream;
 pub(crate) use response::response;
 pub(crate) use stream::StreamDecoder;
 
-use crate::canonical::StopReason;
+use std::borrow::Cow;
 
-/// None: a word that came later than this code, or that has no counterpart (`malformed_model_output`,
+use serde_json::value::RawValue;
+
+use crate::{
+    canonical::StopReason,
+    json::record::Str,
+    loss::{LossCode, Losses},
+};
+
+/// A word that came later than this code, or that has no counterpart (`malformed_model_output`,
 /// `malformed_tool_use`): the answer just ends.
-fn stop_reason(word: &str) -> Option<StopReason> {
-    Some(match word {
+fn stop_reason(word: Option<Str<'_>>, losses: &mut Losses) -> StopReason {
+    match &*word.unwrap_or_default().0 {
         "end_turn" => StopReason::End,
         "tool_use" => StopReason::ToolUse,
         "max_tokens" => StopReason::Length,
         "stop_sequence" => StopReason::Sequence,
         "guardrail_intervened" | "content_filtered" => StopReason::ContentFilter,
         "model_context_window_exceeded" => StopReason::ContextWindow,
-        _ => return None,
-    })
+        word => {
+            losses.add_path(LossCode::Field, &["stopReason.", word]);
+            StopReason::End
+        }
+    }
 }
+
+fn lose(losses: &mut Losses, code: LossCode, unknown: &[(Cow<'_, str>, &RawValue)]) {
+    for (name, _) in unknown {
+        losses.add_path(code, &[name]);
+    }
+}
+
+/// Of a call that Bedrock runs itself, which its type tells.
+const SERVER_CALL: &str = "toolUse.type";
+const CITATIONS: &str = "citationsContent.citations";

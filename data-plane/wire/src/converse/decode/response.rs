@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::stop_reason;
+use super::{CITATIONS, SERVER_CALL, lose, stop_reason};
 use crate::{
     canonical::{
         Block, Choice, Media, MediaKind, Origin, Reasoning, Response, Signature, SignatureKind, Source, Stop,
-        StopReason, ToolCall, ToolKind,
+        ToolCall, ToolKind,
     },
     codec::Unreadable,
     converse::usage,
@@ -97,9 +97,8 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     let message = body.output.and_then(|output| output.message);
     let message = message.ok_or_else(|| Unreadable::new("output.message", "is missing"))?;
     let mut losses = Losses::default();
-    for (name, _) in body.unknown.iter().chain(&message.unknown) {
-        losses.add_named(LossCode::Field, name);
-    }
+    lose(&mut losses, LossCode::Field, &body.unknown);
+    lose(&mut losses, LossCode::Field, &message.unknown);
     let mut blocks = Vec::new();
     for (index, content) in message.content.unwrap_or_default().into_iter().enumerate() {
         let field = |inner: &str| format!("output.message.content[{index}]{inner}");
@@ -108,11 +107,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         take(content, &mut blocks, &mut losses)
             .map_err(|inner| Unreadable::new(field(inner), "is missing"))?;
     }
-    let word = body.stop_reason.unwrap_or_default().0;
-    let reason = stop_reason(&word).unwrap_or_else(|| {
-        losses.add_named(LossCode::Field, &format!("stopReason.{word}"));
-        StopReason::End
-    });
+    let reason = stop_reason(body.stop_reason, &mut losses);
     let calls_tools = blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
     let choice = Choice { blocks, stop: Stop::of(reason.with_calls(calls_tools)), logprobs: None };
     Ok(Response {
@@ -133,16 +128,13 @@ fn take<'a>(
     blocks: &mut Vec<Block<'a>>,
     losses: &mut Losses,
 ) -> Result<(), &'static str> {
-    for (name, _) in &content.unknown {
-        losses.add_named(LossCode::Block, name);
-    }
+    lose(losses, LossCode::Block, &content.unknown);
     if let Some(Str(text)) = content.text.filter(|text| !text.0.is_empty()) {
         blocks.push(Block::text(text));
     }
     if let Some(call) = content.tool_use {
         if call.kind.is_some() {
-            // Bedrock runs it itself.
-            losses.add(LossCode::Block, "toolUse.type");
+            losses.add(LossCode::Block, SERVER_CALL);
         } else {
             blocks.push(tool_call(call)?);
         }
@@ -188,7 +180,7 @@ fn reasoning(content: ReasoningContent<'_>) -> impl Iterator<Item = Block<'_>> {
 
 fn cited_text<'a>(cited: Cited<'a>, losses: &mut Losses) -> Option<Block<'a>> {
     if cited.citations.is_some() {
-        losses.add(LossCode::Annotation, "citationsContent.citations");
+        losses.add(LossCode::Annotation, CITATIONS);
     }
     let mut texts = cited.content.unwrap_or_default().into_iter().filter_map(|part| part.text);
     let mut text = texts.next()?.0;
@@ -211,6 +203,7 @@ mod tests {
     use shared::usage::Usage;
 
     use super::*;
+    use crate::canonical::StopReason;
 
     /// Of AWS's guide.
     const SONGS: &str = r#"{

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::stop_reason;
+use super::{CITATIONS, SERVER_CALL, lose, stop_reason};
 use crate::{
     canonical::{Delta, Event, Opening, Origin, Signature, SignatureKind, Sink, Stop, ToolKind},
     codec,
     converse::{error, usage},
     json::record::{Str, record},
-    loss::Losses,
+    loss::{LossCode, Losses},
 };
 
 /// Blocks that may be open at once.
@@ -54,13 +54,26 @@ enum Kind {
 }
 
 record! {
+    struct Begun {
+        role: &'a RawValue = "role",
+        // Of random length, to hide how long what it pads is.
+        padding: &'a RawValue = "p",
+    }
+}
+
+record! {
     struct Started {
         index: u32 = "contentBlockIndex",
         start: Start<'a> = "start",
     }
 }
 
-record! { struct Start { tool_use: ToolUse<'a> = "toolUse" } }
+record! {
+    struct Start {
+        tool_use: ToolUse<'a> = "toolUse",
+        image: &'a RawValue = "image",
+    }
+}
 
 record! {
     struct ToolUse {
@@ -82,6 +95,8 @@ record! {
         text: Str<'a> = "text",
         tool_use: Input<'a> = "toolUse",
         reasoning: ReasoningPiece<'a> = "reasoningContent",
+        citation: &'a RawValue = "citation",
+        image: &'a RawValue = "image",
     }
 }
 
@@ -97,9 +112,23 @@ record! {
 
 record! { struct Closed { index: u32 = "contentBlockIndex" } }
 
-record! { struct Stopped { reason: Str<'a> = "stopReason" } }
+record! {
+    struct Stopped {
+        reason: Str<'a> = "stopReason",
+        padding: &'a RawValue = "p",
+    }
+}
 
-record! { struct Metadata { usage: &'a RawValue = "usage" } }
+record! {
+    struct Metadata {
+        usage: &'a RawValue = "usage",
+        // As in plain answers, not about the answer.
+        metrics: &'a RawValue = "metrics",
+        performance: &'a RawValue = "performanceConfig",
+        service_tier: &'a RawValue = "serviceTier",
+        padding: &'a RawValue = "p",
+    }
+}
 
 const NO_INDEX: &str = "a block has no `contentBlockIndex`";
 
@@ -109,7 +138,11 @@ impl codec::StreamDecoder for StreamDecoder {
             return Ok(());
         }
         match event {
-            Some("messageStart") => out(Event::Start { id: Cow::Borrowed(""), model: Cow::Borrowed("") }),
+            Some("messageStart") => {
+                let Begun { unknown, .. } = serde_json::from_str(data).unwrap_or_default();
+                lose(&mut self.losses, LossCode::Field, &unknown);
+                out(Event::Start { id: Cow::Borrowed(""), model: Cow::Borrowed("") });
+            }
             Some("contentBlockStart") => {
                 self.start(read(data, "a `contentBlockStart` can't be read")?, out)?;
             }
@@ -121,13 +154,15 @@ impl codec::StreamDecoder for StreamDecoder {
                 self.close_block(index.ok_or(NO_INDEX)?, out);
             }
             Some("messageStop") => {
-                let Stopped { reason, .. } = read(data, "a `messageStop` can't be read")?;
-                let reason = stop_reason(&reason.unwrap_or_default().0).unwrap_or_default();
+                let Stopped { reason, unknown, .. } = read(data, "a `messageStop` can't be read")?;
+                lose(&mut self.losses, LossCode::Field, &unknown);
+                let reason = stop_reason(reason, &mut self.losses);
                 self.state = State::Stopped;
                 out(Event::Stop { choice: 0, stop: Stop::of(reason) });
             }
             Some("metadata") => {
-                let Metadata { usage, .. } = read(data, "a `metadata` can't be read")?;
+                let Metadata { usage, unknown, .. } = read(data, "a `metadata` can't be read")?;
+                lose(&mut self.losses, LossCode::Field, &unknown);
                 if let Some(usage) = usage.and_then(|usage| usage::read(usage.get())) {
                     out(Event::Usage(usage));
                 }
@@ -138,7 +173,7 @@ impl codec::StreamDecoder for StreamDecoder {
                 out(Event::Error(error::read(data)));
             }
             // One that came later than this code.
-            Some(_) => {}
+            Some(event) => self.losses.add_path(LossCode::Block, &[event]),
             None => return Err("an event has no name"),
         }
         Ok(())
@@ -163,9 +198,14 @@ fn read<'a, T: Deserialize<'a>>(data: &'a str, problem: &'static str) -> Result<
 impl StreamDecoder {
     fn start(&mut self, started: Started<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let index = started.index.ok_or(NO_INDEX)?;
-        // With a type, Bedrock runs it itself.
-        let call = started.start.and_then(|start| start.tool_use).filter(|call| call.kind.is_none());
-        let Some(call) = call else { return Ok(()) };
+        let start = started.start.unwrap_or_default();
+        lose(&mut self.losses, LossCode::Block, &start.unknown);
+        self.lose_image(start.image);
+        let Some(call) = start.tool_use else { return Ok(()) };
+        if call.kind.is_some() {
+            self.losses.add(LossCode::Block, SERVER_CALL);
+            return Ok(());
+        }
         let opening = Opening::ToolCall {
             id: call.id.ok_or("a tool call has no `toolUseId`")?.0,
             name: call.name.ok_or("a tool call has no `name`")?.0,
@@ -178,7 +218,12 @@ impl StreamDecoder {
 
     fn grow(&mut self, grown: Grown<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let came = grown.index.ok_or(NO_INDEX)?;
-        let Piece { text, tool_use, reasoning, .. } = grown.delta.unwrap_or_default();
+        let Piece { text, tool_use, reasoning, citation, image, unknown } = grown.delta.unwrap_or_default();
+        lose(&mut self.losses, LossCode::Block, &unknown);
+        self.lose_image(image);
+        if citation.is_some() {
+            self.losses.add(LossCode::Annotation, CITATIONS);
+        }
         let input = tool_use.and_then(|call| call.input);
         let ReasoningPiece { text: thought, signature, redacted, .. } = reasoning.unwrap_or_default();
         let signed =
@@ -197,6 +242,13 @@ impl StreamDecoder {
             }
         }
         Ok(())
+    }
+
+    /// Named as where a plain answer's is left out.
+    fn lose_image(&mut self, image: Option<&RawValue>) {
+        if image.is_some() {
+            self.losses.add(LossCode::Block, "inlineData");
+        }
     }
 
     /// The block's number here; a call that did not start has none.

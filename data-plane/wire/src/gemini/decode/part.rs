@@ -157,7 +157,7 @@ pub(super) fn opaque<'a>(kind: &str, value: &'a RawValue) -> Block<'a> {
 /// Unknown fields of a part, or of what is `inside` it.
 fn note(losses: &mut Losses, inside: &str, unknown: &[(Cow<'_, str>, &RawValue)]) {
     for (name, _) in unknown {
-        losses.add_named(LossCode::Field, &format!("contents.parts.{inside}{name}"));
+        losses.add_path(LossCode::Field, &["contents.parts.", inside, name]);
     }
 }
 

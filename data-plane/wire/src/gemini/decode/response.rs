@@ -73,10 +73,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     for (position, raw) in candidates.iter().enumerate() {
         let place = list.index(position);
         let candidate: Candidate<'_> = place.read(raw)?;
-        let Some(number) = candidate.number(position) else {
-            response.losses.add(LossCode::Block, "candidates");
-            continue;
-        };
+        let Some(number) = candidate.number(position, &mut response.losses) else { continue };
         if response.choices.len() <= number {
             response.choices.resize_with(number + 1, Choice::default);
         }
@@ -128,12 +125,13 @@ impl Answer<'_> {
 
 impl<'a> Candidate<'a> {
     /// Its place among the choices; Google leaves the first one's out at times. None: there are too many.
-    pub(super) fn number(&self, position: usize) -> Option<usize> {
-        let number = match self.index {
-            Some(Int(index)) => usize::try_from(index).ok()?,
-            None => position,
-        };
-        (number < CHOICES_MAX).then_some(number)
+    pub(super) fn number(&self, position: usize, losses: &mut Losses) -> Option<usize> {
+        let number = self.index.map_or(Ok(position), |Int(index)| usize::try_from(index));
+        let number = number.ok().filter(|number| *number < CHOICES_MAX);
+        if number.is_none() {
+            losses.add(LossCode::Block, "candidates");
+        }
+        number
     }
 
     /// What Google says about the text, as one object with the candidate's fields.
@@ -174,9 +172,10 @@ impl<'a> Candidate<'a> {
             | "IMAGE_PROHIBITED_CONTENT"
             | "IMAGE_RECITATION"
             | "MODEL_ARMOR" => StopReason::ContentFilter,
-            // The model went astray (`MALFORMED_FUNCTION_CALL`), or Google doesn't say how.
+            // The model went astray (`MALFORMED_FUNCTION_CALL`), or Google doesn't say how. Other wires have no word for
+            // that: no limit was reached, no filter spoke, and what was said is all there is.
             word => {
-                losses.add_named(LossCode::Field, &format!("candidates.finishReason.{word}"));
+                losses.add_path(LossCode::Field, &["candidates.finishReason.", word]);
                 StopReason::End
             }
         })
@@ -188,10 +187,13 @@ impl<'a> Candidate<'a> {
         losses: &mut Losses,
     ) -> Result<Vec<&'a RawValue>, Unreadable> {
         for (name, _) in &self.unknown {
-            losses.add_named(LossCode::Field, &format!("candidates.{name}"));
+            losses.add_path(LossCode::Field, &["candidates.", name]);
         }
         let Some(raw) = self.content else { return Ok(Vec::new()) };
         let content: Content<'a> = place.field("content").read(raw)?;
+        for (name, _) in &content.unknown {
+            losses.add_path(LossCode::Field, &["candidates.content.", name]);
+        }
         Ok(content.parts.unwrap_or_default().0)
     }
 }

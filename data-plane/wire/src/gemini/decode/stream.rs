@@ -12,7 +12,7 @@ use crate::{
     codec,
     error::upstream::UpstreamError,
     gemini::usage,
-    loss::Losses,
+    loss::{LossCode, Losses},
 };
 
 /// Reads a stream of Google's.
@@ -86,27 +86,27 @@ impl StreamDecoder {
         let is_blocked = answer.is_blocked();
         let candidates = answer.candidates.unwrap_or_default().0;
         if is_blocked && candidates.is_empty() {
-            self.choice(0).stop(0, StopReason::ContentFilter, out);
+            choice(&mut self.choices, 0).stop(0, StopReason::ContentFilter, out);
         }
         let list = Place::top("candidates");
         for (position, raw) in candidates.into_iter().enumerate() {
             let place = list.index(position);
             let candidate: Candidate<'_> = place.read(raw).map_err(|_| NOT_OF_THIS_WIRE)?;
-            // Clients asked for fewer choices than are told apart.
-            let Some(number) = candidate.number(position) else { continue };
-            self.choice(number).take(number as u32, &candidate, &place, out)?;
+            let Some(number) = candidate.number(position, &mut self.losses) else { continue };
+            let choice = choice(&mut self.choices, number);
+            choice.take(number as u32, &candidate, &place, &mut self.losses, out)?;
         }
         Ok(())
     }
+}
 
-    fn choice(&mut self, number: usize) -> &mut Choice {
-        if self.choices.len() <= number {
-            self.choices.resize_with(number + 1, Choice::default);
-        }
-        let choice = &mut self.choices[number];
-        choice.began = true;
-        choice
+fn choice(choices: &mut SmallVec<[Choice; 1]>, number: usize) -> &mut Choice {
+    if choices.len() <= number {
+        choices.resize_with(number + 1, Choice::default);
     }
+    let choice = &mut choices[number];
+    choice.began = true;
+    choice
 }
 
 impl Choice {
@@ -115,13 +115,12 @@ impl Choice {
         number: u32,
         candidate: &Candidate<'_>,
         place: &Place<'_>,
+        losses: &mut Losses,
         out: &mut Sink<'_>,
     ) -> Result<(), &'static str> {
-        // A stream has no place for losses; what they would name is not of the answer itself.
-        let mut losses = Losses::default();
-        let parts = candidate.parts(place, &mut losses).map_err(|_| NOT_OF_THIS_WIRE)?;
+        let parts = candidate.parts(place, losses).map_err(|_| NOT_OF_THIS_WIRE)?;
         for raw in parts {
-            let Some(piece) = part::read(raw, place, &mut losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
+            let Some(piece) = part::read(raw, place, losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
                 continue;
             };
             for block in piece.into_blocks() {
@@ -132,13 +131,19 @@ impl Choice {
                 }
             }
         }
-        if let (Some(annotations), Some(Open::Text)) = (candidate.annotations(), self.open) {
-            self.delta(number, Delta::Annotation(annotations), out);
+        match candidate.annotations() {
+            Some(annotations) if self.open == Some(Open::Text) => {
+                self.delta(number, Delta::Annotation(annotations), out);
+            }
+            Some(annotations) => losses.add_named(LossCode::Annotation, &annotations.kind),
+            None => {}
         }
-        if let Some(logprobs) = candidate.logprobs() {
-            self.delta(number, Delta::Logprobs(logprobs), out);
+        match candidate.logprobs() {
+            Some(logprobs) if self.open.is_some() => self.delta(number, Delta::Logprobs(logprobs), out),
+            Some(_) => losses.add(LossCode::Annotation, "logprobs"),
+            None => {}
         }
-        if let Some(reason) = candidate.stop(&mut losses) {
+        if let Some(reason) = candidate.stop(losses) {
             self.stop(number, reason, out);
         }
         Ok(())
