@@ -26,4 +26,5 @@ pub use request::{
     Turn,
 };
 pub use response::{Choice, Response, Stop, StopReason};
+pub(crate) use response::{MEDIA, TOOL_RESULT};
 pub use signature::{Origin, Signature, SignatureKind};

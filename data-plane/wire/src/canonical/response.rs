@@ -10,6 +10,10 @@ use super::{
 };
 use crate::loss::Losses;
 
+/// The names of blocks that most wires' answers have no place for, where they are left out.
+pub(crate) const MEDIA: &str = "inlineData";
+pub(crate) const TOOL_RESULT: &str = "tool_result";
+
 #[derive(Debug, Clone, Default)]
 pub struct Response<'a> {
     /// The upstream's own.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::names::Names;
 use crate::{
-    canonical::{Block, Delta, Event, Opening, Response, Sink, ToolCall, ToolKind},
+    canonical::{Block, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT, ToolCall, ToolKind},
     loss::{LossCode, Losses},
 };
 
@@ -33,7 +33,12 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
             }
             // Only Gemini answers in pictures.
             Block::Media(_) if client != Wire::Gemini => {
-                losses.add(LossCode::Block, "inlineData");
+                losses.add(LossCode::Block, MEDIA);
+                false
+            }
+            // Models give none; what looks like one is the provider's own affair.
+            Block::ToolResult(_) => {
+                losses.add(LossCode::Block, TOOL_RESULT);
                 false
             }
             Block::Text(text) => {

@@ -1,17 +1,24 @@
 //! The words for why there is no more.
 
-use crate::canonical::StopReason;
+use crate::{
+    canonical::StopReason,
+    loss::{LossCode, Losses},
+};
 
 /// A word that came later than this code is a plain end.
-pub(super) fn reason(word: &str) -> StopReason {
+pub(super) fn reason(word: &str, losses: &mut Losses) -> StopReason {
     match word {
+        "end_turn" => StopReason::End,
         "max_tokens" => StopReason::Length,
         "tool_use" => StopReason::ToolUse,
         "stop_sequence" => StopReason::Sequence,
         "refusal" => StopReason::Refusal,
         "pause_turn" => StopReason::Pause,
         "model_context_window_exceeded" => StopReason::ContextWindow,
-        _ => StopReason::End,
+        word => {
+            losses.add_path(LossCode::Field, &["stop_reason.", word]);
+            StopReason::End
+        }
     }
 }
 
@@ -33,6 +40,7 @@ mod tests {
 
     #[test]
     fn words_and_reasons_stand_for_each_other() {
+        let losses = &mut Losses::default();
         for known in [
             "end_turn",
             "max_tokens",
@@ -42,9 +50,11 @@ mod tests {
             "pause_turn",
             "model_context_window_exceeded",
         ] {
-            assert_eq!(word(reason(known)), known);
+            assert_eq!(word(reason(known, losses)), known);
         }
-        assert_eq!(reason("compaction"), StopReason::End);
-        assert_eq!(reason(word(StopReason::ContentFilter)), StopReason::Refusal);
+        assert_eq!(reason(word(StopReason::ContentFilter), losses), StopReason::Refusal);
+        assert!(losses.is_empty());
+        assert_eq!(reason("compaction", losses), StopReason::End);
+        assert!(!losses.is_empty());
     }
 }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{CITATIONS, SERVER_CALL, lose, stop_reason};
 use crate::{
-    canonical::{Delta, Event, Opening, Origin, Signature, SignatureKind, Sink, Stop, ToolKind},
+    canonical::{Delta, Event, MEDIA, Opening, Origin, Signature, SignatureKind, Sink, Stop, ToolKind},
     codec,
     converse::{error, usage},
     json::record::{Str, record},
@@ -247,7 +247,7 @@ impl StreamDecoder {
     /// Named as where a plain answer's is left out.
     fn lose_image(&mut self, image: Option<&RawValue>) {
         if image.is_some() {
-            self.losses.add(LossCode::Block, "inlineData");
+            self.losses.add(LossCode::Block, MEDIA);
         }
     }
 

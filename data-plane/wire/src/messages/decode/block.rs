@@ -261,7 +261,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn lose(&mut self, name: &str) {
-        self.losses.add_named(LossCode::Field, &format!("{}.{name}", self.area));
+        self.losses.add_path(LossCode::Field, &[self.area, ".", name]);
     }
 }
 

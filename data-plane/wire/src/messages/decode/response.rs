@@ -1,5 +1,7 @@
 //! Plain answers.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
@@ -11,7 +13,7 @@ use crate::{
         self,
         record::{Str, record},
     },
-    loss::LossCode,
+    loss::{LossCode, Losses},
     messages::{stop, usage::Counts},
 };
 
@@ -26,6 +28,9 @@ record! {
     }
 }
 
+/// What losses of its blocks are named after.
+pub(super) const CONTENT: &str = "content";
+
 /// # Errors
 /// The body is no message: which field shows it.
 pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
@@ -38,13 +43,14 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         ..Response::default()
     };
     let mut choice = Choice { blocks: Vec::with_capacity(content.len()), ..Choice::default() };
-    let mut reader = Reader { losses: &mut response.losses, area: "content" };
+    let mut reader = Reader { losses: &mut response.losses, area: CONTENT };
     let list = Place::Field(&Place::Body, "content");
     for (index, value) in content.into_iter().enumerate() {
         choice.blocks.push(reader.block(value, &Place::Item(&list, index))?);
     }
     let calls_tools = choice.blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
-    let reason = body.stop_reason.map_or(StopReason::End, |Str(word)| stop::reason(&word));
+    let word = body.stop_reason;
+    let reason = word.map_or(StopReason::End, |Str(word)| stop::reason(&word, &mut response.losses));
     let sequence = body.stop_sequence.map(|Str(sequence)| sequence);
     choice.stop = Stop { reason: reason.with_calls(calls_tools), sequence };
     response.choices.push(choice);
@@ -52,7 +58,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         let mut counts = Counts::default();
         counts.restate(usage.get());
         response.usage = counts.usage();
-        rest_of_usage(usage.get(), &mut response);
+        response.service_tier = rest_of_usage(usage.get(), &mut response.losses);
     }
     for (name, value) in body.unknown {
         // These two are the same in every answer.
@@ -63,8 +69,9 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     Ok(response)
 }
 
-/// What stands beside the counts.
-fn rest_of_usage<'a>(usage: &'a str, response: &mut Response<'a>) {
+/// What stands beside the counts: the service tier.
+pub(super) fn rest_of_usage<'a>(usage: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>> {
+    let mut tier = None;
     // Usage that is no object says nothing, as above.
     let _ = json::object(usage, |field| match &*field.name() {
         "input_tokens"
@@ -73,12 +80,13 @@ fn rest_of_usage<'a>(usage: &'a str, response: &mut Response<'a>) {
         | "cache_creation_input_tokens"
         | "cache_creation"
         | "output_tokens_details" => {}
-        "service_tier" => response.service_tier = json::string(field.value),
+        "service_tier" => tier = json::string(field.value),
         name if json::is_filled(field.value) => {
-            response.losses.add_named(LossCode::Field, &format!("usage.{name}"));
+            losses.add_path(LossCode::Field, &["usage.", name]);
         }
         _ => {}
     });
+    tier
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ use smallvec::SmallVec;
 use super::{
     Place,
     block::{Reader, signature},
+    response::{CONTENT, rest_of_usage},
 };
 use crate::{
     canonical::{
-        Block, Delta, Event, Opaque, Opening, Reasoning, SignatureKind, Sink, Stop, ToolCall, ToolKind,
+        Block, Delta, Event, MEDIA, Opaque, Opening, Reasoning, SignatureKind, Sink, Stop, TOOL_RESULT,
+        ToolCall, ToolKind,
     },
     codec,
     error::upstream::UpstreamError,
@@ -21,7 +23,7 @@ use crate::{
         self,
         record::{Str, record},
     },
-    loss::Losses,
+    loss::{LossCode, Losses},
     messages::{stop, usage::Counts},
 };
 
@@ -54,8 +56,12 @@ enum Open {
     Call {
         said: bool,
     },
-    /// Whole from the start: an unknown block, or a call that came with its input.
+    /// A call that came with its input.
     Whole,
+    /// One that is said as it starts, or not at all: how it grows is lost.
+    Unknown {
+        kind: String,
+    },
 }
 
 record! {
@@ -146,7 +152,7 @@ impl StreamDecoder {
             None if frame.error.is_some() => self.fail(frame, out),
             None => return Err("the data has no `type`"),
             // An event that came later than this code; clients skip it too.
-            Some(_) => {}
+            Some(kind) => self.losses.add_path(LossCode::Block, &[kind]),
         }
         Ok(())
     }
@@ -161,6 +167,7 @@ impl StreamDecoder {
     fn count(&mut self, usage: Option<&RawValue>, out: &mut Sink<'_>) {
         let Some(usage) = usage else { return };
         self.counts.restate(usage.get());
+        rest_of_usage(usage.get(), &mut self.losses);
         if let Some(usage) = self.counts.usage() {
             out(Event::Usage(usage));
         }
@@ -169,15 +176,18 @@ impl StreamDecoder {
     fn open(&mut self, frame: &Frame<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let index = number(frame)?;
         let value = frame.content_block.ok_or("a block's start has no block")?;
-        let mut losses = Losses::default();
-        let block = Reader { losses: &mut losses, area: "content" }.block(value, &Place::Body);
+        let block = Reader { losses: &mut self.losses, area: CONTENT }.block(value, &Place::Body);
         let open = match block.map_err(|_| UNREADABLE)? {
             Block::Text(text) => {
                 open(index, Opening::Text, out);
                 grow(index, Delta::Text(text.text), out);
                 let mut citations = String::new();
                 if let Some(all) = text.annotations {
-                    let _ = json::array(all.value.get(), |citation| keep(&mut citations, citation));
+                    let mut kept = true;
+                    let _ = json::array(all.value.get(), |citation| kept &= keep(&mut citations, citation));
+                    if !kept {
+                        self.losses.add(LossCode::Annotation, "citations");
+                    }
                 }
                 Open::Text { citations }
             }
@@ -187,11 +197,13 @@ impl StreamDecoder {
             }
             Block::ToolCall(call) => open_call(index, call, out),
             Block::Opaque(opaque) => {
+                let kind = opaque.kind.clone().into_owned();
                 open(index, Opening::Opaque(opaque), out);
-                Open::Whole
+                Open::Unknown { kind }
             }
             // Not what models say.
-            Block::Media(_) | Block::ToolResult(_) | Block::Refusal(_) => Open::Whole,
+            Block::Media(_) => self.leave_out(MEDIA),
+            Block::ToolResult(_) | Block::Refusal(_) => self.leave_out(TOOL_RESULT),
         };
         self.open.retain(|(number, _)| *number != index);
         self.open.push((index, open));
@@ -202,39 +214,73 @@ impl StreamDecoder {
         let index = number(frame)?;
         let mut delta: Grown<'_> = fields(frame.delta.ok_or("a block's delta has no delta")?)?;
         let Str(kind) = delta.kind.take().unwrap_or_default();
-        match (&*kind, delta) {
-            ("text_delta", Grown { text: Some(Str(text)), .. }) => {
-                if let Open::Text { .. } = self.text(index, out) {
-                    grow(index, Delta::Text(text), out);
-                }
+        let unknown = std::mem::take(&mut delta.unknown);
+        if self.takes(index, &kind, delta, out) {
+            for (name, _) in unknown {
+                self.losses.add_path(LossCode::Field, &[CONTENT, ".", &name]);
             }
-            ("citations_delta", Grown { citation: Some(citation), .. }) => {
-                if let Open::Text { citations } = self.text(index, out) {
-                    keep(citations, citation.get());
-                }
-            }
-            ("thinking_delta", Grown { thinking: Some(Str(thinking)), .. }) => {
-                if let Open::Reasoning = self.reasoning(index, out) {
-                    grow(index, Delta::Text(thinking), out);
-                }
-            }
-            ("signature_delta", Grown { signature: Some(Str(proof)), .. }) => {
-                if let (Open::Reasoning, Some(proof)) =
-                    (self.reasoning(index, out), signature(proof, SignatureKind::Proof))
-                {
-                    out(Event::Delta { choice: 0, index, delta: Delta::Signature(proof) });
-                }
-            }
-            ("input_json_delta", Grown { partial_json: Some(Str(text)), .. }) => {
-                if let Some(Open::Call { said }) = self.find(index) {
-                    *said |= !text.is_empty();
-                    grow(index, Delta::Arguments(text), out);
-                }
-            }
-            // Of a kind that came later than this code.
-            _ => {}
+        } else {
+            self.lose(index, &kind);
         }
         Ok(())
+    }
+
+    /// Whether the delta is one that its block can grow by.
+    fn takes(&mut self, index: u32, kind: &str, delta: Grown<'_>, out: &mut Sink<'_>) -> bool {
+        match (kind, delta) {
+            ("text_delta", Grown { text: Some(Str(text)), .. }) => {
+                let takes = matches!(self.text(index, out), Open::Text { .. });
+                if takes {
+                    grow(index, Delta::Text(text), out);
+                }
+                takes
+            }
+            ("citations_delta", Grown { citation: Some(citation), .. }) => match self.text(index, out) {
+                Open::Text { citations } => keep(citations, citation.get()),
+                _ => false,
+            },
+            ("thinking_delta", Grown { thinking: Some(Str(thinking)), .. }) => {
+                let takes = matches!(self.reasoning(index, out), Open::Reasoning);
+                if takes {
+                    grow(index, Delta::Text(thinking), out);
+                }
+                takes
+            }
+            ("signature_delta", Grown { signature: Some(Str(proof)), .. }) => {
+                let takes = matches!(self.reasoning(index, out), Open::Reasoning);
+                if let Some(proof) = signature(proof, SignatureKind::Proof).filter(|_| takes) {
+                    out(Event::Delta { choice: 0, index, delta: Delta::Signature(proof) });
+                }
+                takes
+            }
+            ("input_json_delta", Grown { partial_json: Some(Str(text)), .. }) => match self.find(index) {
+                Some(Open::Call { said }) => {
+                    *said |= !text.is_empty();
+                    grow(index, Delta::Arguments(text), out);
+                    true
+                }
+                // All of it came with the call.
+                Some(Open::Whole) => true,
+                _ => false,
+            },
+            // Of a kind that came later than this code.
+            _ => false,
+        }
+    }
+
+    /// Names a delta, or the block that can't grow by any.
+    fn lose(&mut self, index: u32, delta: &str) {
+        let open = self.open.iter().find(|(number, _)| *number == index);
+        match open {
+            Some((_, Open::Unknown { kind })) => self.losses.add_path(LossCode::Block, &[kind]),
+            _ if delta == "citations_delta" => self.losses.add(LossCode::Annotation, "citations"),
+            _ => self.losses.add_path(LossCode::Block, &[delta]),
+        }
+    }
+
+    fn leave_out(&mut self, kind: &'static str) -> Open {
+        self.losses.add(LossCode::Block, kind);
+        Open::Unknown { kind: kind.to_owned() }
     }
 
     fn find(&mut self, index: u32) -> Option<&mut Open> {
@@ -279,8 +325,9 @@ impl StreamDecoder {
         if let Some(Str(word)) = ending.stop_reason.filter(|_| !self.stopped) {
             self.stopped = true;
             self.shut_all(out);
+            let reason = stop::reason(&word, &mut self.losses);
             let sequence = ending.stop_sequence.map(|Str(sequence)| sequence);
-            out(Event::Stop { choice: 0, stop: Stop { reason: stop::reason(&word), sequence } });
+            out(Event::Stop { choice: 0, stop: Stop { reason, sequence } });
         }
         Ok(())
     }
@@ -355,14 +402,15 @@ fn shut(index: u32, open: Open, out: &mut Sink<'_>) {
 }
 
 /// Adds to the list of citations, unless it grew too long.
-fn keep(citations: &mut String, citation: &str) {
+fn keep(citations: &mut String, citation: &str) -> bool {
     if citations.len() + citation.len() > CITATIONS_MAX {
-        return;
+        return false;
     }
     if !citations.is_empty() {
         citations.push(',');
     }
     citations.push_str(citation);
+    true
 }
 
 #[cfg(test)]
@@ -548,7 +596,7 @@ mod tests {
     fn a_texts_citations_are_bounded() {
         let mut citations = String::new();
         let citation = "1".repeat(CITATIONS_MAX / 2);
-        (0..5).for_each(|_| keep(&mut citations, &citation));
+        assert!(!(0..5).all(|_| keep(&mut citations, &citation)));
         assert!(citations.len() <= CITATIONS_MAX + 2);
     }
 }

@@ -240,6 +240,8 @@ impl<'a> Reader<'a> {
         let mut text = joined(item.summary, "summary", place)?;
         if text.is_empty() {
             text = joined(item.content, "content", place)?;
+        } else if matches!(item.content, Some(Loose::Items(parts)) if !parts.is_empty()) {
+            self.losses.add_path(LossCode::Field, &[place.list, ".content"]);
         }
         let signature = item.encrypted_content.filter(|value| !value.0.is_empty()).map(|value| {
             let mut signature = Signature::read(value.0, Origin::OpenAi, SignatureKind::Encrypted);
@@ -256,7 +258,7 @@ impl<'a> Reader<'a> {
 
     fn lose_unknown(&mut self, list: &str, unknown: &[(Cow<'_, str>, &RawValue)]) {
         for (name, _) in unknown {
-            self.losses.add_named(LossCode::Field, &format!("{list}.{name}"));
+            self.losses.add_path(LossCode::Field, &[list, ".", name]);
         }
     }
 
@@ -264,7 +266,7 @@ impl<'a> Reader<'a> {
         // What is handed back whole loses nothing.
         if part.kind.as_ref().is_some_and(|kind| is_known(&kind.0)) {
             for (name, _) in &part.unknown {
-                self.losses.add_named(LossCode::Field, &format!("{list}.{field}.{name}"));
+                self.losses.add_path(LossCode::Field, &[list, ".", field, ".", name]);
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     codec::Unreadable,
     error::upstream::UpstreamError,
     json::record::{Str, record},
+    loss::{LossCode, Losses},
     responses::{echo::FIELDS, usage},
 };
 
@@ -53,7 +54,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         blocks.extend(reader.item(raw, Place { list: "output", index })?.1);
     }
     attach_signatures(&mut blocks);
-    let stop = Stop::of(reason(&answer, &blocks));
+    let stop = Stop::of(reason(&answer, &blocks, &mut reader.losses));
     let logprobs = reader.logprobs.map(logprobs);
     let is_echo = |name: &str| FIELDS.iter().any(|(known, _)| *known == name);
     let extras = answer.unknown.into_iter().filter(|(name, _)| !is_echo(name));
@@ -85,17 +86,26 @@ pub(super) fn failure(answer: &Answer<'_>) -> Option<UpstreamError> {
     }
 }
 
-fn reason(answer: &Answer<'_>, blocks: &[Block<'_>]) -> StopReason {
+fn reason(answer: &Answer<'_>, blocks: &[Block<'_>], losses: &mut Losses) -> StopReason {
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
     let refuses = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
-    stop_reason(answer, calls, refuses)
+    stop_reason(answer, calls, refuses, losses)
 }
 
 /// Why the answer ended, given what is in it.
-pub(super) fn stop_reason(answer: &Answer<'_>, calls_tools: bool, refuses: bool) -> StopReason {
+pub(super) fn stop_reason(
+    answer: &Answer<'_>,
+    calls_tools: bool,
+    refuses: bool,
+    losses: &mut Losses,
+) -> StopReason {
     let details = answer.incomplete_details.map(RawValue::get).unwrap_or_default();
     let details: Details<'_> = serde_json::from_str(details).unwrap_or_default();
-    match details.reason.as_ref().map(|reason| &*reason.0) {
+    let word = details.reason.as_ref().map(|reason| &*reason.0);
+    if let Some(word) = word.filter(|word| !matches!(*word, "content_filter" | "max_output_tokens")) {
+        losses.add_path(LossCode::Field, &["incomplete_details.reason.", word]);
+    }
+    match word {
         Some("content_filter") => StopReason::ContentFilter,
         Some("max_output_tokens") => StopReason::Length,
         None if answer.status.as_ref().is_some_and(|status| status.0 == "incomplete") => StopReason::Length,

@@ -14,14 +14,14 @@ use super::{
     response::{Answer, failure, stop_reason},
 };
 use crate::{
-    canonical::{Block, Event, Sink, Stop},
+    canonical::{Block, Event, MEDIA, Sink, Stop, TOOL_RESULT},
     codec,
     error::upstream::UpstreamError,
     json::{
         self,
         record::{Str, record},
     },
-    loss::Losses,
+    loss::{LossCode, Losses},
     responses::{error, usage},
 };
 
@@ -111,14 +111,18 @@ impl StreamDecoder {
             "refusal.delta" => self.blocks.say(item, part, Kind::Refusal, delta(frame.delta), out),
             "reasoning_summary_text.delta" => {
                 let section = Section { is_summary: true, index: index(frame.summary_index) };
-                self.blocks.reason(item, section, delta(frame.delta), out);
+                self.reason(item, section, delta(frame.delta), out);
             }
             "reasoning_text.delta" => {
                 let section = Section { is_summary: false, index: part };
-                self.blocks.reason(item, section, delta(frame.delta), out);
+                self.reason(item, section, delta(frame.delta), out);
             }
             "function_call_arguments.delta" | "custom_tool_call_input.delta" => {
                 self.blocks.grow_call(item, delta(frame.delta), out);
+            }
+            kind if is_said_again(kind) => {}
+            kind if frame.delta.is_some() || frame.item.is_some() || frame.part.is_some() => {
+                self.losses.add_path(LossCode::Block, &["response.", kind]);
             }
             _ => {}
         }
@@ -151,7 +155,8 @@ impl StreamDecoder {
                 self.complete_item(item, Some(raw), out)?;
             }
         }
-        let stop = Stop::of(stop_reason(&answer, self.blocks.calls_tools, self.blocks.refuses));
+        let (calls_tools, refuses) = (self.blocks.calls_tools, self.blocks.refuses);
+        let stop = Stop::of(stop_reason(&answer, calls_tools, refuses, &mut self.losses));
         out(Event::Stop { choice: 0, stop });
         if let Some(usage) = answer.usage.and_then(|raw| usage::read(raw.get())) {
             out(Event::Usage(usage));
@@ -159,6 +164,14 @@ impl StreamDecoder {
         self.ended = true;
         out(Event::End);
         Ok(())
+    }
+
+    /// Of what it thought and the summary of that, the first is said.
+    fn reason(&mut self, item: u64, section: Section, text: Cow<'_, str>, out: &mut Sink<'_>) {
+        if !self.blocks.reason(item, section, text, out) {
+            let lost = if section.is_summary { "output.summary" } else { "output.content" };
+            self.losses.add(LossCode::Field, lost);
+        }
     }
 
     /// Only calls open with their item; others when there is something of them.
@@ -192,6 +205,7 @@ impl StreamDecoder {
         let mut reader = Reader::default();
         let block = reader.part(raw, String::new, "output", "content");
         let block = block.map_err(|_| "a part of the answer can't be read")?;
+        self.losses.extend(reader.losses);
         if let Some(block) = block {
             self.blocks.complete(item, part, block, reader.logprobs, out);
         }
@@ -204,13 +218,39 @@ impl StreamDecoder {
         let mut reader = Reader::default();
         let read = reader.item(raw, Place { list: "output", index: 0 });
         let (_, blocks) = read.map_err(|_| "an item of the answer can't be read")?;
+        self.losses.extend(reader.losses);
         for (part, block) in (0..).zip(blocks) {
+            match block {
+                Block::Media(_) => self.losses.add(LossCode::Block, MEDIA),
+                Block::ToolResult(_) => self.losses.add(LossCode::Block, TOOL_RESULT),
+                _ => {}
+            }
             self.blocks.complete(item, part, block, reader.logprobs, out);
         }
         self.done.push(item);
         self.items += 1;
         if self.items > BLOCKS_MAX { Err("the answer has too many items") } else { Ok(()) }
     }
+}
+
+/// Whether the event belongs to an item of which all is said at its end.
+fn is_said_again(kind: &str) -> bool {
+    let of = kind.split_once('.').map_or(kind, |(of, _)| of);
+    matches!(
+        of,
+        "output_item"
+            | "content_part"
+            | "output_text"
+            | "refusal"
+            | "reasoning_text"
+            | "reasoning_summary_part"
+            | "reasoning_summary_text"
+            | "function_call_arguments"
+            | "custom_tool_call_input"
+            | "code_interpreter_call_code"
+            | "mcp_call_arguments"
+            | "mcp_list_tools"
+    ) || of.ends_with("_call")
 }
 
 record! {

@@ -108,24 +108,32 @@ impl Blocks {
         self.grow(at, Delta::Text(text), out);
     }
 
-    pub(super) fn reason(&mut self, item: u64, section: Section, text: Cow<'_, str>, out: &mut Sink<'_>) {
+    /// Whether it is of the kind that is said of this item.
+    pub(super) fn reason(
+        &mut self,
+        item: u64,
+        section: Section,
+        text: Cow<'_, str>,
+        out: &mut Sink<'_>,
+    ) -> bool {
         if text.is_empty() {
-            return;
+            return true;
         }
         let at = match self.find(item, 0, Kind::Reasoning) {
             Some(at) => at,
             None => self.begin(item, 0, Kind::Reasoning, Opening::Reasoning, out),
         };
-        let Some(block) = self.open.get_mut(at) else { return };
+        let Some(block) = self.open.get_mut(at) else { return true };
         let (begun, before) = (block.said > 0, std::mem::replace(&mut block.section, section));
         if begun && before.is_summary != section.is_summary {
             block.section = before;
-            return;
+            return false;
         }
         if begun && before != section {
             self.grow(at, Delta::Text(Cow::Borrowed("\n\n")), out);
         }
         self.grow(at, Delta::Text(text), out);
+        true
     }
 
     pub(super) fn grow_call(&mut self, item: u64, text: Cow<'_, str>, out: &mut Sink<'_>) {
