@@ -19,21 +19,37 @@ pub(crate) use stream::StreamDecoder;
 
 use serde_json::value::RawValue;
 
+use self::media::Unknown;
 use crate::canonical::{Origin, Signature, SignatureKind, StopReason};
 use crate::json::record::{Str, record};
+use crate::loss::{LossCode, Losses};
 
 /// The kind of an opaque block that is speech: the message's field `audio`, which stands beside the content.
 pub(crate) const AUDIO: &str = "message.audio";
 
+/// What losses of an answer's messages are named after.
+const ANSWER: &str = "choices.message";
+
+/// Names the unknown fields of what stands at `place`, `below` it: `tool_calls.`.
+fn lose(losses: &mut Losses, place: &str, below: &str, unknown: &Unknown<'_>) {
+    for (name, _) in unknown {
+        losses.add_path(LossCode::Field, &[place, ".", below, name]);
+    }
+}
+
 /// Why it ended, in the word of `finish_reason`. Servers have words of their own; what is none that is known is taken
 /// for an ordinary end.
-fn stop_reason(word: &str) -> StopReason {
+fn stop_reason(word: &str, losses: &mut Losses) -> StopReason {
     match word {
+        "" | "stop" | "STOP" | "stop_sequence" | "end_turn" | "eos" | "eos_token" => StopReason::End,
         "length" | "max_tokens" | "MAX_TOKENS" => StopReason::Length,
         "tool_calls" | "function_call" => StopReason::ToolUse,
         "content_filter" | "safety" | "SAFETY" => StopReason::ContentFilter,
         "refusal" => StopReason::Refusal,
-        _ => StopReason::End,
+        word => {
+            losses.add_path(LossCode::Field, &["choices.finish_reason.", word]);
+            StopReason::End
+        }
     }
 }
 

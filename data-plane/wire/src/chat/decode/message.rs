@@ -8,7 +8,7 @@ use shared::wire::Wire;
 use super::media::{self, Unknown};
 use super::read::{Path, each};
 use super::reasoning::{Detail, gathered};
-use super::{AUDIO, google_signature};
+use super::{AUDIO, google_signature, lose};
 use crate::canonical::{
     Block, CacheMark, Opaque, Reasoning, Request, Role, Text, ToolCall, ToolKind, ToolResult,
     attach_signatures,
@@ -154,9 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, below: &str, unknown: &Unknown<'_>) {
-        for (name, _) in unknown {
-            self.losses.add_named(LossCode::Field, &format!("{}.{below}{name}", self.place));
-        }
+        lose(&mut self.losses, self.place, below, unknown);
     }
 
     fn result(
@@ -188,7 +186,9 @@ impl<'a> Reader<'a> {
         self.thoughts(&mut blocks, &message, path)?;
         let content = self.content(message.content, &path.field("content"))?;
         blocks.extend(content.into_iter().filter(|block| !is_empty(block)));
-        annotate(&mut blocks, message.annotations);
+        if !annotate(&mut blocks, message.annotations) {
+            self.losses.add(LossCode::Annotation, "annotations");
+        }
         if let Some(audio) = message.audio {
             blocks.push(opaque(AUDIO.into(), audio));
         }
@@ -221,10 +221,7 @@ impl<'a> Reader<'a> {
         let mut details = Vec::new();
         let raw = message.reasoning_details.as_deref().unwrap_or_default();
         each(raw, &path.field("reasoning_details"), |detail: Detail<'a>, _, _| {
-            self.unknown("reasoning_details.", &detail.unknown);
-            if detail.has_foreign_proof() {
-                self.losses.add(LossCode::ForeignReasoning, format!("{}.reasoning_details", self.place));
-            }
+            detail.lose(self.place, &mut self.losses);
             details.push(detail);
             Ok(())
         })?;
@@ -284,6 +281,15 @@ impl<'a> Reader<'a> {
         Ok(blocks)
     }
 
+    /// A part in a stream. One with text is text, whatever it calls itself. None: it can't be read.
+    pub(super) fn piece(&mut self, raw: &'a RawValue) -> Option<Block<'a>> {
+        let mut part: Part<'a> = serde_json::from_str(raw.get()).ok()?;
+        if part.text.is_some() {
+            part.kind = Some(Str("text".into()));
+        }
+        self.part(part, raw, &Path::Body).ok()
+    }
+
     fn part(&mut self, part: Part<'a>, raw: &'a RawValue, path: &Path<'_>) -> Result<Block<'a>, Unreadable> {
         let Some(Str(kind)) = part.kind else { return Err(path.field("type").wrong("is required")) };
         let cache = part.prompt_cache_breakpoint.or(part.cache_control).as_ref().map(CacheControl::mark);
@@ -337,17 +343,17 @@ fn opaque<'a>(kind: Cow<'a, str>, value: &'a RawValue) -> Block<'a> {
     Block::Opaque(Opaque { origin: Wire::Chat, kind, value: Cow::Borrowed(value) })
 }
 
-/// Puts the message's annotations to its text.
-fn annotate<'a>(blocks: &mut [Block<'a>], annotations: Option<&'a RawValue>) {
-    let Some(value) = annotations.filter(|value| json::is_filled(value.get())) else { return };
+/// Puts the message's annotations to its text. Whether there is one, or none is needed.
+fn annotate<'a>(blocks: &mut [Block<'a>], annotations: Option<&'a RawValue>) -> bool {
+    let Some(value) = annotations.filter(|value| json::is_filled(value.get())) else { return true };
     let text = blocks.iter_mut().rev().find_map(|block| match block {
         Block::Text(text) => Some(text),
         _ => None,
     });
-    if let Some(text) = text {
-        let value = Cow::Borrowed(value);
-        text.annotations = Some(Opaque { origin: Wire::Chat, kind: "annotations".into(), value });
-    }
+    let Some(text) = text else { return false };
+    let value = Cow::Borrowed(value);
+    text.annotations = Some(Opaque { origin: Wire::Chat, kind: "annotations".into(), value });
+    true
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::lose;
 use crate::canonical::{Reasoning, Signature};
 use crate::json::record::{Str, record};
+use crate::loss::{LossCode, Losses};
 
 record! {
     /// One entry, or a piece of one: pieces of the same `index` belong together.
@@ -25,8 +27,16 @@ impl<'a> Detail<'a> {
         (text, proof)
     }
 
+    /// Names what is not read of it; `place`: of its message.
+    pub(super) fn lose(&self, place: &str, losses: &mut Losses) {
+        lose(losses, place, "reasoning_details.", &self.unknown);
+        if self.has_foreign_proof() {
+            losses.add_path(LossCode::ForeignReasoning, &[place, ".reasoning_details"]);
+        }
+    }
+
     /// It has a proof that was not packed here.
-    pub(super) fn has_foreign_proof(&self) -> bool {
+    fn has_foreign_proof(&self) -> bool {
         let proof = self.signature.as_ref().or(self.data.as_ref());
         proof.is_some_and(|Str(proof)| !proof.is_empty() && Signature::unpacked(proof).is_none())
     }

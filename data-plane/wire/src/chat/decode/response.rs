@@ -7,12 +7,12 @@ use shared::wire::Wire;
 
 use super::message::{Message, Reader};
 use super::read::{Path, each, read, text};
-use super::stop_reason;
+use super::{ANSWER, lose, stop_reason};
 use crate::canonical::{Block, Choice, Extra, Opaque, Response, Stop, StopReason, legal::CHOICES_MAX};
 use crate::chat::usage;
 use crate::codec::Unreadable;
 use crate::json::record::{Str, record};
-use crate::loss::LossCode;
+use crate::loss::Losses;
 
 record! {
     struct Completion {
@@ -46,11 +46,9 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         service_tier: fields.service_tier.map(|Str(tier)| tier),
         ..Response::default()
     };
-    let mut reader = Reader::new("choices.message");
+    let mut reader = Reader::new(ANSWER);
     each(&choices, &path, |answer: Answer<'_>, _, path| {
-        for (name, _) in &answer.unknown {
-            response.losses.add_named(LossCode::Field, &format!("choices.{name}"));
-        }
+        lose(&mut response.losses, "choices", "", &answer.unknown);
         let next = response.choices.len();
         let at = answer.index.map_or(next, |index| usize::try_from(index).unwrap_or(usize::MAX));
         if at >= CHOICES_MAX {
@@ -80,7 +78,7 @@ fn choice<'a>(
     message.role = None;
     let blocks = reader.assistant(message, &path.field("message"))?;
     let word = answer.finish_reason.unwrap_or_default().0;
-    let reason = stop(&word, &blocks);
+    let reason = stop(&word, &blocks, &mut reader.losses);
     let logprobs = answer.logprobs.map(|value| Opaque {
         origin: Wire::Chat,
         kind: "logprobs".into(),
@@ -89,8 +87,9 @@ fn choice<'a>(
     Ok(Choice { blocks, stop: Stop::of(reason), logprobs })
 }
 
-fn stop(word: &str, blocks: &[Block<'_>]) -> StopReason {
-    let reason = stop_reason(word).with_calls(blocks.iter().any(|block| matches!(block, Block::ToolCall(_))));
+fn stop(word: &str, blocks: &[Block<'_>], losses: &mut Losses) -> StopReason {
+    let calls_tools = blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
+    let reason = stop_reason(word, losses).with_calls(calls_tools);
     let refuses = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
     if reason == StopReason::End && refuses { StopReason::Refusal } else { reason }
 }

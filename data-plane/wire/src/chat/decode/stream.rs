@@ -2,8 +2,6 @@
 
 mod choice;
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -15,7 +13,7 @@ use crate::chat::usage;
 use crate::codec;
 use crate::error::upstream::UpstreamError;
 use crate::json::record::{Str, TextOr, record};
-use crate::loss::Losses;
+use crate::loss::{LossCode, Losses};
 
 record! {
     struct Chunk {
@@ -48,6 +46,11 @@ record! {
         tool_calls: Vec<CallPart<'a>> = "tool_calls",
         function_call: Function<'a> = "function_call",
         annotations: &'a RawValue = "annotations",
+        audio: &'a RawValue = "audio",
+        // As in whole answers, these say nothing of it.
+        role: &'a RawValue = "role",
+        name: &'a RawValue = "name",
+        tool_call_id: &'a RawValue = "tool_call_id",
     }
 }
 
@@ -55,6 +58,7 @@ record! {
     struct CallPart {
         index: u64 = "index",
         id: Str<'a> = "id",
+        kind: &'a RawValue = "type",
         function: Function<'a> = "function",
         custom: Function<'a> = "custom",
         extra_content: &'a RawValue = "extra_content",
@@ -138,34 +142,18 @@ impl StreamDecoder {
             let number = part.index.unwrap_or(place);
             let at = number as usize;
             if at >= CHOICES_MAX {
+                self.losses.add(LossCode::Field, "choices");
                 continue;
             }
             if self.choices.len() <= at {
                 self.choices.resize_with(at + 1, Choice::default);
             }
             if let Some(choice) = self.choices.get_mut(at) {
-                choice.part(number, part, out);
+                choice.part(number, part, &mut self.losses, out);
             }
         }
         if let Some(usage) = chunk.usage.and_then(|usage| usage::read(usage.get())) {
             out(Event::Usage(usage));
-        }
-    }
-}
-
-record! {
-    /// Of content that comes in parts: only those with text are of use.
-    struct TextPart { text: Str<'a> = "text" }
-}
-
-/// The text of a delta's content.
-fn texts(content: Option<TextOr<'_>>) -> SmallVec<[Cow<'_, str>; 1]> {
-    match content {
-        None => SmallVec::new(),
-        Some(TextOr::Text(text)) => SmallVec::from_iter([text]),
-        Some(TextOr::Items(items)) => {
-            let parts = items.into_iter().map(|item| serde_json::from_str::<TextPart<'_>>(item.get()));
-            parts.flatten().filter_map(|part| part.text).map(|Str(text)| text).collect()
         }
     }
 }
