@@ -46,7 +46,7 @@ pub enum Event<'a> {
         choice: u32,
         stop: Stop<'a>,
     },
-    /// Totals so far: the last one holds.
+    /// Totals so far: the last one holds. What the upstream counted at once comes ahead of `Start`.
     Usage(Usage),
     /// The upstream is still there.
     Ping,

@@ -74,14 +74,15 @@ impl codec::StreamDecoder for StreamDecoder {
 
 impl StreamDecoder {
     fn take(&mut self, answer: Answer<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
+        // Ahead of the start, so that clients are told then what the prompt took.
+        if let Some(usage) = answer.usage.and_then(|metadata| usage::read(metadata.get())) {
+            out(Event::Usage(usage));
+        }
         if !self.started {
             self.started = true;
             let id = answer.id.as_ref().map_or("", |id| &id.0);
             let model = answer.model.as_ref().map_or("", |model| &model.0);
             out(Event::Start { id: id.into(), model: model.into() });
-        }
-        if let Some(usage) = answer.usage.and_then(|metadata| usage::read(metadata.get())) {
-            out(Event::Usage(usage));
         }
         let is_blocked = answer.is_blocked();
         let candidates = answer.candidates.unwrap_or_default().0;
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn a_blocked_prompt_and_a_filter_are_endings() {
         let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":3}}"#;
-        assert_eq!(events(&[blocked]), ["start  ", "usage 3 0", "stop 0 ContentFilter", "end"]);
+        assert_eq!(events(&[blocked]), ["usage 3 0", "start  ", "stop 0 ContentFilter", "end"]);
         let filtered = r#"{"candidates":[{"finishReason":"SAFETY","index":0}]}"#;
         assert_eq!(events(&[filtered]), ["start  ", "stop 0 ContentFilter", "end"]);
     }

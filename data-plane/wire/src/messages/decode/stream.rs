@@ -159,8 +159,9 @@ impl StreamDecoder {
 
     fn start(&mut self, frame: &Frame<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let start: Start<'_> = frame.message.map(fields).transpose()?.unwrap_or_default();
-        out(Event::Start { id: start.id.unwrap_or_default().0, model: start.model.unwrap_or_default().0 });
+        // Ahead of the start, so that clients are told then what the prompt took.
         self.count(start.usage, out);
+        out(Event::Start { id: start.id.unwrap_or_default().0, model: start.model.unwrap_or_default().0 });
         Ok(())
     }
 
@@ -484,8 +485,8 @@ mod tests {
             r#"{"type":"ping"}"#,
         ]);
         let expected = [
-            "start msg_1 m",
             "usage 9 4 1",
+            "start msg_1 m",
             "0 Reasoning",
             "ping",
             "0 + hm",
