@@ -121,7 +121,7 @@ impl Losses {
     /// As [`Losses::add_named`], of a name in pieces: `["choices", ".", name]`. What stands there costs nothing.
     pub fn add_path(&mut self, code: LossCode, path: &[&str]) {
         let is_there = |loss: &Loss| loss.code == code && is_joined(&loss.what, path);
-        if !self.0.iter().any(is_there) {
+        if self.0.len() < LOSSES_MAX && !self.0.iter().any(is_there) {
             self.add_named(code, &path.concat());
         }
     }
