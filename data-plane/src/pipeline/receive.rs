@@ -9,6 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use hyper::body::{Body as _, Incoming};
+use memmap2::MmapMut;
 use tokio::time::Instant;
 
 use super::{refusal::Refusal, watchdog::Watchdog};
@@ -30,28 +31,108 @@ pub(super) async fn receive(
     }
     let last = Instant::now() + limits.deadline;
     watchdog.set(last.min(Instant::now() + limits.body_idle));
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let stated = stated.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut received = Received::Nothing;
     while let Some(chunk) = chunk(proxy, body, watchdog).await? {
-        let length = first.len() + rest.len() + chunk.len();
-        if length as u64 > limits.max_body {
+        if (received.len() + chunk.len()) as u64 > limits.max_body {
             return Err(too_large);
         }
-        if first.is_empty() && rest.is_empty() {
-            first = chunk;
-        } else {
-            if rest.is_empty() {
-                // All at once, since growing would copy a long body again and again and hold it twice meanwhile. What
-                // is never written to takes addresses, no memory, and no more of them than `max_body`.
-                let stated = stated.and_then(|length| usize::try_from(length).ok());
-                rest.reserve(stated.unwrap_or(0).max(length));
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&chunk);
-        }
+        received = received.and(chunk, stated);
         watchdog.set(last.min(Instant::now() + limits.body_idle));
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(received.into_bytes())
+}
+
+/// Bodies of at least this length have memory of the system's, which goes back to it with them: an allocator would keep
+/// it, for every thread that had one.
+const MAPPED_FROM: usize = 1 << 20;
+
+/// What has come of a body.
+enum Received {
+    Nothing,
+    /// As it was read: most bodies end here, and are not copied.
+    Chunk(Bytes),
+    Gathered(Gathered),
+}
+
+/// Several chunks in one piece.
+enum Gathered {
+    Buffer(BytesMut),
+    /// So much of it is there.
+    Mapped(MmapMut, usize),
+}
+
+impl Received {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Chunk(chunk) => chunk.len(),
+            Self::Gathered(gathered) => gathered.len(),
+        }
+    }
+
+    /// `stated`: the length that the client says the body has; 0: it does not say.
+    fn and(self, chunk: Bytes, stated: usize) -> Self {
+        let mut gathered = match self {
+            Self::Nothing => return Self::Chunk(chunk),
+            Self::Chunk(first) => {
+                let mut gathered = Gathered::with_room(stated.max(first.len() + chunk.len()));
+                gathered.push(&first);
+                gathered
+            }
+            Self::Gathered(gathered) => gathered,
+        };
+        gathered.push(&chunk);
+        Self::Gathered(gathered)
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::Chunk(chunk) => chunk,
+            Self::Gathered(Gathered::Buffer(buffer)) => buffer.freeze(),
+            Self::Gathered(Gathered::Mapped(map, filled)) => Bytes::from_owner(map).slice(..filled),
+        }
+    }
+}
+
+impl Gathered {
+    /// For all of it at once: growing would copy a long body again and again, and hold it twice meanwhile. What is not
+    /// written to yet takes addresses, and no memory.
+    fn with_room(length: usize) -> Self {
+        if length >= MAPPED_FROM
+            && let Ok(map) = MmapMut::map_anon(length)
+        {
+            return Self::Mapped(map, 0);
+        }
+        Self::Buffer(BytesMut::with_capacity(length))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Buffer(buffer) => buffer.len(),
+            Self::Mapped(_, filled) => *filled,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Buffer(buffer) => buffer.extend_from_slice(bytes),
+            Self::Mapped(map, filled) => {
+                let end = *filled + bytes.len();
+                if let Some(place) = map.get_mut(*filled..end) {
+                    place.copy_from_slice(bytes);
+                    *filled = end;
+                    return;
+                }
+                // Longer than stated, which HTTP's own framing rules out.
+                let mut buffer = BytesMut::with_capacity(end);
+                buffer.extend_from_slice(map.get(..*filled).unwrap_or_default());
+                buffer.extend_from_slice(bytes);
+                *self = Self::Buffer(buffer);
+            }
+        }
+    }
 }
 
 async fn chunk(

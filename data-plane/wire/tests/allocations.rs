@@ -1,4 +1,5 @@
-//! A stream's bulk passes the watch without an allocation.
+//! A stream's bulk passes the watch without an allocation, and a large body is converted with no more memory than the
+//! new body takes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(unsafe_code, reason = "an allocator that counts can only be written this way")]
 
@@ -7,27 +8,41 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use shared::wire::Wire;
+use wire::convert::{self, Ask, Format, Target};
 use wire::raw::watch::{Chunks, StreamEdits, StreamWatch};
 
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that this thread holds, and the most that it held.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn hold(bytes: isize) {
+    HELD.with(|held| held.set(held.get() + bytes));
+    MOST.with(|most| most.set(most.get().max(HELD.with(Cell::get))));
 }
 
 // SAFETY: all calls go on to the system's allocator as they came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        hold(layout.size().cast_signed());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        hold(-layout.size().cast_signed());
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // The worst case: the old place is there until the new one is filled.
+        hold(size.cast_signed());
+        hold(-layout.size().cast_signed());
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -90,4 +105,57 @@ fn a_frame_in_two_chunks_costs_at_most_the_bytes_that_join_it() {
         watch.feed(tail.clone(), &mut out);
     }
     assert!(ALLOCATIONS.with(Cell::get) - before <= 1000);
+}
+
+/// The body with a large image, for a client of this wire.
+fn with_image(wire: Wire) -> String {
+    let data = "iVBORw0KGgo=".repeat(100_000);
+    match wire {
+        Wire::Chat => format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"text","text":"what is it?"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+        ),
+        Wire::Responses => format!(
+            r#"{{"model":"m","input":[{{"role":"user","content":[{{"type":"input_text","text":"what is it?"}},{{"type":"input_image","image_url":"data:image/png;base64,{data}"}}]}}]}}"#
+        ),
+        Wire::Messages => format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[{{"type":"text","text":"what is it?"}},{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}]}}]}}"#
+        ),
+        Wire::Gemini => format!(
+            r#"{{"contents":[{{"role":"user","parts":[{{"text":"what is it?"}},{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}]}}"#
+        ),
+    }
+}
+
+#[test]
+fn a_large_image_is_copied_once() {
+    for wire in Wire::ALL {
+        let body = with_image(wire);
+        let ask = Ask {
+            wire,
+            body: body.as_bytes(),
+            model: "m",
+            stream: false,
+            wants_usage: false,
+            array: false,
+            resume: None,
+            id: "01J",
+            now: 0,
+        };
+        for format in Format::ALL {
+            let target = Target {
+                format,
+                model: "m",
+                stream: false,
+                default_max_output: 1024,
+                fetches_urls: true,
+                server_tools: true,
+            };
+            let before = HELD.with(Cell::get);
+            MOST.with(|most| most.set(before));
+            let converted = convert::request(ask, target).unwrap();
+            assert!(converted.body.len() > 1_000_000);
+            let most = (MOST.with(Cell::get) - before) as f64 / body.len() as f64;
+            assert!(most < 1.2, "{wire} to {}: {most} times the body", format.as_str());
+        }
+    }
 }
