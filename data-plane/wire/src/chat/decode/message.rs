@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
             return Err(path.field("function").wrong("is required"));
         };
         self.unknown("tool_calls.function.", &function.unknown);
-        let Some(Str(name)) = function.name else {
+        let Some(Str(name)) = function.name.filter(|name| !name.0.is_empty()) else {
             let place = if is_custom { "custom.name" } else { "function.name" };
             return Err(path.field(place).wrong("is required"));
         };

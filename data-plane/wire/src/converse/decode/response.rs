@@ -154,7 +154,7 @@ fn take<'a>(
 fn tool_call(call: ToolUse<'_>) -> Result<Block<'_>, &'static str> {
     Ok(Block::ToolCall(ToolCall {
         id: call.id.ok_or(".toolUse.toolUseId")?.0,
-        name: call.name.ok_or(".toolUse.name")?.0,
+        name: call.name.filter(|name| !name.0.is_empty()).ok_or(".toolUse.name")?.0,
         kind: ToolKind::Function,
         arguments: Cow::Borrowed(call.input.map_or("{}", RawValue::get)),
         namespace: None,

@@ -208,7 +208,7 @@ impl StreamDecoder {
         }
         let opening = Opening::ToolCall {
             id: call.id.ok_or("a tool call has no `toolUseId`")?.0,
-            name: call.name.ok_or("a tool call has no `name`")?.0,
+            name: call.name.filter(|name| !name.0.is_empty()).ok_or("a tool call has no `name`")?.0,
             kind: ToolKind::Function,
             namespace: None,
             signature: None,

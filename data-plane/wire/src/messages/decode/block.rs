@@ -123,7 +123,7 @@ impl Reader<'_> {
         }
         Ok(ToolCall {
             id: id.ok_or_else(|| at.missing("id"))?,
-            name: name.ok_or_else(|| at.missing("name"))?,
+            name: name.filter(|name| !name.is_empty()).ok_or_else(|| at.missing("name"))?,
             kind: ToolKind::Function,
             arguments,
             namespace: None,
@@ -440,7 +440,9 @@ mod tests {
             refused(r#"{"type":"image","source":{"type":"base64","data":"x"}}"#),
             format!("`{at}.source.media_type` is required")
         );
-        assert_eq!(refused(r#"{"type":"tool_use","id":"a"}"#), format!("`{at}.name` is required"));
+        for unnamed in [r#"{"type":"tool_use","id":"a"}"#, r#"{"type":"tool_use","id":"a","name":""}"#] {
+            assert_eq!(refused(unnamed), format!("`{at}.name` is required"));
+        }
         assert_eq!(
             refused(r#"{"type":"tool_result","tool_use_id":"a","content":[{"type":"text"},{"type":5}]}"#),
             format!("`{at}.content[1].type` must be a string")

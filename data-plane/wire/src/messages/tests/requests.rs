@@ -47,6 +47,7 @@ fn block() -> impl Strategy<Value = Value> {
             json!({"type": "tool_result", "tool_use_id": id, "is_error": is_error, "content": content})
         }),
         (word(), any_json(), mark()).prop_map(|(name, input, mark)| {
+            let name = format!("f{name}");
             json!({"type": "tool_use", "id": "t", "name": name, "input": input, "cache_control": mark})
         }),
         (word(), word())

@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
         let arguments = arguments.map_or(Ok(Cow::Borrowed("")), |text| text.text(|| place.field(field)))?;
         Ok(Block::ToolCall(ToolCall {
             id: required(item.call_id.or(item.id), || place.field("call_id"))?.0,
-            name: required(item.name, || place.field("name"))?.0,
+            name: required(item.name.filter(|name| !name.0.is_empty()), || place.field("name"))?.0,
             kind,
             arguments,
             namespace: item.namespace.map(|name| name.0),
