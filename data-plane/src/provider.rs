@@ -17,6 +17,7 @@ mod openai;
 pub mod passage;
 mod percent;
 mod private;
+mod request_body;
 mod reset;
 pub mod tester;
 pub mod upstream;
@@ -31,6 +32,7 @@ pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
 pub use passage::{Endpoint, Front, Passage};
+pub use request_body::RequestBody;
 pub use tester::Tester;
 pub use upstream::{OutboundSettings, UpstreamClient};
 
@@ -151,7 +153,7 @@ pub trait Provider: Sync {
         &self,
         account: &Account,
         request: &mut Parts,
-        body: &[u8],
+        body: &RequestBody,
         now: Millis,
     ) -> Result<(), Unaddressable>;
 

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
 use proto::v1::gemini_options::Form;
 use shared::clock::Millis;
 use wire::{
@@ -20,8 +19,8 @@ use super::{
 };
 use crate::{
     provider::{
-        Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows, client_betas,
-        fresh_request_headers, passage::passage,
+        Asked, Endpoint, Front, Operation, Passage, Provider, RequestBody, Unaddressable, bedrock_knows,
+        client_betas, fresh_request_headers, passage::passage,
     },
     snapshot::{Account, Options},
 };
@@ -44,7 +43,7 @@ pub(super) struct Prepared {
 /// What goes to the upstream, and how its answer is read.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) request: Request<Full<Bytes>>,
+    pub(super) request: Request<RequestBody>,
     pub(super) plan: Plan,
     pub(super) losses: Losses,
 }
@@ -77,7 +76,7 @@ struct Way<'a> {
 
 /// What is sent, and what is to come back.
 struct Body {
-    bytes: Bytes,
+    body: RequestBody,
     plan: Plan,
     losses: Losses,
     endpoint: Endpoint,
@@ -150,8 +149,8 @@ impl Prepared {
         *request.headers_mut() =
             if body.plan.is_native() { self.headers.clone() } else { fresh_request_headers(&self.headers) };
         let (mut parts, ()) = request.into_parts();
-        provider.sign(way.account, &mut parts, &body.bytes, self.now)?;
-        let request = Request::from_parts(parts, Full::new(body.bytes));
+        provider.sign(way.account, &mut parts, &body.body, self.now)?;
+        let request = Request::from_parts(parts, body.body);
         Ok(Outgoing { request, plan: body.plan, losses: body.losses })
     }
 
@@ -214,7 +213,7 @@ impl Prepared {
                 Plan::Raw { edits, framing, errors }
             }
         };
-        Ok(Body { bytes, plan, losses: Losses::default(), endpoint, stream: view.stream })
+        Ok(Body { body: bytes.into(), plan, losses: Losses::default(), endpoint, stream: view.stream })
     }
 
     fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -241,7 +240,8 @@ impl Prepared {
             _ => {}
         }
         let plan = Plan::Converted { conversion: Box::new(converted.conversion), framing };
-        Ok(Body { bytes: converted.body.into(), plan, losses: converted.losses, endpoint, stream })
+        let body = converted.excerpts.fill(converted.body, &way.admitted.body).into();
+        Ok(Body { body, plan, losses: converted.losses, endpoint, stream })
     }
 
     fn counted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -259,14 +259,14 @@ impl Prepared {
             Front::CodeAssist => envelope::code_assist_count(&mut body, way.model),
             _ => {}
         }
-        Ok(Body { bytes: body.into(), plan: Plan::Count, losses, endpoint, stream: false })
+        Ok(Body { body: body.into(), plan: Plan::Count, losses, endpoint, stream: false })
     }
 }
 
 fn embeddings(way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
     let (body, answer) = embeddings::to_gemini(&way.admitted.body, way.model)?;
     let plan = Plan::Embeddings(answer);
-    Ok(Body { bytes: body.into(), plan, losses: Losses::default(), endpoint, stream: false })
+    Ok(Body { body: body.into(), plan, losses: Losses::default(), endpoint, stream: false })
 }
 
 impl<'a> Way<'a> {

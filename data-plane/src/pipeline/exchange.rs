@@ -14,7 +14,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, response};
-use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     ingress::Proxy,
     live::{Binding, InFlight},
-    provider::{failure::Reason, upstream::reason_of},
+    provider::{RequestBody, failure::Reason, upstream::reason_of},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
 };
@@ -170,7 +169,7 @@ impl Flight {
         });
     }
 
-    pub(super) fn send(&mut self, request: Request<Full<Bytes>>, plan: Plan) {
+    pub(super) fn send(&mut self, request: Request<RequestBody>, plan: Plan) {
         let first_byte = self.streaming.then(|| Instant::now() + self.snapshot.limits.first_byte);
         self.watchdog.set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
         if let Some(leg) = &mut self.leg {

@@ -8,8 +8,8 @@ use shared::clock::Millis;
 use wire::error::upstream::UpstreamError;
 
 use super::{
-    Asked, Endpoint, Front, Provider, Unaddressable, failure::Class, join, openai, percent::segment, reset,
-    sensitive,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable, failure::Class, join, openai,
+    percent::segment, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -57,7 +57,7 @@ impl Provider for AzureOpenAi {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(API_KEY, sensitive(&[account.api_key()?])?);

@@ -16,7 +16,7 @@ use shared::clock::Millis;
 use wire::error::upstream::UpstreamError;
 
 use super::{
-    Asked, Endpoint, Front, Provider, Unaddressable,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
     failure::{Class, class_of_words},
     join,
     percent::segment,
@@ -87,7 +87,7 @@ impl Provider for Bedrock {
         &self,
         account: &Account,
         request: &mut Parts,
-        body: &[u8],
+        body: &RequestBody,
         now: Millis,
     ) -> Result<(), Unaddressable> {
         match &account.upstream.credential {
@@ -132,7 +132,7 @@ fn sign_v4(
     region: &str,
     credentials: Credentials,
     request: &mut Parts,
-    body: &[u8],
+    body: &RequestBody,
     now: Millis,
 ) -> Result<(), Unaddressable> {
     let host = request.uri.authority().ok_or(Unaddressable::InvalidUrl)?.as_str().to_owned();
@@ -151,8 +151,9 @@ fn sign_v4(
     let headers = std::iter::once((HOST.as_str(), host.as_str()))
         .chain(content_type.map(|value| (CONTENT_TYPE.as_str(), value)));
     let url = request.uri.to_string();
-    let signable = SignableRequest::new(request.method.as_str(), url, headers, SignableBody::Bytes(body))
-        .map_err(|_| Unaddressable::Unsigned)?;
+    let signable =
+        SignableRequest::new(request.method.as_str(), url, headers, SignableBody::Precomputed(body.sha256()))
+            .map_err(|_| Unaddressable::Unsigned)?;
     let signed = sign(signable, &parameters).map_err(|_| Unaddressable::Unsigned)?;
     let (instructions, _signature) = signed.into_parts();
     for (name, value) in instructions.headers() {
@@ -210,7 +211,8 @@ mod tests {
             );
             let time: jiff::Timestamp = vector.time.parse().unwrap();
             let now = Millis(time.as_millisecond());
-            sign_v4(&vector.region, credentials, &mut request, vector.body.as_bytes(), now).unwrap();
+            sign_v4(&vector.region, credentials, &mut request, &vector.body.clone().into_bytes().into(), now)
+                .unwrap();
             let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap());
             assert_eq!(header("x-amz-date"), Some(vector.amz_date.as_str()), "{}", vector.url);
             assert_eq!(header("authorization"), Some(vector.authorization.as_str()), "{}", vector.url);

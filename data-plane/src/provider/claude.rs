@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use shared::clock::Millis;
 
-use super::{Asked, Endpoint, Front, Provider, Unaddressable, join, reset, sensitive};
+use super::{Asked, Endpoint, Front, Provider, RequestBody, Unaddressable, join, reset, sensitive};
 use crate::snapshot::{Account, Credential};
 
 pub(super) struct ClaudeConsole;
@@ -36,7 +36,7 @@ impl Provider for ClaudeConsole {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let key = account.api_key()?;
@@ -72,7 +72,7 @@ impl Provider for ClaudeOfficial {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;

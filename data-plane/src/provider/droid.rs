@@ -7,7 +7,7 @@ use proto::v1::droid_options::Endpoint as Kind;
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, Unaddressable,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
     claude::{ANTHROPIC_VERSION, DEFAULT_VERSION},
     join, reset, sensitive,
 };
@@ -46,7 +46,7 @@ impl Provider for Droid {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);

@@ -8,7 +8,7 @@ use shared::clock::Millis;
 use wire::error::upstream::UpstreamError;
 
 use super::{
-    Asked, Endpoint, Front, Provider, Unaddressable,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
     failure::{Class, class_of_words},
     join,
     percent::segment,
@@ -43,7 +43,7 @@ impl Provider for GeminiApi {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(X_GOOG_API_KEY, sensitive(&[account.api_key()?])?);
@@ -87,7 +87,7 @@ impl Provider for Gemini {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;

@@ -7,7 +7,7 @@ use shared::clock::Millis;
 use wire::error::upstream::UpstreamError;
 
 use super::{
-    Asked, Endpoint, Front, Provider, Unaddressable,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
     failure::{Class, class_of_words},
     join, reset, sensitive,
 };
@@ -46,7 +46,7 @@ impl Provider for OpenAi {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
@@ -93,7 +93,7 @@ impl Provider for OpenAiResponses {
         &self,
         account: &Account,
         request: &mut Parts,
-        _body: &[u8],
+        _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, Method, Request};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use papaya::HashMap;
 use proto::v1::{StatusWrite, TestAccountResult, droid_options::Endpoint as Kind};
@@ -18,7 +18,7 @@ use shared::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Asked, Endpoint, Front, UpstreamClient, failure::Reason, for_account, fresh_request_headers,
+    Asked, Endpoint, Front, RequestBody, UpstreamClient, failure::Reason, for_account, fresh_request_headers,
     strip_request_headers, upstream::reason_of,
 };
 use crate::{
@@ -136,7 +136,7 @@ impl Tester {
         offered.filter_map(|model| scheduler::mapped(account, &model.name)).next().map(ToOwned::to_owned)
     }
 
-    fn request(&self, account: &Account, model: &str) -> Result<Request<Full<Bytes>>, &'static str> {
+    fn request(&self, account: &Account, model: &str) -> Result<Request<RequestBody>, &'static str> {
         if model.is_empty() {
             return Err("no_model");
         }
@@ -154,14 +154,14 @@ impl Tester {
         *request.uri_mut() = provider.url(account, &asked).map_err(|_| "unaddressable")?;
         *request.headers_mut() = fresh_request_headers(&headers);
         let (mut parts, ()) = request.into_parts();
-        let body = Bytes::from(smallest.body.to_string());
+        let body = RequestBody::from(smallest.body.to_string().into_bytes());
         let now = self.0.clock.now();
         provider.sign(account, &mut parts, &body, now).map_err(|_| "unaddressable")?;
-        Ok(Request::from_parts(parts, Full::new(body)))
+        Ok(Request::from_parts(parts, body))
     }
 
     /// Status and provider's words.
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, String), Reason> {
+    async fn exchange(&self, request: Request<RequestBody>) -> Result<(u16, String), Reason> {
         let sending = self.0.upstream.send(request).ok_or(Reason::Stopped)?;
         let answer = sending.await.map_err(|error| reason_of(&error))?;
         let status = answer.status().as_u16();

@@ -3,9 +3,7 @@
 use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use http::Request;
-use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, ResponseFuture},
@@ -16,11 +14,12 @@ use rustls_pki_types::CertificateDer;
 use shared::tasks::Tasks;
 
 use super::{
+    RequestBody,
     failure::Reason,
     private::{Connector, PrivateAddress},
 };
 
-type Client = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
+type Client = legacy::Client<HttpsConnector<Connector>, RequestBody>;
 
 /// How connections to upstreams are made and kept.
 #[derive(Debug, Clone)]
@@ -95,7 +94,7 @@ impl UpstreamClient {
 
     /// Sends a request; `None` once the client is closed.
     #[must_use]
-    pub fn send(&self, request: Request<Full<Bytes>>) -> Option<ResponseFuture> {
+    pub fn send(&self, request: Request<RequestBody>) -> Option<ResponseFuture> {
         self.client.load().as_ref().map(|client| client.request(request))
     }
 

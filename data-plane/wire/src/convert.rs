@@ -2,10 +2,11 @@
 //! goes the way back.
 //!
 //! [`request`] gives the body to send and a [`Conversion`], which knows how to read what comes back: whole
-//! ([`Conversion::whole`]), as a stream ([`Conversion::stream`]), or as an error ([`Conversion::error`]).
+//! ([`Conversion::whole`]), as a stream ([`Conversion::stream`]), or as an error ([`error_body`]).
 
 mod capabilities;
 mod codecs;
+mod excerpts;
 mod fit;
 mod names;
 mod restore;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use shared::{usage::Usage, wire::Wire};
 
 pub use capabilities::Format;
+pub use excerpts::{Excerpts, Pieces};
 pub use fit::Target;
 pub use stream::ConvertedStream;
 
@@ -58,7 +60,9 @@ pub struct Resume<'a> {
 /// What is sent, and how to read what comes back.
 #[derive(Debug)]
 pub struct Converted {
+    /// Whole, but for `excerpts`, which [`Excerpts::fill`] puts in.
     pub body: Vec<u8>,
+    pub excerpts: Excerpts,
     pub losses: Losses,
     pub conversion: Conversion,
 }
@@ -91,7 +95,8 @@ impl ConvertError {
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
     let stream = request.stream;
-    let (body, losses, names) = write(&mut request, target, ask.body.len())?;
+    let (losses, names) = fit::fit(&mut request, target)?;
+    let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
     let context = Context {
         id: ask.id.to_owned(),
         answer_id: ask.resume.and_then(|resume| resume.answer_id).map(str::to_owned),
@@ -103,7 +108,7 @@ pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertErr
     };
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
-    Ok(Converted { body, losses, conversion })
+    Ok(Converted { body, excerpts, losses, conversion })
 }
 
 pub(crate) fn decode<'a>(ask: &Ask<'a>) -> Result<canonical::Request<'a>, Unreadable> {
@@ -117,10 +122,7 @@ pub(crate) fn write<'a>(
     length: usize,
 ) -> Result<(Vec<u8>, Losses, Names), Rejected> {
     let (losses, names) = fit::fit(request, target)?;
-    // What is long is text and images, and these are as long on every wire: set aside at once, they are not copied again
-    // and again as the body grows.
-    let room = length + length / 16 + 4096;
-    Ok((codecs::encode_request(target.format, request, room), losses, names))
+    Ok((codecs::encode_request(target.format, request, excerpts::room(length)), losses, names))
 }
 
 /// How one request's answer is read and written.

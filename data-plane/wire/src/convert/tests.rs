@@ -1,6 +1,7 @@
 //! What holds between any two wires.
 
 mod answers;
+mod excerpts;
 mod losses;
 mod requests;
 mod samples;
