@@ -10,7 +10,7 @@ use crate::{
 /// A gap this long, in microseconds, where none is meant, is Nagle waiting for a delayed acknowledgement.
 const STEP_MICROS: f64 = 40_000.0;
 /// The most memory of the idle gateway, in KiB.
-const IDLE_LIMIT_KIB: u64 = 60 * 1024;
+const IDLE_LIMIT_KIB: u64 = 55 * 1024;
 
 const HEAD: &str = "| | | CPU µs per request | ÷ nginx | ÷ raw | requests/s | ÷ nginx | first byte p50 µs, c = 1 | added to direct | whole p50 µs, c = 1 | added to direct | ÷ nginx's | gap p99 ms | peak memory added ÷ body |
 |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
