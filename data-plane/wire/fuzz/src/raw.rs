@@ -98,7 +98,8 @@ pub fn raw_watch(data: &[u8]) {
             let seen = watch.end(&mut out);
             watch.release(&mut out);
             let kind = ErrorKind::Api;
-            let error = WireError { status: 502, kind, message: "m", code: None, param: None, request_id: "01J" };
+            let error =
+                WireError { status: 502, kind, message: "m", code: None, param: None, request_id: "01J" };
             let end = watch.close(&error);
             assert!(end.ends_with(b"\n\n"));
             Some((out.concat(), seen, watch.usage()))

@@ -66,7 +66,14 @@ fn run(mut relay: Relay, stream: &[u8], size: usize) -> Vec<u8> {
     if !(seen.end || seen.stopped || relay.failure().is_some()) {
         let kind = ErrorKind::Api;
         let message = "the upstream broke off";
-        out.push(relay.close(&WireError { status: 502, kind, message, code: None, param: None, request_id: "01J" }));
+        out.push(relay.close(&WireError {
+            status: 502,
+            kind,
+            message,
+            code: None,
+            param: None,
+            request_id: "01J",
+        }));
     }
     out.concat()
 }
