@@ -115,10 +115,23 @@ impl<'a> Reader<'a> {
             "function_call_output" => vec![self.result(item, ToolKind::Function, place)?],
             "custom_tool_call_output" => vec![self.result(item, ToolKind::Custom, place)?],
             "reasoning" => self.reasoning(item, place)?.into_iter().collect(),
+            kind if names_a_part(kind) => return self.stray(kind, place),
             _ => vec![opaque(kind.clone(), raw)],
         };
         let is_users = kind.ends_with("_output") || kind == "mcp_approval_response";
         Ok((if is_users { Role::User } else { Role::Assistant }, blocks))
+    }
+
+    /// A message's part that stands where items do. Nobody takes it, and nobody is to mistake it for a part.
+    fn stray(&mut self, kind: &str, place: Place) -> Result<(Role, Vec<Block<'a>>), Unreadable> {
+        if place.list == "input" {
+            return Err(Unreadable::new(
+                place.field("type"),
+                "is that of a part; put it into a message's `content`",
+            ));
+        }
+        self.losses.add_named(LossCode::Block, kind);
+        Ok((Role::Assistant, Vec::new()))
     }
 
     fn message(&mut self, item: Item<'a>, place: Place) -> Result<(Role, Vec<Block<'a>>), Unreadable> {

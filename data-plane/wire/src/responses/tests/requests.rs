@@ -389,6 +389,10 @@ fn the_field_at_fault_is_named() {
         ),
         (r#"{"model":"m","input":[{"role":"user"}]}"#, "`input[0].content` is missing"),
         (
+            r#"{"model":"m","input":[{"type":"input_image","image_url":"https://x.test/a.png"}]}"#,
+            "`input[0].type` is that of a part; put it into a message's `content`",
+        ),
+        (
             r#"{"model":"m","input":[{"role":"user","content":{}}]}"#,
             "`input[0].content` must be a string or an array of content parts",
         ),
