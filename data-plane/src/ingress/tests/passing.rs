@@ -194,3 +194,32 @@ async fn health_and_metrics_are_there_for_everyone() {
     *head.method_mut() = Method::HEAD;
     assert_eq!(gateway.send(head).await.status, 200);
 }
+
+/// Long enough for memory of its own, and for a body in pieces.
+#[tokio::test]
+async fn a_large_image_arrives_whole_raw_and_converted_at_each_account_that_is_tried() {
+    const ANSWER: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-5","content":[{"type":"text","text":"a dot"}],"stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":3}}"#;
+    let image = "iVBORw0KGgo=".repeat(200_000);
+    let body = format!(
+        r#"{{"model":"claude-opus-5","max_tokens":5,"messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{image}"}}}}]}}]}}"#
+    );
+    let upstream = Upstream::start(|number, _| match number {
+        0 => json(529, "{}"),
+        _ => json(200, ANSWER),
+    })
+    .await;
+    let gateway = Gateway::start(vec![claude(upstream.url()), claude(upstream.url())]).await;
+    let answer = gateway.post("/v1/chat/completions", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let received = upstream.received();
+    assert_eq!(received.len(), 2);
+    for sent in &received {
+        let sent: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+        assert!(sent["messages"][0]["content"][0]["source"]["data"] == image.as_str());
+    }
+    assert!(received[0].body == received[1].body);
+
+    let own = body.replace("image_url", "own");
+    assert_eq!(gateway.post("/v1/messages", &own).await.status, 200);
+    assert!(upstream.received()[2].body == own.as_bytes());
+}
