@@ -116,20 +116,28 @@ async fn a_node_that_says_nothing_is_told_apart_from_one_that_refuses(database: 
 
 async fn a_node_that_comes_back_takes_its_newest_stream(database: Database) {
     let replica = database.replica().await;
-    serve_commands(&replica, "node-1", || None).await;
+    serve_commands(&replica, "node-1", || Some(command_result::Result::Error("the older stream".into())))
+        .await;
+    // A stream counts from when its first message arrived, which travels by itself: the newer one is opened once
+    // the older one is in use, and gets what is sent some time after that.
+    answers_at_last(&replica, "node-1", Err(NoResult::Refused("the older stream".into()))).await;
     serve_commands(&replica, "node-1", cleared).await;
-    // The streams' first messages travel by themselves: until the newer one arrived the older one gets what is sent.
-    let asked = ["node-1".to_owned()];
-    let answered = async {
-        loop {
-            let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
-            if answers[0].outcome.is_ok() {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, answered).await.expect("the newer stream is used in time");
+    answers_at_last(&replica, "node-1", Ok(cleared().unwrap())).await;
     replica.stop().await;
+}
+
+/// Sends commands to the node until it answers like this.
+async fn answers_at_last(
+    replica: &Replica,
+    node_id: &str,
+    outcome: Result<command_result::Result, NoResult>,
+) {
+    let asked = [node_id.to_owned()];
+    let wanted = [Answer { node_id: node_id.to_owned(), outcome }];
+    let answered = async {
+        while commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap() != wanted {}
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("the stream is used in time");
 }
 
 async fn live_nodes_are_those_heard_of_lately(database: Database) {
