@@ -6,15 +6,17 @@
 //!
 //! - [`signature`]: proofs of reasoning, which must come back to their makers unchanged through any client.
 //! - [`legal`]: makes whatever a decoder says into a stream in legal order, so that encoders can rely on it.
-//! - [`aggregate`]: a stream's events as one response.
+//! - [`aggregate`]: a stream's events as one response; [`replay`]: one response as a stream's events.
 
 pub mod aggregate;
 mod block;
 mod event;
 pub mod legal;
+pub mod replay;
 mod request;
 mod response;
 pub mod signature;
+pub(crate) mod tier;
 
 pub use block::{
     Block, CacheMark, Media, MediaKind, Opaque, Reasoning, Source, Text, ToolCall, ToolKind, ToolResult,

@@ -108,6 +108,18 @@ pub(crate) fn count(value: &str) -> Option<u64> {
     is_whole.then_some(number as u64)
 }
 
+/// The count that is a field of an object.
+pub(crate) fn count_in(value: &str, name: &str) -> Option<u64> {
+    let mut found = None;
+    object(value, |field| {
+        if field.name() == name {
+            found = count(field.value);
+        }
+    })
+    .ok()?;
+    found
+}
+
 /// Whether a value holds anything: not null, and not an empty string, array or object.
 pub(crate) fn is_filled(value: &str) -> bool {
     if value == "null" || value == "\"\"" {

@@ -37,6 +37,7 @@ impl Aggregator {
                 self.choice(choice).stop = Stop { reason: stop.reason, sequence: stop.sequence.map(owned) };
             }
             Event::Usage(usage) => self.response.usage = Some(usage),
+            Event::ServiceTier(tier) => self.response.service_tier = Some(owned(tier)),
             Event::Close { .. } | Event::Ping => {}
             Event::Error(error) => self.error = Some(error),
             Event::End => self.ended = true,

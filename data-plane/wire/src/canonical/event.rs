@@ -17,8 +17,8 @@ pub type Sink<'s> = dyn FnMut(Event<'_>) + 's;
 /// One step of a stream. Blocks are numbered from 0 within their choice, in the order of their openings. Decoders say
 /// what they see; behind [`super::legal::Legalizer`] the order is:
 ///
-/// `Start`, then per choice (`Open`, `Delta`*, `Close`)* without overlap and one `Stop`; `Usage` and `Ping` anywhere;
-/// and one `End` or `Error` at the end.
+/// `Start`, then per choice (`Open`, `Delta`*, `Close`)* without overlap and one `Stop`; `Usage`, `ServiceTier` and
+/// `Ping` anywhere; and one `End` or `Error` at the end.
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// The answer has begun.
@@ -48,6 +48,8 @@ pub enum Event<'a> {
     },
     /// Totals so far: the last one holds. What the upstream counted at once comes ahead of `Start`.
     Usage(Usage),
+    /// The tier that it is served in, in the upstream's word: the last one holds. Comes anywhere, as `Usage` does.
+    ServiceTier(Cow<'a, str>),
     /// The upstream is still there.
     Ping,
     /// The upstream reports an error; nothing follows.
@@ -86,6 +88,29 @@ pub enum Delta<'a> {
     Annotation(Opaque<'a>),
     /// Of the text that came last, in the form of the wire that made them.
     Logprobs(Opaque<'a>),
+}
+
+#[cfg(test)]
+impl Event<'_> {
+    pub(crate) fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Start { id, model } => Event::Start { id: owned(id), model: owned(model) },
+            Self::Open { choice, index, opening } => {
+                Event::Open { choice, index, opening: opening.into_owned() }
+            }
+            Self::Delta { choice, index, delta } => Event::Delta { choice, index, delta: delta.into_owned() },
+            Self::Close { choice, index } => Event::Close { choice, index },
+            Self::Stop { choice, stop } => {
+                let stop = Stop { reason: stop.reason, sequence: stop.sequence.map(owned) };
+                Event::Stop { choice, stop }
+            }
+            Self::Usage(usage) => Event::Usage(usage),
+            Self::ServiceTier(tier) => Event::ServiceTier(owned(tier)),
+            Self::Ping => Event::Ping,
+            Self::Error(error) => Event::Error(error),
+            Self::End => Event::End,
+        }
+    }
 }
 
 impl Opening<'_> {

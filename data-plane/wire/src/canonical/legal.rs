@@ -97,7 +97,7 @@ impl Legalizer {
                 self.started = true;
                 out(event);
             }
-            Event::Usage(_) | Event::Ping => out(event),
+            Event::Usage(_) | Event::ServiceTier(_) | Event::Ping => out(event),
             Event::Error(_) => {
                 self.ended = true;
                 out(event);
@@ -322,7 +322,7 @@ mod tests {
                     let choice = *choice as usize;
                     prop_assert!(open[choice].is_none() && !std::mem::replace(&mut stopped[choice], true));
                 }
-                Event::Usage(_) | Event::Ping => {}
+                Event::Usage(_) | Event::ServiceTier(_) | Event::Ping => {}
                 Event::Error(_) | Event::End => ended = true,
             }
         }
@@ -334,29 +334,9 @@ mod tests {
         let mut legalizer = Legalizer::default();
         let mut went = Vec::new();
         for event in events {
-            legalizer.take(event, &mut |event| went.push(owned(event)));
+            legalizer.take(event, &mut |event| went.push(event.into_owned()));
         }
         went
-    }
-
-    fn owned(event: Event<'_>) -> Event<'static> {
-        match event {
-            Event::Start { id, model } => {
-                Event::Start { id: id.into_owned().into(), model: model.into_owned().into() }
-            }
-            Event::Open { choice, index, opening } => {
-                Event::Open { choice, index, opening: opening.into_owned() }
-            }
-            Event::Delta { choice, index, delta } => {
-                Event::Delta { choice, index, delta: delta.into_owned() }
-            }
-            Event::Close { choice, index } => Event::Close { choice, index },
-            Event::Stop { choice, stop } => Event::Stop { choice, stop: Stop::of(stop.reason) },
-            Event::Usage(usage) => Event::Usage(usage),
-            Event::Ping => Event::Ping,
-            Event::Error(error) => Event::Error(error),
-            Event::End => Event::End,
-        }
     }
 
     fn call(index: u32) -> Event<'static> {

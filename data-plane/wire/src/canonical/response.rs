@@ -23,6 +23,7 @@ pub struct Response<'a> {
     /// By index, mostly one.
     pub choices: Vec<Choice<'a>>,
     pub usage: Option<Usage>,
+    /// In the upstream's word for it.
     pub service_tier: Option<Cow<'a, str>>,
     pub extras: Vec<Extra<'a>>,
     /// What the decoder found and has no place for.

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     canonical::StopReason,
-    json::record::Str,
+    json::record::{Str, record},
     loss::{LossCode, Losses},
 };
 
@@ -33,11 +33,23 @@ fn stop_reason(word: Option<Str<'_>>, losses: &mut Losses) -> StopReason {
     }
 }
 
-fn lose(losses: &mut Losses, code: LossCode, unknown: &[(Cow<'_, str>, &RawValue)]) {
+/// `of`: what they are fields of, with a dot behind it, where their names alone don't tell.
+fn lose(losses: &mut Losses, code: LossCode, of: &str, unknown: &[(Cow<'_, str>, &RawValue)]) {
     for (name, _) in unknown {
-        losses.add_path(code, &[name]);
+        losses.add_path(code, &[of, name]);
     }
 }
+
+/// The tier in `{"type":"priority"}`.
+fn tier(said: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let Tier { kind, .. } = serde_json::from_str(said?.get()).ok()?;
+    kind.map(|Str(kind)| kind)
+}
+
+record! { struct Tier { kind: Str<'a> = "type" } }
+
+const OF_CALL: &str = "toolUse.";
+const OF_REASONING: &str = "reasoningContent.";
 
 /// Of a call that Bedrock runs itself, which its type tells.
 const SERVER_CALL: &str = "toolUse.type";

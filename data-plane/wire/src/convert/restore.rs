@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::names::Names;
 use crate::{
-    canonical::{Block, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT, ToolCall, ToolKind},
+    canonical::{Block, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT, ToolCall, ToolKind, tier},
     loss::{LossCode, Losses},
 };
 
@@ -17,6 +17,9 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
     let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
     response.extras.retain(|extra| extra.origin == client);
+    if let Some(tier) = response.service_tier.take() {
+        response.service_tier = served_in(client, &tier, &mut losses).map(Cow::Borrowed);
+    }
     if !takes_many(client) && response.choices.len() > 1 {
         response.choices.truncate(1);
         losses.add(LossCode::Field, "choices");
@@ -62,6 +65,15 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
     losses
 }
 
+/// The tier in the client's word.
+fn served_in(client: Wire, tier: &str, losses: &mut Losses) -> Option<&'static str> {
+    let word = tier::word(client, tier);
+    if word.is_none() && !tier::goes_without_saying(tier) {
+        losses.add(LossCode::Field, "service_tier");
+    }
+    word
+}
+
 /// Whether the wire's answers may be several to choose from.
 const fn takes_many(client: Wire) -> bool {
     matches!(client, Wire::Chat | Wire::Gemini)
@@ -95,23 +107,29 @@ pub(super) struct Restore {
     client: Wire,
     names: Names,
     id: String,
+    /// The client is given all of it at the end.
+    gathers: bool,
     calls: u32,
     /// By choice, the arguments so far of its open call, whose text is to be unwrapped.
     wrapped: SmallVec<[(u32, String); 1]>,
     /// Choices whose open block is one that the client's wire does not know.
     left_out: SmallVec<[u32; 1]>,
+    /// What belongs to the beginning of the client's stream can still be said.
+    begins: bool,
     losses: Losses,
 }
 
 impl Restore {
-    pub(super) fn new(client: Wire, names: Names, id: &str) -> Self {
+    pub(super) fn new(client: Wire, names: Names, id: &str, gathers: bool) -> Self {
         Self {
             client,
             names,
             id: id.to_owned(),
+            gathers,
             calls: 0,
             wrapped: SmallVec::new(),
             left_out: SmallVec::new(),
+            begins: true,
             losses: Losses::default(),
         }
     }
@@ -122,6 +140,20 @@ impl Restore {
 
     pub(super) fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
         match event {
+            Event::ServiceTier(tier) => {
+                let Some(word) = served_in(self.client, &tier, &mut self.losses) else { return };
+                if self.client == Wire::Messages && !self.begins {
+                    if !tier::goes_without_saying(&tier) {
+                        self.losses.add(LossCode::Field, "service_tier");
+                    }
+                    return;
+                }
+                out(Event::ServiceTier(Cow::Borrowed(word)));
+            }
+            Event::Start { .. } => {
+                self.begins = self.gathers;
+                out(event);
+            }
             Event::Open { choice, .. }
             | Event::Delta { choice, .. }
             | Event::Close { choice, .. }

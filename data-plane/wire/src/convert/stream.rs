@@ -61,7 +61,12 @@ impl ConvertedStream {
             back: Back {
                 request_id,
                 legal: Legalizer::default(),
-                restore: Restore::new(conversion.client, conversion.names.clone(), &conversion.context.id),
+                restore: Restore::new(
+                    conversion.client,
+                    conversion.names.clone(),
+                    &conversion.context.id,
+                    whole,
+                ),
                 writer,
                 notes: Notes::default(),
                 usage: None,
@@ -285,6 +290,6 @@ fn note(event: &Event<'_>, notes: &mut Notes, usage: &mut Option<Usage>, usage_i
             notes.seen.end = true;
             *usage_is_final |= usage.is_some();
         }
-        Event::Close { .. } | Event::Error(_) => {}
+        Event::Close { .. } | Event::ServiceTier(_) | Event::Error(_) => {}
     }
 }

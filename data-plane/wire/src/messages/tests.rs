@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::{decode, encode};
 use crate::{
-    canonical::{Block, Event, Response, aggregate::Aggregator, legal::Legalizer},
+    canonical::{Block, Event, Response, aggregate::Aggregator, legal::Legalizer, replay::tests::in_pieces},
     codec::{Context, StreamDecoder as _, StreamEncoder as _},
     sse::{FrameSplitter, Piece},
 };
-use answers::{answer, events};
+use answers::answer;
 use requests::request;
 use words::any_json;
 
@@ -118,7 +118,7 @@ proptest! {
         let plain = decode::response::response(&plain).unwrap();
         let mut encoder = encode::stream::StreamEncoder::new(context());
         let mut stream = Vec::new();
-        events(&response).iter().for_each(|event| encoder.event(event, &mut stream));
+        in_pieces(&response, 1).iter().for_each(|event| encoder.event(event, &mut stream));
         let streamed = gathered(&stream);
         prop_assert_eq!(written(&streamed), written(&plain));
         prop_assert_eq!(streamed.usage, plain.usage);

@@ -11,10 +11,10 @@ pub(crate) fn read(usage: &str) -> Option<Usage> {
         "input_tokens" => input = json::count(field.value),
         "output_tokens" => output = json::count(field.value),
         "input_tokens_details" => {
-            cached = detail(field.value, "cached_tokens");
-            written = detail(field.value, "cache_write_tokens");
+            cached = json::count_in(field.value, "cached_tokens");
+            written = json::count_in(field.value, "cache_write_tokens");
         }
-        "output_tokens_details" => reasoning = detail(field.value, "reasoning_tokens"),
+        "output_tokens_details" => reasoning = json::count_in(field.value, "reasoning_tokens"),
         _ => {}
     })
     .ok()?;
@@ -31,17 +31,6 @@ pub(crate) fn read(usage: &str) -> Option<Usage> {
         reasoning: reasoning.unwrap_or(0),
         ..Usage::default()
     })
-}
-
-fn detail(details: &str, name: &str) -> Option<u64> {
-    let mut count = None;
-    json::object(details, |field| {
-        if field.name() == name {
-            count = json::count(field.value);
-        }
-    })
-    .ok()?;
-    count
 }
 
 /// Writes the field `usage`.

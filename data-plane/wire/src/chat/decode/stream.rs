@@ -22,6 +22,7 @@ record! {
         model: Str<'a> = "model",
         choices: Vec<Part<'a>> = "choices",
         usage: &'a RawValue = "usage",
+        service_tier: Str<'a> = "service_tier",
         error: &'a RawValue = "error",
     }
 }
@@ -70,6 +71,8 @@ record! {
 #[derive(Debug, Default)]
 pub(crate) struct StreamDecoder {
     phase: Phase,
+    /// As it was said last.
+    tier: String,
     choices: SmallVec<[Choice; 1]>,
     losses: Losses,
 }
@@ -133,6 +136,10 @@ impl StreamDecoder {
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Sink<'_>) {
         let parts = chunk.choices.unwrap_or_default();
         let id = chunk.id.unwrap_or_default().0;
+        if let Some(Str(tier)) = chunk.service_tier.filter(|tier| tier.0 != self.tier) {
+            tier.as_ref().clone_into(&mut self.tier);
+            out(Event::ServiceTier(tier));
+        }
         // Azure tells of its filter in a first chunk that has neither.
         if self.phase == Phase::Waiting && !(parts.is_empty() && id.is_empty()) {
             self.phase = Phase::Running;

@@ -20,6 +20,7 @@ pub(crate) struct StreamEncoder {
     frame: Frame,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    tier: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Frame {
     head: Vec<u8>,
-    tail: &'static str,
+    tail: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +72,14 @@ enum Open {
 
 impl StreamEncoder {
     pub(crate) fn new(context: Context) -> Self {
-        Self { context, phase: Phase::Waiting, frame: Frame::default(), choices: Vec::new(), usage: None }
+        Self {
+            context,
+            phase: Phase::Waiting,
+            frame: Frame::default(),
+            choices: Vec::new(),
+            usage: None,
+            tier: None,
+        }
     }
 
     fn begin(&mut self, model: &str, out: &mut Vec<u8>) {
@@ -81,8 +89,25 @@ impl StreamEncoder {
         // What follows stands in the same object.
         fields.pop();
         self.frame.head = [b"data: ", fields.as_slice(), b",\"choices\":["].concat();
-        self.frame.tail = if self.context.include_usage { "],\"usage\":null}\n\n" } else { "]}\n\n" };
+        self.frame.tail = self.tail(None);
         self.choice(0, out);
+    }
+
+    /// What stands behind the choices.
+    fn tail(&self, usage: Option<&Usage>) -> Vec<u8> {
+        let mut fields = Vec::new();
+        write::object(&mut fields, |o| {
+            o.some_string("service_tier", self.tier.as_deref());
+            match usage {
+                Some(usage) => usage::write(o, usage),
+                None if self.context.include_usage => o.value("usage", &()),
+                None => {}
+            }
+        });
+        // It goes on with the chunk's object.
+        let fields = fields.get(1..).unwrap_or_default();
+        let comma: &[u8] = if fields == b"}" { b"" } else { b"," };
+        [b"]", comma, fields, b"\n\n"].concat()
     }
 
     fn fields(&self, o: &mut Object<'_>, model: &str) {
@@ -118,12 +143,7 @@ impl StreamEncoder {
         self.phase = Phase::Over;
         if let Some(usage) = self.usage.filter(|_| self.context.include_usage) {
             out.extend_from_slice(&self.frame.head);
-            out.extend_from_slice(b"],");
-            let mut field = Vec::new();
-            write::object(&mut field, |o| usage::write(o, &usage));
-            // Without its opening brace: it goes into the chunk's object.
-            out.extend_from_slice(field.get(1..).unwrap_or_default());
-            out.extend_from_slice(b"\n\n");
+            out.extend_from_slice(&self.tail(Some(&usage)));
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
@@ -157,6 +177,10 @@ impl codec::StreamEncoder for StreamEncoder {
                 choice.stop(stop, chunks, out);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::ServiceTier(tier) => {
+                self.tier = Some(tier.as_ref().to_owned());
+                self.frame.tail = self.tail(None);
+            }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::Error(_) => {}
             Event::End => {
@@ -200,7 +224,7 @@ impl Chunks<'_> {
             o.raw("logprobs", logprobs);
             o.value("finish_reason", &finish);
         });
-        out.extend_from_slice(self.frame.tail.as_bytes());
+        out.extend_from_slice(&self.frame.tail);
     }
 
     /// A piece of a call's arguments.

@@ -6,8 +6,8 @@ use shared::usage::Usage;
 
 use super::samples::{REQUESTS, RESPONSES};
 use crate::canonical::{
-    Block, Choice, Delta, Event, Opening, Origin, Reasoning, Response, Signature, SignatureKind, Stop,
-    StopReason, Text, ToolCall, ToolKind, aggregate::Aggregator, legal::Legalizer,
+    Block, Choice, Event, Origin, Reasoning, Response, Signature, SignatureKind, Stop, StopReason, Text,
+    ToolCall, ToolKind, aggregate::Aggregator, legal::Legalizer, replay::tests::in_pieces,
 };
 use crate::chat::{decode, encode};
 use crate::codec::{Context, StreamDecoder as _, StreamEncoder as _};
@@ -173,65 +173,12 @@ fn data(stream: &[u8]) -> Vec<String> {
 }
 
 /// The events of an answer, as a stream would bring them: text in two pieces.
-fn events<'r>(response: &'r Response<'_>) -> Vec<Event<'r>> {
-    let mut events = vec![Event::Start { id: (&*response.id).into(), model: (&*response.model).into() }];
-    for (choice, answer) in (0..).zip(&response.choices) {
-        for (index, block) in (0..).zip(&answer.blocks) {
-            let (opening, deltas) = grown(block);
-            let Some(opening) = opening else { continue };
-            events.push(Event::Open { choice, index, opening });
-            events.extend(deltas.into_iter().map(|delta| Event::Delta { choice, index, delta }));
-            if let (Block::Text(_), Some(logprobs)) = (block, &answer.logprobs) {
-                events.push(Event::Delta { choice, index, delta: Delta::Logprobs(logprobs.clone()) });
-            }
-            events.push(Event::Close { choice, index });
-        }
-        events.push(Event::Stop { choice, stop: answer.stop.clone() });
-    }
-    events.extend(response.usage.map(Event::Usage));
-    events.push(Event::End);
-    events
-}
-
-fn grown<'r>(block: &'r Block<'_>) -> (Option<Opening<'r>>, Vec<Delta<'r>>) {
-    let halves = |text: &'r str| {
-        let (a, b) = text.split_at(text.floor_char_boundary(text.len() / 2));
-        [Delta::Text(a.into()), Delta::Text(b.into())]
-    };
-    let proof = |signature: &'r Option<Signature<'_>>| signature.clone().map(Delta::Signature);
-    match block {
-        Block::Text(text) => {
-            let mut deltas: Vec<_> = halves(&text.text).into();
-            deltas.extend(proof(&text.signature));
-            deltas.extend(text.annotations.clone().map(Delta::Annotation));
-            (Some(Opening::Text), deltas)
-        }
-        Block::Reasoning(reasoning) => {
-            let mut deltas: Vec<_> = halves(&reasoning.text).into();
-            deltas.extend(proof(&reasoning.signature));
-            (Some(Opening::Reasoning), deltas)
-        }
-        Block::Refusal(words) => (Some(Opening::Refusal), halves(words).into()),
-        Block::ToolCall(call) => {
-            let opening = Opening::ToolCall {
-                id: (&*call.id).into(),
-                name: (&*call.name).into(),
-                kind: call.kind,
-                namespace: None,
-                signature: call.signature.clone(),
-            };
-            (Some(opening), vec![Delta::Arguments((&*call.arguments).into())])
-        }
-        _ => (None, Vec::new()),
-    }
-}
-
 /// Writes the answer as a stream, reads that, and puts it together.
 fn through_a_stream(response: &Response<'_>) -> Response<'static> {
     let mut encoder = encode::StreamEncoder::new(context());
     let mut out = Vec::new();
     let mut legalizer = Legalizer::default();
-    for event in events(response) {
+    for event in in_pieces(response, 3) {
         legalizer.take(event, &mut |event| encoder.event(&event, &mut out));
     }
     let mut decoder = decode::StreamDecoder::default();
@@ -249,8 +196,7 @@ fn stream_says_the_same(response: &Response<'_>) -> Result<(), TestCaseError> {
     let streamed = through_a_stream(response);
     let streamed = json(&encode::response(&streamed, &context()));
     let mut plain = json(&encode::response(response, &context()));
-    // A stream's chunks have no place for these.
-    plain.as_object_mut().expect("an object").remove("service_tier");
+    // A stream's chunks have no place for it.
     plain["system_fingerprint"] = Value::Null;
     prop_assert_eq!(streamed, plain);
     Ok(())
@@ -380,7 +326,7 @@ proptest! {
         for response in &responses {
             let mut encoder = encode::StreamEncoder::new(context());
             let mut out = Vec::new();
-            events(response).iter().for_each(|event| encoder.event(event, &mut out));
+            in_pieces(response, 3).iter().for_each(|event| encoder.event(event, &mut out));
             all.extend(data(&out));
         }
         let frames: Vec<_> = order

@@ -19,6 +19,7 @@ pub(crate) fn brief(event: &Event<'_>) -> String {
         Event::Close { choice, index } => format!("close {choice}.{index}"),
         Event::Stop { choice, stop } => format!("stop {choice} {:?}", stop.reason),
         Event::Usage(usage) => format!("usage {} {}", usage.input, usage.output),
+        Event::ServiceTier(tier) => format!("tier {tier}"),
         Event::Ping => "ping".to_owned(),
         Event::Error(error) => format!("error {}", error.message),
         Event::End => "end".to_owned(),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CITATIONS, SERVER_CALL, lose, stop_reason};
+use super::{CITATIONS, OF_CALL, OF_REASONING, SERVER_CALL, lose, stop_reason, tier};
 use crate::{
     canonical::{
         Block, Choice, Media, MediaKind, Origin, Reasoning, Response, Signature, SignatureKind, Source, Stop,
@@ -97,8 +97,8 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     let message = body.output.and_then(|output| output.message);
     let message = message.ok_or_else(|| Unreadable::new("output.message", "is missing"))?;
     let mut losses = Losses::default();
-    lose(&mut losses, LossCode::Field, &body.unknown);
-    lose(&mut losses, LossCode::Field, &message.unknown);
+    lose(&mut losses, LossCode::Field, "", &body.unknown);
+    lose(&mut losses, LossCode::Field, "", &message.unknown);
     let mut blocks = Vec::new();
     for (index, content) in message.content.unwrap_or_default().into_iter().enumerate() {
         let field = |inner: &str| format!("output.message.content[{index}]{inner}");
@@ -113,6 +113,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     Ok(Response {
         choices: vec![choice],
         usage: body.usage.and_then(|counts| usage::read(counts.get())),
+        service_tier: tier(body.service_tier),
         losses,
         ..Response::default()
     })
@@ -128,7 +129,7 @@ fn take<'a>(
     blocks: &mut Vec<Block<'a>>,
     losses: &mut Losses,
 ) -> Result<(), &'static str> {
-    lose(losses, LossCode::Block, &content.unknown);
+    lose(losses, LossCode::Block, "", &content.unknown);
     if let Some(Str(text)) = content.text.filter(|text| !text.0.is_empty()) {
         blocks.push(Block::text(text));
     }
@@ -136,10 +137,15 @@ fn take<'a>(
         if call.kind.is_some() {
             losses.add(LossCode::Block, SERVER_CALL);
         } else {
+            lose(losses, LossCode::Field, OF_CALL, &call.unknown);
             blocks.push(tool_call(call)?);
         }
     }
     if let Some(content) = content.reasoning {
+        lose(losses, LossCode::Field, OF_REASONING, &content.unknown);
+        if let Some(text) = &content.text {
+            lose(losses, LossCode::Field, OF_REASONING, &text.unknown);
+        }
         blocks.extend(reasoning(content));
     }
     if let Some(cited) = content.cited {

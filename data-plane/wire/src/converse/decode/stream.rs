@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::{CITATIONS, SERVER_CALL, lose, stop_reason};
+use super::{CITATIONS, OF_CALL, OF_REASONING, SERVER_CALL, lose, stop_reason, tier};
 use crate::{
     canonical::{Delta, Event, MEDIA, Opening, Origin, Signature, SignatureKind, Sink, Stop, ToolKind},
     codec,
@@ -140,7 +140,7 @@ impl codec::StreamDecoder for StreamDecoder {
         match event {
             Some("messageStart") => {
                 let Begun { unknown, .. } = serde_json::from_str(data).unwrap_or_default();
-                lose(&mut self.losses, LossCode::Field, &unknown);
+                lose(&mut self.losses, LossCode::Field, "", &unknown);
                 out(Event::Start { id: Cow::Borrowed(""), model: Cow::Borrowed("") });
             }
             Some("contentBlockStart") => {
@@ -155,16 +155,19 @@ impl codec::StreamDecoder for StreamDecoder {
             }
             Some("messageStop") => {
                 let Stopped { reason, unknown, .. } = read(data, "a `messageStop` can't be read")?;
-                lose(&mut self.losses, LossCode::Field, &unknown);
+                lose(&mut self.losses, LossCode::Field, "", &unknown);
                 let reason = stop_reason(reason, &mut self.losses);
                 self.state = State::Stopped;
                 out(Event::Stop { choice: 0, stop: Stop::of(reason) });
             }
             Some("metadata") => {
-                let Metadata { usage, unknown, .. } = read(data, "a `metadata` can't be read")?;
-                lose(&mut self.losses, LossCode::Field, &unknown);
+                let Metadata { usage, service_tier, unknown, .. } = read(data, "a `metadata` can't be read")?;
+                lose(&mut self.losses, LossCode::Field, "", &unknown);
                 if let Some(usage) = usage.and_then(|usage| usage::read(usage.get())) {
                     out(Event::Usage(usage));
+                }
+                if let Some(tier) = tier(service_tier) {
+                    out(Event::ServiceTier(tier));
                 }
                 codec::StreamDecoder::close(self, out);
             }
@@ -199,13 +202,14 @@ impl StreamDecoder {
     fn start(&mut self, started: Started<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let index = started.index.ok_or(NO_INDEX)?;
         let start = started.start.unwrap_or_default();
-        lose(&mut self.losses, LossCode::Block, &start.unknown);
+        lose(&mut self.losses, LossCode::Block, "", &start.unknown);
         self.lose_image(start.image);
         let Some(call) = start.tool_use else { return Ok(()) };
         if call.kind.is_some() {
             self.losses.add(LossCode::Block, SERVER_CALL);
             return Ok(());
         }
+        lose(&mut self.losses, LossCode::Field, OF_CALL, &call.unknown);
         let opening = Opening::ToolCall {
             id: call.id.ok_or("a tool call has no `toolUseId`")?.0,
             name: call.name.filter(|name| !name.0.is_empty()).ok_or("a tool call has no `name`")?.0,
@@ -219,13 +223,15 @@ impl StreamDecoder {
     fn grow(&mut self, grown: Grown<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let came = grown.index.ok_or(NO_INDEX)?;
         let Piece { text, tool_use, reasoning, citation, image, unknown } = grown.delta.unwrap_or_default();
-        lose(&mut self.losses, LossCode::Block, &unknown);
+        lose(&mut self.losses, LossCode::Block, "", &unknown);
         self.lose_image(image);
         if citation.is_some() {
             self.losses.add(LossCode::Annotation, CITATIONS);
         }
-        let input = tool_use.and_then(|call| call.input);
-        let ReasoningPiece { text: thought, signature, redacted, .. } = reasoning.unwrap_or_default();
+        let Input { input, unknown } = tool_use.unwrap_or_default();
+        lose(&mut self.losses, LossCode::Field, OF_CALL, &unknown);
+        let ReasoningPiece { text: thought, signature, redacted, unknown } = reasoning.unwrap_or_default();
+        lose(&mut self.losses, LossCode::Field, OF_REASONING, &unknown);
         let signed =
             |value, kind| Delta::Signature(Signature { origin: Origin::Claude, kind, id: None, value });
         let deltas = [

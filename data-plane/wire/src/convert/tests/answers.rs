@@ -8,7 +8,7 @@ use shared::wire::Wire;
 use super::*;
 use crate::{
     canonical::{
-        Block, Choice, Delta, Event, Opening, Origin, Response, Signature, StopReason, legal::Legalizer,
+        Block, Choice, Origin, Response, Signature, StopReason, legal::Legalizer, replay::tests::in_pieces,
     },
     raw::watch::Chunks,
     relay::{Framing, Relay},
@@ -38,58 +38,15 @@ fn context() -> Context {
     Context { id: "UP".to_owned(), created: 7, include_usage: true, ..Context::default() }
 }
 
-/// The same as a stream, each text in two pieces.
+/// The same as a stream, each text in pieces.
 pub(super) fn streamed(wire: Wire, response: &Response<'_>) -> Vec<u8> {
     let mut encoder = codecs::stream_encoder(wire, context());
     let mut legalizer = Legalizer::default();
     let mut out = Vec::new();
-    for event in events(response) {
+    for event in in_pieces(response, 3) {
         legalizer.take(event, &mut |event| encoder.event(&event, &mut out));
     }
     out
-}
-
-fn events<'r>(response: &'r Response<'_>) -> Vec<Event<'r>> {
-    let mut events = vec![Event::Start { id: (&*response.id).into(), model: (&*response.model).into() }];
-    for (choice, answer) in (0..).zip(&response.choices) {
-        for (index, block) in (0..).zip(&answer.blocks) {
-            let Some((opening, deltas)) = grown(block) else { continue };
-            events.push(Event::Open { choice, index, opening });
-            events.extend(deltas.into_iter().map(|delta| Event::Delta { choice, index, delta }));
-            events.push(Event::Close { choice, index });
-        }
-        events.push(Event::Stop { choice, stop: answer.stop.clone() });
-    }
-    events.extend(response.usage.map(Event::Usage));
-    events.push(Event::End);
-    events
-}
-
-fn grown<'r>(block: &'r Block<'_>) -> Option<(Opening<'r>, Vec<Delta<'r>>)> {
-    let halves = |text: &'r str| {
-        let (a, b) = text.split_at(text.floor_char_boundary(text.len() / 2));
-        [a, b]
-    };
-    let texts = |text: &'r str, proof: &Option<Signature<'r>>| {
-        let texts = halves(text).into_iter().map(|text| Delta::Text(text.into()));
-        texts.chain(proof.clone().map(Delta::Signature)).collect()
-    };
-    match block {
-        Block::Text(text) => Some((Opening::Text, texts(&text.text, &text.signature))),
-        Block::Reasoning(it) => Some((Opening::Reasoning, texts(&it.text, &it.signature))),
-        Block::ToolCall(call) => {
-            let opening = Opening::ToolCall {
-                id: (&*call.id).into(),
-                name: (&*call.name).into(),
-                kind: call.kind,
-                namespace: None,
-                signature: call.signature.clone(),
-            };
-            let pieces = halves(&call.arguments).into_iter().map(|text| Delta::Arguments(text.into()));
-            Some((opening, pieces.collect()))
-        }
-        _ => None,
-    }
 }
 
 /// What the client gets of a stream that comes in these pieces, and what is left to ask.

@@ -72,6 +72,8 @@ impl codec::StreamEncoder for StreamEncoder {
             Event::Close { choice, .. } => self.close(*choice, out),
             Event::Stop { choice, stop } => self.choice(*choice).stop = stop.reason,
             Event::Usage(usage) => self.usage = Some(*usage),
+            // This wire has no word for any.
+            Event::ServiceTier(_) => {}
             // Blank lines, which every client skips: Google's SDK for Python takes a comment for data.
             Event::Ping => out.extend_from_slice(b"\n\n"),
             Event::Error(_) => {}

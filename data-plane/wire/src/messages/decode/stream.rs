@@ -168,7 +168,9 @@ impl StreamDecoder {
     fn count(&mut self, usage: Option<&RawValue>, out: &mut Sink<'_>) {
         let Some(usage) = usage else { return };
         self.counts.restate(usage.get());
-        rest_of_usage(usage.get(), &mut self.losses);
+        if let Some(tier) = rest_of_usage(usage.get(), &mut self.losses) {
+            out(Event::ServiceTier(tier));
+        }
         if let Some(usage) = self.counts.usage() {
             out(Event::Usage(usage));
         }
@@ -449,6 +451,7 @@ mod tests {
             Event::Close { index, .. } => format!("{index} close"),
             Event::Stop { stop, .. } => format!("stop {:?} {:?}", stop.reason, stop.sequence),
             Event::Usage(usage) => format!("usage {} {} {}", usage.input, usage.cache_read, usage.output),
+            Event::ServiceTier(tier) => format!("tier {tier}"),
             Event::Ping => "ping".to_owned(),
             Event::Error(error) => format!("error {}", error.message),
             Event::End => "end".to_owned(),

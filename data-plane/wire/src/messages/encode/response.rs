@@ -21,12 +21,9 @@ pub(crate) fn response(response: &Response<'_>, context: &Context) -> Vec<u8> {
         });
         let none = Stop::default();
         ending(o, choice.map_or(&none, |choice| &choice.stop));
-        // The words of other wires mean other things.
-        let tiers = ["standard", "priority", "batch"];
-        let tier = response.service_tier.as_deref().filter(|tier| tiers.contains(tier));
         o.object("usage", |o| {
             usage::write(o, &response.usage.unwrap_or_default());
-            o.some_string("service_tier", tier);
+            o.some_string("service_tier", response.service_tier.as_deref());
         });
         for extra in response.extras.iter().filter(|extra| extra.origin == Wire::Messages) {
             o.raw(&extra.name, extra.value.get());
@@ -160,19 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_answer_and_a_foreign_tier_are_said_in_words_of_this_wire() {
+    fn a_cut_answer_is_said_in_words_of_this_wire() {
         let stop = Stop::of(StopReason::ContentFilter);
         let response = Response {
             choices: vec![Choice { stop, ..Choice::default() }],
-            service_tier: Some("default".into()),
             usage: Some(Usage { output: 3, ..Usage::default() }),
             ..Response::default()
         };
         let response = written(&response);
         assert_eq!(response["stop_reason"], "refusal");
-        assert_eq!(
-            (&response["usage"]["output_tokens"], response["usage"].get("service_tier")),
-            (&json!(3), None)
-        );
+        assert_eq!(response["usage"]["output_tokens"], 3);
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct StreamEncoder {
     /// The number of the block that is open, or of the next one.
     number: u32,
     usage: Option<Usage>,
+    tier: Option<String>,
     /// Said at the end only: usage often comes between.
     stop: Stop<'static>,
 }
@@ -74,6 +75,8 @@ impl codec::StreamEncoder for StreamEncoder {
                 self.stop = Stop { reason: stop.reason, sequence };
             }
             Event::Usage(usage) => self.usage = Some(*usage),
+            // At the end there is no place for it.
+            Event::ServiceTier(tier) => self.tier = Some(tier.as_ref().to_owned()),
             Event::Ping => frame(out, "ping", |_| {}),
             Event::End => self.end(out),
             // This wire knows one choice only.
@@ -98,6 +101,7 @@ impl StreamEncoder {
             block: Block::None,
             number: 0,
             usage: None,
+            tier: None,
             stop: Stop::default(),
         }
     }
@@ -110,9 +114,12 @@ impl StreamEncoder {
                 o.array("content", |_| {});
                 o.value("stop_reason", &());
                 o.value("stop_sequence", &());
-                o.object("usage", |o| match &self.usage {
-                    Some(usage) => usage::write(o, usage),
-                    None => usage::write_totals(o, &Usage::default()),
+                o.object("usage", |o| {
+                    match &self.usage {
+                        Some(usage) => usage::write(o, usage),
+                        None => usage::write_totals(o, &Usage::default()),
+                    }
+                    o.some_string("service_tier", self.tier.as_deref());
                 });
             });
         });

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use shared::{usage::Usage, wire::Wire};
 
 use crate::canonical::{
-    Block, Choice, Delta, Event, Opaque, Opening, Origin, Reasoning, Response, Signature, SignatureKind,
-    Stop, StopReason, Text, ToolCall, ToolKind,
+    Block, Choice, Opaque, Origin, Reasoning, Response, Signature, SignatureKind, Stop, StopReason, Text,
+    ToolCall, ToolKind,
 };
 
 fn signature() -> impl Strategy<Value = Signature<'static>> {
@@ -82,47 +82,4 @@ pub(super) fn answer() -> impl Strategy<Value = Response<'static>> {
             ..Response::default()
         }
     })
-}
-
-/// A response as a stream in legal order; texts and arguments come byte by byte where they can.
-pub(super) fn events<'a>(response: &'a Response<'_>) -> Vec<Event<'a>> {
-    let choice = &response.choices[0];
-    let mut events = vec![Event::Start { id: "up".into(), model: Cow::Borrowed(&response.model) }];
-    let mut calls_tools = false;
-    for (index, block) in (0..).zip(&choice.blocks) {
-        let letters = |text: &'a str| text.split_inclusive(|_| true).map(|part| Delta::Text(part.into()));
-        let signed = |signature: &'a Option<Signature<'_>>| signature.clone().map(Delta::Signature);
-        let (opening, deltas): (_, Vec<_>) = match block {
-            Block::Text(text) => {
-                let cited = text.annotations.clone().map(Delta::Annotation);
-                (
-                    Opening::Text,
-                    signed(&text.signature).into_iter().chain(letters(&text.text)).chain(cited).collect(),
-                )
-            }
-            Block::Reasoning(it) => {
-                (Opening::Reasoning, letters(&it.text).chain(signed(&it.signature)).collect())
-            }
-            Block::Refusal(text) => (Opening::Refusal, letters(text).collect()),
-            Block::ToolCall(call) => {
-                calls_tools = true;
-                let (id, name) = (Cow::Borrowed(&*call.id), Cow::Borrowed(&*call.name));
-                let signature = call.signature.clone();
-                let opening = Opening::ToolCall { id, name, kind: call.kind, namespace: None, signature };
-                let parts = call.arguments.split_inclusive(|_| true);
-                (opening, parts.map(|part| Delta::Arguments(part.into())).collect())
-            }
-            Block::Opaque(opaque) => (Opening::Opaque(opaque.clone()), vec![]),
-            Block::Media(_) | Block::ToolResult(_) => continue,
-        };
-        events.push(Event::Open { choice: 0, index, opening });
-        events.extend(deltas.into_iter().map(|delta| Event::Delta { choice: 0, index, delta }));
-        events.push(Event::Close { choice: 0, index });
-    }
-    let stop =
-        Stop { reason: choice.stop.reason.with_calls(calls_tools), sequence: choice.stop.sequence.clone() };
-    events.push(Event::Stop { choice: 0, stop });
-    events.extend(response.usage.map(Event::Usage));
-    events.push(Event::End);
-    events
 }

@@ -135,6 +135,10 @@ impl StreamDecoder {
         }
         self.started = true;
         let answer: Answer<'_> = read(response).unwrap_or_default();
+        // `auto` is what was asked for: which one it became is said at the end.
+        if let Some(Str(tier)) = answer.service_tier.filter(|tier| tier.0 != "auto") {
+            out(Event::ServiceTier(tier));
+        }
         let text =
             |text: Option<Str<'_>>| Cow::Owned(text.map(|text| text.0.into_owned()).unwrap_or_default());
         out(Event::Start { id: text(answer.id), model: text(answer.model) });
@@ -160,6 +164,9 @@ impl StreamDecoder {
         out(Event::Stop { choice: 0, stop });
         if let Some(usage) = answer.usage.and_then(|raw| usage::read(raw.get())) {
             out(Event::Usage(usage));
+        }
+        if let Some(Str(tier)) = answer.service_tier {
+            out(Event::ServiceTier(tier));
         }
         self.ended = true;
         out(Event::End);

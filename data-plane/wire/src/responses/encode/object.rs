@@ -71,7 +71,7 @@ pub(super) fn write(
         let said = context.echo.iter().find(|(said, _)| *said == name);
         o.raw(name, said.map_or(default, |(_, value)| value));
     }
-    o.string("service_tier", head.service_tier.filter(|word| is_tier(word)).unwrap_or("default"));
+    o.string("service_tier", head.service_tier.unwrap_or("default"));
     match (head.usage, head.status) {
         (Some(usage), _) => usage::write(o, usage),
         (None, Status::InProgress) => o.raw("usage", "null"),
@@ -81,9 +81,4 @@ pub(super) fn write(
     for extra in head.extras.iter().filter(|extra| extra.origin == Wire::Responses) {
         o.raw(&extra.name, extra.value.get());
     }
-}
-
-/// Other providers have other words.
-fn is_tier(word: &str) -> bool {
-    matches!(word, "auto" | "default" | "flex" | "scale" | "priority" | "fast" | "ultrafast")
 }

@@ -28,6 +28,7 @@ pub(crate) struct StreamEncoder {
     output: Vec<String>,
     open: Option<Item>,
     usage: Option<Usage>,
+    tier: Option<String>,
     reason: StopReason,
     refuses: bool,
 }
@@ -81,6 +82,7 @@ impl codec::StreamEncoder for StreamEncoder {
             Event::Close { choice: 0, .. } => self.close(out),
             Event::Stop { choice: 0, stop } => self.reason = stop.reason,
             Event::Usage(usage) => self.usage = Some(*usage),
+            Event::ServiceTier(tier) => self.tier = Some(tier.as_ref().to_owned()),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => self.end(out),
             Event::Error(_)
@@ -112,6 +114,7 @@ impl StreamEncoder {
             output: Vec::new(),
             open: None,
             usage: None,
+            tier: None,
             reason: StopReason::default(),
             refuses: false,
         }
@@ -142,7 +145,8 @@ impl StreamEncoder {
     fn object(&mut self, kind: &str, status: Status, out: &mut Vec<u8>) {
         let (context, output) = (&self.context, &self.output);
         let usage = self.usage.as_ref().filter(|_| !matches!(status, Status::InProgress));
-        let head = Head { status, model: &self.model, usage, service_tier: None, extras: &[] };
+        let head =
+            Head { status, model: &self.model, usage, service_tier: self.tier.as_deref(), extras: &[] };
         self.frames.write(out, kind, |o| {
             o.object("response", |o| {
                 object::write(o, context, &head, |a| output.iter().for_each(|item| a.raw(item)));

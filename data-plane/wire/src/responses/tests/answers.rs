@@ -133,15 +133,6 @@ fn a_function_that_is_called_without_arguments_gets_an_object() {
 }
 
 #[test]
-fn words_of_other_providers_are_no_tier() {
-    let mut response = answer(vec![], StopReason::End);
-    for (tier, said) in [("standard", "default"), ("flex", "flex"), ("priority", "priority")] {
-        response.service_tier = Some(tier.into());
-        assert_eq!(written(&response)["service_tier"], said);
-    }
-}
-
-#[test]
 fn an_answer_is_read() {
     let body = json!({
         "id": "resp_1", "object": "response", "status": "completed", "error": null, "model": "gpt-5.1-2025-11-13",

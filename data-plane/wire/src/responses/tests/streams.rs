@@ -43,6 +43,7 @@ fn word(event: &Event<'_>) -> String {
         Event::Stop { stop, .. } => format!("stop {:?}", stop.reason),
         Event::Usage(usage) => format!("usage {}", usage.output),
         Event::Error(UpstreamError { message, .. }) => format!("error {message}"),
+        Event::ServiceTier(tier) => format!("tier {tier}"),
         Event::Ping => "ping".to_owned(),
         Event::End => "end".to_owned(),
     }
