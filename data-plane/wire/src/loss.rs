@@ -41,10 +41,12 @@ pub enum LossCode {
     Arguments,
     /// A role or a speaker's name.
     Speaker,
+    /// What came in a stream out of order, so that it belongs nowhere.
+    Misplaced,
 }
 
 impl LossCode {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Field,
         Self::Block,
         Self::CacheMark,
@@ -62,6 +64,7 @@ impl LossCode {
         Self::Renamed,
         Self::Arguments,
         Self::Speaker,
+        Self::Misplaced,
     ];
 
     /// The stable word in metrics, logs and records.
@@ -85,6 +88,7 @@ impl LossCode {
             Self::Renamed => "renamed",
             Self::Arguments => "arguments",
             Self::Speaker => "speaker",
+            Self::Misplaced => "misplaced",
         }
     }
 }

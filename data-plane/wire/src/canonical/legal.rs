@@ -3,14 +3,17 @@
 //! Upstreams interleave blocks (parallel tool calls of chat), leave out openings or endings, repeat themselves, stop
 //! twice or never. Encoders see none of that: behind the [`Legalizer`] one block of a choice is open at a time, each is
 //! closed, each choice stops once, and the end comes last. A block that opens while another one is open waits, held in
-//! memory, until that one is closed.
+//! memory, until that one is closed. What can't be placed is left out, and named as a loss.
 
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
 use super::{Delta, Event, Opening, Sink, Stop, StopReason};
-use crate::error::upstream::UpstreamError;
+use crate::{
+    error::upstream::UpstreamError,
+    loss::{LossCode, Losses},
+};
 
 /// Choices that are told apart; what is said of more is dropped.
 pub(crate) const CHOICES_MAX: usize = 128;
@@ -24,6 +27,7 @@ pub struct Legalizer {
     ended: bool,
     choices: SmallVec<[Choice; 1]>,
     held: usize,
+    losses: Losses,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +90,12 @@ impl Legalizer {
         self.ended
     }
 
+    /// What could not be placed so far.
+    #[must_use]
+    pub const fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
     /// Takes what the decoder saw, gives what is legal.
     pub fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
         if self.ended {
@@ -131,18 +141,34 @@ impl Legalizer {
     fn of_choice(&mut self, number: u32, event: Event<'_>, out: &mut Sink<'_>) {
         let at = number as usize;
         if at >= CHOICES_MAX {
-            return;
+            return self.losses.add(LossCode::Field, "choices");
         }
         if self.choices.len() <= at {
             self.choices.resize_with(at + 1, Choice::default);
         }
-        let Some(choice) = self.choices.get_mut(at).filter(|choice| !choice.stopped) else { return };
-        match event {
+        let Some(choice) = self.choices.get_mut(at) else { return };
+        let is_placed = match event {
+            // What is said again is not lost.
+            Event::Close { .. } | Event::Stop { .. } if choice.stopped => true,
+            _ if choice.stopped => false,
             Event::Open { index, opening, .. } => choice.open(number, index, opening, out),
-            Event::Delta { index, delta, .. } => self.held += choice.delta(number, index, delta, out),
-            Event::Close { index, .. } => choice.close(number, index, out),
-            Event::Stop { stop, .. } => choice.stop(number, stop, out),
-            _ => {}
+            Event::Delta { index, delta, .. } => {
+                let held = choice.delta(number, index, delta, out);
+                self.held += held.unwrap_or_default();
+                held.is_some()
+            }
+            Event::Close { index, .. } => {
+                choice.close(number, index, out);
+                true
+            }
+            Event::Stop { stop, .. } => {
+                choice.stop(number, stop, out);
+                true
+            }
+            _ => true,
+        };
+        if !is_placed {
+            self.losses.add(LossCode::Misplaced, "block");
         }
         if self.held > HELD_MAX
             || self.choices.get(at).is_some_and(|choice| choice.waiting.len() > BLOCKS_MAX)
@@ -161,45 +187,45 @@ impl Choice {
             || self.done.contains(&index)
     }
 
-    fn open(&mut self, choice: u32, index: u32, opening: Opening<'_>, out: &mut Sink<'_>) {
+    /// Whether there is room for it: another block of this number is none.
+    fn open(&mut self, choice: u32, index: u32, opening: Opening<'_>, out: &mut Sink<'_>) -> bool {
         if self.knows(index) {
-            return;
+            return false;
         }
         self.calls_tools |= matches!(opening, Opening::ToolCall { .. });
         if self.live.is_some() {
             let opening = opening.into_owned();
             self.waiting.push(Waiting { came: index, opening, deltas: Vec::new(), closed: false });
-            return;
+            return true;
         }
         let (went, takes) = (self.next, Takes::of(&opening));
         self.next += 1;
         self.live = Some(Live { came: index, went, takes });
         out(Event::Open { choice, index: went, opening });
+        true
     }
 
-    /// How many bytes are held for it.
-    fn delta(&mut self, choice: u32, index: u32, delta: Delta<'_>, out: &mut Sink<'_>) -> usize {
+    /// How many bytes are held for it. None: it belongs nowhere.
+    fn delta(&mut self, choice: u32, index: u32, delta: Delta<'_>, out: &mut Sink<'_>) -> Option<usize> {
         if !self.knows(index) {
             // A call without a name is of no use to anybody.
-            let Delta::Text(_) = delta else { return 0 };
+            let Delta::Text(_) = delta else { return None };
             self.open(choice, index, Opening::Text, out);
         }
         if let Some(live) = self.live.as_ref().filter(|live| live.came == index) {
-            if live.takes.allows(&delta) {
+            let is_allowed = live.takes.allows(&delta);
+            if is_allowed {
                 out(Event::Delta { choice, index: live.went, delta });
             }
-            return 0;
+            return is_allowed.then_some(0);
         }
-        let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.came == index && !waiting.closed)
-        else {
-            return 0;
-        };
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.came == index && !waiting.closed)?;
         if !Takes::of(&waiting.opening).allows(&delta) {
-            return 0;
+            return None;
         }
         let length = delta.len() + size_of::<Delta<'_>>();
         waiting.deltas.push(delta.into_owned());
-        length
+        Some(length)
     }
 
     fn close(&mut self, choice: u32, index: u32, out: &mut Sink<'_>) {
@@ -378,6 +404,31 @@ mod tests {
             _ => None,
         });
         assert_eq!(reason, Some(StopReason::ToolUse), "an answer that calls tools says so");
+    }
+
+    #[test]
+    fn what_can_not_be_placed_is_named() {
+        let text = |index| Event::Delta { choice: 0, index, delta: Delta::Text("t".into()) };
+        let close = || Event::Close { choice: 0, index: 0 };
+        let stop = || Event::Stop { choice: 0, stop: Stop::of(StopReason::End) };
+        let beyond = Event::Close { choice: CHOICES_MAX as u32, index: 0 };
+        let cases = [
+            (vec![call(0), arguments(0, "a"), close(), close(), stop(), stop()], vec![]),
+            (vec![call(0), close(), call(0)], vec!["misplaced block"]),
+            (vec![arguments(0, "a")], vec!["misplaced block"]),
+            (vec![call(0), text(0)], vec!["misplaced block"]),
+            (vec![call(0), close(), arguments(0, "a")], vec!["misplaced block"]),
+            (vec![text(0), stop(), text(0)], vec!["misplaced block"]),
+            (vec![beyond], vec!["field choices"]),
+        ];
+        for (events, lost) in cases {
+            let mut legalizer = Legalizer::default();
+            for event in events.clone() {
+                legalizer.take(event, &mut |_| {});
+            }
+            let found = legalizer.losses().iter().map(|loss| format!("{} {}", loss.code.as_str(), loss.what));
+            assert_eq!(found.collect::<Vec<_>>(), lost, "{events:?}");
+        }
     }
 
     #[test]

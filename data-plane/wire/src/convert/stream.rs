@@ -174,6 +174,7 @@ impl ConvertedStream {
     #[must_use]
     pub fn losses(&self) -> Losses {
         let mut losses = self.decoder.losses().clone();
+        losses.extend(self.back.legal.losses().clone());
         losses.extend(self.back.restore.losses().clone());
         losses
     }

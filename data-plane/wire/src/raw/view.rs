@@ -270,7 +270,8 @@ fn view(body: &[u8], text: &str, found: &Found<'_>) -> Result<RequestView, BodyE
 /// The body as text that starts at the object's brace: without byte order mark and leading white space.
 fn text_of(body: &[u8]) -> Result<&str, BodyError> {
     let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii_start();
+    // JSON's own white space only: the body goes to the upstream as it is.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start_matches([' ', '\t', '\n', '\r']);
     let found = match text.as_bytes().first() {
         Some(b'{') => return Ok(text),
         None => return Err(BodyError::Empty),
@@ -384,6 +385,14 @@ mod tests {
         assert_eq!((view.n, view.max_tokens, view.max_completion_tokens), (Some(2), None, Some(4096)));
         assert_eq!(view.user_id.as_deref(), Some(r#"{"session_id":"A"}"#));
         assert_eq!(view.prompt_cache_key.as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn white_space_that_json_does_not_know_is_refused() {
+        assert!(messages(b"\xef\xbb\xbf \t\r\n{\"model\":\"m\"} ").is_ok());
+        for body in ["\x0c{\"model\":\"m\"}", "\u{a0}{\"model\":\"m\"}", "{\"model\":\"m\"}\x0c"] {
+            assert!(matches!(messages(body.as_bytes()), Err(BodyError::NotJson { .. })), "{body:?}");
+        }
     }
 
     #[test]

@@ -188,7 +188,10 @@ impl<'a> Reader<'a> {
             "input_text" | "output_text" | "text" => {
                 let text = required(part.text, || format!("{}.text", at()))?.0;
                 let filled = |raw: &&'a RawValue| json::is_filled(raw.get());
-                self.logprobs = self.logprobs.or(part.logprobs.filter(filled));
+                match part.logprobs.filter(filled) {
+                    Some(_) if self.logprobs.is_some() => self.losses.add(LossCode::Annotation, "logprobs"),
+                    logprobs => self.logprobs = self.logprobs.or(logprobs),
+                }
                 let annotations = part.annotations.filter(filled).map(annotations);
                 Block::Text(Text { text, cache: mark(part.breakpoint), signature: None, annotations })
             }
