@@ -28,5 +28,5 @@ pub use request::{
     Turn,
 };
 pub use response::{Choice, Response, Stop, StopReason};
-pub(crate) use response::{MEDIA, TOOL_RESULT};
+pub(crate) use response::{MEDIA, TOOL_RESULT, lose_fields};
 pub use signature::{Origin, Signature, SignatureKind};

@@ -25,7 +25,7 @@ use crate::{
     codec::{Context, Unreadable},
     error::{self, ErrorKind, WireError, upstream::UpstreamError},
     loss::{Losses, Rejected},
-    raw::{body::facts_of_error, served, view::BodyError},
+    raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
 };
 pub(crate) use names::Names;
 
@@ -48,6 +48,20 @@ pub struct Ask<'a> {
     pub id: &'a str,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+impl Ask<'_> {
+    fn context(&self, model: &str) -> Context {
+        Context {
+            id: self.id.to_owned(),
+            answer_id: self.resume.and_then(|resume| resume.answer_id).map(str::to_owned),
+            created: self.now,
+            model: model.to_owned(),
+            include_usage: self.wants_usage,
+            array: self.array,
+            echo: codecs::echo(self),
+        }
+    }
 }
 
 /// An answer that began with another attempt, of which nothing but the beginning came.
@@ -97,15 +111,7 @@ pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertErr
     let stream = request.stream;
     let (losses, names) = fit::fit(&mut request, target)?;
     let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
-    let context = Context {
-        id: ask.id.to_owned(),
-        answer_id: ask.resume.and_then(|resume| resume.answer_id).map(str::to_owned),
-        created: ask.now,
-        model: target.model.to_owned(),
-        include_usage: ask.wants_usage,
-        array: ask.array,
-        echo: codecs::echo(&ask),
-    };
+    let context = ask.context(target.model);
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
     Ok(Converted { body, excerpts, losses, conversion })
@@ -149,12 +155,42 @@ pub struct Whole {
 }
 
 impl Conversion {
-    /// An answer that is no stream.
+    /// Of an answer that passes as it is, where the upstream gives it in another form than the client asked for: a
+    /// stream instead of one answer, or one answer instead of a stream.
+    #[must_use]
+    pub fn within(ask: &Ask<'_>, model: &str) -> Self {
+        Self {
+            client: ask.wire,
+            format: Format::of(ask.wire),
+            stream: ask.stream,
+            resumed: ask.resume.is_some(),
+            context: ask.context(model),
+            names: Names::default(),
+        }
+    }
+
+    /// An answer that is no stream. A client that asked for one gets all of its frames.
     ///
     /// # Errors
     /// The upstream's body is not of its wire.
     pub fn whole(&self, body: &[u8]) -> Result<Whole, Unreadable> {
-        Ok(self.write(codecs::decode_response(self.format, body)?))
+        if self.stream {
+            self.played(body)
+        } else {
+            Ok(self.write(codecs::decode_response(self.format, body)?))
+        }
+    }
+
+    fn played(&self, body: &[u8]) -> Result<Whole, Unreadable> {
+        let mut stream = self.stream();
+        let mut frames = Chunks::new();
+        stream.play(self, body, &mut frames)?;
+        Ok(Whole {
+            body: frames.concat().into(),
+            usage: stream.usage(),
+            served_model: stream.served_model().map(str::to_owned),
+            losses: stream.losses(),
+        })
     }
 
     /// A stream that was gathered with [`Conversion::stream`] because the client asked for none. None: it did not come
@@ -175,6 +211,12 @@ impl Conversion {
             served_model: served(&response.model),
             losses,
         }
+    }
+
+    /// Whether the client asked for a stream.
+    #[must_use]
+    pub const fn streams(&self) -> bool {
+        self.stream
     }
 
     /// Whether the client's stream is one JSON array.

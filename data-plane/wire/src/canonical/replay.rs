@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{Block, Choice, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT};
+use super::{Block, Choice, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT, lose_fields};
 use crate::loss::{LossCode, Losses};
 
 /// Says all of the response in legal order, each text in one piece. Returns what streams have no place for, and with it
 /// what the decoder had none for.
 pub fn replay(response: &Response<'_>, out: &mut Sink<'_>) -> Losses {
     let mut losses = response.losses.clone();
-    for extra in &response.extras {
-        losses.add_named(LossCode::Field, &extra.name);
-    }
+    lose_fields(response.extras.iter().map(|extra| (&*extra.name, extra.value)), &mut losses);
     // Ahead of the start, so that clients are told then what they can be.
     if let Some(tier) = &response.service_tier {
         out(Event::ServiceTier(Cow::Borrowed(tier)));

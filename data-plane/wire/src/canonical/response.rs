@@ -2,17 +2,33 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
 use shared::usage::Usage;
 
 use super::{
     block::{Block, Opaque},
     request::Extra,
 };
-use crate::loss::Losses;
+use crate::{
+    json,
+    loss::{LossCode, Losses},
+};
 
 /// The names of blocks that most wires' answers have no place for, where they are left out.
 pub(crate) const MEDIA: &str = "inlineData";
 pub(crate) const TOOL_RESULT: &str = "tool_result";
+
+/// Names the fields of an answer that only its own wire knows. A build's number and padding nobody misses.
+pub(crate) fn lose_fields<'f>(
+    fields: impl IntoIterator<Item = (&'f str, &'f RawValue)>,
+    losses: &mut Losses,
+) {
+    for (name, value) in fields {
+        if !matches!(name, "system_fingerprint" | "obfuscation") && json::is_filled(value.get()) {
+            losses.add_path(LossCode::Field, &[name]);
+        }
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 pub struct Response<'a> {

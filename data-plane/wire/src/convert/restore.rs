@@ -8,7 +8,10 @@ use smallvec::SmallVec;
 
 use super::names::Names;
 use crate::{
-    canonical::{Block, Delta, Event, MEDIA, Opening, Response, Sink, TOOL_RESULT, ToolCall, ToolKind, tier},
+    canonical::{
+        Block, Delta, Event, Extra, MEDIA, Opening, Response, Sink, TOOL_RESULT, ToolCall, ToolKind,
+        lose_fields, tier,
+    },
     loss::{LossCode, Losses},
 };
 
@@ -16,7 +19,10 @@ use crate::{
 pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names, id: &str) -> Losses {
     let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
-    response.extras.retain(|extra| extra.origin == client);
+    let (own, foreign) =
+        std::mem::take(&mut response.extras).into_iter().partition(|extra| extra.origin == client);
+    response.extras = own;
+    lose_extras(&foreign, &mut losses);
     if let Some(tier) = response.service_tier.take() {
         response.service_tier = served_in(client, &tier, &mut losses).map(Cow::Borrowed);
     }
@@ -63,6 +69,10 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
         });
     }
     losses
+}
+
+fn lose_extras(extras: &[Extra<'_>], losses: &mut Losses) {
+    lose_fields(extras.iter().map(|extra| (&*extra.name, extra.value)), losses);
 }
 
 /// The tier in the client's word.

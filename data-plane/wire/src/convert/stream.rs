@@ -1,13 +1,14 @@
 //! A stream on its way from one wire to another. It is fed and asked like [`crate::raw::watch::StreamWatch`].
 
 use bytes::Bytes;
-use shared::usage::Usage;
+use shared::{usage::Usage, wire::Wire};
 
-use super::{Conversion, codecs, restore::Restore};
+use super::{Conversion, Format, codecs, restore::Restore};
 use crate::{
-    canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer},
-    codec::{StreamDecoder, StreamEncoder},
+    canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer, replay::replay},
+    codec::{StreamDecoder, StreamEncoder, Unreadable},
     error::{ErrorKind, WireError, upstream::UpstreamError},
+    json,
     loss::Losses,
     raw::watch::{Chunks, FailureCause, Notes, Seen, StreamFailure},
     sse::{FrameSplitter, Piece},
@@ -37,6 +38,8 @@ struct Back {
     written: Vec<u8>,
     /// The client has the beginning of the answer: it is not said again.
     resumed: bool,
+    /// Of a whole answer that was played.
+    losses: Losses,
 }
 
 /// Where the events end up.
@@ -75,6 +78,7 @@ impl ConvertedStream {
                 kept: false,
                 written: Vec::new(),
                 resumed: conversion.resumed,
+                losses: Losses::default(),
             },
         }
     }
@@ -123,6 +127,41 @@ impl ConvertedStream {
             back.take(Event::End);
         }
         self.back.flush(out)
+    }
+
+    /// Takes a whole answer in place of a stream, up to its end.
+    pub(super) fn play(
+        &mut self,
+        conversion: &Conversion,
+        body: &[u8],
+        out: &mut Chunks,
+    ) -> Result<(), Unreadable> {
+        let back = &mut self.back;
+        match conversion.format {
+            // Its answers are streams of one frame, pictures included, and a stream may come as a list of them.
+            Format::Gemini if conversion.client == Wire::Gemini || is_list(body) => {
+                for frame in frames_of(body)? {
+                    read(&mut *self.decoder, back, None, frame);
+                }
+                self.decoder.close(&mut |event| back.take(event));
+            }
+            format => {
+                let response = codecs::decode_response(format, body)?;
+                back.losses = replay(&response, &mut |event| back.take(event));
+            }
+        }
+        self.back.flush(out);
+        let Some(failure) = &self.back.failure else {
+            let cut = || Unreadable::new("response", "is no whole answer");
+            return self.back.legal.ended().then_some(()).ok_or_else(cut);
+        };
+        Err(Unreadable::new(
+            "response",
+            match &failure.cause {
+                FailureCause::Reported(error) => error.message.as_str(),
+                FailureCause::Malformed(problem) => problem,
+            },
+        ))
     }
 
     /// Lets out what a failure kept behind: the upstream's error in the client's wire.
@@ -174,6 +213,7 @@ impl ConvertedStream {
     #[must_use]
     pub fn losses(&self) -> Losses {
         let mut losses = self.decoder.losses().clone();
+        losses.extend(self.back.losses.clone());
         losses.extend(self.back.legal.losses().clone());
         losses.extend(self.back.restore.losses().clone());
         losses
@@ -194,6 +234,22 @@ impl ConvertedStream {
             Writer::Stream(_) => None,
         }
     }
+}
+
+fn is_list(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"[")
+}
+
+fn frames_of(body: &[u8]) -> Result<Vec<&str>, Unreadable> {
+    let unreadable = |error: String| Unreadable::new("response", error);
+    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
+    let mut frames = Vec::new();
+    if is_list(body) {
+        json::array(text, |frame| frames.push(frame)).map_err(|error| unreadable(error.to_string()))?;
+    } else {
+        frames.push(text);
+    }
+    Ok(frames)
 }
 
 fn read(decoder: &mut dyn StreamDecoder, back: &mut Back, event: Option<&str>, data: &str) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use shared::wire::Wire;
 use wire::{
-    convert::{self, Ask, Conversion, Format, Target},
+    convert::{self, Ask, Conversion, Format, Target, Whole},
     error::{ErrorKind, WireError},
     eventstream,
     loss::Losses,
@@ -179,6 +179,12 @@ fn answered(client: Wire, format: Format, case: &Value) -> Value {
         };
         found.insert("failure".into(), cause);
     }
+    if let (Some(whole), Some(body)) = (&whole, case.get("whole")) {
+        let played = conversion(client, format, true).whole(body.to_string().as_bytes()).unwrap();
+        let loses_more = sorted(&played.losses) != sorted(&whole.losses);
+        assert!(!loses_more || format.wire() == Some(client), "played for {client}: {:?}", played.losses);
+        says_as_a_stream(client, &played, (!loses_more).then_some(whole));
+    }
     let gathering = conversion(client, format, false);
     let (nothing, gathered) = relayed(&gathering, &sent);
     assert!(nothing.is_empty(), "nothing comes out of a stream that is gathered");
@@ -197,6 +203,30 @@ fn answered(client: Wire, format: Format, case: &Value) -> Value {
         assert_eq!(relay.usage(), whole.usage);
     }
     found.into()
+}
+
+/// Played as a stream, an answer says what it says whole, where it can.
+fn says_as_a_stream(client: Wire, played: &Whole, whole: Option<&Whole>) {
+    frames_of(&played.body);
+    let reader = conversion(client, Format::of(client), false);
+    let (_, relay) = relayed(&reader, &(played.body.clone(), Framing::Plain));
+    assert_eq!(relay.failure(), None);
+    let told = reader.gathered(relay.into_converted().unwrap()).expect("it has its end");
+    let Some(whole) = whole else { return };
+    assert_eq!((played.usage, &played.served_model), (whole.usage, &whole.served_model));
+    let again = reader.whole(&whole.body).unwrap();
+    let but_for_the_build = |body: &[u8]| {
+        let mut body = printed::json(body);
+        if client == Wire::Chat {
+            body["system_fingerprint"] = Value::Null;
+        }
+        body
+    };
+    if sorted(&told.losses) != sorted(&again.losses) {
+        // Read again, the stream loses what the client would see.
+        return;
+    }
+    assert_eq!(but_for_the_build(&told.body), but_for_the_build(&again.body), "played for {client}");
 }
 
 fn each_case_becomes_what_it_must(format: Format) {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use self::choice::Choice;
 use super::message::Function;
 use super::reasoning::Detail;
-use crate::canonical::{Event, Sink, legal::CHOICES_MAX};
+use crate::canonical::{Event, Sink, legal::CHOICES_MAX, lose_fields};
 use crate::chat::usage;
 use crate::codec;
 use crate::error::upstream::UpstreamError;
@@ -19,6 +19,7 @@ record! {
     struct Chunk {
         id: Str<'a> = "id",
         object: Str<'a> = "object",
+        created: &'a RawValue = "created",
         model: Str<'a> = "model",
         choices: Vec<Part<'a>> = "choices",
         usage: &'a RawValue = "usage",
@@ -134,6 +135,7 @@ impl codec::StreamDecoder for StreamDecoder {
 
 impl StreamDecoder {
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Sink<'_>) {
+        lose_fields(chunk.unknown.iter().map(|(name, value)| (&**name, *value)), &mut self.losses);
         let parts = chunk.choices.unwrap_or_default();
         let id = chunk.id.unwrap_or_default().0;
         if let Some(Str(tier)) = chunk.service_tier.filter(|tier| tier.0 != self.tier) {

@@ -1,7 +1,7 @@
 //! Chunks of a stream.
 
 use crate::canonical::{Delta, Event, Opening, Signature, Stop, ToolKind, legal::CHOICES_MAX};
-use crate::chat::usage;
+use crate::chat::{decode::AUDIO, usage};
 use crate::codec::{self, Context};
 use crate::error::{WireError, stream_event};
 use crate::json::write::{self, Object};
@@ -265,7 +265,12 @@ impl Choice {
                 });
                 Open::Call { index, kind: *kind, empty: true }
             }
-            Opening::Opaque(_) => Open::Nothing,
+            Opening::Opaque(opaque) => {
+                if let Some(value) = own(Some(opaque)).filter(|_| opaque.kind == AUDIO) {
+                    chunks.delta(out, |o| o.raw("audio", value));
+                }
+                Open::Nothing
+            }
         };
     }
 

@@ -44,7 +44,8 @@ fn needles(request: &Request<'_>) -> Vec<String> {
             Source::Base64 { data, .. } => data.clone().into_owned(),
             Source::Url { url, .. } => url.clone().into_owned(),
             Source::File { id, .. } => id.clone().into_owned(),
-            Source::Text { text } => text.clone().into_owned(),
+            // Blank ones have nothing to say.
+            Source::Text { text } => text.trim().to_owned(),
         }),
         _ => None,
     });

@@ -86,9 +86,8 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         let reason = if answer.is_blocked() { StopReason::ContentFilter } else { StopReason::End };
         response.choices.push(Choice { stop: Stop::of(reason), ..Choice::default() });
     }
-    let feedback = answer.feedback.map(|feedback| (Cow::Borrowed("promptFeedback"), feedback));
-    let extras = feedback.into_iter().chain(answer.unknown);
-    response.extras = extras.map(|(name, value)| Extra { origin: Wire::Gemini, name, value }).collect();
+    let extra = |(name, value)| Extra { origin: Wire::Gemini, name: Cow::Owned(String::from(name)), value };
+    response.extras = answer.extras().map(extra).collect();
     response.model = answer.model.unwrap_or_default().0;
     response.id = answer.id.unwrap_or_default().0;
     Ok(response)
@@ -107,7 +106,13 @@ fn unwrapped(answer: Answer<'_>) -> Result<Answer<'_>, Unreadable> {
     }
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    /// What it says of itself that only this wire knows.
+    pub(super) fn extras(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        let feedback = self.feedback.map(|feedback| ("promptFeedback", feedback));
+        feedback.into_iter().chain(self.unknown.iter().map(|(name, value)| (&**name, *value)))
+    }
+
     fn says_nothing(&self) -> bool {
         self.candidates.is_none()
             && self.feedback.is_none()

@@ -8,7 +8,9 @@ use super::{
     response::{self, Answer, Candidate},
 };
 use crate::{
-    canonical::{Block, Delta, Event, Opening, Reasoning, Signature, Sink, Stop, StopReason, Text},
+    canonical::{
+        Block, Delta, Event, Opening, Reasoning, Signature, Sink, Stop, StopReason, Text, lose_fields,
+    },
     codec,
     error::upstream::UpstreamError,
     gemini::usage,
@@ -74,6 +76,7 @@ impl codec::StreamDecoder for StreamDecoder {
 
 impl StreamDecoder {
     fn take(&mut self, answer: Answer<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
+        lose_fields(answer.extras(), &mut self.losses);
         // Ahead of the start, so that clients are told then what the prompt took.
         if let Some(usage) = answer.usage.and_then(|metadata| usage::read(metadata.get())) {
             out(Event::Usage(usage));

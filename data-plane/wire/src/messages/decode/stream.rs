@@ -15,7 +15,7 @@ use super::{
 use crate::{
     canonical::{
         Block, Delta, Event, MEDIA, Opaque, Opening, Reasoning, SignatureKind, Sink, Stop, TOOL_RESULT,
-        ToolCall, ToolKind,
+        ToolCall, ToolKind, lose_fields,
     },
     codec,
     error::upstream::UpstreamError,
@@ -81,6 +81,10 @@ record! {
         id: Str<'a> = "id",
         model: Str<'a> = "model",
         usage: &'a RawValue = "usage",
+        // The same in every answer.
+        kind: &'a RawValue = "type",
+        role: &'a RawValue = "role",
+        content: &'a RawValue = "content",
     }
 }
 
@@ -159,6 +163,7 @@ impl StreamDecoder {
 
     fn start(&mut self, frame: &Frame<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let start: Start<'_> = frame.message.map(fields).transpose()?.unwrap_or_default();
+        lose_fields(start.unknown.iter().map(|(name, value)| (&**name, *value)), &mut self.losses);
         // Ahead of the start, so that clients are told then what the prompt took.
         self.count(start.usage, out);
         out(Event::Start { id: start.id.unwrap_or_default().0, model: start.model.unwrap_or_default().0 });
@@ -324,6 +329,8 @@ impl StreamDecoder {
 
     fn stop(&mut self, frame: &Frame<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let ending: Ending<'_> = frame.delta.map(fields).transpose()?.unwrap_or_default();
+        let unknown = frame.unknown.iter().chain(&ending.unknown);
+        lose_fields(unknown.map(|(name, value)| (&**name, *value)), &mut self.losses);
         self.count(frame.usage, out);
         if let Some(Str(word)) = ending.stop_reason.filter(|_| !self.stopped) {
             self.stopped = true;

@@ -56,7 +56,6 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     attach_signatures(&mut blocks);
     let stop = Stop::of(reason(&answer, &blocks, &mut reader.losses));
     let logprobs = reader.logprobs.map(logprobs);
-    let is_echo = |name: &str| FIELDS.iter().any(|(known, _)| *known == name);
     let extras = answer.unknown.into_iter().filter(|(name, _)| !is_echo(name));
     Ok(Response {
         id: answer.id.map(|id| id.0).unwrap_or_default(),
@@ -67,6 +66,19 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
         extras: extras.map(|(name, value)| Extra { origin: Wire::Responses, name, value }).collect(),
         losses: reader.losses,
     })
+}
+
+/// Whether the answer repeats it of the request.
+fn is_echo(name: &str) -> bool {
+    FIELDS.iter().any(|(known, _)| *known == name)
+}
+
+impl Answer<'_> {
+    /// What it says of itself that only this wire knows.
+    pub(super) fn extras(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        let fields = self.unknown.iter().map(|(name, value)| (&**name, *value));
+        fields.filter(|(name, _)| !is_echo(name))
+    }
 }
 
 pub(super) fn logprobs(value: &RawValue) -> Opaque<'_> {

@@ -14,7 +14,7 @@ use super::{
     response::{Answer, failure, stop_reason},
 };
 use crate::{
-    canonical::{Block, Event, MEDIA, Sink, Stop, TOOL_RESULT},
+    canonical::{Block, Event, MEDIA, Sink, Stop, TOOL_RESULT, lose_fields},
     codec,
     error::upstream::UpstreamError,
     json::{
@@ -152,6 +152,7 @@ impl StreamDecoder {
     fn finish(&mut self, response: Option<&RawValue>, out: &mut Sink<'_>) -> Outcome {
         self.start(response, out);
         let mut answer: Answer<'_> = read(response).unwrap_or_default();
+        lose_fields(answer.extras(), &mut self.losses);
         let output = answer.output.take().unwrap_or_default();
         let misses_some = self.items < output.len();
         for (item, raw) in (0..).zip(output) {
