@@ -31,13 +31,14 @@ pub(super) async fn receive(
     }
     let last = Instant::now() + limits.deadline;
     watchdog.set(last.min(Instant::now() + limits.body_idle));
-    let stated = stated.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let most = usize::try_from(limits.max_body).unwrap_or(usize::MAX);
+    let room = Room { stated: stated.and_then(|length| usize::try_from(length).ok()), most };
     let mut received = Received::Nothing;
     while let Some(chunk) = chunk(proxy, body, watchdog).await? {
         if (received.len() + chunk.len()) as u64 > limits.max_body {
             return Err(too_large);
         }
-        received = received.and(chunk, stated);
+        received = received.and(chunk, room);
         watchdog.set(last.min(Instant::now() + limits.body_idle));
     }
     Ok(received.into_bytes())
@@ -46,6 +47,14 @@ pub(super) async fn receive(
 /// Bodies of at least this length have memory of the system's, which goes back to it with them: an allocator would keep
 /// it, for every thread that had one.
 const MAPPED_FROM: usize = 1 << 20;
+
+/// How long a body may be.
+#[derive(Clone, Copy)]
+struct Room {
+    /// As the client says, if it does.
+    stated: Option<usize>,
+    most: usize,
+}
 
 /// What has come of a body.
 enum Received {
@@ -71,18 +80,17 @@ impl Received {
         }
     }
 
-    /// `stated`: the length that the client says the body has; 0: it does not say.
-    fn and(self, chunk: Bytes, stated: usize) -> Self {
+    fn and(self, chunk: Bytes, room: Room) -> Self {
         let mut gathered = match self {
             Self::Nothing => return Self::Chunk(chunk),
             Self::Chunk(first) => {
-                let mut gathered = Gathered::with_room(stated.max(first.len() + chunk.len()));
-                gathered.push(&first);
+                let mut gathered = Gathered::with_room(room.stated.unwrap_or(first.len() + chunk.len()));
+                gathered.push(&first, room);
                 gathered
             }
             Self::Gathered(gathered) => gathered,
         };
-        gathered.push(&chunk);
+        gathered.push(&chunk, room);
         Self::Gathered(gathered)
     }
 
@@ -115,11 +123,21 @@ impl Gathered {
         }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: &[u8], room: Room) {
+        let end = self.len() + bytes.len();
+        if let Self::Buffer(buffer) = self
+            && end > buffer.capacity()
+            && end >= MAPPED_FROM
+            && let Ok(mut map) = MmapMut::map_anon(room.most.max(end))
+            && let Some(place) = map.get_mut(..buffer.len())
+        {
+            // Its length was not stated: from here on there is room for all that it may have.
+            place.copy_from_slice(buffer);
+            *self = Self::Mapped(map, buffer.len());
+        }
         match self {
             Self::Buffer(buffer) => buffer.extend_from_slice(bytes),
             Self::Mapped(map, filled) => {
-                let end = *filled + bytes.len();
                 if let Some(place) = map.get_mut(*filled..end) {
                     place.copy_from_slice(bytes);
                     *filled = end;
@@ -161,4 +179,41 @@ async fn chunk(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(length: usize, chunk: usize, room: Room) -> (Received, Vec<u8>) {
+        let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let chunks = body.chunks(chunk);
+        let received = chunks
+            .fold(Received::Nothing, |received, chunk| received.and(Bytes::copy_from_slice(chunk), room));
+        (received, body)
+    }
+
+    #[test]
+    fn a_body_is_what_came_of_it_whether_its_length_was_stated_or_not() {
+        for length in [0, 1, 1000, MAPPED_FROM - 1, MAPPED_FROM, MAPPED_FROM + 1, 3 * MAPPED_FROM + 7] {
+            // The third says less than what comes, which HTTP does not let through.
+            for stated in [None, Some(length), Some(length / 2)] {
+                for chunk in [777, 1 << 16, 4 * MAPPED_FROM] {
+                    let room = Room { stated, most: 4 * MAPPED_FROM };
+                    let (received, body) = received(length, chunk, room);
+                    assert_eq!(received.len(), length);
+                    assert!(received.into_bytes() == body, "{length} in {chunk}, {stated:?} stated");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_body_is_never_copied_as_a_whole() {
+        for stated in [None, Some(3 * MAPPED_FROM)] {
+            let room = Room { stated, most: 4 * MAPPED_FROM };
+            let (received, _) = received(3 * MAPPED_FROM, 1 << 16, room);
+            assert!(matches!(received, Received::Gathered(Gathered::Mapped(..))), "{stated:?} stated");
+        }
+    }
 }
