@@ -85,6 +85,12 @@ impl Operation {
     pub const fn counts(self) -> bool {
         matches!(self, Self::CountTokens | Self::CountContents)
     }
+
+    /// Whether its answers may come as streams.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(self, Self::Chat | Self::Responses | Self::Messages | Self::Gemini)
+    }
 }
 
 /// An account's upstream can't be addressed.

@@ -6,6 +6,7 @@ mod failing;
 mod gateway;
 mod leaving;
 mod passing;
+mod reforming;
 mod refusing;
 mod resuming;
 mod stopping;

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Request};
 use proto::v1::gemini_options::Form;
 use shared::clock::Millis;
 use wire::{
-    convert::{self, Ask, ConvertError, Format, Target},
+    convert::{self, Ask, Conversion, ConvertError, Format, Target},
     count, embeddings,
     loss::Losses,
     raw::{envelope, invoke::to_invoke, splice::Splices, watch::StreamEdits},
@@ -131,7 +131,7 @@ impl Prepared {
             Passage::Via(endpoint) if operation.counts() => self.counted(&way, endpoint)?,
             Passage::Via(endpoint) => self.converted(&way, endpoint)?,
             Passage::Estimate => {
-                let tokens = count::estimate(&self.ask(&way)).map_err(ConvertError::from)?;
+                let tokens = count::estimate(&self.ask(way.admitted)).map_err(ConvertError::from)?;
                 return Ok(Adapted::Answer(count::write(operation.wire(), tokens)));
             }
             Passage::Refused(why) => return Err(AdaptError::Refused(why)),
@@ -154,15 +154,21 @@ impl Prepared {
         Ok(Outgoing { request, plan: body.plan, losses: body.losses })
     }
 
-    fn ask<'a>(&'a self, way: &Way<'a>) -> Ask<'a> {
-        let view = &way.admitted.view;
+    /// How an answer in the client's own wire is read that comes in another form than it was asked for in. None: this
+    /// operation knows no streams.
+    pub(super) fn within(&self, admitted: &Admitted, model: &str) -> Option<Conversion> {
+        admitted.call.operation.streams().then(|| Conversion::within(&self.ask(admitted), model))
+    }
+
+    fn ask<'a>(&'a self, admitted: &'a Admitted) -> Ask<'a> {
+        let view = &admitted.view;
         Ask {
-            wire: way.admitted.call.operation.wire(),
-            body: &way.admitted.body,
+            wire: admitted.call.operation.wire(),
+            body: &admitted.body,
             model: &view.model,
             stream: view.stream,
             wants_usage: view.wants_usage,
-            array: way.admitted.call.path.as_ref().is_some_and(|path| path.array),
+            array: admitted.call.path.as_ref().is_some_and(|path| path.array),
             resume: self
                 .resumed
                 .as_ref()
@@ -219,7 +225,7 @@ impl Prepared {
     fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
         // The backend behind ChatGPT logins gives nothing but streams.
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
-        let mut converted = convert::request(self.ask(way), way.target(endpoint, stream))?;
+        let mut converted = convert::request(self.ask(way.admitted), way.target(endpoint, stream))?;
         let body = &mut converted.body;
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
@@ -251,7 +257,7 @@ impl Prepared {
         };
         let target = Target { format, ..way.target(endpoint, false) };
         let messages_only = way.front == Front::CodeAssist;
-        let (mut body, losses) = count::request(&self.ask(way), target, messages_only)?;
+        let (mut body, losses) = count::request(&self.ask(way.admitted), target, messages_only)?;
         match way.front {
             Front::BedrockClaude => envelope::count_invoke(&mut body),
             Front::BedrockConverse => envelope::count_converse(&mut body),

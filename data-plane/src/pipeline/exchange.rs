@@ -114,7 +114,7 @@ pub(super) struct Flight {
     /// Until when the answer's head may be held back.
     hold: Option<Instant>,
     /// The client asked for a stream, so an answer's head is expected long before its end.
-    streaming: bool,
+    pub(super) streaming: bool,
     /// What the client was told; 0 for nothing so far.
     pub(super) sent_status: u16,
     pub(super) leg: Option<Leg>,

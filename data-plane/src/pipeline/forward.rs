@@ -172,7 +172,8 @@ impl Forwarding {
         tracing::info!(request = %id, "another account goes on with an answer that had begun");
         match self.open(exchange).await? {
             Opened::Stream { chunks, .. } => Some(chunks),
-            // An answer that is no stream can't be put into one that has begun.
+            // Its frames, all at once.
+            Opened::Whole { body, outcome: Outcome::Completed, .. } => Some(Chunks::from_iter([body])),
             Opened::Whole { .. } => None,
         }
     }
@@ -223,7 +224,7 @@ async fn attempt(
             return Err(Failure { detail: error.to_string(), ..unaddressable });
         }
     }
-    open::open(flight, provider, admitted.call.operation.wire(), admitted.call.id).await
+    open::open(flight, provider, admitted.call.id, || prepared.within(admitted, &model)).await
 }
 
 /// What the conversion could not carry across is written down, counted and logged.

@@ -80,10 +80,27 @@ impl Plan {
         matches!(self, Self::Raw { framing: Framing::Plain, .. })
     }
 
+    /// An upstream may give one answer where a stream was asked for, or a stream where one answer was: it can't pass as
+    /// it is, though it is of the client's wire. `within`: how it is read then; none where there is but one form.
+    pub(super) fn reform(
+        &mut self,
+        streaming: bool,
+        headers: &HeaderMap,
+        within: impl FnOnce() -> Option<Conversion>,
+    ) {
+        if let Self::Raw { framing, .. } = self
+            && !is_encoded(headers)
+            && streams(streaming, headers) != streaming
+            && let Some(conversion) = within()
+        {
+            *self = Self::Converted { conversion: Box::new(conversion), framing: *framing };
+        }
+    }
+
     /// How a good answer is to be read, by what its head says.
-    pub(super) fn reading(&self, wire: Wire, headers: &HeaderMap) -> Reading {
-        let encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-        let streams = is_event_stream(headers);
+    pub(super) fn reading(&self, wire: Wire, streaming: bool, headers: &HeaderMap) -> Reading {
+        let encoded = is_encoded(headers);
+        let streams = streams(streaming, headers);
         match self {
             Self::Raw { .. } if encoded => Reading::Opaque,
             Self::Raw { edits, framing, .. } if streams => match StreamWatch::new(wire, *edits) {
@@ -151,6 +168,11 @@ impl Plan {
         matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. })
     }
 
+    /// Whether the client is given a stream, however the upstream answers.
+    pub(super) fn streams(&self) -> bool {
+        matches!(self, Self::Converted { conversion, .. } if conversion.streams())
+    }
+
     /// The head for the client.
     pub(super) fn head(&self, parts: &mut response::Parts, stream: bool) {
         let passes = if parts.status.is_success() { self.is_native() } else { self.passes_errors() };
@@ -187,10 +209,19 @@ impl From<convert::Whole> for Read {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    const KINDS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let value = value.as_bytes();
-        KINDS.iter().any(|kind| value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
-    })
+/// A body that was compressed, though none was asked for.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+/// Whether the answer is a stream. Where one was asked for, what does not say it is JSON is taken for one.
+fn streams(streaming: bool, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let is = |kinds: &[&[u8]]| {
+        kinds
+            .iter()
+            .any(|known| kind.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
+    };
+    is(&[b"text/event-stream", b"application/vnd.amazon.eventstream"])
+        || (streaming && !is(&[b"application/json", b"text/json", b"application/problem+json"]))
 }

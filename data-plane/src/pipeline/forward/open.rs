@@ -5,8 +5,9 @@ use std::{future::poll_fn, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, response};
 use proto::v1::Outcome;
-use shared::{id::RequestId, wire::Wire};
+use shared::id::RequestId;
 use wire::{
+    convert::Conversion,
     error::upstream::UpstreamError,
     raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
     relay::Relay,
@@ -44,12 +45,16 @@ pub(in crate::pipeline) enum Opened {
 pub(super) async fn open(
     flight: &mut Flight,
     provider: &dyn Provider,
-    wire: Wire,
     id: RequestId,
+    within: impl FnOnce() -> Option<Conversion>,
 ) -> Result<Opened, Failure> {
     let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
     if !parts.status.is_success() {
-        return refused(flight, provider, wire, id, parts).await;
+        return refused(flight, provider, id, parts).await;
+    }
+    let streaming = flight.streaming;
+    if let Some(leg) = &mut flight.leg {
+        leg.plan.reform(streaming, &parts.headers, within);
     }
     choose_reading(flight, &parts);
     let streams = flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)));
@@ -85,10 +90,10 @@ pub(super) fn estimated(flight: &mut Flight, body: Bytes) -> Opened {
 
 /// How the answer is to be read, by what its head says.
 pub(in crate::pipeline) fn choose_reading(flight: &mut Flight, parts: &response::Parts) {
-    let wire = flight.meter.wire();
+    let (wire, streaming) = (flight.meter.wire(), flight.streaming);
     let Some(leg) = &mut flight.leg else { return };
     leg.reading = match parts.status.is_success() {
-        true => leg.plan.reading(wire, &parts.headers),
+        true => leg.plan.reading(wire, streaming, &parts.headers),
         false => Reading::Whole(Collected::default()),
     };
 }
@@ -104,11 +109,10 @@ fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
 async fn refused(
     flight: &mut Flight,
     provider: &dyn Provider,
-    wire: Wire,
     id: RequestId,
     mut parts: response::Parts,
 ) -> Result<Opened, Failure> {
-    let status = parts.status.as_u16();
+    let (wire, status) = (flight.meter.wire(), parts.status.as_u16());
     let (most, wait) = match class_of(status) {
         Class::Refused => (MAX_WHOLE, None),
         _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
@@ -180,7 +184,8 @@ async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome
             }
             Next::End => {
                 let body = read_whole(flight).map_err(Failure::of)?;
-                head(flight, &mut parts, false);
+                let streams = flight.leg.as_ref().is_some_and(|leg| leg.plan.streams());
+                head(flight, &mut parts, streams);
                 return Ok(Opened::Whole { parts, body, outcome });
             }
             Next::Failed(reason) => return Err(Failure::of(reason)),
@@ -209,6 +214,9 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reas
     let wire = flight.meter.wire();
     let Some(leg) = &mut flight.leg else { return Ok(Bytes::new()) };
     let Reading::Whole(collected) = &mut leg.reading else { return Ok(Bytes::new()) };
+    if collected.facts.is_some() {
+        return Ok(Bytes::new());
+    }
     let body = collected.take();
     if !(200..300).contains(&leg.status) {
         return Ok(body);

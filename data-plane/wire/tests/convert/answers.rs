@@ -211,7 +211,7 @@ fn says_as_a_stream(client: Wire, played: &Whole, whole: Option<&Whole>) {
     let reader = conversion(client, Format::of(client), false);
     let (_, relay) = relayed(&reader, &(played.body.clone(), Framing::Plain));
     assert_eq!(relay.failure(), None);
-    let told = reader.gathered(relay.into_converted().unwrap()).expect("it has its end");
+    let told = reader.gathered(relay.into_converted().unwrap()).unwrap();
     let Some(whole) = whole else { return };
     assert_eq!((played.usage, &played.served_model), (whole.usage, &whole.served_model));
     let again = reader.whole(&whole.body).unwrap();
