@@ -58,28 +58,40 @@ pub fn request(wire: Wire, body: &[u8]) {
     }
 }
 
-/// An upstream's answer, for every client: what it gets can be read there.
+/// An upstream's answer, for every client, whole and played as a stream: what it gets can be read there.
 pub fn response(format: Format, body: &[u8]) {
     for client in Wire::ALL {
-        let Ok(whole) = conversion(client, format).whole(body) else { continue };
-        assert_json(&whole.body);
-        let read = conversion(client, Format::of(client)).whole(&whole.body);
-        assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(&whole.body));
+        if let Ok(whole) = conversion(client, format, false).whole(body) {
+            assert_answer(client, &whole.body);
+        }
+        if let Ok(played) = conversion(client, format, true).whole(body) {
+            streams::assert_read(client, &played.body);
+        }
     }
 }
 
-/// For a client that asked for a stream, with a custom tool where its wire has such.
-fn conversion(client: Wire, format: Format) -> Conversion {
-    let body: &[u8] = match client {
+fn assert_answer(client: Wire, body: &[u8]) {
+    assert_json(body);
+    let read = conversion(client, Format::of(client), false).whole(body);
+    assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(body));
+}
+
+/// With a custom tool where the client's wire has such.
+fn conversion(client: Wire, format: Format, stream: bool) -> Conversion {
+    let body = match client {
         Wire::Chat => {
-            br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"q"}],"tools":[{"type":"custom","custom":{"name":"sh"}}]}"#
+            r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"q"}],"tools":[{"type":"custom","custom":{"name":"sh"}}]}"#
         }
         Wire::Responses => {
-            br#"{"model":"m","stream":true,"input":"q","tools":[{"type":"custom","name":"sh"},{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]}]}"#
+            r#"{"model":"m","stream":true,"input":"q","tools":[{"type":"custom","name":"sh"},{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]}]}"#
         }
-        Wire::Messages => br#"{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"q"}]}"#,
-        Wire::Gemini => br#"{"contents":[{"parts":[{"text":"q"}]}]}"#,
+        Wire::Messages => {
+            r#"{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"q"}]}"#
+        }
+        Wire::Gemini => r#"{"contents":[{"parts":[{"text":"q"}]}]}"#,
     };
-    let converted = convert::request(ask(client, body), target(format, "m"));
+    let body = if stream { body.to_owned() } else { body.replace("true", "false") };
+    let ask = Ask { stream, ..ask(client, body.as_bytes()) };
+    let converted = convert::request(ask, Target { stream, ..target(format, "m") });
     converted.unwrap_or_else(|error| panic!("{error}")).conversion
 }

@@ -10,7 +10,7 @@ use wire::{
     relay::{Framing, Relay},
 };
 
-use crate::conversion;
+use crate::{assert_answer, conversion};
 
 /// The first byte says how long chunks are; with converse, each line is the name and the payload of a frame.
 pub fn stream(format: Format, data: &[u8]) {
@@ -18,7 +18,7 @@ pub fn stream(format: Format, data: &[u8]) {
     let stream = if format == Format::Converse { messages(data) } else { data.to_vec() };
     for client in Wire::ALL {
         let framing = if format == Format::Converse { Framing::Converse } else { Framing::Plain };
-        let relay = || Relay::converted(conversion(client, format).stream(), framing);
+        let relay = || Relay::converted(conversion(client, format, true).stream(), framing);
         let whole = run(relay(), &stream, stream.len());
         let cut = run(relay(), &stream, usize::from(size) + 1);
         assert_eq!(
@@ -26,17 +26,32 @@ pub fn stream(format: Format, data: &[u8]) {
             String::from_utf8_lossy(&cut),
             "chunking makes a difference to {client}"
         );
-        let mut reader = Relay::converted(conversion(client, Format::of(client)).stream(), Framing::Plain);
-        let mut out = Chunks::new();
-        reader.feed(whole.clone().into(), &mut out);
-        reader.end(&mut out);
-        let problem = match reader.failure().map(|failure| &failure.cause) {
-            Some(FailureCause::Malformed(problem)) => Some(*problem),
-            None if !reader.seen().end => Some("it has no end"),
-            _ => None,
-        };
-        assert!(problem.is_none(), "{problem:?} for {client}: {}", String::from_utf8_lossy(&whole));
+        assert_read(client, &whole);
+        // Gathered, it can be read as one answer.
+        let gathering = conversion(client, format, false);
+        let mut relay = Relay::converted(gathering.stream(), framing);
+        let mut nothing = Chunks::new();
+        relay.feed(stream.clone().into(), &mut nothing);
+        relay.end(&mut nothing);
+        assert!(nothing.is_empty(), "a stream that is gathered goes to nobody");
+        if let Some(gathered) = relay.into_converted().and_then(|stream| gathering.gathered(stream)) {
+            assert_answer(client, &gathered.body);
+        }
     }
+}
+
+/// The stream comes to an end that its client knows.
+pub(crate) fn assert_read(client: Wire, stream: &[u8]) {
+    let mut reader = Relay::converted(conversion(client, Format::of(client), true).stream(), Framing::Plain);
+    let mut out = Chunks::new();
+    reader.feed(Bytes::copy_from_slice(stream), &mut out);
+    reader.end(&mut out);
+    let problem = match reader.failure().map(|failure| &failure.cause) {
+        Some(FailureCause::Malformed(problem)) => Some(*problem),
+        None if !reader.seen().end => Some("it has no end"),
+        _ => None,
+    };
+    assert!(problem.is_none(), "{problem:?} for {client}: {}", String::from_utf8_lossy(stream));
 }
 
 fn messages(data: &[u8]) -> Vec<u8> {
