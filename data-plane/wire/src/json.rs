@@ -97,6 +97,24 @@ pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(value).ok().map(Cow::Owned)
 }
 
+/// What would be right, without repeating what was written: `must be an array`.
+pub(crate) fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let expected = match error.classify() {
+        serde_json::error::Category::Data => text.rsplit_once("expected ").map(|(_, expected)| expected),
+        _ => return format!("is not JSON that can be read: {text}"),
+    };
+    match expected {
+        Some("u64" | "u32" | "i64") => "must be a whole number".to_owned(),
+        Some("a sequence") => "must be an array".to_owned(),
+        Some("a boolean") => "must be true or false".to_owned(),
+        Some("a JSON number") => "must be a number".to_owned(),
+        Some(expected) if expected != "any valid JSON value" => format!("must be {expected}"),
+        _ => "must be of another form".to_owned(),
+    }
+}
+
 /// A count: a whole number from 0, also when written as `12.0`; none for any other value.
 pub(crate) fn count(value: &str) -> Option<u64> {
     if let Ok(count) = value.parse() {
@@ -130,4 +148,28 @@ pub(crate) fn is_filled(value: &str) -> bool {
         _ => return true,
     };
     !inner.iter().all(u8::is_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_not_repeated() {
+        let wrong = |error: serde_json::Error| problem(&error);
+        let secret = "\"secret\"";
+        assert_eq!(wrong(serde_json::from_str::<u64>(secret).unwrap_err()), "must be a whole number");
+        assert_eq!(wrong(serde_json::from_str::<bool>(secret).unwrap_err()), "must be true or false");
+        assert_eq!(wrong(serde_json::from_str::<Vec<u64>>(secret).unwrap_err()), "must be an array");
+        assert_eq!(wrong(serde_json::from_str::<String>("[]").unwrap_err()), "must be a string");
+        assert_eq!(
+            wrong(serde_json::from_str::<String>("{\"secret").unwrap_err()),
+            "must be a string",
+            "what it is comes before whether it is whole"
+        );
+        assert_eq!(
+            wrong(object("{\"secret", |_| {}).unwrap_err()),
+            "is not JSON that can be read: EOF while parsing a string"
+        );
+    }
 }

@@ -91,13 +91,10 @@ fn count(value: &RawValue, at: &Place<'_>) -> Result<u64, Unreadable> {
 
 /// What `error` is about: the field of the object `text` in which reading stopped, or `text` as a whole.
 fn blame(text: &str, error: &serde_json::Error, at: &Place<'_>) -> Unreadable {
-    let message = error.to_string();
     if !error.is_data() {
-        return at.refuse(format!("is not valid JSON: {message}"));
+        return at.refuse(format!("is not valid JSON: {error}"));
     }
-    let expected = message.rsplit_once(", expected ").map_or("something else", |(_, rest)| rest);
-    let expected = expected.rsplit_once(" at line ").map_or(expected, |(words, _)| words);
-    let problem = format!("must be {}", if expected == "a sequence" { "an array" } else { expected });
+    let problem = json::problem(error);
     let stopped = offset(text, error.line(), error.column());
     let mut name = None;
     let _ = json::object(text, |field| {
@@ -139,7 +136,7 @@ mod tests {
         assert_eq!(refused(r#"{"flag":true,"word":7}"#), "`messages[2].word` must be a string");
         assert_eq!(
             refused("{\n\"word\":\"x\",\n\n \"flag\": \"y\", \"list\":[]}"),
-            "`messages[2].flag` must be a boolean"
+            "`messages[2].flag` must be true or false"
         );
         assert_eq!(
             refused(r#"{"word":"x","list":{"a":1},"flag":true}"#),

@@ -54,7 +54,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str, path: &Path<'_>) -> Result<T, Unreadable> {
     serde_json::from_str(json).map_err(|error| {
         let field = path.to_string() + &within(json, place(json, &error));
-        unreadable(field.trim_start_matches('.').to_owned(), &problem(&error))
+        unreadable(field.trim_start_matches('.').to_owned(), &json::problem(&error))
     })
 }
 
@@ -120,23 +120,6 @@ fn step(json: &str, offset: usize) -> Option<(String, &str)> {
 fn place(json: &str, error: &serde_json::Error) -> usize {
     let lines_ahead = json.split_inclusive('\n').take(error.line().saturating_sub(1));
     lines_ahead.map(str::len).sum::<usize>() + error.column()
-}
-
-/// What would be right, without repeating what the client wrote.
-fn problem(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    let expected = match error.classify() {
-        serde_json::error::Category::Data => text.rsplit_once("expected ").map(|(_, expected)| expected),
-        _ => None,
-    };
-    match expected {
-        Some("u64" | "u32" | "i64") => "must be a whole number".to_owned(),
-        Some("a sequence") => "must be an array".to_owned(),
-        Some("a JSON number") => "must be a number".to_owned(),
-        Some(expected) => format!("must be {expected}"),
-        None => format!("is not JSON that can be read: {text}"),
-    }
 }
 
 #[cfg(test)]

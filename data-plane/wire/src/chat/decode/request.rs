@@ -282,7 +282,7 @@ mod tests {
         for (fields, expected) in [
             (r#","temperature":"hot""#, "`temperature` must be a number"),
             (r#","max_tokens":-1"#, "`max_tokens` must be a whole number"),
-            (r#","stream":"yes""#, "`stream` must be a boolean"),
+            (r#","stream":"yes""#, "`stream` must be true or false"),
             (r#","stop":["a",1]"#, "`stop[1]` must be a string"),
             (r#","tools":{}"#, "`tools` must be an array"),
             (r#","tools":[{"type":"function"}]"#, "`tools[0].function` is required"),

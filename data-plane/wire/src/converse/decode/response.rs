@@ -13,7 +13,10 @@ use crate::{
     },
     codec::Unreadable,
     converse::usage,
-    json::record::{Str, record},
+    json::{
+        self,
+        record::{Str, record},
+    },
     loss::{LossCode, Losses},
 };
 
@@ -120,7 +123,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    serde_json::from_str(text).map_err(|error| json::problem(&error))
 }
 
 /// Adds what the content is. The error is the field that is missing.
@@ -353,8 +356,8 @@ mod tests {
         assert_eq!(problem(r#"{"message":"Slow down"}"#), "`output.message` is missing");
         let call = of(r#"[{"text":"a"},{"toolUse":{"name":"x"}}]"#, "tool_use");
         assert_eq!(problem(&call), "`output.message.content[1].toolUse.toolUseId` is missing");
-        assert!(problem(&of(r#"[{"text":1}]"#, "")).starts_with("`output.message.content[0]` invalid type"));
-        assert!(problem("<html>").starts_with("`response` expected value"));
+        assert!(problem(&of(r#"[{"text":1}]"#, "")).starts_with("`output.message.content[0]` must be "));
+        assert!(problem("<html>").starts_with("`response` is not JSON"));
     }
 
     const WORDS: &[&str] = &[

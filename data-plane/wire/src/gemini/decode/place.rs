@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec::Unreadable;
+use crate::{codec::Unreadable, json};
 
 #[derive(Clone, Copy)]
 pub(super) struct Place<'p> {
@@ -37,15 +37,8 @@ impl<'p> Place<'p> {
     }
 
     pub(super) fn read<'a, T: Deserialize<'a>>(&self, value: &'a RawValue) -> Result<T, Unreadable> {
-        serde_json::from_str(value.get()).map_err(|error| self.wrong(problem(&error)))
+        serde_json::from_str(value.get()).map_err(|error| self.wrong(json::problem(&error)))
     }
-}
-
-/// What is wrong, without the line and column, which count within the part that was read.
-pub(super) fn problem(error: &serde_json::Error) -> String {
-    let error = error.to_string();
-    let end = error.rfind(" at line ").unwrap_or(error.len());
-    format!("can't be read: {}", error.get(..end).unwrap_or_default())
 }
 
 impl fmt::Display for Place<'_> {
@@ -72,11 +65,5 @@ mod tests {
         content = contents.index(2);
         parts = content.field("parts");
         assert_eq!(parts.index(0).to_string(), "contents[2].parts[0]");
-    }
-
-    #[test]
-    fn a_problem_is_told_without_its_column() {
-        let error = serde_json::from_str::<bool>("7").unwrap_err();
-        assert_eq!(problem(&error), "can't be read: invalid type: integer `7`, expected a boolean");
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
-use super::{calls::Calls, config, part, place, place::Place, tools};
+use super::{calls::Calls, config, part, place::Place, tools};
 use crate::{
     canonical::{Block, Extra, Origin, Reasoning, Request, Role},
     codec::Unreadable,
@@ -62,7 +62,7 @@ pub(super) fn read<'a, T: serde::Deserialize<'a>>(
 ) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::new(name, "is not UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    serde_json::from_str(text).map_err(|error| Unreadable::new(name, place::problem(&error)))
+    serde_json::from_str(text).map_err(|error| Unreadable::new(name, json::problem(&error)))
 }
 
 const fn extra<'a>(name: Cow<'a, str>, value: &'a RawValue) -> Extra<'a> {
@@ -488,12 +488,9 @@ mod tests {
     #[test]
     fn the_field_at_fault_is_named() {
         for (body, expected) in [
-            ("[]", "`body` can't be read: invalid type: sequence, expected an object"),
+            ("[]", "`body` must be an object"),
             (r#"{"contents":[{"role":"robot"}]}"#, "`contents[0].role` must be `user` or `model`"),
-            (
-                r#"{"contents":[{"parts":[{},7]}]}"#,
-                "`contents[0].parts[1]` can't be read: invalid type: integer `7`, expected an object",
-            ),
+            (r#"{"contents":[{"parts":[{},7]}]}"#, "`contents[0].parts[1]` must be an object"),
             (
                 r#"{"contents":[{"parts":[{"functionCall":{}}]}]}"#,
                 "`contents[0].parts[0].functionCall.name` is missing",

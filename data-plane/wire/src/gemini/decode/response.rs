@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
-use super::{part, place, place::Place, request};
+use super::{part, place::Place, request};
 use crate::{
     canonical::{
         Block, Choice, Extra, Opaque, Reasoning, Response, Stop, StopReason, Text, legal::CHOICES_MAX,
@@ -96,7 +96,7 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
 /// One chunk of a stream.
 pub(super) fn chunk(data: &str) -> Result<Answer<'_>, Unreadable> {
     let answer = serde_json::from_str(data);
-    unwrapped(answer.map_err(|error| Unreadable::new("data", place::problem(&error)))?)
+    unwrapped(answer.map_err(|error| Unreadable::new("data", json::problem(&error)))?)
 }
 
 fn unwrapped(answer: Answer<'_>) -> Result<Answer<'_>, Unreadable> {
@@ -332,8 +332,8 @@ mod tests {
         let problem = |body: &str| response(body.as_bytes()).unwrap_err().to_string();
         assert_eq!(problem("{}"), "`candidates` is missing");
         assert_eq!(problem(r#"{"error":{"code":500}}"#), "`candidates` is missing");
-        assert!(problem("<html>").starts_with("`body` can't be read"));
+        assert!(problem("<html>").starts_with("`body` is not JSON that can be read"));
         let part = r#"{"candidates":[{"content":{"parts":[{"text":7}]}}]}"#;
-        assert!(problem(part).starts_with("`candidates[0].content.parts[0]` can't be read"));
+        assert!(problem(part).starts_with("`candidates[0].content.parts[0]` must be "));
     }
 }

@@ -449,7 +449,7 @@ mod tests {
         );
         assert_eq!(
             refused(r#"{"type":"tool_result","tool_use_id":"a","is_error":"no"}"#),
-            format!("`{at}.is_error` must be a boolean")
+            format!("`{at}.is_error` must be true or false")
         );
     }
 }

@@ -355,7 +355,7 @@ mod tests {
             "`messages[0].content` is required"
         );
         assert_eq!(refused(&with(r#""max_tokens":-1"#)), "`max_tokens` must be a whole number, 0 or more");
-        assert_eq!(refused(&with(r#""temperature":"hot""#)), "`temperature` must be a JSON number");
+        assert_eq!(refused(&with(r#""temperature":"hot""#)), "`temperature` must be a number");
         assert_eq!(refused(&with(r#""stop_sequences":["a",1]"#)), "`stop_sequences[1]` must be a string");
         assert_eq!(
             refused(&with(r#""thinking":{"type":"lots"}"#)),

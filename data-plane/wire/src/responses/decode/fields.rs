@@ -42,25 +42,12 @@ fn unreadable(text: &str, at: String, error: &serde_json::Error) -> Unreadable {
         Some(name) => format!("{at}.{name}"),
         None => whole(at),
     };
-    Unreadable::new(field, format!("must be {}", expected(&error.to_string())))
+    Unreadable::new(field, json::problem(error))
 }
 
 fn place_of(text: &str, error: &serde_json::Error) -> usize {
     let ahead: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     ahead.saturating_add(error.column())
-}
-
-/// What serde says that it expected, in words for people.
-fn expected(message: &str) -> &str {
-    let expected = message.rsplit_once("expected ").map_or("of another form", |(_, expected)| expected);
-    let expected = expected.split(" at line ").next().unwrap_or(expected);
-    match expected {
-        "a sequence" => "an array",
-        "a boolean" => "true or false",
-        "a JSON number" => "a number",
-        "any valid JSON value" => "of another form",
-        expected => expected,
-    }
 }
 
 /// A value whose form depends on what stands beside it.
