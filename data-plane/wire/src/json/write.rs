@@ -22,6 +22,18 @@ pub(crate) fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     out.push(b'}');
 }
 
+/// As [`object`], on one line: JSON of others may hold line ends between its tokens, which would end a frame's data.
+pub(crate) fn line(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    let start = out.len();
+    object(out, fill);
+    let mut rest = out.get_mut(start..).unwrap_or_default();
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        let Some((line_end, behind)) = rest.get_mut(at..).and_then(<[u8]>::split_first_mut) else { return };
+        *line_end = b' ';
+        rest = behind;
+    }
+}
+
 /// Writes `[…]` with what `fill` puts into it.
 pub(crate) fn array(out: &mut Vec<u8>, fill: impl FnOnce(&mut Array<'_>)) {
     out.push(b'[');

@@ -184,6 +184,9 @@ fn answered(client: Wire, format: Format, case: &Value) -> Value {
         let loses_more = sorted(&played.losses) != sorted(&whole.losses);
         assert!(!loses_more || format.wire() == Some(client), "played for {client}: {:?}", played.losses);
         says_as_a_stream(client, &played, (!loses_more).then_some(whole));
+        // What passes as it was written must not break the frames.
+        let spread = serde_json::to_vec_pretty(body).unwrap();
+        says_as_a_stream(client, &conversion(client, format, true).whole(&spread).unwrap(), None);
     }
     let gathering = conversion(client, format, false);
     let (nothing, gathered) = relayed(&gathering, &sent);

@@ -218,7 +218,7 @@ impl Chunks<'_> {
         finish: Option<&str>,
     ) {
         out.extend_from_slice(&self.frame.head);
-        write::object(out, |o| {
+        write::line(out, |o| {
             o.value("index", &self.number);
             o.object("delta", fill);
             o.raw("logprobs", logprobs);

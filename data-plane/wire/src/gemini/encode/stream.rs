@@ -200,8 +200,7 @@ impl StreamEncoder {
 
     fn answer(&self, out: &mut Vec<u8>, candidates: impl FnOnce(&mut Array<'_>)) {
         out.extend_from_slice(b"data: ");
-        let start = out.len();
-        write::object(out, |o| {
+        write::line(out, |o| {
             o.array("candidates", candidates);
             if let Some(usage) = &self.usage {
                 o.object("usageMetadata", |o| usage::write(o, usage));
@@ -209,19 +208,7 @@ impl StreamEncoder {
             o.string("modelVersion", &self.model);
             o.string("responseId", &self.context.answer_id("").to_string());
         });
-        one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
-    }
-}
-
-/// JSON text that passes as it was written may hold line ends, but only as white space: data must not.
-fn one_line(json: &mut [u8]) {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', json.get(from..).unwrap_or_default()) {
-        if let Some(byte) = json.get_mut(from + at) {
-            *byte = b' ';
-        }
-        from += at + 1;
     }
 }
 

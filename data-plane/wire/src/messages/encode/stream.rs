@@ -145,7 +145,7 @@ impl StreamEncoder {
             }
             Opening::Opaque(opaque) => match own(opaque) {
                 Some(value) => {
-                    self.begin(out, |o| o.raw("content_block", &one_line(value.get())));
+                    self.begin(out, |o| o.raw("content_block", value.get()));
                     Block::Whole
                 }
                 None => Block::Skipped,
@@ -241,7 +241,7 @@ impl StreamEncoder {
     /// `citations`: a list of them, or one.
     fn cite(&self, citations: &str, out: &mut Vec<u8>) {
         let mut one = |citation: &str| {
-            self.delta(out, "citations_delta", |o| o.raw("citation", &one_line(citation)));
+            self.delta(out, "citations_delta", |o| o.raw("citation", citation));
         };
         if citations.starts_with('[') {
             // The canonical form holds valid JSON only.
@@ -283,19 +283,11 @@ fn frame(out: &mut Vec<u8>, event: &str, fill: impl FnOnce(&mut Object<'_>)) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(event.as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    write::object(out, |o| {
+    write::line(out, |o| {
         o.string("type", event);
         fill(o);
     });
     out.extend_from_slice(b"\n\n");
-}
-
-/// JSON text without line breaks, which would end the frame's data. Inside strings they are escaped anyway.
-fn one_line(json: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
-        return Cow::Borrowed(json);
-    }
-    Cow::Owned(json.replace(['\n', '\r'], " "))
 }
 
 #[cfg(test)]

@@ -51,24 +51,13 @@ impl Frames {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\ndata: ");
-        let start = out.len();
-        write::object(out, |o| {
+        write::line(out, |o| {
             o.string("type", kind);
             o.value("sequence_number", &self.sequence_number);
             fill(o);
         });
-        one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
         self.sequence_number += 1;
-    }
-}
-
-/// JSON of others may hold line ends between its tokens, which would end the data.
-fn one_line(mut json: &mut [u8]) {
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
-        let Some((line_end, rest)) = json.get_mut(at..).and_then(<[u8]>::split_first_mut) else { return };
-        *line_end = b' ';
-        json = rest;
     }
 }
 
