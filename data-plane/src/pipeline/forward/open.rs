@@ -215,6 +215,7 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reas
     let Some(leg) = &mut flight.leg else { return Ok(Bytes::new()) };
     let Reading::Whole(collected) = &mut leg.reading else { return Ok(Bytes::new()) };
     if collected.facts.is_some() {
+        // The client left while it was given what had been read.
         return Ok(Bytes::new());
     }
     let body = collected.take();

@@ -225,10 +225,11 @@ fn says_as_a_stream(client: Wire, played: &Whole, whole: Option<&Whole>) {
         }
         body
     };
-    if sorted(&told.losses) != sorted(&again.losses) {
-        // Read again, the stream loses what the client would see.
+    if client == Wire::Chat && sorted(&told.losses).contains(&"block: message.audio".to_owned()) {
+        // The client sees it; only reading the stream back loses it.
         return;
     }
+    assert_eq!(sorted(&told.losses), sorted(&again.losses), "played for {client}");
     assert_eq!(but_for_the_build(&told.body), but_for_the_build(&again.body), "played for {client}");
 }
 
