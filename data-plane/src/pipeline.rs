@@ -19,6 +19,7 @@ pub mod adapt;
 pub mod authenticate;
 pub mod body;
 mod coalesce;
+mod deadlines;
 mod drain;
 pub mod exchange;
 pub mod filter;
@@ -31,7 +32,6 @@ pub mod receive;
 pub mod refusal;
 pub mod schedule;
 pub mod stream;
-mod watchdog;
 
 pub(crate) use drain::MAX_DRAINS;
 
@@ -44,8 +44,8 @@ use tokio::time::Instant;
 
 use crate::{ingress::Proxy, provider::Operation, scheduler::Pin};
 use body::ResponseBody;
+use deadlines::Deadlines;
 use refusal::Refusal;
-use watchdog::Watchdog;
 
 /// A request of a client, read up to its body.
 #[derive(Debug)]
@@ -79,10 +79,10 @@ pub async fn run(
     body: &mut Incoming,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let caller = authenticate::authenticate(proxy, &call.headers, &call.uri)?;
-    let mut watchdog = Watchdog::default();
-    let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut watchdog).await?;
+    let mut deadlines = Deadlines::default();
+    let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut deadlines).await?;
     let admitted = filter::filter(call, caller, body)?;
     let reservation = quota::reserve(admitted);
-    let answer = forward::forward(proxy, reservation, watchdog).await?;
+    let answer = forward::forward(proxy, reservation, deadlines).await?;
     Ok(stream::stream(answer))
 }

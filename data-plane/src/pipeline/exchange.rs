@@ -8,7 +8,7 @@ use std::{
     future::Future as _,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -21,7 +21,13 @@ use shared::{id::UserId, secret::KeyHash};
 use tokio::time::Instant;
 
 use super::{
-    drain, filter::Admitted, meter::Meter, plan::Plan, reading::Reading, refusal::Refusal, watchdog::Watchdog,
+    deadlines::{Deadlines, Limit},
+    drain,
+    filter::Admitted,
+    meter::Meter,
+    plan::Plan,
+    reading::Reading,
+    refusal::Refusal,
 };
 use crate::{
     ingress::Proxy,
@@ -40,9 +46,13 @@ impl Exchange {
     ///
     /// # Errors
     /// There is no room for it.
-    pub(super) fn open(proxy: &Arc<Proxy>, admitted: &Admitted, watchdog: Watchdog) -> Result<Self, Refusal> {
+    pub(super) fn open(
+        proxy: &Arc<Proxy>,
+        admitted: &Admitted,
+        mut deadlines: Deadlines,
+    ) -> Result<Self, Refusal> {
         let snapshot = Arc::clone(&admitted.caller.snapshot);
-        let last = Instant::now() + snapshot.limits.deadline;
+        deadlines.set(Limit::Deadline, Instant::now() + snapshot.limits.deadline);
         Ok(Self(Some(Box::new(Flight {
             meter: Meter::open(proxy, admitted)?,
             proxy: Arc::clone(proxy),
@@ -50,9 +60,7 @@ impl Exchange {
             user: admitted.caller.key.user_id,
             bound_id: admitted.view.bound_id.clone(),
             snapshot,
-            watchdog,
-            last,
-            hold: None,
+            deadlines,
             streaming: admitted.view.stream,
             sent_status: 0,
             leg: None,
@@ -108,11 +116,7 @@ pub(super) struct Flight {
     /// What the request builds on, which only one account knows.
     bound_id: Option<String>,
     pub(super) meter: Meter,
-    watchdog: Watchdog,
-    /// Ahead of the first content the deadline, then the end that streams have.
-    last: Instant,
-    /// Until when the answer's head may be held back.
-    hold: Option<Instant>,
+    deadlines: Deadlines,
     /// The client asked for a stream, so an answer's head is expected long before its end.
     pub(super) streaming: bool,
     /// What the client was told; 0 for nothing so far.
@@ -170,8 +174,9 @@ impl Flight {
     }
 
     pub(super) fn send(&mut self, request: Request<RequestBody>, plan: Plan) {
-        let first_byte = self.streaming.then(|| Instant::now() + self.snapshot.limits.first_byte);
-        self.watchdog.set(first_byte.map_or(self.last, |first_byte| self.last.min(first_byte)));
+        if self.streaming {
+            self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
+        }
         if let Some(leg) = &mut self.leg {
             leg.plan = plan;
             leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
@@ -190,6 +195,7 @@ impl Flight {
                 let (parts, body) = answer.into_parts();
                 leg.status = parts.status.as_u16();
                 leg.upstream = Upstream::Body(body);
+                self.deadlines.lift(Limit::FirstByte);
                 self.read_on();
                 Poll::Ready(Ok(parts))
             }
@@ -198,9 +204,11 @@ impl Flight {
                 Poll::Ready(Err(reason_of(&error)))
             }
             Poll::Pending if self.proxy.closing() => Poll::Ready(Err(Reason::Stopped)),
-            Poll::Pending => {
-                self.watchdog.poll_elapsed(cx).map(|()| Err(self.late(Reason::FirstByteTimeout)))
-            }
+            Poll::Pending => loop {
+                if let Some(reason) = ready!(self.poll_over(cx)) {
+                    return Poll::Ready(Err(reason));
+                }
+            },
         }
     }
 
@@ -222,34 +230,39 @@ impl Flight {
                     return Poll::Ready(Next::Failed(Reason::Cut));
                 }
                 Poll::Pending if self.proxy.closing() => return Poll::Ready(Next::Failed(Reason::Stopped)),
-                Poll::Pending => return self.watchdog.poll_elapsed(cx).map(|()| self.waited()),
+                Poll::Pending => {
+                    return self.poll_over(cx).map(|reason| reason.map_or(Next::HoldOver, Next::Failed));
+                }
             }
         }
     }
 
     /// Waits, as far as the deadline allows. False: it does not, or the node stops.
     pub(super) fn begin_pause(&mut self, until: Instant) -> bool {
-        self.watchdog.set(until);
-        until < self.last
+        self.deadlines.set(Limit::Pause, until);
+        self.deadlines.end_of(Limit::Deadline).is_none_or(|deadline| until < deadline)
     }
 
     pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.proxy.closing() { Poll::Ready(()) } else { self.watchdog.poll_elapsed(cx) }
+        if !self.proxy.closing() {
+            ready!(self.poll_over(cx));
+        }
+        self.deadlines.lift(Limit::Pause);
+        Poll::Ready(())
     }
 
     /// What is read may be held back for so long: then comes [`Next::HoldOver`], once.
     pub(super) fn hold(&mut self, duration: Duration) {
-        self.hold = Some(Instant::now() + duration);
-        self.read_on();
+        self.deadlines.set(Limit::Hold, Instant::now() + duration);
     }
 
     pub(super) const fn release_hold(&mut self) {
-        self.hold = None;
+        self.deadlines.lift(Limit::Hold);
     }
 
     /// The answer is given to the client.
     pub(super) fn commit(&mut self) {
-        self.hold = None;
+        self.release_hold();
         self.sent_status = self.leg.as_ref().map_or(0, |leg| leg.status);
     }
 
@@ -257,7 +270,8 @@ impl Flight {
     pub(super) fn content(&mut self) {
         if !self.meter.had_content() {
             self.meter.content();
-            self.last = Instant::now() + self.snapshot.limits.max_stream;
+            self.deadlines.lift(Limit::Deadline);
+            self.deadlines.set(Limit::MaxStream, Instant::now() + self.snapshot.limits.max_stream);
         }
     }
 
@@ -284,34 +298,30 @@ impl Flight {
         false
     }
 
-    /// Moves the deadline for the next read.
+    /// From now on the next read may take so long.
     fn read_on(&mut self) {
-        let idle = Instant::now() + self.snapshot.limits.idle;
-        let next = self.last.min(idle);
-        self.watchdog.set(self.hold.map_or(next, |hold| hold.min(next)));
+        self.deadlines.set(Limit::Idle, Instant::now() + self.snapshot.limits.idle);
     }
 
-    /// What it means that the watchdog's deadline has passed.
-    fn waited(&mut self) -> Next {
-        if self.hold.is_some_and(|hold| hold <= Instant::now()) {
-            self.hold = None;
-            self.read_on();
-            return Next::HoldOver;
-        }
-        Next::Failed(self.late(Reason::Stall))
-    }
-
-    fn late(&self, reason: Reason) -> Reason {
-        match Instant::now() < self.last {
-            true => reason,
-            false if self.meter.had_content() => Reason::MaxStream,
-            false => Reason::Deadline,
-        }
+    /// A limit is over: what the attempt fails of; none where only a wait has ended.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
+        let limit = ready!(self.deadlines.poll_over(cx));
+        Poll::Ready(Some(match limit {
+            Limit::Deadline => Reason::Deadline,
+            Limit::MaxStream => Reason::MaxStream,
+            Limit::FirstByte => Reason::FirstByteTimeout,
+            Limit::Idle => Reason::Stall,
+            Limit::Hold | Limit::Pause => {
+                self.deadlines.lift(limit);
+                return Poll::Ready(None);
+            }
+        }))
     }
 
     /// Ends the attempt under way: its slot is free, its connection goes back to the pool or is closed.
     pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
         let Some(leg) = self.leg.take() else { return };
+        self.deadlines.end_attempt();
         let (usage, served, complete) = leg.reading.used();
         self.meter.losses(leg.reading.losses().as_ref());
         if (200..300).contains(&leg.status) {

@@ -19,6 +19,7 @@ use wire::{convert::ConvertError, loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Outgoing, Prepared},
+    deadlines::Deadlines,
     exchange::{Exchange, Flight},
     filter::Admitted,
     quota::Reservation,
@@ -26,7 +27,6 @@ use super::{
     refusal::{Refusal, UpstreamFailed},
     schedule,
     stream::StreamBody,
-    watchdog::Watchdog,
 };
 use crate::{
     ingress::Proxy,
@@ -102,7 +102,7 @@ pub(super) struct Forwarding {
 pub(super) async fn forward(
     proxy: &Arc<Proxy>,
     reservation: Reservation,
-    watchdog: Watchdog,
+    deadlines: Deadlines,
 ) -> Result<Answer, Refusal> {
     let mut admitted = reservation.admitted;
     let prepared = Prepared::of(&mut admitted, proxy.clock.now());
@@ -116,7 +116,7 @@ pub(super) async fn forward(
         let Some(picked) = schedule::next(snapshot, &wanted, &[], now) else {
             return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
         };
-        let mut exchange = Exchange::open(proxy, admitted, watchdog)?;
+        let mut exchange = Exchange::open(proxy, admitted, deadlines)?;
         if let Some(flight) = exchange.flight() {
             flight.begin(picked);
         }

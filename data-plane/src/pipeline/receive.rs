@@ -12,7 +12,10 @@ use hyper::body::{Body as _, Incoming};
 use memmap2::MmapMut;
 use tokio::time::Instant;
 
-use super::{refusal::Refusal, watchdog::Watchdog};
+use super::{
+    deadlines::{Deadlines, Limit},
+    refusal::Refusal,
+};
 use crate::{ingress::Proxy, snapshot::Limits};
 
 /// # Errors
@@ -22,25 +25,26 @@ pub(super) async fn receive(
     headers: &HeaderMap,
     body: &mut Incoming,
     limits: &Limits,
-    watchdog: &mut Watchdog,
+    deadlines: &mut Deadlines,
 ) -> Result<Bytes, Refusal> {
     let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = Refusal::BodyTooLarge { limit: limits.max_body };
     if stated.is_some_and(|length| length > limits.max_body) {
         return Err(too_large);
     }
-    let last = Instant::now() + limits.deadline;
-    watchdog.set(last.min(Instant::now() + limits.body_idle));
+    deadlines.set(Limit::Deadline, Instant::now() + limits.deadline);
+    deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
     let most = usize::try_from(limits.max_body).unwrap_or(usize::MAX);
     let room = Room { stated: stated.and_then(|length| usize::try_from(length).ok()), most };
     let mut received = Received::Nothing;
-    while let Some(chunk) = chunk(proxy, body, watchdog).await? {
+    while let Some(chunk) = chunk(proxy, body, deadlines).await? {
         if (received.len() + chunk.len()) as u64 > limits.max_body {
             return Err(too_large);
         }
         received = received.and(chunk, room);
-        watchdog.set(last.min(Instant::now() + limits.body_idle));
+        deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
     }
+    deadlines.lift(Limit::Idle);
     Ok(received.into_bytes())
 }
 
@@ -156,7 +160,7 @@ impl Gathered {
 async fn chunk(
     proxy: &Proxy,
     body: &mut Incoming,
-    watchdog: &mut Watchdog,
+    deadlines: &mut Deadlines,
 ) -> Result<Option<Bytes>, Refusal> {
     poll_fn(|cx| {
         loop {
@@ -164,7 +168,7 @@ async fn chunk(
                 if proxy.closing() {
                     return Poll::Ready(Err(Refusal::Stopping));
                 }
-                ready!(watchdog.poll_elapsed(cx));
+                ready!(deadlines.poll_over(cx));
                 return Poll::Ready(Err(Refusal::BodyTimeout));
             };
             return Poll::Ready(match frame {
