@@ -16,7 +16,9 @@ pub use credential::{
     record::{AnswerRecord, CallRecord, End},
 };
 pub use provider::{Profile, azure::FILTER, google::BLOCK_PROMPT};
-pub use script::{Behaviour, ErrorText, Fault, LineEnds, Position, ScriptError, UsageScript, Writes};
+pub use script::{
+    Behaviour, ErrorText, Fault, LineEnds, Pause, Pings, Position, ScriptError, UsageScript, Writes,
+};
 pub use turn::{
     HIDDEN_REASONING_TOKENS, REDACTED, REFUSAL, REFUSE, SAY_SYSTEM, TOKENS_PER_MESSAGE, TOKENS_PER_TOOL,
 };
@@ -29,6 +31,7 @@ mod clock;
 mod control;
 mod credential;
 mod memory;
+pub mod pace;
 mod playback;
 mod provider;
 mod registry;

@@ -46,13 +46,17 @@ pub(crate) enum Ending {
     Cut,
 }
 
-/// Frames that a fault may put into the stream, in the provider's form.
-pub(crate) struct FaultFrames {
+/// Frames that a script may put into the stream, in the provider's form.
+#[derive(Default)]
+pub(crate) struct ScriptFrames {
     pub error: Vec<u8>,
     pub malformed: Vec<u8>,
+    /// Empty where the provider's streams have no such thing.
+    pub ping: Vec<u8>,
 }
 
-pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &FaultFrames) -> Plan {
+pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &ScriptFrames) -> Plan {
+    let (filled, waits) = with_pings(filled, behaviour, &frames.ping);
     let mut ends: Vec<usize> = filled.frames.iter().map(|(end, _)| *end).collect();
     let place = |at: Position| place(at, &filled);
     let mut bytes = filled.bytes.clone();
@@ -73,7 +77,7 @@ pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &FaultFram
             inserted = Some((at, frames.malformed.len()));
         }
         Some(Fault::Malformed(_)) => bytes.truncate(bytes.len() / 2),
-        Some(Fault::MissingEnd) if filled.stream => bytes.truncate(terminal_start(&filled)),
+        Some(Fault::MissingEnd) if filled.stream => bytes.truncate(place(Position::End)),
         _ => {}
     }
     if let Some((at, length)) = inserted {
@@ -81,19 +85,53 @@ pub(crate) fn plan(filled: Filled<'_>, behaviour: &Behaviour, frames: &FaultFram
         ends.push(at + length);
         ends.sort_unstable();
     }
-    let hold = behaviour.hold.map(|at| match (place(at), inserted) {
-        (at, Some((from, length))) if at > from => at + length,
-        (at, _) => at,
-    });
-    let stops = stops(&bytes, &ends, hold, behaviour);
+    let moved = |at: usize| match inserted {
+        Some((from, length)) if at > from => at + length,
+        _ => at,
+    };
+    let pauses = behaviour
+        .pauses
+        .iter()
+        .map(|pause| Stop { at: place(pause.at), pause: Pause::Wait(Duration::from_millis(pause.ms)) });
+    let hold = behaviour.hold.map(|at| Stop { at: place(at), pause: Pause::Hold });
+    let scripted = waits.into_iter().chain(pauses).chain(hold);
+    let scripted = scripted.map(|stop| Stop { at: moved(stop.at), ..stop });
+    let stops = stops(&bytes, &ends, scripted, behaviour);
     // What is cut short was to be longer; the rest says what it is.
     let said = if ending == Ending::Clean { bytes.len() } else { filled.bytes.len() };
     let declared = (!filled.stream).then_some(said as u64);
     Plan { bytes, stops, ending, declared }
 }
 
-/// The pauses inside the body, and a hold also at its end.
-fn stops(bytes: &Bytes, ends: &[usize], hold: Option<usize>, behaviour: &Behaviour) -> VecDeque<Stop> {
+/// Puts the script's pings in, and says where it waits for them.
+fn with_pings<'t>(filled: Filled<'t>, behaviour: &Behaviour, ping: &[u8]) -> (Filled<'t>, Vec<Stop>) {
+    let Some(pings) = behaviour.pings.filter(|_| filled.stream && !ping.is_empty()) else {
+        return (filled, Vec::new());
+    };
+    let (at, pause) = (place(pings.at, &filled), Pause::Wait(Duration::from_millis(pings.every_ms)));
+    let count = pings.count as usize;
+    let ends = (0..count).map(|number| at + number * ping.len());
+    let stops = ends.clone().map(|at| Stop { at, pause }).collect();
+    let (before, behind): (Vec<_>, Vec<_>) = filled.frames.iter().copied().partition(|(end, _)| *end <= at);
+    // Ahead of the first content they belong to the preamble.
+    let content = before.iter().any(|(_, role)| *role == Role::Content);
+    let role = if content { Role::Structure } else { Role::Preamble };
+    let added = count * ping.len();
+    let frames = before
+        .into_iter()
+        .chain(ends.map(|start| (start + ping.len(), role)))
+        .chain(behind.into_iter().map(|(end, role)| (end + added, role)));
+    let bytes = joined(&[&filled.bytes[..at], &ping.repeat(count), &filled.bytes[at..]]);
+    (Filled { bytes, frames: frames.collect::<Vec<_>>().into(), stream: true }, stops)
+}
+
+/// The pauses inside the body, and what is scripted also at its end.
+fn stops(
+    bytes: &Bytes,
+    ends: &[usize],
+    scripted: impl Iterator<Item = Stop>,
+    behaviour: &Behaviour,
+) -> VecDeque<Stop> {
     let length = bytes.len();
     let inside = |at: &usize| *at > 0 && *at < length;
     let flushes: Vec<usize> = match behaviour.writes {
@@ -108,11 +146,7 @@ fn stops(bytes: &Bytes, ends: &[usize], hold: Option<usize>, behaviour: &Behavio
         let pause = Pause::Wait(Duration::from_millis(behaviour.gap_ms));
         stops.extend(ends.iter().copied().filter(inside).map(|at| Stop { at, pause }));
     }
-    if let Some(at) = hold
-        && at <= length
-    {
-        stops.push(Stop { at, pause: Pause::Hold });
-    }
+    stops.extend(scripted.filter(|stop| stop.at <= length));
     stops.sort_by_key(|stop| stop.at);
     stops.into()
 }
@@ -132,12 +166,11 @@ pub(crate) fn place(at: Position, filled: &Filled<'_>) -> usize {
             let mut pieces = frames.iter().filter(|(_, role)| *role == Role::Content);
             pieces.nth(count as usize - 1).map_or(end, |(end, _)| *end)
         }
+        Position::End => {
+            let before = frames.iter().take_while(|(_, role)| *role != Role::Terminal);
+            before.last().map_or(0, |(end, _)| *end)
+        }
     }
-}
-
-fn terminal_start(filled: &Filled<'_>) -> usize {
-    let before = filled.frames.iter().take_while(|(_, role)| *role != Role::Terminal);
-    before.last().map_or(0, |(end, _)| *end)
 }
 
 fn joined(parts: &[&[u8]]) -> Bytes {
@@ -154,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        script::LineEnds,
+        script::{LineEnds, Pings},
         template::{Draft, Frame, Template},
     };
 
@@ -169,12 +202,16 @@ mod tests {
         Template::new(Draft::Stream(frames.to_vec()), LineEnds::Lf)
     }
 
-    fn fault_frames() -> FaultFrames {
-        FaultFrames { error: b"error\n\n".to_vec(), malformed: b"broken\n\n".to_vec() }
+    fn script_frames() -> ScriptFrames {
+        ScriptFrames {
+            error: b"error\n\n".to_vec(),
+            malformed: b"broken\n\n".to_vec(),
+            ping: b"ping\n\n".to_vec(),
+        }
     }
 
     fn planned(behaviour: &Behaviour) -> Plan {
-        plan(template().fill(1), behaviour, &fault_frames())
+        plan(template().fill(1), behaviour, &script_frames())
     }
 
     fn text(plan: &Plan) -> &str {
@@ -208,6 +245,22 @@ mod tests {
         assert_eq!(split.stops, [Stop { at: 16, pause: Pause::Flush }]);
         let held = planned(&Behaviour::default().with_hold(Position::Content(1)));
         assert_eq!(held.stops, [Stop { at: 13, pause: Pause::Hold }]);
+    }
+
+    #[test]
+    fn pings_come_where_they_are_scripted_each_behind_its_pause() {
+        let pings =
+            |at| Behaviour { pings: Some(Pings { at, count: 2, every_ms: 10 }), ..Behaviour::default() };
+        let early =
+            planned(&pings(Position::Content(0)).with_pause(Position::Content(0), Duration::from_secs(1)));
+        assert_eq!(text(&early), "start\n\nping\n\nping\n\neins\n\nzwö\n\nend\n\n");
+        let wait = |at, ms| Stop { at, pause: Pause::Wait(Duration::from_millis(ms)) };
+        assert_eq!(early.stops, [wait(7, 10), wait(13, 10), wait(19, 1_000)]);
+        let late = planned(&pings(Position::Content(1)).with_fault(Fault::Cut(Position::Content(2))));
+        assert_eq!(text(&late), "start\n\neins\n\nping\n\nping\n\nzwö\n\n");
+        let ahead_of_the_end =
+            planned(&Behaviour::default().with_pause(Position::End, Duration::from_secs(1)));
+        assert_eq!(ahead_of_the_end.stops, [wait(20, 1_000)]);
     }
 
     proptest! {

@@ -58,6 +58,11 @@ pub(crate) trait Provider: Sync {
     /// An event of the usual form whose JSON breaks off.
     fn malformed_event(&self) -> Vec<u8>;
 
+    /// What shows in a stream that the provider is still there: a comment, unless it has an event for that.
+    fn ping_event(&self) -> Vec<u8> {
+        b": keep-alive\n\n".to_vec()
+    }
+
     /// Names the request.
     fn request_id_header(&self) -> HeaderName;
 

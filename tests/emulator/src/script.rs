@@ -10,6 +10,10 @@ pub(crate) const MAX_CHUNKS: u32 = 100_000;
 pub(crate) const MAX_CHUNK_CHARS: u32 = 65_536;
 /// The most characters in one answer.
 pub(crate) const MAX_ANSWER_CHARS: u64 = 16 << 20;
+/// The most pauses at places of their own.
+pub(crate) const MAX_PAUSES: u64 = 1_000;
+/// The most pings in one answer.
+pub(crate) const MAX_PINGS: u64 = 10_000;
 /// The longest pause of one kind.
 pub(crate) const MAX_PAUSE_MS: u64 = 600_000;
 
@@ -29,6 +33,10 @@ pub struct Behaviour {
     pub head_delay_ms: u64,
     pub writes: Writes,
     pub line_ends: LineEnds,
+    /// Pauses at places of their own, in any order.
+    pub pauses: Vec<Pause>,
+    /// Signs of life, where the provider's streams have any.
+    pub pings: Option<Pings>,
     /// Wait there until the credential is released.
     pub hold: Option<Position>,
     pub fault: Option<Fault>,
@@ -36,6 +44,23 @@ pub struct Behaviour {
     pub usage: UsageScript,
     /// Set (or replaced) on the answer, whatever its status.
     pub headers: BTreeMap<String, String>,
+}
+
+/// What came before goes out, and nothing more for so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    pub at: Position,
+    pub ms: u64,
+}
+
+/// So many pings at one place, with a pause ahead of each: the provider's own, or comments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pings {
+    pub at: Position,
+    pub count: u32,
+    pub every_ms: u64,
 }
 
 /// How the body is cut into writes.
@@ -76,6 +101,8 @@ pub enum Position {
     Content(u32),
     /// After so many bytes.
     Bytes(u64),
+    /// Ahead of what says that the stream is over.
+    End,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +235,12 @@ impl Behaviour {
     }
 
     #[must_use]
+    pub fn with_pause(mut self, at: Position, pause: Duration) -> Self {
+        self.pauses.push(Pause { at, ms: millis(pause) });
+        self
+    }
+
+    #[must_use]
     pub fn with_writes(mut self, writes: Writes) -> Self {
         self.writes = writes;
         self
@@ -252,6 +285,13 @@ impl Behaviour {
         at_most("chunks × chunk_chars", chunks.max(1).saturating_mul(chars), MAX_ANSWER_CHARS)?;
         at_most("gap_ms", self.gap_ms, MAX_PAUSE_MS)?;
         at_most("head_delay_ms", self.head_delay_ms, MAX_PAUSE_MS)?;
+        at_most("pauses", self.pauses.len() as u64, MAX_PAUSES)?;
+        let longest = self.pauses.iter().map(|pause| pause.ms).max();
+        at_most("pauses.ms", longest.unwrap_or_default(), MAX_PAUSE_MS)?;
+        if let Some(pings) = &self.pings {
+            at_most("pings.count", u64::from(pings.count), MAX_PINGS)?;
+            at_most("pings.every_ms", pings.every_ms, MAX_PAUSE_MS)?;
+        }
         if let Some(text) = &self.text {
             at_most("text", text.len() as u64, MAX_ANSWER_CHARS)?;
         }

@@ -14,7 +14,7 @@ use crate::{
     control,
     credential::{Credential, in_flight::InFlight, record::Recording},
     memory::Memory,
-    playback::{FaultFrames, place, plan},
+    playback::{ScriptFrames, place, plan},
     provider::{Call, Failure, Profile, Provider, set},
     registry::Registry,
     route::{self, Route},
@@ -181,17 +181,20 @@ impl Exchange {
             }
         }
         self.call.head(StatusCode::OK, &headers);
-        let faults = self.fault_frames(template.form, &filled);
+        let faults = self.script_frames(template.form, &filled);
         let plan = plan(filled, &self.behaviour, &faults);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.headers_mut() = headers;
         response
     }
 
-    fn fault_frames(&self, form: Form, filled: &Filled<'_>) -> FaultFrames {
+    fn script_frames(&self, form: Form, filled: &Filled<'_>) -> ScriptFrames {
         let line_ends = self.behaviour.line_ends;
         let framed = |bytes| form.ended(Frame { role: Role::Structure, bytes }, line_ends).bytes;
-        let mut frames = FaultFrames { error: Vec::new(), malformed: Vec::new() };
+        let mut frames = ScriptFrames::default();
+        if self.behaviour.pings.is_some() && matches!(form, Form::Events(_)) {
+            frames.ping = framed(self.provider.ping_event());
+        }
         match &self.behaviour.fault {
             Some(Fault::ErrorEvent { at, status, error }) => {
                 let failure = self.provider.failure(*status).reworded(error.as_ref());
@@ -231,7 +234,7 @@ impl Exchange {
         }
         self.call.head(status, &headers);
         let template = Template::new(Draft::Json(body), LineEnds::Usual);
-        let faults = FaultFrames { error: Vec::new(), malformed: Vec::new() };
+        let faults = ScriptFrames::default();
         let plan = plan(template.fill(self.number), &Behaviour::default(), &faults);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.status_mut() = status;

@@ -155,6 +155,10 @@ impl Provider for Anthropic {
             .to_vec()
     }
 
+    fn ping_event(&self) -> Vec<u8> {
+        b"event: ping\ndata: {\"type\": \"ping\"}\n\n".to_vec()
+    }
+
     fn request_id_header(&self) -> HeaderName {
         HeaderName::from_static("request-id")
     }

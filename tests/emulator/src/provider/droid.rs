@@ -85,6 +85,10 @@ impl Provider for Droid {
         self.behind.malformed_event()
     }
 
+    fn ping_event(&self) -> Vec<u8> {
+        self.behind.ping_event()
+    }
+
     fn request_id_header(&self) -> HeaderName {
         self.behind.request_id_header()
     }
