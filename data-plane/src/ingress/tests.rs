@@ -5,6 +5,7 @@ mod bursts;
 mod failing;
 mod gateway;
 mod leaving;
+mod pace;
 mod passing;
 mod reforming;
 mod refusing;

@@ -179,6 +179,16 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
     }
 
+    /// Sends without patience of the test's own, and reads to the end, however the answer ends.
+    pub(super) async fn send_and_wait(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, mut body) = self.client.request(request).await.unwrap().into_parts();
+        let mut read = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            read.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        Answer { status: parts.status, headers: parts.headers, body: read.into() }
+    }
+
     /// How many open records there are, and the close records.
     pub(super) fn journal_now(&self) -> (usize, Vec<CloseRecord>) {
         self.journal.sync();

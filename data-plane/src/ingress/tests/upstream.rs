@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -34,6 +35,8 @@ pub(super) enum Step {
     Send(Vec<u8>),
     /// Goes on once the test says so.
     Wait(Gate),
+    /// For tests under paused time.
+    Sleep(Duration),
     /// Says nothing more until the other side hangs up.
     Hang,
     /// Hangs up.
@@ -170,6 +173,13 @@ async fn converse(
                     let mut byte = [0];
                     tokio::select! {
                         permit = gate.0.acquire() => { permit.unwrap().forget(); true }
+                        _ = stream.read(&mut byte) => false,
+                    }
+                }
+                Step::Sleep(pause) => {
+                    let mut byte = [0];
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => true,
                         _ = stream.read(&mut byte) => false,
                     }
                 }
