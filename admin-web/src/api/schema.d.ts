@@ -3367,7 +3367,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `data_plane_timeout`: no head within 200 seconds */
+            /** @description `data_plane_timeout`: it did not answer for an hour */
             504: {
                 headers: {
                     [name: string]: unknown;

@@ -23,6 +23,8 @@ use crate::{
 
 /// How often [`run`] looks for answers that came through another replica.
 const ANSWER_POLL: Duration = Duration::from_millis(100);
+/// A node gives a test of an account this long, from its request to its answer's head; connecting may take as long again.
+const TEST: Duration = Duration::from_secs(35);
 /// Commands on their way down one stream.
 pub(super) const STREAM_QUEUE: usize = 16;
 
@@ -81,7 +83,16 @@ impl Connected {
     }
 }
 
-/// Has each of the nodes carry out the command, and waits for their answers for as long as the settings say.
+/// How long a node may take. What an upstream takes comes on top of what the settings allow for.
+fn patience(app: &App, command: &command::Command) -> Duration {
+    let usual = app.settings.planes.command_timeout;
+    match command {
+        command::Command::TestAccount(_) => usual + TEST,
+        command::Command::ClearStatus(_) => usual,
+    }
+}
+
+/// Has each of the nodes carry out the command, and waits for their answers for as long as that may take.
 ///
 /// # Errors
 /// The mailbox can't be used. A node that does not answer is no error: see [`NoResult`].
@@ -89,7 +100,8 @@ pub async fn run(app: &App, nodes: &[String], command: &command::Command) -> Res
     let sent = leave(app, nodes, command).await?;
     app.commands.notify();
     let ids: Vec<_> = sent.iter().map(|(id, _)| *id).collect();
-    let mut results: HashMap<_, _> = await_answers(app, &ids).await?.into_iter().collect();
+    let mut results: HashMap<_, _> =
+        await_answers(app, &ids, patience(app, command)).await?.into_iter().collect();
     let answers =
         sent.into_iter().map(|(id, node_id)| Answer { outcome: outcome(results.remove(&id)), node_id });
     let answers: Vec<_> = answers.collect();
@@ -131,6 +143,7 @@ async fn leave(
     command: &command::Command,
 ) -> Result<Vec<(CommandId, String)>, StoreError> {
     let now = app.clock.now();
+    let expires_at = now.plus(patience(app, command));
     let mut sent = Vec::with_capacity(nodes.len());
     if nodes.is_empty() {
         return Ok(sent);
@@ -139,11 +152,7 @@ async fn leave(
     for node_id in nodes {
         let id = CommandId::new(now);
         let command = Command { id: id.to_bytes().to_vec(), command: Some(command.clone()) };
-        let letter = commands::Letter {
-            node_id: node_id.clone(),
-            command,
-            expires_at: now.plus(app.settings.planes.command_timeout),
-        };
+        let letter = commands::Letter { node_id: node_id.clone(), command, expires_at };
         commands::insert(&mut tx, &letter).await?;
         sent.push((id, node_id.clone()));
     }
@@ -152,8 +161,12 @@ async fn leave(
 }
 
 /// All answers, or those that came in time.
-async fn await_answers(app: &App, ids: &[CommandId]) -> Result<Vec<(CommandId, CommandResult)>, StoreError> {
-    let deadline = Instant::now() + app.settings.planes.command_timeout;
+async fn await_answers(
+    app: &App,
+    ids: &[CommandId],
+    patience: Duration,
+) -> Result<Vec<(CommandId, CommandResult)>, StoreError> {
+    let deadline = Instant::now() + patience;
     let mut signal = app.commands.subscribe();
     loop {
         signal.mark_unchanged();

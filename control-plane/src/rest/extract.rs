@@ -9,13 +9,15 @@ use axum::{
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Problem;
 
 /// The longest body of the REST API, in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
-/// How long a caller may take to send it.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a caller may take for the next piece of it, and for all of it.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A JSON body of type `T`.
 #[derive(Debug)]
@@ -73,14 +75,21 @@ pub(super) fn body_too_large(limit: usize) -> Problem {
 
 /// The whole body, of at most `limit` bytes.
 pub(super) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let read = Limited::new(request.into_body(), limit).collect();
-    let read = tokio::time::timeout(BODY_TIMEOUT, read)
-        .await
-        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long"))?;
-    match read {
-        Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(body_too_large(limit)),
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body broke off")),
+    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long");
+    let mut body = Limited::new(request.into_body(), limit);
+    let deadline = Instant::now() + BODY_TIMEOUT;
+    let mut read = Vec::new();
+    loop {
+        let next = deadline.min(Instant::now() + BODY_IDLE);
+        match timeout_at(next, body.frame()).await.map_err(late)? {
+            None => return Ok(read.into()),
+            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(body_too_large(limit)),
+            Some(Err(_)) => {
+                let detail = "the body broke off";
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", detail));
+            }
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
 /// The longest body that is relayed, in bytes.
 const MAX_BODY_BYTES: usize = 10 << 20;
 /// From the request to the head of its answer: the body's time, the nodes' and the data plane's, and a little.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(240);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3900);
 /// What clients of the Messages API say beside the body.
 const PASSED_ON: [HeaderName; 2] =
     [HeaderName::from_static("anthropic-version"), HeaderName::from_static("anthropic-beta")];
@@ -74,7 +74,7 @@ struct GeminiCall {
         (status = TOO_MANY_REQUESTS, description = "`too_many_proxy_tests`: five at a time"),
         (status = BAD_GATEWAY, description = "`data_plane_unreachable`"),
         (status = SERVICE_UNAVAILABLE, description = "`no_live_node`; `not_acknowledged`: no node took the key in time; `stopping`"),
-        (status = GATEWAY_TIMEOUT, description = "`data_plane_timeout`: no head within 200 seconds"),
+        (status = GATEWAY_TIMEOUT, description = "`data_plane_timeout`: it did not answer for an hour"),
     ))]
 async fn post(
     State(app): State<App>,

@@ -19,8 +19,9 @@ use crate::grpc::server::TaskExecutor;
 
 /// Connections at the same time; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
-/// How long a client may take to send a request's head, also the next one on the same connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take to send a request's head, also the next one on the same connection: longer than load
+/// balancers keep an idle connection (60 seconds, mostly), which would otherwise use one that is just being closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// After a failed accept (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

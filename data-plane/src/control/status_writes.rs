@@ -38,7 +38,7 @@ impl StatusWrites {
     }
 
     /// What is to be sent now.
-    pub(super) fn waiting(&self) -> Vec<StatusWrite> {
+    pub(crate) fn waiting(&self) -> Vec<StatusWrite> {
         self.0.waiting.lock().values().cloned().collect()
     }
 

@@ -317,8 +317,9 @@ fn ending(reason: Reason, request_id: &str) -> WireError<'_> {
         Reason::Stopped => (ErrorKind::Unavailable, "the gateway is shutting down; send the request again"),
         Reason::MaxStream => (ErrorKind::Timeout, "the stream ran for longer than the gateway allows"),
         Reason::Revoked => (ErrorKind::Permission, "the API key or the account was revoked"),
-        Reason::Stall | Reason::Deadline => {
-            (ErrorKind::Timeout, "the upstream fell silent; send the request again")
+        Reason::Stall => (ErrorKind::Timeout, "the upstream fell silent; send the request again"),
+        Reason::Deadline => {
+            (ErrorKind::Timeout, "the upstream gave no content in time; send the request again")
         }
         _ => (ErrorKind::Api, "the upstream's answer broke off; send the request again"),
     };

@@ -27,8 +27,10 @@ use crate::{
     snapshot::{Account, Credential, Options, SnapshotHandle},
 };
 
-/// A test takes no longer.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an upstream may take to begin its answer to a test.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take for the words of a refusal.
+const WORDS_TIMEOUT: Duration = Duration::from_secs(3);
 /// After a test that a failing request asked for, the next one waits at least this long.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
 /// Of the provider's own words, this much is kept.
@@ -70,10 +72,9 @@ impl Tester {
             |reason: &str| TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() };
         let mut result = match self.request(account, &model) {
             Err(reason) => failed(reason),
-            Ok(request) => match timeout(TEST_TIMEOUT, self.exchange(request)).await {
-                Ok(Ok((status, words))) => judge(status, words),
-                Ok(Err(reason)) => failed(&reason.code()),
-                Err(_elapsed) => failed(&Reason::FirstByteTimeout.code()),
+            Ok(request) => match self.exchange(request).await {
+                Ok((status, words)) => judge(status, words),
+                Err(reason) => failed(&reason.code()),
             },
         };
         result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -160,12 +161,14 @@ impl Tester {
         Ok(Request::from_parts(parts, body))
     }
 
-    /// Status and provider's words.
+    /// The status, and a refusal's words. An answer that is none says all with its head.
     async fn exchange(&self, request: Request<RequestBody>) -> Result<(u16, String), Reason> {
         let sending = self.0.upstream.send(request).ok_or(Reason::Stopped)?;
-        let answer = sending.await.map_err(|error| reason_of(&error))?;
-        let status = answer.status().as_u16();
-        Ok((status, words(answer.into_body()).await))
+        let answer = timeout(HEAD_TIMEOUT, sending).await.map_err(|_elapsed| Reason::FirstByteTimeout)?;
+        let answer = answer.map_err(|error| reason_of(&error))?;
+        let status = answer.status();
+        let words = if status.is_success() { String::new() } else { words(answer.into_body()).await };
+        Ok((status.as_u16(), words))
     }
 }
 
@@ -175,7 +178,7 @@ fn judge(status: u16, words: String) -> TestAccountResult {
         ok,
         http_status: u32::from(status),
         reason: if ok { String::new() } else { Reason::Status(status).code().into_owned() },
-        detail: if ok { String::new() } else { words },
+        detail: words,
         ..TestAccountResult::default()
     }
 }
@@ -241,19 +244,19 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
     }
 }
 
-/// The error's message where there is one, else the body's beginning.
+/// The error's message where there is one, else the beginning of what came of the body in time.
 async fn words(mut body: Incoming) -> String {
     let mut read = BytesMut::new();
-    while read.len() < 16 * 1024 {
-        match body.frame().await {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    read.extend_from_slice(data);
-                }
+    let reading = async {
+        while read.len() < 16 * 1024
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            if let Some(data) = frame.data_ref() {
+                read.extend_from_slice(data);
             }
-            Some(Err(_)) | None => break,
         }
-    }
+    };
+    _ = timeout(WORDS_TIMEOUT, reading).await;
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&read).ok();
     let message = parsed.as_ref().and_then(|body| body.pointer("/error/message")?.as_str());
     let text = message.map_or_else(|| String::from_utf8_lossy(&read).into_owned(), ToOwned::to_owned);

@@ -1,9 +1,16 @@
 //! The HTTP client towards upstreams: pooled HTTP/1.1 connections, TLS with Mozilla's roots, no Nagle delay.
 
-use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
-use http::Request;
+use http::{Request, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, ResponseFuture},
@@ -12,6 +19,8 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use shared::tasks::Tasks;
+use tokio::time::timeout;
+use tower::Service;
 
 use super::{
     RequestBody,
@@ -19,7 +28,7 @@ use super::{
     private::{Connector, PrivateAddress},
 };
 
-type Client = legacy::Client<HttpsConnector<Connector>, RequestBody>;
+type Client = legacy::Client<InTime<HttpsConnector<Connector>>, RequestBody>;
 
 /// How connections to upstreams are made and kept.
 #[derive(Debug, Clone)]
@@ -28,6 +37,7 @@ pub struct OutboundSettings {
     pub allow_private: bool,
     /// Trusted besides Mozilla's roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// For name, connection and TLS together.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this long.
     pub pool_idle_timeout: Duration,
@@ -74,7 +84,6 @@ impl UpstreamClient {
     /// See [`OutboundError`].
     pub fn new(settings: &OutboundSettings) -> Result<Self, OutboundError> {
         let connector = Connector::new(settings.allow_private, |http| {
-            http.set_connect_timeout(Some(settings.connect_timeout));
             http.set_keepalive(Some(Duration::from_secs(30)));
         });
         let connector = HttpsConnectorBuilder::new()
@@ -82,6 +91,7 @@ impl UpstreamClient {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
+        let connector = InTime { connector, limit: settings.connect_timeout };
         let connections = Tasks::new();
         let client = legacy::Client::builder(OnTasks(connections.clone()))
             .timer(TokioTimer::new())
@@ -119,6 +129,34 @@ fn tls(extra_roots: &[CertificateDer<'static>]) -> Result<ClientConfig, Outbound
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+/// Gives up connecting after a while, wherever it hangs: a name that is not resolved, a handshake that does not end.
+#[derive(Debug, Clone)]
+struct InTime<C> {
+    connector: C,
+    limit: Duration,
+}
+
+impl<C> Service<Uri> for InTime<C>
+where
+    C: Service<Uri, Error = Box<dyn StdError + Send + Sync>>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = C::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, C::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let connecting = timeout(self.limit, self.connector.call(destination));
+        Box::pin(async move {
+            connecting.await.unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        })
+    }
 }
 
 #[derive(Clone)]

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(text(&late), "start\n\neins\n\nping\n\nping\n\nzwö\n\n");
         let ahead_of_the_end =
             planned(&Behaviour::default().with_pause(Position::End, Duration::from_secs(1)));
-        assert_eq!(ahead_of_the_end.stops, [wait(20, 1_000)]);
+        assert_eq!(ahead_of_the_end.stops, [wait(19, 1_000)]);
     }
 
     proptest! {

@@ -1,15 +1,16 @@
 //! Heartbeats, and commands through whichever replica.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proto::v1::{
     AccountLive, Ack, ClearStatus, ClearStatusResult, CommandResult, HeartbeatRequest, RecordBatch,
-    ReportRequest, StatusMark, StatusWrite, WatchRequest, command, command_result,
-    node_service_client::NodeServiceClient, report_request, snapshot_service_client::SnapshotServiceClient,
-    status_mark, usage_service_client::UsageServiceClient, watch_request,
+    ReportRequest, StatusMark, StatusWrite, TestAccount, TestAccountResult, WatchRequest, command,
+    command_result, node_service_client::NodeServiceClient, report_request,
+    snapshot_service_client::SnapshotServiceClient, status_mark, usage_service_client::UsageServiceClient,
+    watch_request,
 };
 use shared::id::AccountId;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
@@ -34,6 +35,7 @@ use crate::{
 both! {
     a_command_reaches_a_node_of_another_replica,
     a_node_that_says_nothing_is_told_apart_from_one_that_refuses,
+    a_test_of_an_account_may_take_as_long_as_an_upstream_does,
     a_node_that_comes_back_takes_its_newest_stream,
     live_nodes_are_those_heard_of_lately,
     a_confirmed_status_write_is_published,
@@ -66,6 +68,16 @@ async fn beat(replica: &Replica, heartbeat: HeartbeatRequest) -> u32 {
 
 /// Opens a node's command stream and answers every command as `answer` says; `None` says nothing.
 async fn serve_commands(replica: &Replica, node_id: &str, answer: fn() -> Option<command_result::Result>) {
+    serve_commands_once(replica, node_id, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), answer).await;
+}
+
+/// The same, each answer behind a permit of `gate`.
+async fn serve_commands_once(
+    replica: &Replica,
+    node_id: &str,
+    gate: Arc<Semaphore>,
+    answer: fn() -> Option<command_result::Result>,
+) {
     let (results, outgoing) = mpsc::channel(8);
     let first = CommandResult { node_id: node_id.to_owned(), ..CommandResult::default() };
     results.send(first).await.unwrap();
@@ -73,6 +85,7 @@ async fn serve_commands(replica: &Replica, node_id: &str, answer: fn() -> Option
     let mut commands = client.commands(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
     replica.app.tasks.spawn(async move {
         while let Ok(Some(command)) = commands.message().await {
+            gate.acquire().await.unwrap().forget();
             if let Some(result) = answer() {
                 let result =
                     CommandResult { id: command.id, result: Some(result), ..CommandResult::default() };
@@ -111,6 +124,31 @@ async fn a_node_that_says_nothing_is_told_apart_from_one_that_refuses(database: 
     let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
     let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome.unwrap_err()).collect();
     assert_eq!(outcomes, [NoResult::Refused("no such account".into()), NoResult::Silent, NoResult::Silent]);
+    replica.stop().await;
+}
+
+async fn a_test_of_an_account_may_take_as_long_as_an_upstream_does(database: Database) {
+    let replica =
+        database.replica_with(|settings| settings.planes.command_timeout = Duration::from_millis(200)).await;
+    let (tests, clears) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let tested = || Some(command_result::Result::TestAccount(TestAccountResult::default()));
+    serve_commands_once(&replica, "tests", Arc::clone(&tests), tested).await;
+    serve_commands_once(&replica, "clears", Arc::clone(&clears), cleared).await;
+    let account_id = AccountId::new(NOW).to_bytes().to_vec();
+    let test = command::Command::TestAccount(TestAccount { account_id, model: None });
+    let testing = [String::from("tests")];
+    let testing = commands::run(&replica.app, &testing, &test);
+    let clearing = async {
+        let asked = [String::from("clears")];
+        let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
+        // By now the time of other commands is over.
+        tests.add_permits(1);
+        answers
+    };
+    let (tested_at_last, cleared_too_late) = tokio::join!(testing, clearing);
+    assert_eq!(cleared_too_late[0].outcome, Err(NoResult::Silent));
+    assert_eq!(tested_at_last.unwrap()[0].outcome, Ok(tested().unwrap()));
+    clears.add_permits(1);
     replica.stop().await;
 }
 

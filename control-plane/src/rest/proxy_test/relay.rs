@@ -20,11 +20,11 @@ use crate::{
     rest::error::{ApiResult, Problem},
 };
 
-/// The longest wait for the head of the data plane's answer; its own deadline (180 seconds by default) comes first.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(200);
-/// The longest silence within an answer, and the longest that a client may leave it unread; the data plane's own (120
-/// seconds by default) comes first.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(130);
+/// The longest wait for the head of the data plane's answer, and the longest silence within it. The data plane's own
+/// limits come first, whatever they are set to; this ends what waits for one that is gone.
+const SILENCE: Duration = Duration::from_secs(3660);
+/// The longest that a client may leave a piece of the answer unread.
+const UNREAD: Duration = Duration::from_secs(130);
 
 /// What people see of the answer's headers. The data plane's answer is partly its upstream's, and must not speak to the
 /// browser in the name of the admin pages.
@@ -60,11 +60,11 @@ pub(super) async fn ask(
         .header(header::CONTENT_TYPE, "application/json")
         .bearer_auth(key.expose())
         .body(body);
-    match timeout(HEAD_TIMEOUT, request.send()).await {
+    match timeout(SILENCE, request.send()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(unreachable(target, &error)),
         Err(_) => {
-            let detail = format!("the data plane did not answer within {} seconds", HEAD_TIMEOUT.as_secs());
+            let detail = format!("the data plane did not answer within {} seconds", SILENCE.as_secs());
             Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "data_plane_timeout", detail))
         }
     }
@@ -129,7 +129,7 @@ enum Piece {
 async fn pump(mut answer: reqwest::Response, client: &Sender<Piece>) {
     loop {
         let chunk = tokio::select! {
-            chunk = timeout(IDLE_TIMEOUT, answer.chunk()) => chunk,
+            chunk = timeout(SILENCE, answer.chunk()) => chunk,
             () = client.closed() => return,
         };
         let (piece, last) = match chunk {
@@ -137,7 +137,7 @@ async fn pump(mut answer: reqwest::Response, client: &Sender<Piece>) {
             Ok(Ok(None)) => (Piece::End, true),
             Ok(Err(_)) | Err(_) => return,
         };
-        if timeout(IDLE_TIMEOUT, client.send(piece)).await.is_err() || last {
+        if timeout(UNREAD, client.send(piece)).await.is_err() || last {
             return;
         }
     }
@@ -174,7 +174,7 @@ mod tests {
         let (sender, mut receiver) = mpsc::channel(2);
         let started = Instant::now();
         pump(answer(), &sender).await;
-        assert_eq!(started.elapsed(), IDLE_TIMEOUT);
+        assert_eq!(started.elapsed(), SILENCE);
         drop(sender);
         let (piece, rest) = next(receiver).await.unwrap();
         assert_eq!(piece.unwrap(), "1");
@@ -188,7 +188,7 @@ mod tests {
         sender.send(Piece::Bytes(Bytes::from("unread"))).await.unwrap();
         let started = Instant::now();
         pump(answer(), &sender).await;
-        assert_eq!(started.elapsed(), IDLE_TIMEOUT);
+        assert_eq!(started.elapsed(), UNREAD);
         drop(receiver);
     }
 }

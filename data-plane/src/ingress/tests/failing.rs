@@ -87,6 +87,26 @@ async fn nobody_listens_there() {
     assert_eq!(gateway.records(1).await[0].attempts[0].reason, "connect");
 }
 
+/// TLS, as far as the upstream goes: it takes the connection and says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_does_not_end_means_another_account() {
+    let (silent, good) = (Upstream::always(vec![Step::Hang]).await, good().await);
+    let over_tls = silent.url().replace("http:", "https:");
+    let gateway = Gateway::start(vec![claude(over_tls), claude(good.url())]).await;
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+    assert_eq!(gateway.records(1).await[0].attempts[0].reason, "connect_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_credential_is_known_by_its_head_though_the_words_never_come() {
+    let head = b"HTTP/1.1 401 X\r\ncontent-length: 100\r\n\r\n{".to_vec();
+    let (bad, good) = (Upstream::always(vec![Step::Send(head), Step::Hang]).await, good().await);
+    let gateway = Gateway::start(vec![claude(bad.url()), claude(good.url())]).await;
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+    until("the account is told to be invalid", || !gateway.status_writes.waiting().is_empty()).await;
+    assert_eq!(gateway.status_writes.waiting()[0].reason, "unauthorized");
+}
+
 #[tokio::test]
 async fn a_refusal_of_the_request_itself_is_passed_on_in_the_providers_words() {
     let words = r#"{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: too many"}, "odd":1}"#;

@@ -67,6 +67,7 @@ pub(super) struct Gateway {
     pub(super) base: String,
     pub(super) server: Option<JoinHandle<()>>,
     pub(super) snapshot: SnapshotHandle,
+    pub(super) status_writes: StatusWrites,
     journal: Journal,
     client: Client<HttpConnector, Full<Bytes>>,
     _folder: TempDir,
@@ -111,11 +112,12 @@ impl Gateway {
         let journal =
             Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
         let snapshot = SnapshotHandle::new(Limits::default());
+        let status_writes = StatusWrites::default();
         let proxy = Proxy::new(ProxyParts {
             snapshot: snapshot.clone(),
             live: Arc::new(Live::memory(clock.clone())),
             journal: journal.clone(),
-            status_writes: StatusWrites::default(),
+            status_writes: status_writes.clone(),
             metrics: Arc::new(Metrics::new()),
             clock,
             tasks: tasks.clone(),
@@ -129,7 +131,17 @@ impl Gateway {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = tasks.spawn(serve(Arc::clone(&proxy), listener, tasks.clone(), grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { proxy, tasks, base, server: Some(server), snapshot, journal, client, _folder: folder }
+        Self {
+            proxy,
+            tasks,
+            base,
+            server: Some(server),
+            snapshot,
+            status_writes,
+            journal,
+            client,
+            _folder: folder,
+        }
     }
 
     pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
