@@ -7,6 +7,7 @@ use super::{
     invalid, model_says,
 };
 use crate::{
+    past,
     provider::Failure,
     turn::{Choice, Format, Prompt, Thinking, Tool},
 };
@@ -64,6 +65,7 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     let prompt = Prompt {
         bytes: walk.bytes,
         messages: messages.len() as u64,
+        past: past::read(messages),
         tools,
         choice,
         parallel: true,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    past,
     provider::{
         Call, Failure,
         openai::{
@@ -333,6 +334,7 @@ fn prompt(instructions: Option<&str>, items: &[Value]) -> Prompt {
             ..PromptBytes::default()
         },
         messages: items.len() as u64,
+        past: past::read(items),
         system: system.join("\n"),
         last_user: last.map(said).unwrap_or_default(),
         media: last
