@@ -24,7 +24,6 @@ export const gemini = {
       name: 'replace',
       arguments: { file_path: place.file(name), instruction: 'As planned.', old_string: from, new_string: to },
     }),
-    look: (place, name) => ({ name: 'read_file', arguments: { file_path: place.file(name) } }),
   },
 
   command({ gateway, model, prompt, session }) {

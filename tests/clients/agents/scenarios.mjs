@@ -65,15 +65,83 @@ async function subagent(trial) {
   expect(told.includes('The second file says beta two.'), 'what the subagent found did not come back')
 }
 
-/** The agent shows its model an image. */
+/** The agent shows its model an image: as what a tool gives, or with the prompt. */
 async function image(trial) {
   await trial.place.write('picture.png', picture())
-  const { look } = trial.agent.calls
-  await trial.script({ [PROMPT]: [{ calls: [look(trial.place, 'picture.png')] }, { text: LAST_WORD }] })
-  hasSaid(await trial.ask(PROMPT), LAST_WORD)
+  const { look, read } = trial.agent.calls
+  const call = look ? look(trial.place, 'picture.png') : read(trial.place, 'first.txt')
+  await trial.script({ [PROMPT]: [{ calls: [call] }, { text: LAST_WORD }] })
+  hasSaid(await trial.ask(look ? PROMPT : `${PROMPT} @picture.png`), LAST_WORD)
   await trial.collect()
   const { body } = trial.calls.at(-1)
   expect(body.includes(picture().toString('base64').slice(0, 60)), 'the image did not come to the model')
+}
+
+/** The upstream has no room in the middle of it; another account takes over, or the agent asks again. */
+async function limited(trial) {
+  const fault = { status: { status: 429, retry_after: '1' } }
+  await wholeLoop(trial, { queue: [{}, { fault }] })
+}
+
+/** The stream breaks off within the first content of the second turn. */
+async function cut(trial) {
+  await wholeLoop(trial, { queue: [{}, { fault: { cut: { content: 1 } } }] })
+}
+
+/** The prompt has become too long for the model: the agent sums up, and goes on. */
+async function overflow(trial) {
+  const { session } = await wholeLoop(trial)
+  const { status, ...error } = OVERFLOW[trial.spec.overflow]
+  const plans = { [PROMPT]: turns(trial), [NEXT_PROMPT]: nextTurns(trial) }
+  for (const words of SUMMARY_WORDS) plans[words] = [{ text: `The summary. ${NEXT_PROMPT}` }]
+  await trial.script(plans, { queue: [{ fault: { status: { status, error } } }] })
+  hasSaid(await trial.ask(NEXT_PROMPT, { session }), NEXT_WORD)
+  await changed(trial, 'second.txt', 'beta changed\n')
+}
+
+/** What agents say when they ask for a summary. */
+const SUMMARY_WORDS = [
+  'create a detailed summary of the conversation',
+  'CONTEXT CHECKPOINT COMPACTION',
+  'state_snapshot',
+]
+
+/** How providers say that a prompt is too long. */
+const OVERFLOW = {
+  messages: {
+    status: 400,
+    kind: 'invalid_request_error',
+    message: 'prompt is too long: 213462 tokens > 200000 maximum',
+  },
+  bedrock: { status: 400, kind: 'ValidationException', message: 'Input is too long for requested model.' },
+  responses: {
+    status: 400,
+    kind: 'invalid_request_error',
+    code: 'context_length_exceeded',
+    message:
+      'Your input exceeds the context window of this model. Please adjust your input and try again.',
+  },
+  chat: {
+    status: 400,
+    kind: 'invalid_request_error',
+    code: 'context_length_exceeded',
+    message:
+      "This model's maximum context length is 128000 tokens. However, your messages resulted in 150213 tokens. Please reduce the length of the messages.",
+  },
+  gemini: {
+    status: 400,
+    kind: 'INVALID_ARGUMENT',
+    message: 'The input token count (1103462) exceeds the maximum number of tokens allowed (1048576).',
+  },
+}
+
+/** What fills the context, counted by the provider. */
+async function count(trial) {
+  await trial.script({})
+  const { text } = await trial.ask('/context')
+  expect(/tokens/i.test(text ?? ''), `it says ${JSON.stringify(text)}`)
+  await trial.collect()
+  expect(trial.calls.some(({ target }) => /count/i.test(target)), 'no counting came upstream')
 }
 
 /** A PNG of one red pixel. */
@@ -106,4 +174,8 @@ export const SCENARIOS = {
   continue: { run: goOn },
   subagent: { run: subagent, agents: ['claude'] },
   image: { run: image },
+  429: { run: limited },
+  cut: { run: cut },
+  overflow: { run: overflow },
+  count: { run: count, agents: ['claude'] },
 }

@@ -9,7 +9,8 @@ export const USAGE = { input: 1003, cache_read: 211, cache_write_5m: 0, cache_wr
 
 export class Trial {
   runs = []
-  refused = []
+  /** What upstreams were told to refuse with. */
+  faults = []
 
   constructor(spec, agent, place, variables) {
     Object.assign(this, { spec, agent, place, variables })
@@ -36,6 +37,7 @@ export class Trial {
     const told = Object.entries(plans).map(([prompt, turns]) => ({ prompt, turns }))
     const behaviour = { plans: told, usage: USAGE }
     await Promise.all(this.upstreams.map((upstream) => upstream.always(behaviour)))
+    this.faults.push(...queue.flatMap(({ fault }) => fault?.status?.error?.message ?? []))
     const queued = queue.map((more) => ({ ...behaviour, ...more }))
     if (queued.length) await this.targets[target].upstreams[0].next(queued)
   }
@@ -65,6 +67,7 @@ export class Trial {
       body: decoded(body),
       said: decoded(answer?.body ?? ''),
     }))
+    for (const call of this.calls) call.planned = this.faults.some((words) => call.said.includes(words))
   }
 }
 
