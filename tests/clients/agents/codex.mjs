@@ -38,7 +38,13 @@ export const codex = {
     const asked = { program: process.execPath, args: [CLI, 'debug', 'models'], env, cwd: place.work }
     const { stdout } = await finished(asked, CATALOG_LIMIT_MS)
     const entry = JSON.parse(stdout).models.find(({ slug }) => slug === known)
-    const told = models.map((slug) => ({ ...entry, slug, upgrade: null }))
+    // To a name with a comma the gateway's operator has given another provider's model, which searches no tools.
+    const told = models.map((slug) => ({
+      ...entry,
+      slug,
+      upgrade: null,
+      supports_search_tool: entry.supports_search_tool && !slug.includes(','),
+    }))
     const catalog = await place.configure('.codex/models.json', { models: told })
     await place.configure('.codex/config.toml', CONFIG(gateway, catalog))
   },

@@ -5,11 +5,11 @@
 //! title, for a summary) is answered as ever.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     past::Past,
-    turn::{Choice, Prompt, ToolCall},
+    turn::{Choice, Prompt, Tool, ToolCall},
 };
 
 /// What is done about one prompt.
@@ -42,15 +42,26 @@ impl Default for PlannedTurn {
 #[serde(deny_unknown_fields)]
 pub struct PlannedCall {
     pub name: String,
-    /// An object, or the text that a tool of free text is called with.
+    /// An object; or text, for a tool of free text. Where such a tool came as one that takes an object, the text is
+    /// what its required property is filled with.
     pub arguments: Value,
 }
 
 impl PlannedTurn {
-    pub(crate) fn calls(&self) -> Vec<ToolCall> {
-        let made =
-            |call: &PlannedCall| ToolCall { name: call.name.clone(), arguments: call.arguments.clone() };
-        self.calls.iter().map(made).collect()
+    pub(crate) fn calls(&self, tools: &[Tool]) -> Vec<ToolCall> {
+        self.calls.iter().map(|call| call.made(tools)).collect()
+    }
+}
+
+impl PlannedCall {
+    fn made(&self, tools: &[Tool]) -> ToolCall {
+        let tool = tools.iter().find(|tool| tool.name == self.name);
+        let property = tool.and_then(|tool| tool.schema["required"][0].as_str());
+        let arguments = match property.filter(|_| self.arguments.is_string()) {
+            Some(property) => json!({ property: self.arguments }),
+            None => self.arguments.clone(),
+        };
+        ToolCall { name: self.name.clone(), arguments }
     }
 }
 
@@ -90,12 +101,10 @@ fn asked_last<'p>(said: &str, plans: &'p [Plan]) -> Option<&'p Plan> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::{
         script::Behaviour,
-        turn::{Stop, Thinking, Tool, Turn},
+        turn::{Stop, Thinking, Turn},
     };
 
     fn behaviour() -> Behaviour {
@@ -142,6 +151,14 @@ mod tests {
             let last = turn_after(called);
             assert_eq!((last.text().as_str(), last.calls.len(), last.stop), ("Changed.", 0, Stop::End));
         }
+    }
+
+    #[test]
+    fn free_text_goes_into_an_object_where_one_is_wanted() {
+        let mut prompt = asked(vec![said("Change it"), Past::Called, Past::Called]);
+        prompt.tools[1].schema = json!({"type": "object", "required": ["input"]});
+        let turn = Turn::new(&prompt, &behaviour());
+        assert_eq!(turn.calls[0].arguments, json!({"input": "-a\n+b"}));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Turn {
         let planned = plan::next(prompt, &behaviour.plans).filter(|_| !refuses);
         let calls = match planned {
             _ if refuses => Vec::new(),
-            Some(turn) => turn.calls(),
+            Some(turn) => turn.calls(&prompt.tools),
             None => calls(prompt),
         };
         let thinks = if planned.is_none_or(|turn| turn.thinks) { prompt.thinking } else { Thinking::None };

@@ -9,27 +9,31 @@ const AT_A_TIME: usize = 8;
 pub(crate) const AGENTS: [Agent; 3] = [
     Agent {
         name: "claude",
+        short: "cc",
         title: "Claude Code",
         package: "@anthropic-ai/claude-code",
         own: &["claude-official", "claude-console", "bedrock"],
     },
     Agent {
         name: "codex",
+        short: "cx",
         title: "Codex",
         package: "@openai/codex",
         own: &["openai", "openai-login", "openai-responses", "azure-openai"],
     },
     Agent {
         name: "gemini",
+        short: "gc",
         title: "Gemini CLI",
         package: "@google/gemini-cli",
-        own: &["gemini", "gemini-vertex", "gemini-code-assist", "gemini-api", "gemini-api-2.5"],
+        own: &["gemini", "gemini-api", "gemini-api-2.5"],
     },
 ];
 
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) name: &'static str,
+    short: &'static str,
     pub(crate) title: &'static str,
     pub(crate) package: &'static str,
     /// Columns that it asks by the model's bare name, as without a gateway; others by account type and name.
@@ -180,7 +184,9 @@ impl Trial {
     ) -> Self {
         let mut accounts = Vec::new();
         for place in scenario.places(column) {
-            let lane = format!("-{}-{}-{}", agent.name, column.name.replace('.', "-"), scenario.name);
+            // Without words that would make another model of a model's name.
+            let at = COLUMNS.iter().position(|other| other.name == column.name).unwrap();
+            let lane = format!("-{}{at}-{}", agent.short, scenario.name);
             let account = Account { thinks: true, ..Account::new(place, lane) };
             accounts.push((account.clone(), account.make(gateway).await));
             if scenario.has_spare {
