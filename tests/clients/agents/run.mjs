@@ -7,6 +7,7 @@
  *     "agent": "claude" | "codex" | "gemini",
  *     "scenario": one of those in scenarios.mjs,
  *     "gateway": {"url", "key"},
+ *     "upstream": in whose words the upstream speaks: "messages", "bedrock", "responses", "chat" or "gemini",
  *     "emulator": where the upstreams are played,
  *     "targets": [{"model": as the agent asks for it, "credentials": [what the emulator knows its accounts by]}],
  *     "keep": true to leave the agent's home and workspace where they are

@@ -18,7 +18,7 @@ pub(crate) async fn check(gateway: &Gateway, trial: &Trial, said: &Value) -> Vec
         wrong.extend(
             records
                 .iter()
-                .filter_map(|record| miscounted(record))
+                .filter_map(miscounted)
                 .map(|what| format!("{what} ({})", account.key())),
         );
     }

@@ -215,7 +215,7 @@ impl Trial {
         json!({
             "agent": self.agent.name,
             "scenario": self.scenario.run,
-            "overflow": overflow(self.column.name),
+            "upstream": upstream(self.column.name),
             "gateway": { "url": caller.url, "key": caller.key },
             "emulator": gateway.emulator.base_url(),
             "targets": targets,
@@ -228,8 +228,8 @@ impl Trial {
     }
 }
 
-/// In whose words the upstream says that a prompt is too long.
-fn overflow(column: &str) -> &'static str {
+/// In whose words the upstream speaks.
+fn upstream(column: &str) -> &'static str {
     match column {
         "openai" | "azure-openai" | "droid-common" => "chat",
         "openai-login" | "openai-responses" | "droid-openai" => "responses",

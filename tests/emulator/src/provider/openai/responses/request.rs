@@ -123,6 +123,7 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
     }
     let (thinking, seal) = thinking(body, model)?;
     let conversation = conversation(body, call)?;
+    toolbox.add(&conversation)?;
     let mut prompt = prompt(instructions, &conversation);
     if format == Format::Json && !mentions_json(&conversation) {
         let message = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.";
