@@ -1,4 +1,4 @@
-/** What is tried with each agent. Each is a function of a trial, and throws where it does not go as planned. */
+/** What agents are tried in. Each is a function of a trial, and throws where it does not go as planned. */
 import { deflateSync } from 'node:zlib'
 import { expect } from './trial.mjs'
 
@@ -161,6 +161,15 @@ async function count(trial) {
   expect(isCounted === COUNTING.includes(trial.spec.upstream), `counting came upstream: ${isCounted}`)
 }
 
+/** The agent asks which models there are. */
+async function discovery(trial) {
+  await trial.script({ [PROMPT]: [{ text: LAST_WORD }] })
+  hasSaid(await trial.ask(PROMPT, { discovers: true }), LAST_WORD)
+  const found = JSON.parse(await trial.place.kept('.claude/cache/gateway-models.json')).models
+  const ids = found.map(({ id }) => id)
+  expect(ids.includes(trial.targets[0].model), `it found ${ids}`)
+}
+
 /** A PNG of one red pixel. */
 export function picture() {
   const chunk = (kind, data) => {
@@ -189,11 +198,12 @@ function crc32(bytes) {
 export const SCENARIOS = {
   loop: { run: (trial) => wholeLoop(trial) },
   continue: { run: goOn },
-  code: { run: code, agents: ['codex'], known: 'gpt-6.2-sol' },
-  subagent: { run: subagent, agents: ['claude'] },
+  code: { run: code, known: 'gpt-6.2-sol' },
+  subagent: { run: subagent },
   image: { run: image },
   429: { run: limited },
   cut: { run: cut },
   overflow: { run: overflow },
-  count: { run: count, agents: ['claude'] },
+  count: { run: count },
+  discovery: { run: discovery },
 }

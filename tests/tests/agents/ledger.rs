@@ -15,15 +15,11 @@ pub(crate) async fn check(gateway: &Gateway, trial: &Trial, said: &Value) -> Vec
     let mut wrong: Vec<String> = calls.iter().filter_map(|call| refusal(trial, call)).collect();
     for (account, id) in &trial.accounts {
         let records = closed(gateway, id).await;
-        wrong.extend(
-            records
-                .iter()
-                .filter_map(miscounted)
-                .map(|what| format!("{what} ({})", account.key())),
-        );
+        wrong.extend(records.iter().filter_map(miscounted).map(|what| format!("{what} ({})", account.key())));
     }
-    let outside = said["outside"].as_array().unwrap();
-    wrong.extend(outside.iter().map(|host| format!("it tried to reach {host}")));
+    // Claude Code finds models only where it may also ask its maker for settings.
+    let outside = said["outside"].as_array().unwrap().iter().filter(|_| trial.scenario.name != "discovery");
+    wrong.extend(outside.map(|host| format!("it tried to reach {host}")));
     wrong
 }
 
@@ -36,7 +32,10 @@ fn refusal(trial: &Trial, call: &Value) -> Option<String> {
         _ => false,
     };
     let is_refused = (400..500).contains(&status) && !is_planned;
-    is_refused.then(|| format!("upstream refused {}: {status} {}", call["target"], call["said"]))
+    is_refused.then(|| {
+        let said = call["said"].as_str().unwrap_or_default();
+        format!("upstream refused {}: {status} {said}", call["target"].as_str().unwrap_or_default())
+    })
 }
 
 async fn closed(gateway: &Gateway, account: &str) -> Vec<Value> {

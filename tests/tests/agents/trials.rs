@@ -63,7 +63,7 @@ const ONE_OF_EACH: &[&str] =
     &["claude-console", "bedrock", "bedrock-converse", "openai-responses", "droid-common", "gemini-api"];
 const WITHOUT_SPARE: &[&str] = &["claude-console", "openai-responses", "gemini-api"];
 
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "loop", heading: "loop", run: "loop", ..SCENARIO },
     Scenario {
         name: "continue",
@@ -74,6 +74,22 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         ..SCENARIO
     },
     Scenario { name: "image", heading: "image", run: "image", columns: ONE_OF_EACH, ..SCENARIO },
+    Scenario {
+        name: "code",
+        heading: "programs",
+        run: "code",
+        agents: &["codex"],
+        columns: &[
+            "claude-console",
+            "bedrock-converse",
+            "openai-login",
+            "openai-responses",
+            "azure-openai",
+            "droid-common",
+            "gemini-api",
+        ],
+        ..SCENARIO
+    },
     Scenario {
         name: "subagent",
         heading: "subagent",
