@@ -10,5 +10,6 @@ mod droid;
 mod faults;
 mod gemini;
 mod messages;
+mod plans;
 mod responses;
 mod script;
