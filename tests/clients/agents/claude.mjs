@@ -14,7 +14,8 @@ const DISCOVERING = {
 }
 
 export const claude = {
-  version: '@anthropic-ai/claude-code',
+  /** So many tokens fill its model's window. */
+  full: 975_000,
 
   async prepare() {},
 

@@ -31,7 +31,8 @@ remote_plugin = false
 `
 
 export const codex = {
-  version: '@openai/codex',
+  /** So many tokens fill its model's window. */
+  full: 252_000,
 
   async prepare({ place, gateway, models, variables, known = KNOWN_MODEL }) {
     const env = { ...place.variables, ...variables }

@@ -1,6 +1,6 @@
 /** What agents are tried in. Each is a function of a trial, and throws where it does not go as planned. */
 import { deflateSync } from 'node:zlib'
-import { expect } from './trial.mjs'
+import { expect, USAGE } from './trial.mjs'
 
 export const FILES = { 'first.txt': 'alpha one\n', 'second.txt': 'beta two\n' }
 const PROMPT = 'Carry out the first plan.'
@@ -112,6 +112,20 @@ async function overflow(trial) {
   await changed(trial, 'second.txt', 'beta changed\n')
 }
 
+/** The window is full by the upstream's count: the agent sums up by itself, and goes on. */
+async function compact(trial) {
+  const plans = { [PROMPT]: turns(trial), [NEXT_PROMPT]: nextTurns(trial) }
+  for (const words of SUMMARY_WORDS) plans[words] = [{ text: `The summary. ${NEXT_PROMPT}` }]
+  await trial.script(plans, { queue: [{}, {}, { usage: { ...USAGE, input: trial.agent.full } }] })
+  const { session } = await trial.ask(PROMPT)
+  await changed(trial, 'first.txt', 'alpha changed\n')
+  hasSaid(await trial.ask(NEXT_PROMPT, { session }), NEXT_WORD)
+  await changed(trial, 'second.txt', 'beta changed\n')
+  await trial.collect()
+  const isSummedUp = trial.calls.some(({ body }) => SUMMARY_WORDS.some((words) => body.includes(words)))
+  expect(isSummedUp, 'it did not sum up')
+}
+
 /** What agents say when they ask for a summary. */
 const SUMMARY_WORDS = [
   'create a detailed summary of the conversation',
@@ -204,6 +218,7 @@ export const SCENARIOS = {
   429: { run: limited },
   cut: { run: cut },
   overflow: { run: overflow },
+  compact: { run: compact },
   count: { run: count },
   discovery: { run: discovery },
 }

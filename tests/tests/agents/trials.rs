@@ -63,7 +63,7 @@ const ONE_OF_EACH: &[&str] =
     &["claude-console", "bedrock", "bedrock-converse", "openai-responses", "droid-common", "gemini-api"];
 const WITHOUT_SPARE: &[&str] = &["claude-console", "openai-responses", "gemini-api"];
 
-pub(crate) const SCENARIOS: [Scenario; 12] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario { name: "loop", heading: "loop", run: "loop", ..SCENARIO },
     Scenario {
         name: "continue",
@@ -99,6 +99,14 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         ..SCENARIO
     },
     Scenario { name: "overflow", heading: "overflow", run: "overflow", columns: ONE_OF_EACH, ..SCENARIO },
+    Scenario {
+        name: "compact",
+        heading: "window full",
+        run: "compact",
+        agents: &["claude", "codex"],
+        columns: ONE_OF_EACH,
+        ..SCENARIO
+    },
     Scenario { name: "limited", heading: "429", run: "429", columns: WITHOUT_SPARE, ..SCENARIO },
     Scenario {
         name: "limited-spare",
