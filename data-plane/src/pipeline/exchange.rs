@@ -32,7 +32,7 @@ use super::{
 use crate::{
     ingress::Proxy,
     live::{Binding, InFlight},
-    provider::{RequestBody, failure::Reason, upstream::reason_of},
+    provider::{Endpoint, RequestBody, failure::Reason, upstream::reason_of},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
 };
@@ -133,6 +133,8 @@ pub(super) struct Leg {
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
     pub(super) plan: Plan,
+    /// What is called; none before the request is sent.
+    pub(super) endpoint: Option<Endpoint>,
     pub(super) reading: Reading,
     upstream: Upstream,
     _slot: InFlight,
@@ -167,18 +169,20 @@ impl Flight {
             model: picked.model.to_owned(),
             status: 0,
             plan: Plan::default(),
+            endpoint: None,
             reading: Reading::Opaque,
             upstream: Upstream::None,
             _slot: picked.slot,
         });
     }
 
-    pub(super) fn send(&mut self, request: Request<RequestBody>, plan: Plan) {
+    pub(super) fn send(&mut self, request: Request<RequestBody>, plan: Plan, endpoint: Endpoint) {
         if self.streaming {
             self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
         }
         if let Some(leg) = &mut self.leg {
             leg.plan = plan;
+            leg.endpoint = Some(endpoint);
             leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
         }
     }

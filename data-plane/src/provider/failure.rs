@@ -92,6 +92,8 @@ pub enum Class {
     Limited(MarkKind),
     /// Worth another account; whether this one's credential works must be found out.
     Credential,
+    /// The server does not have the endpoint. Worth the same account again, by the other one.
+    NoEndpoint,
     /// About the request itself: no other account would answer otherwise.
     Refused,
 }
@@ -122,8 +124,7 @@ pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
     class_of(status)
 }
 
-/// How long the account is left alone: what the upstream says in headers or in its error, bounded, else the default of
-/// the kind.
+/// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.
 #[must_use]
 pub fn limited_for(
     kind: MarkKind,
@@ -131,14 +132,23 @@ pub fn limited_for(
     headers: &HeaderMap,
     said: &UpstreamError,
     now: Millis,
-) -> Duration {
+) -> Option<Duration> {
     let after = reset::retry_after(headers, now).or(said.retry_after);
-    let (lasts, default) = match kind {
-        MarkKind::RateLimited => (after.or_else(|| provider.limited_for(headers, now)), DEFAULT_RATE_LIMITED),
+    let lasts = match kind {
+        MarkKind::RateLimited => after.or_else(|| provider.limited_for(headers, now)),
         // Rate limit headers come with every answer and say nothing about the overload.
-        MarkKind::Overloaded => (after, DEFAULT_OVERLOADED),
+        MarkKind::Overloaded => after,
     };
-    lasts.unwrap_or(default).clamp(Duration::from_millis(100), reset::MAX_LIMITED)
+    lasts.map(|lasts| lasts.clamp(Duration::from_millis(100), reset::MAX_LIMITED))
+}
+
+/// How long an account is left alone whose upstream did not say.
+#[must_use]
+pub const fn guess(kind: MarkKind) -> Duration {
+    match kind {
+        MarkKind::RateLimited => DEFAULT_RATE_LIMITED,
+        MarkKind::Overloaded => DEFAULT_OVERLOADED,
+    }
 }
 
 #[cfg(test)]
@@ -165,28 +175,31 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_says_how_long_and_the_default_fills_in() {
+    fn the_upstream_says_how_long_or_nobody_does() {
         let provider = for_type(shared::account::AccountType::Openai);
         let said = UpstreamError::default();
         let mut headers = HeaderMap::new();
         let now = Millis(0);
-        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, &said, now), DEFAULT_RATE_LIMITED);
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, &said, now), None);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), None);
         headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("5s"));
         assert_eq!(
             limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
-            Duration::from_secs(5)
+            Some(Duration::from_secs(5))
         );
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), None);
         headers.insert("retry-after", HeaderValue::from_static("2"));
         assert_eq!(
             limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
-            Duration::from_secs(2)
+            Some(Duration::from_secs(2))
         );
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), Duration::from_secs(2));
+        assert_eq!(
+            limited_for(MarkKind::Overloaded, provider, &headers, &said, now),
+            Some(Duration::from_secs(2))
+        );
         headers.insert("retry-after", HeaderValue::from_static("0"));
         let shortest = limited_for(MarkKind::RateLimited, provider, &headers, &said, now);
-        assert!(shortest > Duration::ZERO, "an end that is past would be no mark");
+        assert!(shortest.unwrap() > Duration::ZERO, "an end that is past would be no mark");
     }
 }

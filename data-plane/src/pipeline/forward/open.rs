@@ -3,7 +3,11 @@
 use std::{future::poll_fn, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    response,
+};
 use proto::v1::Outcome;
 use shared::id::RequestId;
 use wire::{
@@ -23,6 +27,7 @@ use crate::{
     provider::{
         Provider,
         failure::{Class, Reason, class_of, limited_for},
+        lacks_endpoint,
     },
 };
 
@@ -119,7 +124,10 @@ async fn refused(
     };
     let body = error_body(flight, most, wait).await?;
     let said = plan::said(&body);
-    let class = provider.class(status, &said);
+    let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
+        Some(endpoint) if lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        _ => provider.class(status, &said),
+    };
     if class != Class::Refused {
         let limited_for = limit(class, provider, &parts.headers, &said, flight);
         return Err(Failure {
@@ -146,7 +154,7 @@ fn limit(
     flight: &Flight,
 ) -> Option<Duration> {
     match class {
-        Class::Limited(kind) => Some(limited_for(kind, provider, headers, said, flight.proxy.clock.now())),
+        Class::Limited(kind) => limited_for(kind, provider, headers, said, flight.proxy.clock.now()),
         _ => None,
     }
 }
@@ -186,6 +194,8 @@ async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome
                 let body = read_whole(flight).map_err(Failure::of)?;
                 let streams = flight.leg.as_ref().is_some_and(|leg| leg.plan.streams());
                 head(flight, &mut parts, streams);
+                // It may be another one now.
+                parts.headers.remove(CONTENT_LENGTH);
                 return Ok(Opened::Whole { parts, body, outcome });
             }
             Next::Failed(reason) => return Err(Failure::of(reason)),

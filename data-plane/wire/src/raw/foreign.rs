@@ -15,22 +15,25 @@ use crate::{canonical::is_packed, gemini::encode::is_third_generation, json};
 /// What Google documents for calls whose proof is not to be had, because another model made them.
 pub(crate) const NO_PROOF: &str = "skip_thought_signature_validator";
 
-/// Words that foreign reasoning can't do without.
-static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"thinking\""));
-static REDACTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"redacted_thinking\""));
+/// How packed values begin, in text and in base64.
+static PACKED: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [&b"\"sy1."[..], b"\"c3kxL"].map(Finder::new));
+static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"signature\""));
 static REASONING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning\""));
-static PACKED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"sy1."));
-static PACKED_BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"c3kxL"));
+static CIPHER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"encrypted_content\""));
 
 /// Takes it out, and says how many blocks that were. `model`: as the upstream knows it.
 pub fn take_out(splices: &mut Splices, wire: Wire, body: &[u8], model: &str) -> usize {
-    let has = |word: &Finder<'_>| word.find(body).is_some();
-    let suspicious = match wire {
-        Wire::Messages => has(&SIGNATURE) || has(&REDACTED),
-        Wire::Responses => has(&REASONING),
-        Wire::Gemini => has(&PACKED) || has(&PACKED_BASE64),
-        Wire::Chat => false,
-    };
+    // Nearly all bodies end here: long ones are not taken apart for nothing.
+    let suspicious = PACKED.iter().any(|packed| packed.find(body).is_some())
+        || match wire {
+            Wire::Messages => SIGNATURE.find_iter(body).any(|at| !is_filled(body, at, &SIGNATURE)),
+            Wire::Responses => {
+                let ciphers = CIPHER.find_iter(body).filter(|at| is_filled(body, *at, &CIPHER)).count();
+                REASONING.find_iter(body).count() > ciphers
+            }
+            Wire::Gemini | Wire::Chat => false,
+        };
     let Ok(text) = std::str::from_utf8(body) else { return 0 };
     if !suspicious {
         return 0;
@@ -44,6 +47,13 @@ pub fn take_out(splices: &mut Splices, wire: Wire, body: &[u8], model: &str) -> 
         Wire::Chat => {}
     }
     edit.count
+}
+
+/// Whether a text that is not empty follows the key.
+fn is_filled(body: &[u8], at: usize, key: &Finder<'_>) -> bool {
+    let rest = body.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
+    let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
 }
 
 struct Edit<'a> {
