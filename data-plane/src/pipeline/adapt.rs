@@ -9,7 +9,13 @@ use wire::{
     convert::{self, Ask, Conversion, ConvertError, Format, Target},
     count, embeddings,
     loss::{LossCode, Losses},
-    raw::{envelope, foreign, invoke::to_invoke, splice::Splices, watch::StreamEdits},
+    raw::{
+        envelope,
+        foreign::{self, Reasoning},
+        invoke::to_invoke,
+        splice::Splices,
+        watch::StreamEdits,
+    },
     relay::Framing,
 };
 
@@ -38,6 +44,8 @@ pub(super) struct Prepared {
     now: Millis,
     /// The client was told that the answer has begun, perhaps under an upstream's id.
     resumed: Option<Option<String>>,
+    /// An upstream refused the history's reasoning.
+    without_reasoning: bool,
 }
 
 /// What goes to the upstream, and how its answer is read.
@@ -46,6 +54,9 @@ pub(super) struct Outgoing {
     pub(super) request: Request<RequestBody>,
     pub(super) plan: Plan,
     pub(super) endpoint: Endpoint,
+    /// A stream is asked for, whatever the client wants.
+    pub(super) stream: bool,
+    pub(super) without_reasoning: bool,
     pub(super) losses: Losses,
 }
 
@@ -93,13 +104,25 @@ impl Prepared {
         let mut headers = std::mem::take(&mut admitted.call.headers);
         crate::provider::strip_request_headers(&mut headers);
         let query = admitted.call.uri.query().and_then(without_key);
-        Self { headers, query, id: admitted.call.id.to_string(), now, resumed: None }
+        Self {
+            headers,
+            query,
+            id: admitted.call.id.to_string(),
+            now,
+            resumed: None,
+            without_reasoning: false,
+        }
     }
 
     /// From now on answers go on with one that has begun. `answer_id`: what the client was told, where that is not the
     /// gateway's own.
     pub(super) fn resume(&mut self, answer_id: Option<&str>) {
         self.resumed.get_or_insert_with(|| answer_id.map(str::to_owned));
+    }
+
+    /// From now on no reasoning is sent along with the history.
+    pub(super) const fn drop_reasoning(&mut self) {
+        self.without_reasoning = true;
     }
 
     /// # Errors
@@ -134,7 +157,12 @@ impl Prepared {
         self.request(&way, provider, body).map(|outgoing| Adapted::Send(Box::new(outgoing)))
     }
 
-    fn request(&self, way: &Way<'_>, provider: &dyn Provider, body: Body) -> Result<Outgoing, AdaptError> {
+    fn request(
+        &self,
+        way: &Way<'_>,
+        provider: &dyn Provider,
+        mut body: Body,
+    ) -> Result<Outgoing, AdaptError> {
         let query = self.query.as_deref().filter(|_| body.native);
         let asked = Asked { endpoint: body.endpoint, model: way.model, stream: body.stream, query };
         let uri = provider.url(way.account, &asked)?;
@@ -145,8 +173,10 @@ impl Prepared {
             if body.native { self.headers.clone() } else { fresh_request_headers(&self.headers) };
         let (mut parts, ()) = request.into_parts();
         provider.sign(way.account, &mut parts, &body.body, self.now)?;
-        let request = Request::from_parts(parts, body.body);
-        Ok(Outgoing { request, plan: body.plan, endpoint: body.endpoint, losses: body.losses })
+        let request = Request::from_parts(parts, std::mem::take(&mut body.body));
+        let Body { plan, endpoint, stream, losses, .. } = body;
+        let without_reasoning = self.without_reasoning;
+        Ok(Outgoing { request, plan, endpoint, stream, without_reasoning, losses })
     }
 
     /// How an answer in the client's own wire is read that comes in another form than it was asked for in. None: this
@@ -192,7 +222,7 @@ impl Prepared {
         }
         let mut losses = Losses::default();
         let (wire, body) = (operation.wire(), &way.admitted.body);
-        if foreign::take_out(&mut splices, wire, body, way.model) > 0 {
+        if foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model) > 0 {
             losses.add(LossCode::ForeignReasoning, "reasoning");
         }
         if operation == Operation::Chat {
@@ -228,6 +258,10 @@ impl Prepared {
         Ok(Body { body: bytes.into(), plan, losses, endpoint, stream, native })
     }
 
+    const fn unwanted(&self) -> Reasoning {
+        if self.without_reasoning { Reasoning::All } else { Reasoning::Foreign }
+    }
+
     /// Whether the client is given the answer in another form than the upstream gives it.
     fn another_form(&self, way: &Way<'_>) -> bool {
         // The beginning was said by another attempt: this one's is left out, and its ids are that one's.
@@ -249,6 +283,14 @@ impl Prepared {
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
         let mut converted = convert::request(self.ask(way.admitted), way.target(endpoint, stream))?;
         let body = &mut converted.body;
+        if self.without_reasoning
+            && let Some(wire) = endpoint.format().wire()
+        {
+            let mut splices = Splices::new();
+            foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model);
+            splices.apply_to(body);
+            converted.losses.add(LossCode::ForeignReasoning, "reasoning");
+        }
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
             (Endpoint::Invoke, _) => {

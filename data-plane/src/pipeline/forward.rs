@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use wire::{convert::ConvertError, loss::Losses, raw::watch::Chunks};
 
 use super::{
-    adapt::{AdaptError, Adapted, Outgoing, Prepared},
+    adapt::{AdaptError, Adapted, Prepared},
     deadlines::Deadlines,
     exchange::{Exchange, Flight},
     filter::Admitted,
@@ -140,6 +140,9 @@ impl Forwarding {
                 Err(failure) => failure,
             };
             learn(proxy, exchange, &account, &failure, admitted.call.id).await;
+            if failure.class == Class::Reasoning {
+                prepared.drop_reasoning();
+            }
             tries.note(&account, &failure);
             let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
             exchange.flight()?.begin(picked);
@@ -210,9 +213,8 @@ async fn attempt(
     };
     match prepared.adapt(admitted, provider, &account, &model) {
         Ok(Adapted::Send(outgoing)) => {
-            let Outgoing { request, plan, endpoint, losses } = *outgoing;
-            tell(flight, admitted.call.id, &losses);
-            flight.send(request, plan, endpoint);
+            tell(flight, admitted.call.id, &outgoing.losses);
+            flight.send(*outgoing);
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
         Err(AdaptError::Unconvertible(error)) => {
@@ -266,13 +268,13 @@ async fn learn(
         }
         Class::Credential => proxy.tester.confirm(account),
         Class::NoEndpoint => account.state.note_no_responses(),
-        Class::Transient | Class::Refused => {}
+        Class::Transient | Class::Refused | Class::Reasoning => {}
     }
 }
 
 impl Tries {
     fn note(&mut self, account: &Account, failure: &Failure) {
-        if failure.class != Class::NoEndpoint {
+        if !matches!(failure.class, Class::NoEndpoint | Class::Reasoning) {
             self.tried.push(account.id);
         }
         let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
@@ -314,7 +316,7 @@ async fn next<'a>(
     wanted: &Wanted<'a>,
     tries: &mut Tries,
 ) -> Option<Picked<'a>> {
-    if tries.over() {
+    if tries.over() || !exchange.flight()?.has_time() {
         return None;
     }
     let picked = schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now());

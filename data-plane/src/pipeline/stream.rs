@@ -205,6 +205,8 @@ impl Passing {
 
     fn pass(&mut self, chunk: Bytes, out: &mut Chunks) {
         let Some(relay) = self.relay() else {
+            // A body that can't be read is content from its first bytes.
+            self.content();
             return out.push(chunk);
         };
         let seen = relay.feed(chunk, out);
@@ -223,12 +225,17 @@ impl Passing {
         {
             relay.release(out);
         }
-        if seen.content
-            && let Some(flight) = self.exchange.flight()
-        {
-            flight.content();
-            self.forwarding = None;
+        if seen.content {
+            self.content();
         }
+    }
+
+    /// From here on no other account can go on.
+    fn content(&mut self) {
+        if let Some(flight) = self.exchange.flight() {
+            flight.content();
+        }
+        self.forwarding = None;
     }
 
     /// A failure that another account may make good.

@@ -92,6 +92,9 @@ pub enum Class {
     Limited(MarkKind),
     /// Worth another account; whether this one's credential works must be found out.
     Credential,
+    /// Reasoning in the history that another of the provider's accounts or models made. Worth the same account again,
+    /// without it.
+    Reasoning,
     /// The server does not have the endpoint. Worth the same account again, by the other one.
     NoEndpoint,
     /// About the request itself: no other account would answer otherwise.
@@ -122,6 +125,23 @@ pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
         return Class::Refused;
     }
     class_of(status)
+}
+
+/// Whether a refusal is about reasoning in the history. Each line is in a provider's own words; nothing else of the
+/// request is at fault then, and without an answer to this a conversation would be dead for good.
+#[must_use]
+pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
+    const WORDS: [&str; 4] = [
+        // Anthropic, also on Bedrock
+        "Invalid `signature` in `thinking` block",
+        // OpenAI: an item whose answer never came, and one that is not kept
+        "of type 'reasoning' was provided without its required following item",
+        "Item with id 'rs_",
+        // Google
+        "Thought signature is not valid",
+    ];
+    let coded = said.code.as_deref() == Some("invalid_encrypted_content");
+    matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
 }
 
 /// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.
@@ -172,6 +192,29 @@ mod tests {
         assert_eq!(class_of(429), Class::Limited(MarkKind::RateLimited));
         assert_eq!(class_of(503), Class::Limited(MarkKind::Overloaded));
         assert_eq!(class_of(529), Class::Limited(MarkKind::Overloaded));
+    }
+
+    #[test]
+    fn refusals_of_reasoning_are_known_by_the_providers_words() {
+        let said = |code: Option<&str>, message: &str| UpstreamError {
+            code: code.map(Into::into),
+            message: message.into(),
+            ..UpstreamError::default()
+        };
+        for said in [
+            said(None, "messages.1.content.0: Invalid `signature` in `thinking` block"),
+            said(
+                Some("invalid_encrypted_content"),
+                "The encrypted content for item rs_1 could not be verified.",
+            ),
+            said(
+                None,
+                "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
+            ),
+        ] {
+            assert!(refuses_reasoning(400, &said), "{said:?}");
+        }
+        assert!(!refuses_reasoning(400, &said(None, "Item with id 'msg_1' not found.")));
     }
 
     #[test]

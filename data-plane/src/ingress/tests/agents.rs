@@ -85,6 +85,29 @@ async fn reasoning_of_another_platform_stays_out_of_a_wires_own_provider() {
     assert_eq!(records[1].conditions, ["lost_foreign_reasoning"]);
 }
 
+#[tokio::test]
+async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
+    let refusal = r#"{"error":{"message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}"#;
+    let upstream = Upstream::start(move |_, received| {
+        let reasons = received.body.windows(11).any(|word| word == b"\"reasoning\"");
+        if reasons { json(400, refusal) } else { json(200, RESPONSE) }
+    })
+    .await;
+    let gateway = Gateway::start(vec![openai(upstream.url()), openai(upstream.url())]).await;
+    let codex = r#"{"model":"gpt-5.4","store":false,"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"},{"type":"message","role":"user","content":"hi"}]}"#;
+    let answer = gateway.post("/v1/responses", codex).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(upstream.received().len(), 2);
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(record.attempts[0].account_id, record.attempts[1].account_id, "the account is not at fault");
+    assert_eq!(record.conditions, ["lost_foreign_reasoning"]);
+    // Where it is not the reasoning after all, that is said once and not again and again.
+    let stubborn = Upstream::always(json(400, refusal)).await;
+    let gateway = Gateway::start(vec![openai(stubborn.url())]).await;
+    assert_eq!(gateway.post("/v1/responses", codex).await.text(), refusal);
+    assert_eq!(stubborn.received().len(), 2);
+}
+
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"gpt-5.4-2026-03-05","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}}"#;
 const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt-5.4","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}"#;
 

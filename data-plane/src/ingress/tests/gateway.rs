@@ -38,6 +38,8 @@ use crate::{
 
 /// Nothing here takes longer, unless it never comes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any limit, for tests under paused time.
+const AGES: Duration = Duration::from_secs(48 * 3600);
 pub(super) const KEY: &str = "sk-test";
 
 /// An account, and how it differs from the usual one.
@@ -193,10 +195,13 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
     }
 
-    /// Sends without patience of the test's own, and reads to the end, however the answer ends.
+    /// Sends with all patience there is, and reads to the end, however the answer ends.
     pub(super) async fn send_and_wait(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
-        let (body, whole) = read(body).await;
+        let sending = async {
+            let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+            (parts, read(body).await)
+        };
+        let (parts, (body, whole)) = tokio::time::timeout(AGES, sending).await.expect("it hangs");
         Answer { status: parts.status, headers: parts.headers, body, whole }
     }
 

@@ -13,6 +13,7 @@ use shared::id::RequestId;
 use wire::{
     convert::Conversion,
     error::upstream::UpstreamError,
+    raw::body::BodyFacts,
     raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
     relay::Relay,
 };
@@ -26,7 +27,7 @@ use crate::{
     },
     provider::{
         Provider,
-        failure::{Class, Reason, class_of, limited_for},
+        failure::{Class, Reason, class_of, limited_for, refuses_reasoning},
         lacks_endpoint,
     },
 };
@@ -124,8 +125,10 @@ async fn refused(
     };
     let body = error_body(flight, most, wait).await?;
     let said = plan::said(&body);
+    let may_drop_reasoning = !flight.leg.as_ref().is_some_and(|leg| leg.without_reasoning);
     let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
         Some(endpoint) if lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
         _ => provider.class(status, &said),
     };
     if class != Class::Refused {
@@ -271,16 +274,31 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
             break;
         }
     }
-    flight.content();
     let Some(leg) = &mut flight.leg else { return Err(Trouble::Read(Reason::Stopped)) };
     let reading = std::mem::replace(&mut leg.reading, Reading::Opaque);
     let Reading::Stream(relay) = reading else { return Err(Trouble::Read(Reason::Cut)) };
+    let mut collected = relay_facts(&relay);
     let stream = relay.into_converted().ok_or(Trouble::Read(Reason::Cut))?;
-    let read = leg.plan.gathered(stream).map_err(Trouble::Read)?;
-    let mut collected = Collected::default();
-    (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+    let read = leg.plan.gathered(stream).map_err(Trouble::Read);
+    if let Ok(read) = &read {
+        (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+    }
     leg.reading = Reading::Whole(collected);
+    let read = read?;
+    flight.content();
     Ok(read)
+}
+
+/// What a stream said, for the record of an answer that could not be made of it.
+fn relay_facts(relay: &Relay) -> Collected {
+    let facts = BodyFacts {
+        usage: relay.usage(),
+        served_model: relay.served_model().map(str::to_owned),
+        ..BodyFacts::default()
+    };
+    let mut collected = Collected::default();
+    (collected.facts, collected.losses) = (Some(facts), relay.losses().unwrap_or_default());
+    collected
 }
 
 fn stream_of(flight: &mut Flight) -> Option<&mut Relay> {

@@ -1,4 +1,4 @@
-//! Reasoning of other providers, in a request whose bytes pass: it is taken out.
+//! Reasoning that a provider can't take, in a request in its own wire: it is taken out.
 //!
 //! A conversation may have gone to another platform before, where the answers' reasoning was packed for its way home
 //! ([`crate::canonical::Signature`]), or had no proof at all. The provider of this wire would refuse it, in this request
@@ -22,10 +22,20 @@ static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"s
 static REASONING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning\""));
 static CIPHER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"encrypted_content\""));
 
+/// Which reasoning is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasoning {
+    /// That of other providers, and what has no proof.
+    Foreign,
+    /// All: the provider refused what was its own, because another of its accounts or models made it.
+    All,
+}
+
 /// Takes it out, and says how many blocks that were. `model`: as the upstream knows it.
-pub fn take_out(splices: &mut Splices, wire: Wire, body: &[u8], model: &str) -> usize {
+pub fn take_out(splices: &mut Splices, which: Reasoning, wire: Wire, body: &[u8], model: &str) -> usize {
     // Nearly all bodies end here: long ones are not taken apart for nothing.
-    let suspicious = PACKED.iter().any(|packed| packed.find(body).is_some())
+    let suspicious = which == Reasoning::All
+        || PACKED.iter().any(|packed| packed.find(body).is_some())
         || match wire {
             Wire::Messages => SIGNATURE.find_iter(body).any(|at| !is_filled(body, at, &SIGNATURE)),
             Wire::Responses => {
@@ -38,7 +48,7 @@ pub fn take_out(splices: &mut Splices, wire: Wire, body: &[u8], model: &str) -> 
     if !suspicious {
         return 0;
     }
-    let mut edit = Edit { body, splices, count: 0 };
+    let mut edit = Edit { body, splices, all: which == Reasoning::All, count: 0 };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
     match wire {
         Wire::Messages => edit.messages(text),
@@ -59,6 +69,7 @@ fn is_filled(body: &[u8], at: usize, key: &Finder<'_>) -> bool {
 struct Edit<'a> {
     body: &'a [u8],
     splices: &'a mut Splices,
+    all: bool,
     count: usize,
 }
 
@@ -82,7 +93,7 @@ impl<'a> Edit<'a> {
         };
         let mut blocks = Vec::new();
         let _ = json::array(content, |block| {
-            blocks.push((json::place_in(self.body, block), is_foreign_thinking(block)));
+            blocks.push((json::place_in(self.body, block), is_foreign_thinking(block, self.all)));
         });
         let foreign = blocks.iter().filter(|(_, goes)| *goes).count();
         self.count += foreign;
@@ -98,7 +109,7 @@ impl<'a> Edit<'a> {
         let forgets = member_of(text, &["store"]) == Some("false");
         let mut items = Vec::new();
         let _ = json::array(input, |item| {
-            items.push((json::place_in(self.body, item), is_foreign_item(item, forgets)));
+            items.push((json::place_in(self.body, item), is_foreign_item(item, self.all, forgets)));
         });
         self.count += items.iter().filter(|(_, goes)| *goes).count();
         self.remove(&items);
@@ -116,7 +127,7 @@ impl<'a> Edit<'a> {
         let (mut signature, mut is_call) = (None, false);
         let _ = json::object(part, |field| match &*field.name() {
             "thoughtSignature" | "thought_signature"
-                if json::string(field.value).is_some_and(|value| is_packed(&value)) =>
+                if json::string(field.value).is_some_and(|value| self.all || is_packed(&value)) =>
             {
                 signature = Some((field.range_in(self.body), json::place_in(self.body, field.value)));
             }
@@ -140,7 +151,7 @@ impl<'a> Edit<'a> {
 }
 
 /// Thoughts without a proof, or with another provider's.
-fn is_foreign_thinking(block: &str) -> bool {
+fn is_foreign_thinking(block: &str, all: bool) -> bool {
     let (mut kind, mut proof, mut data) = (None, None, None);
     let _ = json::object(block, |field| match &*field.name() {
         "type" => kind = json::string(field.value),
@@ -149,14 +160,14 @@ fn is_foreign_thinking(block: &str) -> bool {
         _ => {}
     });
     match kind.as_deref() {
-        Some("thinking") => proof.is_none_or(|proof| proof.is_empty() || is_packed(&proof)),
-        Some("redacted_thinking") => data.is_some_and(|data| is_packed(&data)),
+        Some("thinking") => all || proof.is_none_or(|proof| proof.is_empty() || is_packed(&proof)),
+        Some("redacted_thinking") => all || data.is_some_and(|data| is_packed(&data)),
         _ => false,
     }
 }
 
 /// Reasoning that the provider can't read, or does not have because nothing is kept.
-fn is_foreign_item(item: &str, forgets: bool) -> bool {
+fn is_foreign_item(item: &str, all: bool, forgets: bool) -> bool {
     let (mut kind, mut cipher): (_, Option<Cow<'_, str>>) = (None, None);
     let _ = json::object(item, |field| match &*field.name() {
         "type" => kind = json::string(field.value),
@@ -164,7 +175,7 @@ fn is_foreign_item(item: &str, forgets: bool) -> bool {
         _ => {}
     });
     kind.as_deref() == Some("reasoning")
-        && cipher.filter(|cipher| !cipher.is_empty()).map_or(forgets, |cipher| is_packed(&cipher))
+        && (all || cipher.filter(|cipher| !cipher.is_empty()).map_or(forgets, |cipher| is_packed(&cipher)))
 }
 
 fn member_of<'t>(object: &'t str, path: &[&str]) -> Option<&'t str> {
@@ -187,8 +198,12 @@ mod tests {
     use super::*;
 
     fn without(wire: Wire, model: &str, body: &str) -> (String, usize) {
+        taken_out(Reasoning::Foreign, wire, model, body)
+    }
+
+    fn taken_out(which: Reasoning, wire: Wire, model: &str, body: &str) -> (String, usize) {
         let mut splices = Splices::new();
-        let count = take_out(&mut splices, wire, body.as_bytes(), model);
+        let count = take_out(&mut splices, which, wire, body.as_bytes(), model);
         let body = splices.apply(Bytes::copy_from_slice(body.as_bytes()));
         (String::from_utf8(body.to_vec()).unwrap(), count)
     }
@@ -235,6 +250,30 @@ mod tests {
         let (left, count) = without(Wire::Responses, "gpt-5.1", &body("", &all));
         assert_eq!((left, count), (body("", &[own, kept, call]), 1));
         assert_eq!(without(Wire::Responses, "gpt-5.1", r#"{"input":"\"reasoning\""}"#).1, 0);
+    }
+
+    #[test]
+    fn all_of_it_goes_where_the_provider_refused_its_own() {
+        for (wire, body, expected) in [
+            (
+                Wire::Messages,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"Eq"},{"type":"text","text":"b"}]}]}"#,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"text","text":"b"}]}]}"#,
+            ),
+            (
+                Wire::Responses,
+                r#"{"input":[{"type":"message","content":"a"},{"type":"reasoning","encrypted_content":"gA"}]}"#,
+                r#"{"input":[{"type":"message","content":"a"}]}"#,
+            ),
+            (
+                Wire::Gemini,
+                r#"{"contents":[{"parts":[{"text":"a","thoughtSignature":"Ci"}]}]}"#,
+                r#"{"contents":[{"parts":[{"text":"a"}]}]}"#,
+            ),
+        ] {
+            assert_eq!(taken_out(Reasoning::All, wire, "gemini-3-pro", body), (expected.to_owned(), 1));
+            assert_eq!(without(wire, "gemini-3-pro", body), (body.to_owned(), 0));
+        }
     }
 
     #[test]
