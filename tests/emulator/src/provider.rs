@@ -21,6 +21,7 @@ pub(crate) mod chatgpt;
 pub(crate) mod droid;
 pub(crate) mod google;
 pub(crate) mod openai;
+pub(crate) mod window;
 
 /// What is the same for all endpoints of a provider.
 pub(crate) trait Provider: Sync {

@@ -9,7 +9,7 @@ use super::field::{one_of, present, refuse, required, tag};
 use crate::{
     provider::{
         Failure,
-        anthropic::{has_beta, invalid},
+        anthropic::{has_beta, invalid, model::Model},
     },
     turn::{Choice, Thinking},
 };
@@ -27,9 +27,11 @@ pub(super) fn read(
     headers: &HeaderMap,
     max_tokens: Option<u64>,
     choice: &Choice,
+    model: Model,
 ) -> Result<Thinking, Failure> {
     let Some(asked) = present(body, "thinking") else { return Ok(Thinking::None) };
     let kind = tag(asked, "thinking", &["adaptive", "between_tools", "disabled", "enabled"])?;
+    check_kind(kind, body, model)?;
     if kind == "disabled" {
         return Ok(Thinking::None);
     }
@@ -39,13 +41,45 @@ pub(super) fn read(
         check_budget(required(asked, &path, "budget_tokens")?, max_tokens.filter(|_| !interleaved))?;
         check_last(body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default())?;
     }
-    check_company(body, choice)?;
+    check_company(body, kind, choice, model)?;
     match present(asked, "display") {
         Some(display) => one_of(display, &format!("{path}.display"), &["summarized", "omitted"])?,
         None => return Ok(Thinking::Shown),
     }
     let omitted = asked.get("display").and_then(Value::as_str) == Some("omitted");
     Ok(if omitted { Thinking::Hidden } else { Thinking::Shown })
+}
+
+/// Each model thinks in its own ways.
+pub(super) fn check_kind(kind: &str, body: &Value, model: Model) -> Result<(), Failure> {
+    let refused = match kind {
+        "adaptive" if !model.thinks_adaptively() => {
+            return Err(invalid("adaptive thinking is not supported on this model"));
+        }
+        "disabled" if model.thinks_at_least_between_tools() => {
+            return Err(invalid(
+                "To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"} instead of {\"type\": \"disabled\"}. The model does not think before responding. The short updates it writes between tool calls come back as thinking blocks.",
+            ));
+        }
+        "enabled" => model.refuses_budget(),
+        "disabled" => model.always_thinks(),
+        "between_tools" => !model.thinks_between_tools(),
+        _ => false,
+    };
+    if refused {
+        return Err(invalid(format!(
+            "\"thinking.type.{kind}\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior."
+        )));
+    }
+    let effort = present(body, "output_config").and_then(|config| config.get("effort")?.as_str());
+    match effort {
+        Some(effort @ ("xhigh" | "max")) if kind == "disabled" && model.needs_thinking_for_much_effort() => {
+            Err(invalid(format!(
+                "output_config.effort '{effort}' is not supported when thinking is disabled on this model. Use effort 'high' or below, or enable thinking."
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_budget(budget: &Value, most: Option<u64>) -> Result<(), Failure> {
@@ -62,8 +96,9 @@ fn check_budget(budget: &Value, most: Option<u64>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What cannot be had together with thinking.
-fn check_company(body: &Value, choice: &Choice) -> Result<(), Failure> {
+/// What cannot be had together with thinking. Models that decide for themselves whether to think may be made to call a
+/// tool.
+fn check_company(body: &Value, kind: &str, choice: &Choice, model: Model) -> Result<(), Failure> {
     let number = |name| present(body, name).and_then(Value::as_f64);
     if number("temperature").is_some_and(|temperature| temperature != 1.0) {
         return Err(invalid(format!(
@@ -79,14 +114,14 @@ fn check_company(body: &Value, choice: &Choice) -> Result<(), Failure> {
         return Err(invalid("`top_k` must be unset when thinking is enabled."));
     }
     match choice {
-        Choice::Any | Choice::Named(_) => {
+        Choice::Any | Choice::Named(_) if kind == "enabled" || !model.refuses_budget() => {
             Err(invalid("Thinking may not be enabled when tool_choice forces tool use."))
         }
-        Choice::Auto | Choice::None => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// The last assistant message, if it uses tools, begins with what was thought.
+/// The last assistant message, if it uses tools or is the beginning of the answer, begins with what was thought.
 fn check_last(messages: &[Value]) -> Result<(), Failure> {
     let field = |value: &Value, name| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let assistant = messages
@@ -96,12 +131,15 @@ fn check_last(messages: &[Value]) -> Result<(), Failure> {
     let Some((index, message)) = assistant else { return Ok(()) };
     let blocks = message.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let kinds: Vec<String> = blocks.iter().filter_map(|block| field(block, "type")).collect();
-    match kinds.first() {
-        Some(first) if kinds.iter().any(|kind| kind == "tool_use") && !first.ends_with("thinking") => {
-            Err(invalid(format!(
-                "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. {GUIDE}"
-            )))
-        }
+    let counts = index + 1 == messages.len() || kinds.iter().any(|kind| kind == "tool_use");
+    let first = match message.get("content") {
+        Some(Value::String(said)) if !said.is_empty() => Some("text"),
+        _ => kinds.first().map(String::as_str),
+    };
+    match first {
+        Some(first) if counts && !first.ends_with("thinking") => Err(invalid(format!(
+            "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. {GUIDE}"
+        ))),
         _ => Ok(()),
     }
 }
