@@ -84,6 +84,10 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
         None => false,
         Some(value) => value.as_bool().ok_or_else(|| invalid("stream: Input should be a valid boolean"))?,
     };
+    if depends_on_head(&body, call.body) {
+        // An answer is kept for the next call with the same body, whatever its head.
+        call.memory.number();
+    }
     let (name, headers) = (model, &call.parts.headers);
     let model = Model::of(name);
     sampling::check(&body, headers, model, call.profile.strict)?;
@@ -107,6 +111,16 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
         check_length(name, model.window(wide), model, &prompt)?;
     }
     Ok(Checked { model: name.to_owned(), stream, prompt })
+}
+
+/// Versions and betas decide over some of what is in the body.
+fn depends_on_head(body: &Value, raw: &[u8]) -> bool {
+    let fields = ["temperature", "top_p", "top_k", "context_management"];
+    let budget = body["thinking"]["budget_tokens"].is_number();
+    let inner = ["\"scope\"", "\"citations\""];
+    budget
+        || fields.iter().any(|name| present(body, name).is_some())
+        || inner.iter().any(|name| memchr::memmem::find(raw, name.as_bytes()).is_some())
 }
 
 /// What needs a beta, which is only looked at where the caller is `strict`, and what a newer version takes no more.
