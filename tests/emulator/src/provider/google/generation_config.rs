@@ -132,6 +132,11 @@ fn thinking(config: &Value, model: &Model<'_>) -> Result<Thinking, Failure> {
     if level.is_some() && !model.is_third {
         return Err(invalid("Thinking level is not supported for this model."));
     }
+    if let Some(level) = level.filter(|level| !model.has_level(level)) {
+        return Err(invalid(format!(
+            "Thinking level {level} is not supported for this model. Please retry with other thinking level."
+        )));
+    }
     if let Some(budget) = budget {
         check_budget(budget, model.name)?;
     }
