@@ -41,6 +41,13 @@ pub(crate) fn model_says(message: &str) -> Failure {
     invalid(format!("The model returned the following errors: {message}"))
 }
 
+/// More was asked for than the model says at most.
+fn says_too_much(most: u64) -> Failure {
+    invalid(format!(
+        "The maximum tokens you requested exceeds the model limit of {most}. Try again with a maximum tokens value that is lower than {most}."
+    ))
+}
+
 /// The model id of the path, which the caller may use.
 fn model_id(call: &Call<'_>) -> Result<String, Failure> {
     let id = call.name.and_then(decoded).unwrap_or_default();

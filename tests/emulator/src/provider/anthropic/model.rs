@@ -80,6 +80,19 @@ impl Model {
         if wide || self.may(&LONG_PROMPTS) { LONG_WINDOW } else { SHORT_WINDOW }
     }
 
+    /// How many tokens it says at most, where that is known.
+    pub(crate) fn most_said(&self) -> Option<u64> {
+        Some(match self.known? {
+            (Family::Haiku, (4, _)) => 64_000,
+            (Family::Opus, (4, 0 | 1)) => 32_000,
+            (Family::Opus | Family::Sonnet, (4, 0..=5)) => 64_000,
+            (_, (3, 7..)) => 128_000,
+            (_, (3, 5..)) => 8_192,
+            (_, (..=3, _)) => 4_096,
+            _ => 128_000,
+        })
+    }
+
     pub(crate) fn stops_at_window(&self) -> bool {
         self.may(&STOPS_AT_WINDOW)
     }

@@ -92,6 +92,7 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
     let model = Model::of(name);
     sampling::check(&body, headers, model, call.profile.strict)?;
     check_version(&body, said, headers, call.profile.strict)?;
+    check_most(max_tokens, name, model)?;
     check_labels(&body)?;
     check_system(&body)?;
     messages::check(said, model)?;
@@ -199,6 +200,17 @@ fn max_tokens(body: &Value) -> Result<u64, Failure> {
         Ok(most) if most > 0 => Ok(most),
         _ => Err(invalid("max_tokens: must be greater than or equal to 1")),
     }
+}
+
+/// The model can say as much as it may.
+fn check_most(max_tokens: Option<u64>, name: &str, model: Model) -> Result<(), Failure> {
+    let (Some(asked), Some(most)) = (max_tokens, model.most_said()) else { return Ok(()) };
+    if asked <= most {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "max_tokens: {asked} > {most}, which is the maximum allowed number of output tokens for {name}"
+    )))
 }
 
 /// Who asks, and at what tier.

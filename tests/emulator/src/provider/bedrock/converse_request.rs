@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     converse_content::{self, Walk},
-    invalid, model_says,
+    invalid, model_says, says_too_much,
 };
 use crate::{
     provider::{
@@ -60,7 +60,7 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     let thinking = thinking(&body["additionalModelRequestFields"]);
     if is_claude && thinking == Thinking::Shown {
         let asked = &body["additionalModelRequestFields"]["thinking"];
-        check_thinking(asked, config, &choice, Model::of(model))?;
+        check_thinking(asked, config, &choice)?;
         if asked["type"] == "enabled" {
             converse_content::check_last(messages)?;
         }
@@ -219,6 +219,10 @@ fn check_model(
     strict: bool,
 ) -> Result<(), Failure> {
     let config = &body["inferenceConfig"];
+    let most = Model::of(model).most_said();
+    if let Some(most) = most.filter(|most| config["maxTokens"].as_u64() > Some(*most)) {
+        return Err(says_too_much(most));
+    }
     let mut said = match &body["additionalModelRequestFields"] {
         Value::Object(more) => more.clone(),
         _ => Map::new(),
@@ -236,7 +240,7 @@ fn check_model(
         .map_err(|failure| model_says(&failure.message))
 }
 
-fn check_thinking(thinking: &Value, config: &Value, choice: &Choice, model: Model) -> Result<(), Failure> {
+fn check_thinking(thinking: &Value, config: &Value, choice: &Choice) -> Result<(), Failure> {
     if thinking["type"] == "enabled" {
         let budget = thinking["budget_tokens"].as_u64();
         let budget = budget.ok_or_else(|| model_says("thinking.enabled.budget_tokens: Field required"))?;
@@ -257,7 +261,7 @@ fn check_thinking(thinking: &Value, config: &Value, choice: &Choice, model: Mode
         ));
     }
     let forces = matches!(choice, Choice::Any | Choice::Named(_));
-    if forces && (thinking["type"] == "enabled" || !model.refuses_budget()) {
+    if forces && thinking["type"] == "enabled" {
         return Err(model_says("Thinking may not be enabled when tool_choice forces tool use."));
     }
     Ok(())

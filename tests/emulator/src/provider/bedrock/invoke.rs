@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     provider::{
-        Call, Failure, Profile, anthropic,
-        bedrock::{TOO_LONG, check_on_demand, claude, event_stream, invalid, model_id},
+        Call, Failure, Profile,
+        anthropic::{self, model::Model},
+        bedrock::{TOO_LONG, check_on_demand, claude, event_stream, invalid, model_id, says_too_much},
     },
     template::{Draft, Form, Formed, Frame, ID, Role},
 };
@@ -158,6 +159,9 @@ pub(super) fn answered(call: &Call<'_>, streams: Option<bool>) -> Result<Draft, 
         if streams.is_some() { anthropic::messages::answer } else { anthropic::count_tokens::answer };
     answer(&inner).map_err(|failure| match failure.message {
         message if message.starts_with("prompt is too long") => invalid(TOO_LONG),
+        message if message.contains("maximum allowed number of output tokens") => {
+            says_too_much(Model::of(model).most_said().unwrap_or_default())
+        }
         message => invalid(message),
     })
 }

@@ -106,6 +106,20 @@ impl<'n> Model<'n> {
         }
     }
 
+    /// How many tokens it says at most, where that is known.
+    pub(crate) fn most_said(&self) -> Option<u64> {
+        Some(match self.generation {
+            Some((3, _)) => 4_096,
+            Some((4, 0)) if self.has("turbo") => 4_096,
+            Some((4, 1..)) => 32_768,
+            Some((5.., _)) if self.has("chat") => 16_384,
+            Some((5.., _)) => 128_000,
+            _ if self.is_old_thinker() => 100_000,
+            _ if self.name.starts_with("gpt-4o") => 16_384,
+            _ => return None,
+        })
+    }
+
     /// Its window is one of the prompt alone.
     pub(crate) fn reads_apart(&self) -> bool {
         self.since((5, 0))

@@ -117,6 +117,16 @@ async fn a_prompt_may_be_too_long() {
 }
 
 #[tokio::test]
+async fn models_say_only_so_much() {
+    let emulator = emulator().await;
+    let message = "The maximum tokens you requested exceeds the model limit of 64000. Try again with a maximum tokens value that is lower than 64000.";
+    let invoked = with(claude_body("Hi"), "max_tokens", json!(64_001));
+    assert_eq!(refused(&emulator, CLAUDE, "invoke", &invoked).await, message);
+    let conversed = with(converse_body("Hi"), "inferenceConfig", json!({"maxTokens": 64_001}));
+    assert_eq!(refused(&emulator, CLAUDE, "converse", &conversed).await, message);
+}
+
+#[tokio::test]
 async fn the_model_behind_an_id_tells_its_own_name() {
     let emulator = emulator().await;
     let answer = post_to(&emulator, CLAUDE, "invoke", &claude_body("Hi")).await.json();

@@ -96,6 +96,25 @@ async fn models_think_only_as_hard_as_they_can() {
 }
 
 #[tokio::test]
+async fn models_say_only_so_much() {
+    let refused = |body: Value, param, text| (body, 400, json!(param), json!("invalid_value"), text);
+    check(vec![
+        refused(
+            to("gpt-4o", &[("max_tokens", json!(32_000))]),
+            "max_tokens",
+            "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided 32000.",
+        ),
+        refused(
+            to("gpt-5.1", &[("max_completion_tokens", json!(200_000))]),
+            "max_completion_tokens",
+            "max_completion_tokens is too large: 200000. This model supports at most 128000 completion tokens, whereas you provided 200000.",
+        ),
+        taken(to("gpt-4.1", &[("max_tokens", json!(32_768))])),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn names_of_users_are_short() {
     let text = |name: &str| {
         format!(

@@ -131,6 +131,17 @@ async fn what_functions_say_refers_only_to_what_is_there() {
 }
 
 #[tokio::test]
+async fn one_door_takes_any_room_for_an_answer() {
+    let emulator = emulator().await;
+    let wide = with(body("Hi"), "generationConfig", json!({"maxOutputTokens": 100_000}));
+    assert_eq!(
+        refusal(&vertex(&emulator, FLASH, &wide).await),
+        "Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is from 1 (inclusive) to 65537 (exclusive). Update the value and try again."
+    );
+    assert_eq!(ask(&emulator, FLASH, &wide).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_prompt_ends_where_the_window_does() {
     let emulator = emulator().await;
     let long = body(&"x".repeat(120));

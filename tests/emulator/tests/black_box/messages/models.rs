@@ -134,14 +134,16 @@ async fn tools_are_not_forced_upon_every_model() {
     let tools = ("/tools", json!([weather_tool()]));
     let choice = |kind: &str| ("/tool_choice", json!({"type": kind, "name": "get_weather"}));
     let adaptive = ("/thinking", json!({"type": "adaptive"}));
+    let budget = ("/thinking", json!({"type": "enabled", "budget_tokens": 1024}));
     let never = "tool_choice: type \"tool\" and \"any\" are not supported for this model.";
     check(vec![
         (to("claude-opus-5-5", &[tools.clone(), choice("tool")]), never),
         (to("claude-fable-5-1", &[tools.clone(), choice("any")]), never),
         (to("claude-opus-5-5", &[tools.clone(), choice("auto")]), ""),
         (to("claude-opus-5", &[tools.clone(), choice("tool"), adaptive.clone()]), ""),
+        (to("claude-opus-4-6", &[tools.clone(), choice("tool"), adaptive]), ""),
         (
-            to("claude-opus-4-6", &[tools, choice("tool"), adaptive]),
+            to("claude-opus-4-6", &[tools, choice("tool"), budget, ("/max_tokens", json!(2048))]),
             "Thinking may not be enabled when tool_choice forces tool use.",
         ),
     ])
@@ -264,6 +266,29 @@ async fn a_prompt_ends_where_the_window_does() {
             "input length and `max_tokens` exceed context limit: 33 + 20 > 40, decrease input length or `max_tokens` and try again",
         ),
         (to("claude-sonnet-4-window-53", &[long, answer]), ""),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn models_say_only_so_much() {
+    let most = |most: u64| ("/max_tokens", json!(most));
+    check(vec![
+        (
+            to("claude-haiku-4-5-20251001", &[most(128_000)]),
+            "max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-haiku-4-5-20251001",
+        ),
+        (
+            to("claude-3-haiku-20240307", &[most(8_000)]),
+            "max_tokens: 8000 > 4096, which is the maximum allowed number of output tokens for claude-3-haiku-20240307",
+        ),
+        (
+            to("claude-opus-5", &[most(128_001)]),
+            "max_tokens: 128001 > 128000, which is the maximum allowed number of output tokens for claude-opus-5",
+        ),
+        (to("claude-opus-5", &[most(128_000)]), ""),
+        (to("claude-opus-4-1", &[most(32_000)]), ""),
+        (to("claude-x", &[most(1_000_000)]), ""),
     ])
     .await;
 }

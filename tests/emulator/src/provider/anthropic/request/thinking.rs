@@ -41,7 +41,7 @@ pub(super) fn read(
         check_budget(required(asked, &path, "budget_tokens")?, max_tokens.filter(|_| !interleaved))?;
         check_last(body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default())?;
     }
-    check_company(body, kind, choice, model)?;
+    check_company(body, kind, choice)?;
     match present(asked, "display") {
         Some(display) => one_of(display, &format!("{path}.display"), &["summarized", "omitted"])?,
         None => return Ok(Thinking::Shown),
@@ -96,9 +96,9 @@ fn check_budget(budget: &Value, most: Option<u64>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What cannot be had together with thinking. Models that decide for themselves whether to think may be made to call a
+/// What cannot be had together with thinking. A model that decides for itself whether to think may be made to call a
 /// tool.
-fn check_company(body: &Value, kind: &str, choice: &Choice, model: Model) -> Result<(), Failure> {
+fn check_company(body: &Value, kind: &str, choice: &Choice) -> Result<(), Failure> {
     let number = |name| present(body, name).and_then(Value::as_f64);
     if number("temperature").is_some_and(|temperature| temperature != 1.0) {
         return Err(invalid(format!(
@@ -114,7 +114,7 @@ fn check_company(body: &Value, kind: &str, choice: &Choice, model: Model) -> Res
         return Err(invalid("`top_k` must be unset when thinking is enabled."));
     }
     match choice {
-        Choice::Any | Choice::Named(_) if kind == "enabled" || !model.refuses_budget() => {
+        Choice::Any | Choice::Named(_) if kind == "enabled" => {
             Err(invalid("Thinking may not be enabled when tool_choice forces tool use."))
         }
         _ => Ok(()),

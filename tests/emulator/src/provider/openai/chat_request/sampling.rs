@@ -87,7 +87,8 @@ pub(super) fn read<'b>(body: &Fields<'b>, model: Model<'_>, kind: Kind) -> Resul
         Some(_) => Thinking::Hidden,
     };
     let n = body.integer("n", 1, MOST_CHOICES)?.map_or(1, i64::unsigned_abs);
-    let max_tokens = max_tokens(body, kind)?;
+    let most = model.most_said().filter(|_| kind != Kind::Any);
+    let max_tokens = max_tokens(body, kind, most)?;
     Ok(Sampling { n, effort, max_tokens, stop: stop(body)?, thinking, logprobs: logprobs(body)? })
 }
 
@@ -126,7 +127,8 @@ fn check_thinker(body: &Fields<'_>) -> Result<(), Failure> {
     }
 }
 
-fn max_tokens(body: &Fields<'_>, kind: Kind) -> Result<Option<u64>, Failure> {
+/// `most` is what the model says at most.
+fn max_tokens(body: &Fields<'_>, kind: Kind, most: Option<u64>) -> Result<Option<u64>, Failure> {
     let old = body.integer("max_tokens", 1, i64::MAX)?;
     let new = body.integer("max_completion_tokens", 1, i64::MAX)?;
     if old.is_some() && kind == Kind::Reasoning {
@@ -137,7 +139,17 @@ fn max_tokens(body: &Fields<'_>, kind: Kind) -> Result<Option<u64>, Failure> {
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
         ));
     }
-    Ok(new.or(old).map(i64::unsigned_abs))
+    let asked = new.or(old).map(i64::unsigned_abs);
+    if let (Some(asked), Some(most)) = (asked, most)
+        && asked > most
+    {
+        let name = if new.is_some() { "max_completion_tokens" } else { "max_tokens" };
+        let message = format!(
+            "{name} is too large: {asked}. This model supports at most {most} completion tokens, whereas you provided {asked}."
+        );
+        return Err(invalid(message).with_param(name).with_code("invalid_value"));
+    }
+    Ok(asked)
 }
 
 fn stop(body: &Fields<'_>) -> Result<Vec<String>, Failure> {
