@@ -402,8 +402,7 @@ mod tests {
         let image =
             json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}});
         let document = json!({"type": "document", "source": {"type": "url", "url": "https://x/y"}});
-        let thought =
-            json!({"type": "thinking", "thinking": "So.", "signature": anthropic::request::signature("So.")});
+        let thought = json!({"type": "thinking", "thinking": "So.", "signature": anthropic::request::signature("So.", &[])});
         let sealed = json!({"type": "redacted_thinking", "data": anthropic::request::sealed("So.")});
         let parts = json!([{"type": "text", "text": "JSON"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},

@@ -46,6 +46,7 @@ const EFFORT: Since = Since { opus: (4, 5), sonnet: (4, 6), haiku: (5, 0), fable
 /// Can think at much effort or not at all, but not without thinking at much effort.
 const EFFORT_IS_THINKING: Since = Since { opus: (5, 0), sonnet: NEVER, haiku: (5, 0), fable: NEVER };
 const NO_FORCED_TOOL: Since = Since { opus: (5, 5), sonnet: (5, 5), haiku: NEVER, fable: (5, 1) };
+const BINDS_THOUGHTS: Since = Since { opus: (5, 5), sonnet: (5, 5), haiku: (5, 5), fable: (5, 1) };
 const SYSTEM_MESSAGES: Since = Since { opus: (4, 8), sonnet: (5, 5), haiku: (5, 5), fable: ALWAYS };
 
 impl Model {
@@ -140,6 +141,10 @@ impl Model {
 
     pub(crate) fn refuses_forced_tool(&self) -> bool {
         self.lost(&NO_FORCED_TOOL)
+    }
+
+    pub(crate) fn binds_thoughts(&self) -> bool {
+        self.lost(&BINDS_THOUGHTS)
     }
 
     /// Bedrock counts its tokens.

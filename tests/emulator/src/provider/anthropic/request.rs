@@ -13,6 +13,7 @@ use crate::{
 };
 use field::{list, one_of, present, refuse, tag};
 
+mod binding;
 mod cache;
 mod content;
 mod field;
@@ -63,6 +64,8 @@ pub(crate) struct Checked {
     pub model: String,
     pub stream: bool,
     pub prompt: Prompt,
+    /// What thoughts are bound to.
+    pub bound: Vec<u8>,
 }
 
 /// `counts_only` is for count_tokens, which wants no max_tokens.
@@ -96,6 +99,7 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
     check_labels(&body)?;
     check_system(&body)?;
     messages::check(said, model)?;
+    binding::check(&body, headers, model, call.profile.strict)?;
     cache::check(&body, headers)?;
     if !call.profile.has_model(name, MODEL_PREFIXES) {
         return Err(no_such_model(name));
@@ -111,14 +115,15 @@ pub(crate) fn check(call: &Call<'_>, counts_only: bool) -> Result<Checked, Failu
         let wide = has_beta(headers, |beta| beta.starts_with("context-1m-"));
         check_length(name, model.window(wide), model, &prompt)?;
     }
-    Ok(Checked { model: name.to_owned(), stream, prompt })
+    let bound = binding::of(&body, said, model);
+    Ok(Checked { model: name.to_owned(), stream, prompt, bound })
 }
 
 /// Versions and betas decide over some of what is in the body.
 fn depends_on_head(body: &Value, raw: &[u8]) -> bool {
     let fields = ["temperature", "top_p", "top_k", "context_management"];
     let budget = body["thinking"]["budget_tokens"].is_number();
-    let inner = ["\"scope\"", "\"citations\""];
+    let inner = ["\"scope\"", "\"citations\"", "\"block_binding\""];
     budget
         || fields.iter().any(|name| present(body, name).is_some())
         || inner.iter().any(|name| memchr::memmem::find(raw, name.as_bytes()).is_some())

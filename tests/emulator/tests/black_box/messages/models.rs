@@ -315,3 +315,43 @@ async fn marks_say_for_whom_they_are_only_with_a_beta_and_ahead_of_the_messages(
         assert_eq!(told(&answer), (if message.is_empty() { 200 } else { 400 }, message.to_owned()));
     }
 }
+
+#[tokio::test]
+async fn the_newest_models_bind_their_thoughts_to_what_was_said_before() {
+    let emulator = emulator().await;
+    emulator.credential(ANTHROPIC_KEY).set_profile(Profile { strict: true, ..Profile::default() });
+    let adaptive = ("/thinking", json!({"type": "adaptive"}));
+    let first = to("claude-opus-5-5", &[adaptive.clone(), ("/system", json!("Be brief."))]);
+    let thought = messages(&emulator, &first).await.json()["content"].clone();
+    assert_eq!(thought[0]["type"], "thinking");
+    let history = json!([first["messages"][0], {"role": "assistant", "content": thought}, {"role": "user", "content": "And?"}]);
+    let again =
+        |changes: &[(&str, Value)]| with(with(first.clone(), &[("/messages", history.clone())]), changes);
+    let other = "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation. Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to \"drop_block\". That setting requires the `thinking-binding-controls-2026-08-01` value in the `anthropic-beta` header.";
+    let system = format!("{other} The `system` prompt differs from the one this block was created with.");
+    let marked = json!([{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]);
+    for (body, message) in [
+        (again(&[]), ""),
+        (again(&[("/messages/0/content", marked)]), ""),
+        (again(&[("/model", json!("claude-fable-5-1"))]), ""),
+        (again(&[("/model", json!("claude-opus-5"))]), ""),
+        (again(&[("/system", json!("Be kind."))]), system.as_str()),
+        (again(&[("/messages/0/content", json!("Ho"))]), other),
+        (again(&[("/tools", json!([weather_tool()]))]), other),
+    ] {
+        let status = if message.is_empty() { 200 } else { 400 };
+        assert_eq!(told(&messages(&emulator, &body).await), (status, message.to_owned()), "{body}");
+    }
+    let binding = json!({"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}});
+    let dropped = again(&[("/system", json!("Be kind.")), ("/thinking", binding)]);
+    assert_eq!(
+        told(&messages(&emulator, &dropped).await),
+        (400, "thinking.adaptive.block_binding: Extra inputs are not permitted".to_owned())
+    );
+    let beta = ("anthropic-beta", "thinking-binding-controls-2026-08-01");
+    let headers = [("x-api-key", ANTHROPIC_KEY), VERSION, beta];
+    assert_eq!(call(&emulator, "POST", "/v1/messages", &headers, &dropped.to_string()).await.status(), 200);
+    emulator.credential(ANTHROPIC_KEY).set_profile(Profile::default());
+    let lenient = again(&[("/system", json!("Be kind."))]);
+    assert_eq!(messages(&emulator, &lenient).await.status(), 200, "an older account");
+}

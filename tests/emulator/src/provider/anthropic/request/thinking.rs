@@ -5,7 +5,10 @@ use http::HeaderMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::field::{one_of, present, refuse, required, tag};
+use super::{
+    binding,
+    field::{one_of, present, refuse, required, tag},
+};
 use crate::{
     provider::{
         Failure,
@@ -149,7 +152,7 @@ pub(super) fn check_blocks(index: usize, blocks: &[Value]) -> Result<(), Failure
     for (place, block) in blocks.iter().enumerate() {
         let field = |name| block.get(name).and_then(Value::as_str).unwrap_or_default();
         let (genuine, what) = match field("type") {
-            "thinking" => (field("signature") == signature(field("thinking")), "`signature` in `thinking`"),
+            "thinking" => (is_signed(field("thinking"), field("signature")), "`signature` in `thinking`"),
             "redacted_thinking" => (unsealed(field("data")), "`data` in `redacted_thinking`"),
             _ => continue,
         };
@@ -165,10 +168,23 @@ pub(super) fn check_blocks(index: usize, blocks: &[Value]) -> Result<(), Failure
     Ok(())
 }
 
-/// What this provider puts under a thought of its own. A thought that is not shown is signed as an empty one.
-pub(crate) fn signature(thought: &str) -> String {
+/// What this provider puts under a thought of its own, with what that is `bound` to. A thought that is not shown is
+/// signed as an empty one.
+pub(crate) fn signature(thought: &str, bound: &[u8]) -> String {
+    STANDARD.encode([own(thought).as_slice(), bound].concat())
+}
+
+fn own(thought: &str) -> Vec<u8> {
     let digests = (0_u8..6).flat_map(|round| salted(&[b"signature", &[round], thought.as_bytes()]));
-    STANDARD.encode(MARK.into_iter().chain(digests).collect::<Vec<u8>>())
+    MARK.into_iter().chain(digests).collect()
+}
+
+/// This is of [`signature`], whatever the thought was bound to.
+fn is_signed(thought: &str, signature: &str) -> bool {
+    let bytes = STANDARD.decode(signature).unwrap_or_default();
+    bytes
+        .strip_prefix(own(thought).as_slice())
+        .is_some_and(|bound| matches!(bound.len(), 0 | binding::LENGTH))
 }
 
 /// A thought that only this provider can read.
@@ -208,8 +224,10 @@ mod tests {
         fn a_sealed_thought_is_known_again_and_no_other(thought in "\\PC{0,40}", other in "[A-Za-z0-9+/]{0,80}") {
             prop_assert!(unsealed(&sealed(&thought)));
             prop_assert!(!unsealed(&other));
-            prop_assert!(signature(&thought).starts_with("ErUB"));
-            prop_assert_ne!(signature(&thought), signature(&format!("{thought}.")));
+            let signed = signature(&thought, &[]);
+            prop_assert!(signed.starts_with("ErUB") && is_signed(&thought, &signed));
+            let longer = format!("{thought}.");
+            prop_assert!(!is_signed(&longer, &signed));
         }
     }
 }
