@@ -113,7 +113,8 @@ pub struct Profile {
     /// The models this credential may use. Absent: every name with one of the provider's prefixes that does not contain
     /// `unknown`.
     pub models: Option<Vec<String>>,
-    /// Refuse fields at the top of the body that the provider does not have.
+    /// Refuse fields at the top of the body that the provider does not have, and what it refuses to some callers only: to
+    /// those without a beta, with a young account, or without a profile for inference.
     pub strict: bool,
     /// The secret that belongs to an access key id. Absent: `secret-of-` and the id.
     pub secret: Option<String>,
