@@ -7,6 +7,7 @@ use super::{
     invalid, model_says, says_too_much,
 };
 use crate::{
+    past,
     provider::{
         Failure,
         anthropic::{model::Model, request},
@@ -70,6 +71,7 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     let prompt = Prompt {
         bytes: walk.bytes,
         messages: messages.len() as u64,
+        past: past::read(messages),
         tools,
         choice,
         parallel: true,

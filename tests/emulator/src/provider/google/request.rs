@@ -6,6 +6,7 @@ use super::{
     MODEL_PREFIXES, Surface, generation_config, history, invalid, no_such_model, schema::list, tools,
 };
 use crate::{
+    past,
     provider::{
         Call, Failure,
         window::{self, Overflow},
@@ -128,6 +129,7 @@ pub(super) fn counted(contents: &[Value], system: Option<&Value>) -> Prompt {
     Prompt {
         bytes: PromptBytes { plain: system.len() + said, ..PromptBytes::default() },
         messages: contents.len() as u64,
+        past: past::read(contents),
         system,
         n: 1,
         ..Prompt::default()

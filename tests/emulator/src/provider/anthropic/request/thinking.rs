@@ -45,8 +45,11 @@ pub(super) fn read(
         check_last(body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default())?;
     }
     check_company(body, kind, choice)?;
+    let updates = has_beta(headers, |beta| beta.starts_with("thinking-display-updates"));
+    let displays: &[&str] =
+        if updates { &["summarized", "omitted", "updates"] } else { &["summarized", "omitted"] };
     match present(asked, "display") {
-        Some(display) => one_of(display, &format!("{path}.display"), &["summarized", "omitted"])?,
+        Some(display) => one_of(display, &format!("{path}.display"), displays)?,
         None => return Ok(Thinking::Shown),
     }
     let omitted = asked.get("display").and_then(Value::as_str) == Some("omitted");

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    past,
     provider::{
         Call, Failure,
         openai::{
@@ -128,6 +129,7 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
     toolbox.check_offer(model)?;
     let (thinking, seal) = thinking(body, model)?;
     let conversation = conversation(body, call)?;
+    toolbox.add(&conversation)?;
     let mut prompt = prompt(instructions, &conversation);
     if format == Format::Json && !mentions_json(&conversation) {
         let message = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.";
@@ -356,6 +358,7 @@ fn prompt(instructions: Option<&str>, items: &[Value]) -> Prompt {
             ..PromptBytes::default()
         },
         messages: items.len() as u64,
+        past: past::read(items),
         system: system.join("\n"),
         last_user: last.map(said).unwrap_or_default(),
         media: last

@@ -88,6 +88,16 @@ impl Toolbox {
         Err(invalid(format!("Tool '{SEARCH}' is not supported with {model}.")).with_param("tools"))
     }
 
+    /// Takes up the tools that came among the items.
+    pub(super) fn add(&mut self, items: &[Value]) -> Result<(), Failure> {
+        for item in items.iter().filter(|item| item["type"] == "additional_tools") {
+            for tool in item["tools"].as_array().into_iter().flatten() {
+                read_tool(Fields::of(tool, "input.tools")?, &mut self.declared)?;
+            }
+        }
+        Ok(())
+    }
+
     /// As the model has them: those that it may not call come last, without a name to call them by.
     pub(super) fn prompt_tools(&self) -> Vec<Tool> {
         let allowed = |tool: &&Declared| self.allowed.as_ref().is_none_or(|names| names.contains(&tool.name));
