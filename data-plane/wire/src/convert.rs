@@ -34,7 +34,7 @@ pub(crate) use names::Names;
 pub struct Ask<'a> {
     pub wire: Wire,
     pub body: &'a [u8],
-    /// gemini: from the path.
+    /// The model as the client wrote it; gemini: from the path.
     pub model: &'a str,
     /// gemini: from the path.
     pub stream: bool,
@@ -109,9 +109,9 @@ impl ConvertError {
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
     let stream = request.stream;
+    let context = ask.context(&request.model);
     let (losses, names) = fit::fit(&mut request, target)?;
     let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
-    let context = ask.context(target.model);
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
     Ok(Converted { body, excerpts, losses, conversion })
@@ -156,9 +156,11 @@ pub struct Whole {
 
 impl Conversion {
     /// Of an answer that passes as it is, where the upstream gives it in another form than the client asked for: a
-    /// stream instead of one answer, or one answer instead of a stream.
+    /// stream instead of one answer, or one answer instead of a stream. `model`: what was sent, for a client that named
+    /// none.
     #[must_use]
     pub fn within(ask: &Ask<'_>, model: &str) -> Self {
+        let model = if ask.model.is_empty() { model } else { ask.model };
         Self {
             client: ask.wire,
             format: Format::of(ask.wire),
@@ -198,17 +200,20 @@ impl Conversion {
     #[must_use]
     pub fn gathered(&self, stream: ConvertedStream) -> Option<Whole> {
         let usage = stream.usage();
+        let served_model = stream.served_model().map(str::to_owned);
         let mut whole = self.write(stream.into_whole()?);
         whole.usage = whole.usage.or(usage);
+        whole.served_model = served_model;
         Some(whole)
     }
 
     fn write(&self, mut response: canonical::Response<'_>) -> Whole {
+        let served_model = served(&response.model);
         let losses = restore::response(&mut response, self.client, &self.names, &self.context.id);
         Whole {
             body: codecs::encode_response(self.client, &response, &self.context).into(),
             usage: response.usage,
-            served_model: served(&response.model),
+            served_model,
             losses,
         }
     }

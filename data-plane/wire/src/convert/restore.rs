@@ -1,5 +1,5 @@
-//! On the way back: tools get the names that the client knows them by, free text comes out of its wrapping, and what
-//! only the upstream's wire knows is left out.
+//! On the way back: the model and the tools get the names that the client knows them by, free text comes out of its
+//! wrapping, and what only the upstream's wire knows is left out.
 
 use std::borrow::Cow;
 
@@ -19,6 +19,9 @@ use crate::{
 pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names, id: &str) -> Losses {
     let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
+    // Encoders say the name that was asked for in place of none. Clients hold an answer under another name for another
+    // model's: Claude Code then leaves its signed thinking out of the next request.
+    response.model = Cow::Borrowed("");
     let (own, foreign) =
         std::mem::take(&mut response.extras).into_iter().partition(|extra| extra.origin == client);
     response.extras = own;
@@ -160,9 +163,10 @@ impl Restore {
                 }
                 out(Event::ServiceTier(Cow::Borrowed(word)));
             }
-            Event::Start { .. } => {
+            Event::Start { id, .. } => {
                 self.begins = self.gathers;
-                out(event);
+                // As in a whole answer.
+                out(Event::Start { id, model: Cow::Borrowed("") });
             }
             Event::Open { choice, .. }
             | Event::Delta { choice, .. }
