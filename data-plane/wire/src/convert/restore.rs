@@ -1,11 +1,14 @@
 //! On the way back: the model and the tools get the names that the client knows them by, free text comes out of its
-//! wrapping, and what only the upstream's wire knows is left out.
+//! wrapping, what proves a text stands ahead of it, and what only the upstream's wire knows is left out.
+
+mod proofs;
 
 use std::borrow::Cow;
 
 use shared::wire::Wire;
 use smallvec::SmallVec;
 
+use self::proofs::Proofs;
 use super::names::Names;
 use crate::{
     canonical::{
@@ -70,6 +73,9 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
             }
             _ => true,
         });
+        if client != Wire::Gemini {
+            proofs::settle(&mut choice.blocks, &mut losses);
+        }
     }
     losses
 }
@@ -125,6 +131,8 @@ pub(super) struct Restore {
     calls: u32,
     /// By choice, the arguments so far of its open call, whose text is to be unwrapped.
     wrapped: SmallVec<[(u32, String); 1]>,
+    /// Of clients that know no proof of a text.
+    proofs: Option<Proofs>,
     /// Choices whose open block is one that the client's wire does not know.
     left_out: SmallVec<[u32; 1]>,
     /// What belongs to the beginning of the client's stream can still be said.
@@ -141,6 +149,8 @@ impl Restore {
             gathers,
             calls: 0,
             wrapped: SmallVec::new(),
+            // A gathered answer is settled when it is whole.
+            proofs: (client != Wire::Gemini && !gathers).then(Proofs::default),
             left_out: SmallVec::new(),
             begins: true,
             losses: Losses::default(),
@@ -152,6 +162,15 @@ impl Restore {
     }
 
     pub(super) fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
+        let Some(mut proofs) = self.proofs.take() else { return self.known(event, out) };
+        let mut losses = Losses::default();
+        self.known(event, &mut |event| proofs.take(event, &mut losses, out));
+        self.losses.extend(losses);
+        self.proofs = Some(proofs);
+    }
+
+    /// In words that the client knows.
+    fn known(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
         match event {
             Event::ServiceTier(tier) => {
                 let Some(word) = served_in(self.client, &tier, &mut self.losses) else { return };
