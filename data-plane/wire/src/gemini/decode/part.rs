@@ -9,7 +9,7 @@ use super::place::Place;
 use crate::{
     canonical::{
         Block, Media, MediaKind, Opaque, Origin, Reasoning, Signature, Source, Text, ToolCall, ToolKind,
-        ToolResult,
+        ToolResult, bundle::Carried,
     },
     codec::Unreadable,
     gemini::{
@@ -79,18 +79,18 @@ const BESIDE: [&str; 3] = ["videoMetadata", "mediaResolution", "partMetadata"];
 /// What a part says.
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
-    /// A signature that the block has no place for: it travels in reasoning of its own ahead of the block.
-    pub(super) carried: Option<Signature<'a>>,
+    /// What the part holds and the block has no place for: it stands in reasoning ahead of the block.
+    pub(super) carried: Vec<Carried<'a>>,
     pub(super) block: Block<'a>,
 }
 
-impl<'a> Piece<'a> {
-    pub(super) fn into_blocks(self) -> impl Iterator<Item = Block<'a>> {
-        let carrier = self.carried.map(|signature| {
-            Block::Reasoning(Reasoning { text: Cow::Borrowed(""), signature: Some(signature) })
-        });
-        carrier.into_iter().chain([self.block])
-    }
+/// A signature as reasoning that is nothing else.
+fn carrier(signature: Option<Signature<'_>>) -> Vec<Carried<'_>> {
+    let carried = |signature| Carried {
+        reasoning: Reasoning { text: Cow::Borrowed(""), signature: Some(signature) },
+        ahead_of_text: false,
+    };
+    signature.map(carried).into_iter().collect()
 }
 
 /// None: the part says nothing. Ids that are not there are empty.
@@ -101,13 +101,14 @@ pub(super) fn read<'a>(
 ) -> Result<Option<Piece<'a>>, Unreadable> {
     let part: Part<'a> = place.read(raw)?;
     let is_thought = part.thought == Some(true);
-    let signature = part.signature.filter(|text| !text.0.is_empty()).map(|text| signature::read(text.0));
+    let signature = part.signature.map(|text| text.0).filter(|text| !text.is_empty());
     let kind = part.unknown.iter().map(|(name, _)| name).find(|name| !BESIDE.contains(&&*camel(name)));
-    let bare = |block| Ok(Some(Piece { carried: None, block }));
+    let bare = |block| Ok(Some(Piece { carried: Vec::new(), block }));
     if let Some(call) = part.call {
         note(losses, "", &part.unknown);
         return self::call(call, &place.field("functionCall"), signature, losses).map(Some);
     }
+    let signature = signature.map(signature::read);
     if let Some(response) = part.response {
         note(losses, "", &part.unknown);
         return bare(Block::ToolResult(result(response, &place.field("functionResponse"), losses)?));
@@ -122,7 +123,7 @@ pub(super) fn read<'a>(
     };
     if let Some(media) = media {
         note(losses, "", &part.unknown);
-        return Ok(Some(Piece { carried: signature, block: Block::Media(media) }));
+        return Ok(Some(Piece { carried: carrier(signature), block: Block::Media(media) }));
     }
     let has_text = part.text.as_ref().is_some_and(|text| !text.0.is_empty());
     if let Some(kind) = kind.filter(|_| !has_text) {
@@ -137,7 +138,8 @@ pub(super) fn read<'a>(
     if is_thought || (text.is_empty() && is_foreign) {
         return bare(Block::Reasoning(Reasoning { text, signature }));
     }
-    let (signature, carried) = own(signature);
+    let (signature, foreign) = own(signature);
+    let carried = carrier(foreign);
     Ok(Some(Piece { carried, block: Block::Text(Text { text, signature, ..Text::default() }) }))
 }
 
@@ -164,14 +166,14 @@ fn note(losses: &mut Losses, inside: &str, unknown: &[(Cow<'_, str>, &RawValue)]
 fn call<'a>(
     raw: &'a RawValue,
     place: &Place<'_>,
-    signature: Option<Signature<'a>>,
+    signature: Option<Cow<'a, str>>,
     losses: &mut Losses,
 ) -> Result<Piece<'a>, Unreadable> {
     let call: Call<'a> = place.read(raw)?;
     note(losses, "functionCall.", &call.unknown);
     let name = call.name.filter(|name| !name.0.is_empty());
     let name = name.ok_or_else(|| place.field("name").wrong("is missing"))?.0;
-    let (signature, carried) = own(signature);
+    let (signature, carried) = signature.map(signature::read_of_call).unwrap_or_default();
     let block = Block::ToolCall(ToolCall {
         id: call.id.unwrap_or_default().0,
         name,

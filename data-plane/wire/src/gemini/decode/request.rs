@@ -7,7 +7,7 @@ use shared::wire::Wire;
 
 use super::{calls::Calls, config, part, place::Place, tools};
 use crate::{
-    canonical::{Block, Extra, Origin, Reasoning, Request, Role},
+    canonical::{Block, Extra, Origin, Reasoning, Request, Role, bundle},
     codec::Unreadable,
     gemini::message::{Many, message},
     json::{self, record::Str},
@@ -105,26 +105,28 @@ fn contents<'a>(items: Vec<&'a RawValue>, request: &mut Request<'a>) -> Result<(
         let parts = place.field("parts");
         for (index, raw) in content.parts.unwrap_or_default().0.into_iter().enumerate() {
             let Some(piece) = part::read(raw, &parts.index(index), &mut request.losses)? else { continue };
-            for mut block in piece.into_blocks() {
-                let role = match &mut block {
-                    Block::ToolCall(call) => {
-                        calls.call(call);
-                        Role::Assistant
-                    }
-                    Block::ToolResult(result) => {
-                        calls.result(result);
-                        Role::User
-                    }
-                    Block::Reasoning(thought) => {
-                        if go_on(request, thought) {
-                            continue;
-                        }
-                        Role::Assistant
-                    }
-                    _ => role,
-                };
-                request.push(role, [block]);
+            let mut block = piece.block;
+            if !piece.carried.is_empty() {
+                bundle::put_back(&mut request.turns, piece.carried);
             }
+            let role = match &mut block {
+                Block::ToolCall(call) => {
+                    calls.call(call);
+                    Role::Assistant
+                }
+                Block::ToolResult(result) => {
+                    calls.result(result);
+                    Role::User
+                }
+                Block::Reasoning(thought) => {
+                    if go_on(request, thought) {
+                        continue;
+                    }
+                    Role::Assistant
+                }
+                _ => role,
+            };
+            request.push(role, [block]);
         }
     }
     Ok(())
@@ -279,17 +281,18 @@ mod tests {
     #[test]
     fn signatures_belong_to_their_part_or_travel_ahead() {
         let foreign = crate::gemini::base64::encode(b"sy1.claude.proof..abc");
+        let another = crate::gemini::base64::encode(b"sy1.claude.proof..def");
         let parts = format!(
             r#"{{"text":"a","thought":true,"thoughtSignature":"{foreign}"}},{{"text":"","thoughtSignature":"QQ=="}},
             {{"functionCall":{{"id":"1","name":"f"}},"thoughtSignature":"Qg=="}},
-            {{"functionCall":{{"id":"2","name":"f"}},"thought_signature":"{foreign}"}},
+            {{"functionCall":{{"id":"2","name":"f"}},"thought_signature":"{another}"}},
             {{"inlineData":{{"mimeType":"image/png","data":"AAAA"}},"thoughtSignature":"Qw=="}}"#
         );
         let expected = [
             "thought a Claude abc",
             "text  Gemini QQ==",
             "call 1 f {} Gemini Qg==",
-            "thought  Claude abc",
+            "thought  Claude def",
             "call 2 f {}",
             "thought  Gemini Qw==",
             r#"Image Base64 { media_type: "image/png", data: "AAAA" }"#,

@@ -8,7 +8,7 @@ use shared::wire::Wire;
 use super::{part, place::Place, request};
 use crate::{
     canonical::{
-        Block, Choice, Extra, Opaque, Reasoning, Response, Stop, StopReason, Text, legal::CHOICES_MAX,
+        Block, Choice, Extra, Opaque, Reasoning, Response, Stop, StopReason, Text, bundle, legal::CHOICES_MAX,
     },
     codec::Unreadable,
     gemini::{
@@ -213,7 +213,13 @@ fn choice<'a>(
     let parts = content.field("parts");
     for (index, raw) in candidate.parts(place, losses)?.into_iter().enumerate() {
         if let Some(piece) = part::read(raw, &parts.index(index), losses)? {
-            piece.into_blocks().for_each(|block| add(&mut blocks, block, raw));
+            for carried in piece.carried {
+                match carried.is_foreign() {
+                    true => bundle::insert(&mut blocks, vec![carried]),
+                    false => add(&mut blocks, Block::Reasoning(carried.reasoning), raw),
+                }
+            }
+            add(&mut blocks, piece.block, raw);
         }
     }
     if let Some(annotations) = candidate.annotations() {
