@@ -5,6 +5,7 @@
 //! ([`Conversion::whole`]), as a stream ([`Conversion::stream`]), or as an error ([`error_body`]).
 
 mod capabilities;
+mod claude;
 mod codecs;
 mod excerpts;
 mod fit;

@@ -1,6 +1,7 @@
 //! What holds between any two wires.
 
 mod answers;
+mod claude;
 mod excerpts;
 mod losses;
 mod requests;
@@ -30,6 +31,7 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         default_max_output: 4096,
         fetches_urls: true,
         server_tools: true,
+        system_turns: true,
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversi
         default_max_output: 4096,
         fetches_urls: true,
         server_tools: true,
+        system_turns: true,
     };
     convert::request(ask, target).unwrap().conversion
 }
