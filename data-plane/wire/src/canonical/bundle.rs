@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Origin, Reasoning, Role, Signature, Turn};
+use super::{Block, Reasoning, Role, Signature, Turn};
 
 /// Ahead of the JSON. As a signature's mark, with a word where its origin would stand.
 const MARK: &str = "sy1.bundle.";
@@ -17,14 +17,6 @@ pub struct Carried<'a> {
     pub reasoning: Reasoning<'a>,
     /// Words stood between it and the call.
     pub ahead_of_text: bool,
-}
-
-impl Carried<'_> {
-    /// Whether Gemini itself has no use for it.
-    #[must_use]
-    pub fn is_foreign(&self) -> bool {
-        self.reasoning.signature.as_ref().is_some_and(|signature| signature.origin != Origin::Gemini)
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,13 +58,15 @@ pub fn unpacked(text: &str) -> Option<Vec<Carried<'static>>> {
 /// Puts reasoning back ahead of the call that comes next, and of the words ahead of that. A client that kept the
 /// thoughts as well has it twice: once is enough.
 pub(crate) fn put_back<'a>(turns: &mut Vec<Turn<'a>>, all: Vec<Carried<'a>>) {
+    if all.is_empty() {
+        return;
+    }
     if !matches!(turns.last(), Some(turn) if turn.role == Role::Assistant) {
         turns.push(Turn { role: Role::Assistant, blocks: Vec::new() });
     }
     if let Some(turn) = turns.last_mut() {
         insert(&mut turn.blocks, all);
     }
-    turns.pop_if(|turn| turn.blocks.is_empty());
 }
 
 /// As [`put_back`], into the blocks so far of the turn.
@@ -96,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::canonical::SignatureKind;
+    use crate::canonical::{Origin, SignatureKind};
 
     fn carried() -> impl Strategy<Value = Carried<'static>> {
         let origin = proptest::sample::select(vec![Origin::Claude, Origin::OpenAi]);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::base64;
 use crate::canonical::{
-    Origin, Reasoning, Signature, SignatureKind,
+    Origin, Signature, SignatureKind,
     bundle::{self, Carried},
 };
 
@@ -17,17 +17,17 @@ pub(super) fn read(text: Cow<'_, str>) -> Signature<'_> {
     packed.unwrap_or_else(|| Signature::read(text, Origin::Gemini, SignatureKind::Encrypted))
 }
 
-/// Of a call: its own, or the reasoning that led to it.
-pub(super) fn read_of_call(text: Cow<'_, str>) -> (Option<Signature<'_>>, Vec<Carried<'_>>) {
-    if let Some(carried) = unwrapped(&text).and_then(|text| bundle::unpacked(&text)) {
-        return (None, carried);
-    }
-    let signature = read(text);
-    if signature.origin == Origin::Gemini {
-        return (Some(signature), Vec::new());
-    }
-    let reasoning = Reasoning { text: Cow::Borrowed(""), signature: Some(signature) };
-    (None, vec![Carried { reasoning, ahead_of_text: false }])
+/// What stands on a call.
+#[derive(Debug)]
+pub(super) enum OfCall<'a> {
+    Proof(Signature<'a>),
+    /// Another provider's, which led to it.
+    Reasoning(Vec<Carried<'a>>),
+}
+
+pub(super) fn read_of_call(text: Cow<'_, str>) -> OfCall<'_> {
+    let carried = unwrapped(&text).and_then(|text| bundle::unpacked(&text));
+    carried.map_or_else(|| OfCall::Proof(read(text)), OfCall::Reasoning)
 }
 
 /// What was packed here. Clients that don't read the field as bytes may hold it as text.
@@ -52,6 +52,7 @@ pub(super) fn written<'s>(signature: &'s Signature<'_>) -> Cow<'s, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::Reasoning;
 
     #[test]
     fn geminis_own_passes_as_it_is() {
@@ -75,8 +76,10 @@ mod tests {
         assert!(text.starts_with(PACKED) && base64::decode(&text).is_some());
         let url_safe = text.replace('+', "-").replace('/', "_").replace('=', "");
         for text in [text, url_safe] {
-            let (signature, found) = read_of_call(text.into());
-            assert_eq!((signature, format!("{found:?}")), (None, format!("{carried:?}")));
+            let OfCall::Reasoning(found) = read_of_call(text.into()) else {
+                panic!("it is taken for a proof")
+            };
+            assert_eq!(format!("{found:?}"), format!("{carried:?}"));
         }
         assert_eq!(written_on_call(&[]), None);
     }

@@ -14,7 +14,7 @@ use crate::{
     codec::Unreadable,
     gemini::{
         message::{Many, camel, message},
-        signature,
+        signature::{self, OfCall},
     },
     json::{self, record::Str},
     loss::{LossCode, Losses},
@@ -79,18 +79,25 @@ const BESIDE: [&str; 3] = ["videoMetadata", "mediaResolution", "partMetadata"];
 /// What a part says.
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
-    /// What the part holds and the block has no place for: it stands in reasoning ahead of the block.
-    pub(super) carried: Vec<Carried<'a>>,
-    pub(super) block: Block<'a>,
+    /// The reasoning that led to a call, as it was packed here.
+    pub(super) bundle: Vec<Carried<'a>>,
+    /// A signature that the block has no place for: it travels in reasoning of its own ahead of the block.
+    carried: Option<Signature<'a>>,
+    block: Block<'a>,
 }
 
-/// A signature as reasoning that is nothing else.
-fn carrier(signature: Option<Signature<'_>>) -> Vec<Carried<'_>> {
-    let carried = |signature| Carried {
-        reasoning: Reasoning { text: Cow::Borrowed(""), signature: Some(signature) },
-        ahead_of_text: false,
-    };
-    signature.map(carried).into_iter().collect()
+impl<'a> Piece<'a> {
+    pub(super) fn into_blocks(self) -> impl Iterator<Item = Block<'a>> {
+        let carrier = self.carried.map(|signature| {
+            Block::Reasoning(Reasoning { text: Cow::Borrowed(""), signature: Some(signature) })
+        });
+        carrier.into_iter().chain([self.block])
+    }
+
+    /// Where nothing can lead to it.
+    pub(super) fn into_block(self) -> Block<'a> {
+        self.block
+    }
 }
 
 /// None: the part says nothing. Ids that are not there are empty.
@@ -103,7 +110,7 @@ pub(super) fn read<'a>(
     let is_thought = part.thought == Some(true);
     let signature = part.signature.map(|text| text.0).filter(|text| !text.is_empty());
     let kind = part.unknown.iter().map(|(name, _)| name).find(|name| !BESIDE.contains(&&*camel(name)));
-    let bare = |block| Ok(Some(Piece { carried: Vec::new(), block }));
+    let bare = |block| Ok(Some(Piece { bundle: Vec::new(), carried: None, block }));
     if let Some(call) = part.call {
         note(losses, "", &part.unknown);
         return self::call(call, &place.field("functionCall"), signature, losses).map(Some);
@@ -123,7 +130,7 @@ pub(super) fn read<'a>(
     };
     if let Some(media) = media {
         note(losses, "", &part.unknown);
-        return Ok(Some(Piece { carried: carrier(signature), block: Block::Media(media) }));
+        return Ok(Some(Piece { bundle: Vec::new(), carried: signature, block: Block::Media(media) }));
     }
     let has_text = part.text.as_ref().is_some_and(|text| !text.0.is_empty());
     if let Some(kind) = kind.filter(|_| !has_text) {
@@ -138,9 +145,12 @@ pub(super) fn read<'a>(
     if is_thought || (text.is_empty() && is_foreign) {
         return bare(Block::Reasoning(Reasoning { text, signature }));
     }
-    let (signature, foreign) = own(signature);
-    let carried = carrier(foreign);
-    Ok(Some(Piece { carried, block: Block::Text(Text { text, signature, ..Text::default() }) }))
+    let (signature, carried) = own(signature);
+    Ok(Some(Piece {
+        bundle: Vec::new(),
+        carried,
+        block: Block::Text(Text { text, signature, ..Text::default() }),
+    }))
 }
 
 /// A signature that is Gemini's own belongs to the part; another one only stands there.
@@ -173,7 +183,12 @@ fn call<'a>(
     note(losses, "functionCall.", &call.unknown);
     let name = call.name.filter(|name| !name.0.is_empty());
     let name = name.ok_or_else(|| place.field("name").wrong("is missing"))?.0;
-    let (signature, carried) = signature.map(signature::read_of_call).unwrap_or_default();
+    let (signature, bundle) = match signature.map(signature::read_of_call) {
+        Some(OfCall::Proof(signature)) => (Some(signature), Vec::new()),
+        Some(OfCall::Reasoning(bundle)) => (None, bundle),
+        None => (None, Vec::new()),
+    };
+    let (signature, carried) = own(signature);
     let block = Block::ToolCall(ToolCall {
         id: call.id.unwrap_or_default().0,
         name,
@@ -183,7 +198,7 @@ fn call<'a>(
         signature,
         cache: None,
     });
-    Ok(Piece { carried, block })
+    Ok(Piece { bundle, carried, block })
 }
 
 fn result<'a>(

@@ -212,14 +212,9 @@ fn choice<'a>(
     let content = place.field("content");
     let parts = content.field("parts");
     for (index, raw) in candidate.parts(place, losses)?.into_iter().enumerate() {
-        if let Some(piece) = part::read(raw, &parts.index(index), losses)? {
-            for carried in piece.carried {
-                match carried.is_foreign() {
-                    true => bundle::insert(&mut blocks, vec![carried]),
-                    false => add(&mut blocks, Block::Reasoning(carried.reasoning), raw),
-                }
-            }
-            add(&mut blocks, piece.block, raw);
+        if let Some(mut piece) = part::read(raw, &parts.index(index), losses)? {
+            bundle::insert(&mut blocks, std::mem::take(&mut piece.bundle));
+            piece.into_blocks().for_each(|block| add(&mut blocks, block, raw));
         }
     }
     if let Some(annotations) = candidate.annotations() {

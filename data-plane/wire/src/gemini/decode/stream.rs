@@ -126,19 +126,21 @@ impl Choice {
     ) -> Result<(), &'static str> {
         let parts = candidate.parts(place, losses).map_err(|_| NOT_OF_THIS_WIRE)?;
         for raw in parts {
-            let Some(piece) = part::read(raw, place, losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
+            let Some(mut piece) = part::read(raw, place, losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
                 continue;
             };
-            for carried in piece.carried {
-                if carried.is_foreign() && self.open.is_some() {
+            for carried in std::mem::take(&mut piece.bundle) {
+                if self.open.is_some() {
                     self.close(number, out);
                 }
                 self.block(number, Block::Reasoning(carried.reasoning), out);
             }
-            match piece.block {
-                Block::Media(_) => self.block(number, part::opaque("inlineData", raw), out),
-                Block::ToolResult(_) => self.block(number, part::opaque("functionResponse", raw), out),
-                block => self.block(number, block, out),
+            for block in piece.into_blocks() {
+                match block {
+                    Block::Media(_) => self.block(number, part::opaque("inlineData", raw), out),
+                    Block::ToolResult(_) => self.block(number, part::opaque("functionResponse", raw), out),
+                    block => self.block(number, block, out),
+                }
             }
         }
         match candidate.annotations() {
