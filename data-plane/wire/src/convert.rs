@@ -13,6 +13,8 @@ mod names;
 mod restore;
 mod stream;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use shared::{usage::Usage, wire::Wire};
 
@@ -24,7 +26,11 @@ pub use stream::ConvertedStream;
 use crate::{
     canonical,
     codec::{Context, Unreadable},
-    error::{self, ErrorKind, WireError, upstream::UpstreamError},
+    error::{
+        self, ErrorKind, WireError,
+        overflow::{self, Overflow},
+        upstream::UpstreamError,
+    },
     loss::{Losses, Rejected},
     raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
 };
@@ -242,11 +248,41 @@ impl Conversion {
 #[must_use]
 pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (Bytes, UpstreamError) {
     let said = facts_of_error(body);
-    let message = if said.message.is_empty() { "the upstream refused the request" } else { &said.message };
-    let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
-    let kind = ErrorKind::of_status(status);
-    let written = error::body(client, &WireError { status, kind, message, code, param: None, request_id });
-    (written, said)
+    (error_answer(client, status, &said, request_id).1, said)
+}
+
+/// What an upstream reported, in a body or ahead of a stream's content, as the client's whole answer: its status and
+/// body. `status`: what it came with or stands for.
+#[must_use]
+pub fn error_answer(client: Wire, status: u16, said: &UpstreamError, request_id: &str) -> (u16, Bytes) {
+    let words = Words::of(client, status, said, "the upstream refused the request");
+    (words.status, error::body(client, &words.error(request_id)))
+}
+
+/// An upstream's error in words that the client understands.
+struct Words<'w> {
+    status: u16,
+    message: Cow<'w, str>,
+    code: Option<&'w str>,
+}
+
+impl<'w> Words<'w> {
+    /// `otherwise`: where the upstream says nothing.
+    fn of(client: Wire, status: u16, said: &'w UpstreamError, otherwise: &'static str) -> Self {
+        if let Some(overflow) = Overflow::of(said) {
+            let (message, code) = overflow.words(client, &said.message);
+            return Self { status: overflow::STATUS, message, code };
+        }
+        let message = if said.message.is_empty() { otherwise } else { &said.message };
+        let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
+        Self { status, message: message.into(), code }
+    }
+
+    fn error<'e>(&'e self, request_id: &'e str) -> WireError<'e> {
+        let kind = ErrorKind::of_status(self.status);
+        let (status, message, code) = (self.status, &*self.message, self.code);
+        WireError { status, kind, message, code, param: None, request_id }
+    }
 }
 
 #[cfg(test)]
