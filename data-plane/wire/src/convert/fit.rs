@@ -6,6 +6,7 @@ mod limits;
 mod reasoning;
 mod search;
 mod system;
+mod tool_search;
 mod tools;
 
 use std::borrow::Cow;
@@ -49,6 +50,8 @@ pub(super) struct Fit<'t> {
     pub(super) names: Names,
     /// A block was left out that only another wire knows.
     pub(super) left_out: bool,
+    /// responses: the type of the provider's tool that must be called.
+    pub(super) forced: Option<String>,
 }
 
 /// Changes the request into one that the target can say.
@@ -65,10 +68,12 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
         losses: std::mem::take(&mut request.losses),
         names: Names::new(!can.custom_tools),
         left_out: false,
+        forced: forced(request),
     };
     request.stream = target.stream;
     fit.extras(request)?;
     fit.roles(request);
+    fit.tool_search(request);
     fit.tools(request)?;
     fit.content(request)?;
     fit.limits(request);
@@ -91,6 +96,12 @@ const STATEFUL: [(&str, &str); 9] = [
     ("cached_content", "send the content itself"),
     ("audio", "ask for text only"),
 ];
+
+fn forced(request: &Request<'_>) -> Option<String> {
+    let choice = request.extras.iter().find(|extra| extra.name == "tool_choice")?;
+    let choice: serde_json::Value = serde_json::from_str(choice.value.get()).ok()?;
+    choice["type"].as_str().map(str::to_owned)
+}
 
 /// What a user says to a model that is to go on with its own words.
 const GO_ON: &str = "Continue.";

@@ -2,13 +2,14 @@
 //! wrapping, what proves a text stands ahead of it, and what only the upstream's wire knows is left out.
 
 mod proofs;
+mod searches;
 
 use std::borrow::Cow;
 
 use shared::wire::Wire;
 use smallvec::SmallVec;
 
-use self::proofs::Proofs;
+use self::{proofs::Proofs, searches::Searches};
 use super::names::Names;
 use crate::{
     canonical::{
@@ -69,6 +70,11 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
                     call.id = Cow::Owned(call_id(id, calls));
                 }
                 calls += 1;
+                if let Some(search) =
+                    searches::is_one(&call.name, names).then(|| searches::call(call)).flatten()
+                {
+                    *block = Block::Opaque(search);
+                }
                 true
             }
             _ => true,
@@ -131,6 +137,7 @@ pub(super) struct Restore {
     calls: u32,
     /// By choice, the arguments so far of its open call, whose text is to be unwrapped.
     wrapped: SmallVec<[(u32, String); 1]>,
+    searches: Searches,
     /// Of clients that know no proof of a text.
     proofs: Option<Proofs>,
     /// Choices whose open block is one that the client's wire does not know.
@@ -149,6 +156,7 @@ impl Restore {
             gathers,
             calls: 0,
             wrapped: SmallVec::new(),
+            searches: Searches::default(),
             // A gathered answer is settled when it is whole.
             proofs: (client != Wire::Gemini && !gathers).then(Proofs::default),
             left_out: SmallVec::new(),
@@ -204,14 +212,20 @@ impl Restore {
             }
             Event::Open { choice, index, opening } => {
                 let opening = self.open(choice, opening);
-                out(Event::Open { choice, index, opening });
+                if let Some(opening) = self.searches.open(choice, opening, &self.names) {
+                    out(Event::Open { choice, index, opening });
+                }
             }
             Event::Delta { choice, index, delta } => {
+                let Some(delta) = self.searches.delta(choice, delta) else { return };
                 if let Some(delta) = self.delta(choice, delta) {
                     out(Event::Delta { choice, index, delta });
                 }
             }
             Event::Close { choice, index } => {
+                if let Some(search) = self.searches.close(choice) {
+                    out(Event::Open { choice, index, opening: Opening::Opaque(search) });
+                }
                 if let Some(at) = self.wrapped.iter().position(|(open, _)| *open == choice) {
                     let (_, arguments) = self.wrapped.remove(at);
                     let delta = Delta::Arguments(Cow::Owned(free_text(&arguments)));

@@ -7,6 +7,7 @@ mod losses;
 mod requests;
 mod samples;
 mod signatures;
+mod tools;
 
 use serde_json::Value;
 use shared::wire::Wire;
