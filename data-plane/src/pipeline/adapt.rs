@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use proto::v1::gemini_options::Form;
-use shared::clock::Millis;
+use shared::{account::AccountType, clock::Millis};
 use wire::{
     convert::{self, Ask, Conversion, ConvertError, Format, Target},
     count, embeddings,
@@ -351,6 +351,10 @@ impl<'a> Way<'a> {
             default_max_output: known(self.model).or_else(|| known(asked)).unwrap_or(DEFAULT_MAX_OUTPUT),
             fetches_urls: !matches!(self.front, Front::BedrockClaude | Front::BedrockConverse),
             server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat | Front::Compatible),
+            system_turns: matches!(
+                self.account.kind,
+                Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)
+            ),
         }
     }
 }

@@ -15,12 +15,7 @@ pub(crate) async fn check(gateway: &Gateway, trial: &Trial, said: &Value) -> Vec
     let mut wrong: Vec<String> = calls.iter().filter_map(|call| refusal(trial, call)).collect();
     for (account, id) in &trial.accounts {
         let records = closed(gateway, id).await;
-        wrong.extend(
-            records
-                .iter()
-                .filter_map(miscounted)
-                .map(|what| format!("{what} ({})", account.key())),
-        );
+        wrong.extend(records.iter().filter_map(miscounted).map(|what| format!("{what} ({})", account.key())));
     }
     let outside = said["outside"].as_array().unwrap();
     wrong.extend(outside.iter().map(|host| format!("it tried to reach {host}")));
