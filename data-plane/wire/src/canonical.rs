@@ -4,12 +4,14 @@
 //! [`Event`]s. All borrow from the body that they were read from, and JSON that no wire looks into (schemas, arguments)
 //! stays text. What only one wire has rides along as [`Extra`] or [`Opaque`] and is given back to that wire only.
 //!
-//! - [`signature`]: proofs of reasoning, which must come back to their makers unchanged through any client.
+//! - [`signature`]: proofs of reasoning, which must come back to their makers unchanged through any client; [`bundle`]:
+//!   with the reasoning itself, for clients that keep none.
 //! - [`legal`]: makes whatever a decoder says into a stream in legal order, so that encoders can rely on it.
 //! - [`aggregate`]: a stream's events as one response; [`replay`]: one response as a stream's events.
 
 pub mod aggregate;
 mod block;
+pub mod bundle;
 mod event;
 pub mod legal;
 pub mod replay;
@@ -29,4 +31,4 @@ pub use request::{
 };
 pub use response::{Choice, Response, Stop, StopReason};
 pub(crate) use response::{MEDIA, TOOL_RESULT, lose_fields};
-pub use signature::{Origin, Signature, SignatureKind};
+pub use signature::{Origin, Signature, SignatureKind, is_packed};

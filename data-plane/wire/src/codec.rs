@@ -35,7 +35,7 @@ pub struct Context {
     pub created: i64,
     /// The answer's own id where the client was told one already; else it is made of `id`.
     pub answer_id: Option<String>,
-    /// Said as the answer's model where the upstream names none.
+    /// Said as the answer's model where the response or the stream's start names none.
     pub model: String,
     /// chat streams: the client asked for usage.
     pub include_usage: bool,

@@ -5,12 +5,15 @@
 //! ([`Conversion::whole`]), as a stream ([`Conversion::stream`]), or as an error ([`error_body`]).
 
 mod capabilities;
+mod claude;
 mod codecs;
 mod excerpts;
 mod fit;
 mod names;
 mod restore;
 mod stream;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use shared::{usage::Usage, wire::Wire};
@@ -23,7 +26,11 @@ pub use stream::ConvertedStream;
 use crate::{
     canonical,
     codec::{Context, Unreadable},
-    error::{self, ErrorKind, WireError, upstream::UpstreamError},
+    error::{
+        self, ErrorKind, WireError,
+        overflow::{self, Overflow},
+        upstream::UpstreamError,
+    },
     loss::{Losses, Rejected},
     raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
 };
@@ -34,7 +41,7 @@ pub(crate) use names::Names;
 pub struct Ask<'a> {
     pub wire: Wire,
     pub body: &'a [u8],
-    /// gemini: from the path.
+    /// The model as the client wrote it; gemini: from the path.
     pub model: &'a str,
     /// gemini: from the path.
     pub stream: bool,
@@ -109,9 +116,9 @@ impl ConvertError {
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
     let stream = request.stream;
+    let context = ask.context(&request.model);
     let (losses, names) = fit::fit(&mut request, target)?;
     let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
-    let context = ask.context(target.model);
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
     Ok(Converted { body, excerpts, losses, conversion })
@@ -156,9 +163,11 @@ pub struct Whole {
 
 impl Conversion {
     /// Of an answer that passes as it is, where the upstream gives it in another form than the client asked for: a
-    /// stream instead of one answer, or one answer instead of a stream.
+    /// stream instead of one answer, or one answer instead of a stream. `model`: what was sent, for a client that named
+    /// none.
     #[must_use]
     pub fn within(ask: &Ask<'_>, model: &str) -> Self {
+        let model = if ask.model.is_empty() { model } else { ask.model };
         Self {
             client: ask.wire,
             format: Format::of(ask.wire),
@@ -198,17 +207,20 @@ impl Conversion {
     #[must_use]
     pub fn gathered(&self, stream: ConvertedStream) -> Option<Whole> {
         let usage = stream.usage();
+        let served_model = stream.served_model().map(str::to_owned);
         let mut whole = self.write(stream.into_whole()?);
         whole.usage = whole.usage.or(usage);
+        whole.served_model = served_model;
         Some(whole)
     }
 
     fn write(&self, mut response: canonical::Response<'_>) -> Whole {
+        let served_model = served(&response.model);
         let losses = restore::response(&mut response, self.client, &self.names, &self.context.id);
         Whole {
             body: codecs::encode_response(self.client, &response, &self.context).into(),
             usage: response.usage,
-            served_model: served(&response.model),
+            served_model,
             losses,
         }
     }
@@ -236,11 +248,41 @@ impl Conversion {
 #[must_use]
 pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (Bytes, UpstreamError) {
     let said = facts_of_error(body);
-    let message = if said.message.is_empty() { "the upstream refused the request" } else { &said.message };
-    let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
-    let kind = ErrorKind::of_status(status);
-    let written = error::body(client, &WireError { status, kind, message, code, param: None, request_id });
-    (written, said)
+    (error_answer(client, status, &said, request_id).1, said)
+}
+
+/// What an upstream reported, in a body or ahead of a stream's content, as the client's whole answer: its status and
+/// body. `status`: what it came with or stands for.
+#[must_use]
+pub fn error_answer(client: Wire, status: u16, said: &UpstreamError, request_id: &str) -> (u16, Bytes) {
+    let words = Words::of(client, status, said, "the upstream refused the request");
+    (words.status, error::body(client, &words.error(request_id)))
+}
+
+/// An upstream's error in words that the client understands.
+struct Words<'w> {
+    status: u16,
+    message: Cow<'w, str>,
+    code: Option<&'w str>,
+}
+
+impl<'w> Words<'w> {
+    /// `otherwise`: where the upstream says nothing.
+    fn of(client: Wire, status: u16, said: &'w UpstreamError, otherwise: &'static str) -> Self {
+        if let Some(overflow) = Overflow::of(said) {
+            let (message, code) = overflow.words(client, &said.message);
+            return Self { status: overflow::STATUS, message, code };
+        }
+        let message = if said.message.is_empty() { otherwise } else { &said.message };
+        let code = said.code.as_deref().filter(|code| code.parse::<u16>().is_err());
+        Self { status, message: message.into(), code }
+    }
+
+    fn error<'e>(&'e self, request_id: &'e str) -> WireError<'e> {
+        let kind = ErrorKind::of_status(self.status);
+        let (status, message, code) = (self.status, &*self.message, self.code);
+        WireError { status, kind, message, code, param: None, request_id }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Errors in words that the clients of each wire understand, and the errors that upstreams report.
 
+pub mod overflow;
 pub mod upstream;
 
 use bytes::Bytes;
@@ -102,13 +103,27 @@ pub fn body(wire: Wire, error: &WireError<'_>) -> Bytes {
     }
 }
 
-/// The frame that ends a stream which can't go on. It must start on a frame's border:
+/// Whether a stream that can't go on is broken off, rather than ended by [`stream_event`].
+///
+/// What their own clients recover from decides. Claude Code sends a request again whose stream broke off, and gives up at
+/// an error event; Gemini CLI takes such an event for the end of an answer. Codex tries again after either, and the
+/// OpenAI SDKs raise an error that says more where there is an event.
+#[must_use]
+pub const fn breaks_off(wire: Wire) -> bool {
+    matches!(wire, Wire::Messages | Wire::Gemini)
+}
+
+/// What ends a stream that can't go on: one frame, but for clients of Responses, of which SDKs heed the first and Codex
+/// the second. It must start on a frame's border:
 /// [`crate::raw::watch::StreamWatch::close`] sees to that.
 #[must_use]
 pub fn stream_event(wire: Wire, error: &WireError<'_>) -> Bytes {
     match wire {
         Wire::Chat => frame(None, &chat::error::body(error)),
-        Wire::Responses => frame(Some("error"), &responses::error::event(error)),
+        Wire::Responses => {
+            let failed = frame(Some("response.failed"), &responses::error::failed(error));
+            [frame(Some("error"), &responses::error::event(error)), failed].concat().into()
+        }
         Wire::Messages => frame(Some("error"), &messages::error::body(error)),
         Wire::Gemini => frame(None, &gemini::error::body(error)),
     }
@@ -247,12 +262,27 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_stream_ends_with_one_frame_in_the_wires_own_form() {
+    fn a_broken_stream_ends_in_the_wires_own_form() {
         let error = error(ErrorKind::Timeout, None);
         for wire in Wire::ALL {
             let event = stream_event(wire, &error);
             let text = std::str::from_utf8(&event).unwrap();
             let text = text.strip_suffix("\n\n").expect("a frame ends with a blank line");
+            // Codex passes over the first of these two, and SDKs never see the second.
+            let text = match text.split_once("\n\n") {
+                Some((first, second)) if wire == Wire::Responses => {
+                    let data = second.strip_prefix("event: response.failed\ndata: ").expect("its own name");
+                    let data = parsed(data.as_bytes());
+                    let response = &data["response"];
+                    assert_eq!(
+                        (&data["type"], &response["status"]),
+                        (&"response.failed".into(), &"failed".into())
+                    );
+                    assert_eq!(response["error"], json!({"code": "timeout", "message": error.message}));
+                    first
+                }
+                _ => text,
+            };
             let data = match wire {
                 Wire::Chat | Wire::Gemini => text.strip_prefix("data: "),
                 Wire::Responses | Wire::Messages => text.strip_prefix("event: error\ndata: "),

@@ -148,6 +148,7 @@ fn a_large_image_is_not_copied() {
                 default_max_output: 1024,
                 fetches_urls: true,
                 server_tools: true,
+                system_turns: true,
             };
             let before = HELD.with(Cell::get);
             MOST.with(|most| most.set(before));

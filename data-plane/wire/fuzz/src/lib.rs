@@ -37,7 +37,15 @@ const fn ask(wire: Wire, body: &[u8]) -> Ask<'_> {
 }
 
 const fn target(format: Format, model: &str) -> Target<'_> {
-    Target { format, model, stream: true, default_max_output: 4096, fetches_urls: true, server_tools: true }
+    Target {
+        format,
+        model,
+        stream: true,
+        default_max_output: 4096,
+        fetches_urls: true,
+        server_tools: true,
+        system_turns: true,
+    }
 }
 
 fn assert_json(text: &[u8]) {

@@ -5,16 +5,21 @@ mod content;
 mod limits;
 mod reasoning;
 mod search;
+mod system;
+mod tool_search;
 mod tools;
+
+use std::borrow::Cow;
 
 use shared::wire::Wire;
 
 use super::{
     capabilities::{self, Capabilities, Format},
+    claude::Claude,
     names::Names,
 };
 use crate::{
-    canonical::{Request, Role, Turn},
+    canonical::{Block, Request, Role},
     loss::{LossCode, Losses, Rejected},
 };
 
@@ -32,15 +37,21 @@ pub struct Target<'t> {
     pub fetches_urls: bool,
     /// False: the provider runs no tools of its own there.
     pub server_tools: bool,
+    /// Messages: system prompts in mid-conversation are taken, by the models that know them. Anthropic's own API does.
+    pub system_turns: bool,
 }
 
 pub(super) struct Fit<'t> {
     pub(super) target: Target<'t>,
+    /// The model as the client named it.
+    pub(super) asked: Cow<'t, str>,
     pub(super) can: &'static Capabilities,
     pub(super) losses: Losses,
     pub(super) names: Names,
     /// A block was left out that only another wire knows.
     pub(super) left_out: bool,
+    /// responses: the type of the provider's tool that must be called.
+    pub(super) forced: Option<String>,
 }
 
 /// Changes the request into one that the target can say.
@@ -49,22 +60,26 @@ pub(super) struct Fit<'t> {
 /// See [`Rejected`].
 pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(Losses, Names), Rejected> {
     let can = capabilities::of(target.format);
+    let asked = std::mem::replace(&mut request.model, target.model.into());
     let mut fit = Fit {
         target,
+        asked,
         can,
         losses: std::mem::take(&mut request.losses),
         names: Names::new(!can.custom_tools),
         left_out: false,
+        forced: forced(request),
     };
-    request.model = target.model.into();
     request.stream = target.stream;
     fit.extras(request)?;
     fit.roles(request);
+    fit.tool_search(request);
     fit.tools(request)?;
     fit.content(request)?;
     fit.limits(request);
     fit.reasoning(request);
     fit.hints(request);
+    fit.ending(request);
     Ok((fit.losses, fit.names))
 }
 
@@ -81,6 +96,15 @@ const STATEFUL: [(&str, &str); 9] = [
     ("cached_content", "send the content itself"),
     ("audio", "ask for text only"),
 ];
+
+fn forced(request: &Request<'_>) -> Option<String> {
+    let choice = request.extras.iter().find(|extra| extra.name == "tool_choice")?;
+    let choice: serde_json::Value = serde_json::from_str(choice.value.get()).ok()?;
+    choice["type"].as_str().map(str::to_owned)
+}
+
+/// What a user says to a model that is to go on with its own words.
+const GO_ON: &str = "Continue.";
 
 impl Fit<'_> {
     fn extras(&mut self, request: &mut Request<'_>) -> Result<(), Rejected> {
@@ -105,29 +129,34 @@ impl Fit<'_> {
         rejected.map_or(Ok(()), Err)
     }
 
-    /// System prompts go where the target wants them.
-    fn roles(&mut self, request: &mut Request<'_>) {
-        let leading = request.turns.iter().take_while(|turn| is_system(turn)).count();
-        let top_level = self.target.format != Format::Chat;
-        if top_level {
-            for turn in request.turns.drain(..leading) {
-                request.system.extend(turn.blocks);
-            }
+    /// What the target's model is: an account's own name for it may say less than the client's.
+    fn claude_model(&self) -> Claude {
+        let (_, asked) = shared::model::split_account_type(&self.asked);
+        Claude::of([self.target.model, asked])
+    }
+
+    /// Newer models of Claude refuse a conversation that ends with the beginning of their answer, and Gemini's give
+    /// nothing more: they are told to go on.
+    fn ending(&mut self, request: &mut Request<'_>) {
+        let takes_prefill = match self.target.format {
+            Format::Messages => self.claude_model().takes_prefill(),
+            Format::Gemini => false,
+            Format::Chat | Format::Responses | Format::Converse => return,
+        };
+        let Some(turn) = request.turns.last_mut().filter(|turn| turn.role == Role::Assistant) else { return };
+        // Without results a call can't be gone on from.
+        if turn.blocks.iter().any(|block| matches!(block, Block::ToolCall(_))) {
+            return;
         }
-        if !self.can.system_in_turns && request.turns.iter().any(is_system) {
-            self.losses.add(LossCode::SystemMoved, "messages");
-            let (moved, kept) = std::mem::take(&mut request.turns).into_iter().partition(is_system);
-            let moved: Vec<Turn<'_>> = moved;
-            request.system.extend(moved.into_iter().flat_map(|turn| turn.blocks));
-            let kept: Vec<Turn<'_>> = kept;
-            for turn in kept {
-                request.push(turn.role, turn.blocks);
-            }
-        }
-        if !self.can.developer {
-            for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Developer) {
-                turn.role = Role::System;
-            }
+        if !takes_prefill {
+            self.losses.add(LossCode::Field, "prefill");
+            request.push(Role::User, [Block::text(GO_ON)]);
+        } else if let Some(Block::Text(text)) = turn.blocks.last_mut()
+            && text.text.ends_with(char::is_whitespace)
+        {
+            // Those that take it refuse blanks at its end.
+            self.losses.add(LossCode::Clamped, "prefill");
+            text.text = Cow::Owned(text.text.trim_end().to_owned());
         }
     }
 
@@ -160,8 +189,4 @@ impl Fit<'_> {
     fn is_own(&self, origin: Wire) -> bool {
         self.target.format.wire() == Some(origin)
     }
-}
-
-fn is_system(turn: &Turn<'_>) -> bool {
-    matches!(turn.role, Role::System | Role::Developer)
 }

@@ -18,11 +18,15 @@ pub(crate) struct Names {
     known: HashMap<String, Original>,
     /// Custom tools go as functions, their text wrapped in an object.
     pub(super) wraps: bool,
+    /// The client itself searches for tools: calls of [`TOOL_SEARCH`] are its `tool_search_call`s.
+    pub(super) searches: bool,
 }
+
+pub(super) const TOOL_SEARCH: &str = "tool_search";
 
 impl Names {
     pub(super) fn new(wraps: bool) -> Self {
-        Self { known: HashMap::new(), wraps }
+        Self { known: HashMap::new(), wraps, searches: false }
     }
 
     /// The name to send for a tool: letters, digits, `_` and `-`, at most `max` of them.

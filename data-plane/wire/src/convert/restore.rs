@@ -1,11 +1,15 @@
-//! On the way back: tools get the names that the client knows them by, free text comes out of its wrapping, and what
-//! only the upstream's wire knows is left out.
+//! On the way back: the model and the tools get the names that the client knows them by, free text comes out of its
+//! wrapping, what proves a text stands ahead of it, and what only the upstream's wire knows is left out.
+
+mod proofs;
+mod searches;
 
 use std::borrow::Cow;
 
 use shared::wire::Wire;
 use smallvec::SmallVec;
 
+use self::{proofs::Proofs, searches::Searches};
 use super::names::Names;
 use crate::{
     canonical::{
@@ -19,6 +23,9 @@ use crate::{
 pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names, id: &str) -> Losses {
     let mut calls = 0;
     let mut losses = std::mem::take(&mut response.losses);
+    // Encoders say the name that was asked for in place of none. Clients hold an answer under another name for another
+    // model's: Claude Code then leaves its signed thinking out of the next request.
+    response.model = Cow::Borrowed("");
     let (own, foreign) =
         std::mem::take(&mut response.extras).into_iter().partition(|extra| extra.origin == client);
     response.extras = own;
@@ -63,10 +70,18 @@ pub(super) fn response(response: &mut Response<'_>, client: Wire, names: &Names,
                     call.id = Cow::Owned(call_id(id, calls));
                 }
                 calls += 1;
+                if let Some(search) =
+                    searches::is_one(&call.name, names).then(|| searches::call(call)).flatten()
+                {
+                    *block = Block::Opaque(search);
+                }
                 true
             }
             _ => true,
         });
+        if client != Wire::Gemini {
+            proofs::settle(&mut choice.blocks, &mut losses);
+        }
     }
     losses
 }
@@ -122,6 +137,9 @@ pub(super) struct Restore {
     calls: u32,
     /// By choice, the arguments so far of its open call, whose text is to be unwrapped.
     wrapped: SmallVec<[(u32, String); 1]>,
+    searches: Searches,
+    /// Of clients that know no proof of a text.
+    proofs: Option<Proofs>,
     /// Choices whose open block is one that the client's wire does not know.
     left_out: SmallVec<[u32; 1]>,
     /// What belongs to the beginning of the client's stream can still be said.
@@ -138,6 +156,9 @@ impl Restore {
             gathers,
             calls: 0,
             wrapped: SmallVec::new(),
+            searches: Searches::default(),
+            // A gathered answer is settled when it is whole.
+            proofs: (client != Wire::Gemini && !gathers).then(Proofs::default),
             left_out: SmallVec::new(),
             begins: true,
             losses: Losses::default(),
@@ -149,6 +170,15 @@ impl Restore {
     }
 
     pub(super) fn take(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
+        let Some(mut proofs) = self.proofs.take() else { return self.known(event, out) };
+        let mut losses = Losses::default();
+        self.known(event, &mut |event| proofs.take(event, &mut losses, out));
+        self.losses.extend(losses);
+        self.proofs = Some(proofs);
+    }
+
+    /// In words that the client knows.
+    fn known(&mut self, event: Event<'_>, out: &mut Sink<'_>) {
         match event {
             Event::ServiceTier(tier) => {
                 let Some(word) = served_in(self.client, &tier, &mut self.losses) else { return };
@@ -160,9 +190,10 @@ impl Restore {
                 }
                 out(Event::ServiceTier(Cow::Borrowed(word)));
             }
-            Event::Start { .. } => {
+            Event::Start { id, .. } => {
                 self.begins = self.gathers;
-                out(event);
+                // As in a whole answer.
+                out(Event::Start { id, model: Cow::Borrowed("") });
             }
             Event::Open { choice, .. }
             | Event::Delta { choice, .. }
@@ -181,14 +212,20 @@ impl Restore {
             }
             Event::Open { choice, index, opening } => {
                 let opening = self.open(choice, opening);
-                out(Event::Open { choice, index, opening });
+                if let Some(opening) = self.searches.open(choice, opening, &self.names) {
+                    out(Event::Open { choice, index, opening });
+                }
             }
             Event::Delta { choice, index, delta } => {
+                let Some(delta) = self.searches.delta(choice, delta) else { return };
                 if let Some(delta) = self.delta(choice, delta) {
                     out(Event::Delta { choice, index, delta });
                 }
             }
             Event::Close { choice, index } => {
+                if let Some(search) = self.searches.close(choice) {
+                    out(Event::Open { choice, index, opening: Opening::Opaque(search) });
+                }
                 if let Some(at) = self.wrapped.iter().position(|(open, _)| *open == choice) {
                     let (_, arguments) = self.wrapped.remove(at);
                     let delta = Delta::Arguments(Cow::Owned(free_text(&arguments)));

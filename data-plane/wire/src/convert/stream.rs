@@ -1,13 +1,15 @@
 //! A stream on its way from one wire to another. It is fed and asked like [`crate::raw::watch::StreamWatch`].
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use shared::{usage::Usage, wire::Wire};
 
-use super::{Conversion, Format, codecs, restore::Restore};
+use super::{Conversion, Format, Words, codecs, restore::Restore};
 use crate::{
     canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer, replay::replay},
     codec::{StreamDecoder, StreamEncoder, Unreadable},
-    error::{ErrorKind, WireError, upstream::UpstreamError},
+    error::{WireError, upstream::UpstreamError},
     json,
     loss::Losses,
     raw::watch::{Chunks, FailureCause, Notes, Seen, StreamFailure},
@@ -25,6 +27,7 @@ pub struct ConvertedStream {
 /// All behind the decoder.
 #[derive(Debug)]
 struct Back {
+    client: Wire,
     request_id: String,
     legal: Legalizer,
     restore: Restore,
@@ -62,6 +65,7 @@ impl ConvertedStream {
             splitter: FrameSplitter::default(),
             decoder: codecs::stream_decoder(conversion.format),
             back: Back {
+                client: conversion.client,
                 request_id,
                 legal: Legalizer::default(),
                 restore: Restore::new(
@@ -304,18 +308,16 @@ impl Back {
     /// The failure in the client's wire.
     fn say_failure(&mut self) {
         let Some(failure) = &self.failure else { return };
-        let (status, message, code) = match &failure.cause {
+        let Writer::Stream(encoder) = &mut self.writer else { return };
+        let words = match &failure.cause {
             FailureCause::Reported(error) => {
-                (error.status.unwrap_or(500), error.message.as_str(), error.code.as_deref())
+                Words::of(self.client, error.status.unwrap_or(500), error, "the upstream reported an error")
             }
-            FailureCause::Malformed(problem) => (500, *problem, None),
+            FailureCause::Malformed(problem) => {
+                Words { status: 500, message: Cow::Borrowed(problem), code: None }
+            }
         };
-        let message = if message.is_empty() { "the upstream reported an error" } else { message };
-        let kind = ErrorKind::of_status(status);
-        let error = WireError { status, kind, message, code, param: None, request_id: &self.request_id };
-        if let Writer::Stream(encoder) = &mut self.writer {
-            encoder.error(&error, &mut self.written);
-        }
+        encoder.error(&words.error(&self.request_id), &mut self.written);
     }
 
     fn flush(&mut self, out: &mut Chunks) -> Seen {

@@ -1,11 +1,13 @@
 //! What holds between any two wires.
 
 mod answers;
+mod claude;
 mod excerpts;
 mod losses;
 mod requests;
 mod samples;
 mod signatures;
+mod tools;
 
 use serde_json::Value;
 use shared::wire::Wire;
@@ -30,6 +32,7 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         default_max_output: 4096,
         fetches_urls: true,
         server_tools: true,
+        system_turns: true,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::overflow::{self, Overflow};
 use crate::json;
 
 /// Longest message, code or type that is kept, in bytes; the rest is cut off.
@@ -53,6 +54,9 @@ impl UpstreamError {
         }
         let by_word = |word: &Option<String>| word.as_deref().and_then(status_of);
         error.status = named.or_else(|| by_word(&error.code)).or_else(|| by_word(&error.kind));
+        if error.status.is_none() && Overflow::of(&error).is_some() {
+            error.status = Some(overflow::STATUS);
+        }
         error
     }
 }

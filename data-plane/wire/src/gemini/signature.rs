@@ -4,18 +4,42 @@
 use std::borrow::Cow;
 
 use super::base64;
-use crate::canonical::{Origin, Signature, SignatureKind};
+use crate::canonical::{
+    Origin, Signature, SignatureKind,
+    bundle::{self, Carried},
+};
 
 /// What every packed signature starts with in base64.
 const PACKED: &str = "c3kxL";
 
 pub(super) fn read(text: Cow<'_, str>) -> Signature<'_> {
-    let packed = if text.starts_with(PACKED) {
-        base64::decode(&text).and_then(|bytes| Signature::unpacked(std::str::from_utf8(&bytes).ok()?))
-    } else {
-        None
-    };
+    let packed = unwrapped(&text).and_then(|text| Signature::unpacked(&text));
     packed.unwrap_or_else(|| Signature::read(text, Origin::Gemini, SignatureKind::Encrypted))
+}
+
+/// What stands on a call.
+#[derive(Debug)]
+pub(super) enum OfCall<'a> {
+    Proof(Signature<'a>),
+    /// Another provider's, which led to it.
+    Reasoning(Vec<Carried<'a>>),
+}
+
+pub(super) fn read_of_call(text: Cow<'_, str>) -> OfCall<'_> {
+    let carried = unwrapped(&text).and_then(|text| bundle::unpacked(&text));
+    carried.map_or_else(|| OfCall::Proof(read(text)), OfCall::Reasoning)
+}
+
+/// What was packed here. Clients that don't read the field as bytes may hold it as text.
+fn unwrapped(text: &str) -> Option<Cow<'_, str>> {
+    if text.starts_with(PACKED) {
+        return base64::decode(text).and_then(|bytes| String::from_utf8(bytes).ok()).map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(text))
+}
+
+pub(super) fn written_on_call(carried: &[Carried<'_>]) -> Option<String> {
+    bundle::packed(carried).map(|text| base64::encode(text.as_bytes()))
 }
 
 pub(super) fn written<'s>(signature: &'s Signature<'_>) -> Cow<'s, str> {
@@ -28,6 +52,7 @@ pub(super) fn written<'s>(signature: &'s Signature<'_>) -> Cow<'s, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::Reasoning;
 
     #[test]
     fn geminis_own_passes_as_it_is() {
@@ -35,6 +60,28 @@ mod tests {
         assert_eq!((signature.origin, signature.kind), (Origin::Gemini, SignatureKind::Encrypted));
         assert_eq!(written(&signature), "CpQBAdHtim8=");
         assert_eq!(read("c3kxLm1hcnM=".into()).origin, Origin::Gemini);
+    }
+
+    #[test]
+    fn reasoning_on_a_call_is_bytes_to_sdks_and_comes_back_from_both_alphabets() {
+        let signature = Signature {
+            origin: Origin::Claude,
+            kind: SignatureKind::Proof,
+            id: None,
+            value: "EqQB>?~".into(),
+        };
+        let reasoning = Reasoning { text: "why? é".into(), signature: Some(signature) };
+        let carried = [Carried { reasoning, ahead_of_text: true }];
+        let text = written_on_call(&carried).unwrap();
+        assert!(text.starts_with(PACKED) && base64::decode(&text).is_some());
+        let url_safe = text.replace('+', "-").replace('/', "_").replace('=', "");
+        for text in [text, url_safe] {
+            let OfCall::Reasoning(found) = read_of_call(text.into()) else {
+                panic!("it is taken for a proof")
+            };
+            assert_eq!(format!("{found:?}"), format!("{carried:?}"));
+        }
+        assert_eq!(written_on_call(&[]), None);
     }
 
     #[test]

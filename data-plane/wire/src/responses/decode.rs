@@ -8,5 +8,7 @@ mod response;
 mod stream;
 mod tools;
 
-pub(crate) use self::{request::request, response::response, stream::StreamDecoder};
+pub(crate) use self::{
+    request::request, response::response, stream::StreamDecoder, tools::found as found_tools,
+};
 pub(crate) use super::echo::read as echo;

@@ -40,6 +40,43 @@ pub(crate) fn numbered_event(error: &WireError<'_>, sequence_number: u64) -> Byt
     })
 }
 
+#[derive(Serialize)]
+struct Failed<'a> {
+    #[serde(rename = "type")]
+    event: &'static str,
+    sequence_number: u64,
+    response: FailedResponse<'a>,
+}
+
+#[derive(Serialize)]
+struct FailedResponse<'a> {
+    id: String,
+    object: &'static str,
+    status: &'static str,
+    error: Reason<'a>,
+    output: [(); 0],
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+/// The data of the `response.failed` event, for clients that pass over an `error` event.
+pub(crate) fn failed(error: &WireError<'_>) -> Bytes {
+    numbered_failed(error, &format!("resp_{}", error.request_id), 0)
+}
+
+/// As [`failed`], of the answer with this id, in a stream whose events are counted.
+pub(crate) fn numbered_failed(error: &WireError<'_>, id: &str, sequence_number: u64) -> Bytes {
+    let code = chat::error::Error::new(error).code.unwrap_or("server_error");
+    let error = Reason { code, message: error.message };
+    let response =
+        FailedResponse { id: id.to_owned(), object: "response", status: "failed", error, output: [] };
+    render(&Failed { event: "response.failed", sequence_number, response })
+}
+
 /// What an upstream's `error` event says: in its field `error`, or, as OpenAI documents it, in the event itself.
 pub(crate) fn reported(data: &str, error: Option<&str>) -> UpstreamError {
     if let Some(error) = error {

@@ -6,7 +6,7 @@ use wire::convert::error_body;
 
 use crate::{cases::hold, printed};
 
-const ERRORS: [(&str, u16, &str); 9] = [
+const ERRORS: [(&str, u16, &str); 14] = [
     (
         "chat out of quota",
         429,
@@ -38,6 +38,27 @@ const ERRORS: [(&str, u16, &str); 9] = [
         r#"[{"error":{"code":400,"message":"Invalid value at 'contents'","status":"INVALID_ARGUMENT"}}]"#,
     ),
     ("converse", 400, r#"{"message":"The provided model identifier is invalid."}"#),
+    (
+        "messages too long",
+        400,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 219898 tokens > 200000 maximum"}}"#,
+    ),
+    (
+        "responses too long",
+        400,
+        r#"{"error":{"message":"Your input exceeds the context window of this model. Please adjust your input and try again.","type":"invalid_request_error","param":"input","code":"context_length_exceeded"}}"#,
+    ),
+    (
+        "chat too long",
+        413,
+        r#"{"error":{"message":"This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens. Please reduce the length of the messages.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+    ),
+    (
+        "gemini too long",
+        400,
+        r#"{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#,
+    ),
+    ("converse too long", 400, r#"{"message":"Input is too long for requested model."}"#),
     ("a page", 502, "<html>Bad Gateway</html>"),
     ("nothing", 503, ""),
 ];

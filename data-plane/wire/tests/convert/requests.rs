@@ -25,7 +25,15 @@ pub(crate) const THINKING_TARGETS: [(Format, &str); 4] = [
 ];
 
 pub(crate) const fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
-    Target { format, model, stream: false, default_max_output: 4096, fetches_urls: true, server_tools: true }
+    Target {
+        format,
+        model,
+        stream: false,
+        default_max_output: 4096,
+        fetches_urls: true,
+        server_tools: true,
+        system_turns: true,
+    }
 }
 
 pub(crate) const fn ask(wire: Wire, body: &[u8]) -> Ask<'_> {

@@ -1,14 +1,17 @@
 //! Reasoning: how much, and whose may be sent back.
 
+use serde_json::Number;
+
 use super::Fit;
 use crate::{
     canonical::{
-        Block, Effort, Origin, Request, Role, Show, Signature, SignatureKind, Thinking, ThinkingMode,
-        ToolChoice,
+        Block, Effort, Origin, Request, Role, Sampling, Show, Signature, SignatureKind, Thinking,
+        ThinkingMode, ToolChoice,
     },
-    convert::capabilities::Format,
+    convert::{capabilities::Format, claude::Claude},
     gemini::encode::is_third_generation,
     loss::LossCode,
+    raw::foreign::NO_PROOF,
 };
 
 /// Anthropic's least budget.
@@ -74,25 +77,21 @@ impl Fit<'_> {
 
     /// Claude thinks by budget, newer models by effort.
     fn claude(&mut self, request: &mut Request<'_>) {
-        // Newer models refuse to be told both.
-        if request.sampling.temperature.is_some() && request.sampling.top_p.take().is_some() {
-            self.losses.add(LossCode::Field, "top_p");
-        }
+        let claude = self.claude_model();
+        self.claude_sampling(claude, &mut request.sampling);
         if !wants(&request.thinking) {
-            return;
+            return self.claude_off(claude, &mut request.thinking);
         }
-        if lacks_thinking(request) {
-            return self.without(request, "messages");
-        }
-        if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-            return self.without(request, "tool_choice");
-        }
-        let thinking = &mut request.thinking;
-        if thinks_adaptively(self.target.model) {
-            thinking.effort = thinking.effort.or_else(|| effort_of(thinking));
-            thinking.mode = Some(ThinkingMode::Adaptive);
-            thinking.budget = None;
+        if claude.thinks_adaptively() {
+            self.claude_adaptively(claude, &mut request.thinking);
         } else {
+            if lacks_thinking(request) {
+                return self.without(request, "messages");
+            }
+            if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
+                return self.without(request, "tool_choice");
+            }
+            let thinking = &mut request.thinking;
             let asked = thinking.budget.or_else(|| thinking.effort.map(Effort::budget)).unwrap_or(8192);
             let limit = request.max_output.unwrap_or(self.target.default_max_output);
             // The budget is a part of the output, and something must be left to say.
@@ -113,6 +112,52 @@ impl Fit<'_> {
         }
         if sampling.top_k.take().is_some() | sampling.top_p.take().is_some() {
             self.losses.add(LossCode::Field, "top_k");
+        }
+    }
+
+    fn claude_sampling(&mut self, claude: Claude, sampling: &mut Sampling<'_>) {
+        let is_odd = |number: &Number| number.as_f64() != Some(1.0);
+        if claude.samples_by_itself() {
+            if sampling.temperature.take().as_ref().is_some_and(is_odd) {
+                self.losses.add(LossCode::Clamped, "temperature");
+            }
+            if sampling.top_p.take().as_ref().is_some_and(is_odd) {
+                self.losses.add(LossCode::Field, "top_p");
+            }
+            self.drop_unless(false, &mut sampling.top_k, "top_k");
+        } else if sampling.temperature.is_some() {
+            // Newer models refuse to be told both.
+            self.drop_unless(false, &mut sampling.top_p, "top_p");
+        }
+    }
+
+    /// No more is said of the effort than the client said.
+    fn claude_adaptively(&mut self, claude: Claude, thinking: &mut Thinking) {
+        thinking.effort = thinking.effort.or(thinking.budget.map(Effort::of_budget));
+        thinking.mode = Some(ThinkingMode::Adaptive);
+        thinking.budget = None;
+        if thinking.effort == Some(Effort::XHigh) && !claude.takes_highest_efforts() {
+            thinking.effort = Some(Effort::High);
+            self.losses.add(LossCode::Clamped, "reasoning");
+        }
+    }
+
+    /// Some models can't be kept from thinking, or not at every effort.
+    fn claude_off(&mut self, claude: Claude, thinking: &mut Thinking) {
+        if thinking.mode != Some(ThinkingMode::Off) {
+            return;
+        }
+        let before = *thinking;
+        if !claude.takes_effort() {
+            thinking.effort = None;
+        } else if claude.clamps_effort_when_off() {
+            thinking.effort = thinking.effort.map(|effort| effort.min(Effort::High));
+        }
+        if claude.always_thinks() {
+            (thinking.mode, thinking.effort) = (None, Some(Effort::Low));
+        }
+        if *thinking != before {
+            self.losses.add(LossCode::Clamped, "reasoning");
         }
     }
 
@@ -217,9 +262,6 @@ impl Fit<'_> {
     }
 }
 
-/// What Google documents for calls whose proof is not to be had, because another model made them.
-const NO_PROOF: &str = "skip_thought_signature_validator";
-
 /// From the third generation on, Gemini refuses a call without a proof in the turn under way.
 fn sign_calls(request: &mut Request<'_>, model: &str) {
     if !is_third_generation(model) {
@@ -258,8 +300,8 @@ fn effort_of(thinking: &Thinking) -> Option<Effort> {
     }
 }
 
-/// Whether the history ends in tools' results for a turn that has no reasoning of Claude's: then the API refuses to
-/// think on.
+/// Whether the history ends in tools' results for a turn that has no reasoning of Claude's, or in such a turn: then a
+/// model that thinks by budget refuses to think on.
 fn lacks_thinking(request: &Request<'_>) -> bool {
     let last = request.turns.iter().rposition(|turn| turn.role == Role::Assistant);
     let Some(turn) = last.and_then(|at| request.turns.get(at)) else { return false };
@@ -271,7 +313,8 @@ fn lacks_thinking(request: &Request<'_>) -> bool {
         }),
         _ => false,
     };
-    calls && !turn.blocks.iter().any(thought)
+    let is_last = last.is_some_and(|at| at + 1 == request.turns.len());
+    (calls || is_last) && !turn.blocks.iter().any(thought)
 }
 
 /// OpenAI's models before those that think.
@@ -292,45 +335,5 @@ fn efforts(model: &str) -> (Effort, Effort) {
         _ if always_thinks(model) => (Effort::Minimal, Effort::High),
         _ if model.starts_with("gpt-5.") => (Effort::Low, Effort::XHigh),
         _ => (Effort::Minimal, Effort::XHigh),
-    }
-}
-
-/// Models from 4.6 on decide themselves how long to think; a budget is deprecated there.
-fn thinks_adaptively(model: &str) -> bool {
-    let numbers: Vec<u32> = model
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|part| matches!(part.len(), 1 | 2))
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    match numbers.as_slice() {
-        [major, ..] if *major >= 5 => true,
-        [4, minor, ..] => *minor >= 6,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thinks_adaptively;
-
-    #[test]
-    fn models_by_how_they_think() {
-        for model in [
-            "claude-opus-4-6",
-            "claude-sonnet-5",
-            "claude-opus-5-1-20261001",
-            "us.anthropic.claude-opus-4-7-v1",
-        ] {
-            assert!(thinks_adaptively(model), "{model}");
-        }
-        for model in [
-            "claude-3-7-sonnet-latest",
-            "claude-sonnet-4-5-20250929",
-            "claude-opus-4-20250514",
-            "claude-haiku-4-5",
-            "router",
-        ] {
-            assert!(!thinks_adaptively(model), "{model}");
-        }
     }
 }

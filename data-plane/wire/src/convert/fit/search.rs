@@ -39,6 +39,11 @@ impl Fit<'_> {
     }
 }
 
+/// OpenAI can search what it has read before, and not go out to the web. Who asks for that gets no other search.
+pub(super) fn is_kept_inside(tool: &Opaque<'_>) -> bool {
+    options(tool).get("external_web_access") == Some(&Value::Bool(false))
+}
+
 /// What was asked of the search, without the words that only name it.
 fn options(tool: &Opaque<'_>) -> Map<String, Value> {
     let mut fields: Map<String, Value> = serde_json::from_str(tool.value.get()).unwrap_or_default();

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Fit;
+use serde_json::Value;
+
+use super::{Fit, search};
 use crate::{
     canonical::{Block, Opaque, Request, Tool, ToolChoice, ToolKind},
     convert::capabilities::Format,
@@ -15,7 +17,11 @@ const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"strin
 impl Fit<'_> {
     pub(super) fn tools(&mut self, request: &mut Request<'_>) -> Result<(), Rejected> {
         let mut kept = Vec::with_capacity(request.tools.len());
-        let mut left_out = None;
+        let mut left_out = Vec::new();
+        let has_functions =
+            request.tools.iter().any(|tool| matches!(tool, Tool::Function { .. } | Tool::Custom { .. }));
+        // Gemini 2.5 refuses both in one request, and later ones want parts back that other wires can't hold.
+        let searches_too = self.target.format != Format::Gemini || !has_functions;
         for tool in std::mem::take(&mut request.tools) {
             match tool {
                 Tool::Function { name, description, parameters, strict, namespace, cache } => {
@@ -40,22 +46,19 @@ impl Fit<'_> {
                     });
                 }
                 Tool::WebSearch(tool) => {
-                    let can = self.target.server_tools && (self.can.web_search || self.is_own(tool.origin));
-                    match can {
+                    let can = self.is_own(tool.origin)
+                        || (self.can.web_search && searches_too && !search::is_kept_inside(&tool));
+                    match self.target.server_tools && can {
                         true => kept.push(Tool::WebSearch(self.search(tool))),
-                        false => left_out = Some(self.leave_out(&tool)),
+                        false => left_out.push(tool),
                     }
                 }
                 Tool::Server(tool) if self.is_own(tool.origin) => kept.push(Tool::Server(tool)),
-                Tool::Server(tool) => return Err(no_counterpart(&tool.kind)),
+                Tool::Server(tool) => left_out.push(tool),
             }
         }
         request.tools = kept;
-        if let Some(kind) = left_out
-            && (request.tools.is_empty() || matches!(request.tool_choice, Some(ToolChoice::Required)))
-        {
-            return Err(no_counterpart(&kind));
-        }
+        self.leave_out(request, &left_out)?;
         self.choice(request);
         self.calls(request);
         if request.tools.is_empty() && matches!(self.target.format, Format::Messages | Format::Converse) {
@@ -87,10 +90,21 @@ impl Fit<'_> {
         }));
     }
 
-    /// The model can do without searching the web; it just doesn't.
-    fn leave_out(&mut self, tool: &Opaque<'_>) -> String {
-        self.losses.add_named(LossCode::ServerTool, &tool.kind);
-        tool.kind.clone().into_owned()
+    /// The model can do without: it just doesn't search, draw or run code. But what it is made to call must be there.
+    fn leave_out(&mut self, request: &Request<'_>, tools: &[Opaque<'_>]) -> Result<(), Rejected> {
+        for tool in tools {
+            self.losses.add_named(LossCode::ServerTool, &tool.kind);
+            let is_forced = match &request.tool_choice {
+                Some(ToolChoice::Required) => request.tools.is_empty(),
+                Some(ToolChoice::Allowed { names, required: true }) => names.is_empty(),
+                Some(ToolChoice::Named(name)) => has_name(tool, name),
+                _ => self.forced.as_deref() == Some(&*tool.kind),
+            };
+            if is_forced {
+                return Err(no_counterpart(&tool.kind));
+            }
+        }
+        Ok(())
     }
 
     fn function<'a>(
@@ -206,6 +220,11 @@ impl Fit<'_> {
             }
         }
     }
+}
+
+fn has_name(tool: &Opaque<'_>, name: &str) -> bool {
+    let fields: Value = serde_json::from_str(tool.value.get()).unwrap_or_default();
+    fields["name"] == name
 }
 
 fn no_counterpart(kind: &str) -> Rejected {

@@ -185,3 +185,31 @@ fn said(blocks: &[Block<'_>]) -> (String, String, Vec<(String, Value)>) {
     thought.retain(|letter| !letter.is_whitespace());
     (thought, words, calls)
 }
+
+/// Claude Code drops signed thinking of an answer that has another model's name than its request had.
+#[test]
+fn an_answer_has_the_name_that_was_asked_for_and_the_served_one_is_known() {
+    let answer =
+        || Response { model: "served".into(), choices: vec![Choice::default()], ..Response::default() };
+    for client in Wire::ALL {
+        let asked = if client == Wire::Gemini { "asked" } else { "m" };
+        for format in [Format::Chat, Format::Responses, Format::Messages, Format::Gemini] {
+            let upstream = format.wire().unwrap();
+            let (plain, stream) = (plain(upstream, &answer()), streamed(upstream, &answer()));
+            let (whole, streaming) = (conversion(client, format, false), conversion(client, format, true));
+            let (told, relay) = relayed(&streaming, [stream.as_slice()]);
+            assert_eq!(relay.served_model(), Some("served"));
+            let (_, gathering) = relayed(&whole, [stream.as_slice()]);
+            let gathered = whole.gathered(gathering.into_converted().unwrap()).unwrap();
+            let (whole, played) = (whole.whole(&plain).unwrap(), streaming.whole(&plain).unwrap());
+            for answer in [&whole, &gathered, &played] {
+                assert_eq!(answer.served_model.as_deref(), Some("served"), "{upstream} to {client}");
+            }
+            for body in [&*whole.body, &gathered.body, &played.body, &told] {
+                let text = String::from_utf8_lossy(body);
+                let name = format!(r#"":"{asked}""#);
+                assert!(text.contains(&name) && !text.contains("served\""), "{upstream} to {client}: {text}");
+            }
+        }
+    }
+}

@@ -140,8 +140,49 @@ fn comes_home(client: Wire, origin: Origin, answer: &[u8], values: &[String]) ->
     Ok(())
 }
 
+/// The answer as Gemini's own client keeps it: without thoughts, and so without what they are signed with.
+fn without_thoughts(answer: &[u8]) -> Vec<u8> {
+    let mut answer = json(answer);
+    if let Some(parts) = answer["candidates"][0]["content"]["parts"].as_array_mut() {
+        parts.retain(|part| part["thought"] != true);
+    }
+    answer.to_string().into_bytes()
+}
+
+/// The reasoning that the provider wants back, ahead of what it led to.
+fn led_to_calls(blocks: &[Block<'_>]) -> Vec<String> {
+    let last = blocks.iter().rposition(|block| matches!(block, Block::ToolCall(_))).unwrap_or(0);
+    let kind = |block: &Block<'_>| match block {
+        Block::Reasoning(it) => format!("thought {:?} {:?}", it.text, it.signature),
+        Block::Text(text) => format!("text {}", text.text),
+        Block::ToolCall(call) => format!("call {}", call.name),
+        _ => String::new(),
+    };
+    blocks.iter().take(last).map(kind).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn reasoning_comes_home_with_its_call_through_a_client_that_keeps_no_thoughts((origin, answer) in any_answer()) {
+        let calls = answer.choices[0].blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
+        if origin == Origin::Gemini || !calls {
+            return Ok(());
+        }
+        let wire = if origin == Origin::Claude { Wire::Messages } else { Wire::Responses };
+        let format = Format::of(wire);
+        let whole = conversion(Wire::Gemini, format, false).whole(&plain(wire, &answer)).unwrap().body;
+        let told = gathered(Wire::Gemini, &converted(Wire::Gemini, format, &streamed(wire, &answer)));
+        let plain = plain(wire, &answer);
+        let as_upstream = codecs::decode_response(format, &plain).unwrap();
+        let expected = led_to_calls(&as_upstream.choices[0].blocks);
+        for answer in [&*whole, &told] {
+            let next = next_request(Wire::Gemini, &without_thoughts(answer));
+            let request = decode(&ask(Wire::Gemini, &next, false)).unwrap();
+            prop_assert_eq!(led_to_calls(&request.turns[1].blocks), expected.clone(), "{}", String::from_utf8_lossy(&next));
+        }
+    }
 
     #[test]
     fn proofs_come_home_through_any_client_and_go_nowhere_else((origin, answer) in any_answer()) {

@@ -9,12 +9,12 @@ use super::place::Place;
 use crate::{
     canonical::{
         Block, Media, MediaKind, Opaque, Origin, Reasoning, Signature, Source, Text, ToolCall, ToolKind,
-        ToolResult,
+        ToolResult, bundle::Carried,
     },
     codec::Unreadable,
     gemini::{
         message::{Many, camel, message},
-        signature,
+        signature::{self, OfCall},
     },
     json::{self, record::Str},
     loss::{LossCode, Losses},
@@ -79,9 +79,11 @@ const BESIDE: [&str; 3] = ["videoMetadata", "mediaResolution", "partMetadata"];
 /// What a part says.
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
+    /// The reasoning that led to a call, as it was packed here.
+    pub(super) bundle: Vec<Carried<'a>>,
     /// A signature that the block has no place for: it travels in reasoning of its own ahead of the block.
-    pub(super) carried: Option<Signature<'a>>,
-    pub(super) block: Block<'a>,
+    carried: Option<Signature<'a>>,
+    block: Block<'a>,
 }
 
 impl<'a> Piece<'a> {
@@ -90,6 +92,11 @@ impl<'a> Piece<'a> {
             Block::Reasoning(Reasoning { text: Cow::Borrowed(""), signature: Some(signature) })
         });
         carrier.into_iter().chain([self.block])
+    }
+
+    /// Where nothing can lead to it.
+    pub(super) fn into_block(self) -> Block<'a> {
+        self.block
     }
 }
 
@@ -101,13 +108,14 @@ pub(super) fn read<'a>(
 ) -> Result<Option<Piece<'a>>, Unreadable> {
     let part: Part<'a> = place.read(raw)?;
     let is_thought = part.thought == Some(true);
-    let signature = part.signature.filter(|text| !text.0.is_empty()).map(|text| signature::read(text.0));
+    let signature = part.signature.map(|text| text.0).filter(|text| !text.is_empty());
     let kind = part.unknown.iter().map(|(name, _)| name).find(|name| !BESIDE.contains(&&*camel(name)));
-    let bare = |block| Ok(Some(Piece { carried: None, block }));
+    let bare = |block| Ok(Some(Piece { bundle: Vec::new(), carried: None, block }));
     if let Some(call) = part.call {
         note(losses, "", &part.unknown);
         return self::call(call, &place.field("functionCall"), signature, losses).map(Some);
     }
+    let signature = signature.map(signature::read);
     if let Some(response) = part.response {
         note(losses, "", &part.unknown);
         return bare(Block::ToolResult(result(response, &place.field("functionResponse"), losses)?));
@@ -122,7 +130,7 @@ pub(super) fn read<'a>(
     };
     if let Some(media) = media {
         note(losses, "", &part.unknown);
-        return Ok(Some(Piece { carried: signature, block: Block::Media(media) }));
+        return Ok(Some(Piece { bundle: Vec::new(), carried: signature, block: Block::Media(media) }));
     }
     let has_text = part.text.as_ref().is_some_and(|text| !text.0.is_empty());
     if let Some(kind) = kind.filter(|_| !has_text) {
@@ -138,7 +146,11 @@ pub(super) fn read<'a>(
         return bare(Block::Reasoning(Reasoning { text, signature }));
     }
     let (signature, carried) = own(signature);
-    Ok(Some(Piece { carried, block: Block::Text(Text { text, signature, ..Text::default() }) }))
+    Ok(Some(Piece {
+        bundle: Vec::new(),
+        carried,
+        block: Block::Text(Text { text, signature, ..Text::default() }),
+    }))
 }
 
 /// A signature that is Gemini's own belongs to the part; another one only stands there.
@@ -164,13 +176,18 @@ fn note(losses: &mut Losses, inside: &str, unknown: &[(Cow<'_, str>, &RawValue)]
 fn call<'a>(
     raw: &'a RawValue,
     place: &Place<'_>,
-    signature: Option<Signature<'a>>,
+    signature: Option<Cow<'a, str>>,
     losses: &mut Losses,
 ) -> Result<Piece<'a>, Unreadable> {
     let call: Call<'a> = place.read(raw)?;
     note(losses, "functionCall.", &call.unknown);
     let name = call.name.filter(|name| !name.0.is_empty());
     let name = name.ok_or_else(|| place.field("name").wrong("is missing"))?.0;
+    let (signature, bundle) = match signature.map(signature::read_of_call) {
+        Some(OfCall::Proof(signature)) => (Some(signature), Vec::new()),
+        Some(OfCall::Reasoning(bundle)) => (None, bundle),
+        None => (None, Vec::new()),
+    };
     let (signature, carried) = own(signature);
     let block = Block::ToolCall(ToolCall {
         id: call.id.unwrap_or_default().0,
@@ -181,7 +198,7 @@ fn call<'a>(
         signature,
         cache: None,
     });
-    Ok(Piece { carried, block })
+    Ok(Piece { bundle, carried, block })
 }
 
 fn result<'a>(

@@ -5,9 +5,15 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
-use super::{calls::Calls, config, part, place::Place, tools};
+use super::{
+    calls::Calls,
+    config,
+    part::{self, Piece},
+    place::Place,
+    tools,
+};
 use crate::{
-    canonical::{Block, Extra, Origin, Reasoning, Request, Role},
+    canonical::{Block, Extra, Origin, Reasoning, Request, Role, bundle},
     codec::Unreadable,
     gemini::message::{Many, message},
     json::{self, record::Str},
@@ -79,7 +85,7 @@ fn system<'a>(raw: &'a RawValue, losses: &mut Losses) -> Result<Vec<Block<'a>>, 
     let parts = place.field("parts");
     let mut blocks = Vec::new();
     for (index, raw) in content.parts.unwrap_or_default().0.into_iter().enumerate() {
-        match part::read(raw, &parts.index(index), losses)?.map(|piece| piece.block) {
+        match part::read(raw, &parts.index(index), losses)?.map(Piece::into_block) {
             Some(block @ (Block::Text(_) | Block::Media(_) | Block::Opaque(_))) => blocks.push(block),
             Some(_) => losses.add(LossCode::Block, "systemInstruction.parts"),
             None => {}
@@ -104,30 +110,38 @@ fn contents<'a>(items: Vec<&'a RawValue>, request: &mut Request<'a>) -> Result<(
         };
         let parts = place.field("parts");
         for (index, raw) in content.parts.unwrap_or_default().0.into_iter().enumerate() {
-            let Some(piece) = part::read(raw, &parts.index(index), &mut request.losses)? else { continue };
-            for mut block in piece.into_blocks() {
-                let role = match &mut block {
-                    Block::ToolCall(call) => {
-                        calls.call(call);
-                        Role::Assistant
-                    }
-                    Block::ToolResult(result) => {
-                        calls.result(result);
-                        Role::User
-                    }
-                    Block::Reasoning(thought) => {
-                        if go_on(request, thought) {
-                            continue;
-                        }
-                        Role::Assistant
-                    }
-                    _ => role,
-                };
-                request.push(role, [block]);
+            let Some(mut piece) = part::read(raw, &parts.index(index), &mut request.losses)? else {
+                continue;
+            };
+            bundle::put_back(&mut request.turns, std::mem::take(&mut piece.bundle));
+            for block in piece.into_blocks() {
+                add(request, &mut calls, role, block);
             }
         }
     }
     Ok(())
+}
+
+/// `role`: of what says no role by itself.
+fn add<'a>(request: &mut Request<'a>, calls: &mut Calls<'a>, role: Role, mut block: Block<'a>) {
+    let role = match &mut block {
+        Block::ToolCall(call) => {
+            calls.call(call);
+            Role::Assistant
+        }
+        Block::ToolResult(result) => {
+            calls.result(result);
+            Role::User
+        }
+        Block::Reasoning(thought) => {
+            if go_on(request, thought) {
+                return;
+            }
+            Role::Assistant
+        }
+        _ => role,
+    };
+    request.push(role, [block]);
 }
 
 /// Clients send a streamed thought back in the pieces it came in, of which the last one is signed: they are one. Whether
@@ -279,17 +293,18 @@ mod tests {
     #[test]
     fn signatures_belong_to_their_part_or_travel_ahead() {
         let foreign = crate::gemini::base64::encode(b"sy1.claude.proof..abc");
+        let another = crate::gemini::base64::encode(b"sy1.claude.proof..def");
         let parts = format!(
             r#"{{"text":"a","thought":true,"thoughtSignature":"{foreign}"}},{{"text":"","thoughtSignature":"QQ=="}},
             {{"functionCall":{{"id":"1","name":"f"}},"thoughtSignature":"Qg=="}},
-            {{"functionCall":{{"id":"2","name":"f"}},"thought_signature":"{foreign}"}},
+            {{"functionCall":{{"id":"2","name":"f"}},"thought_signature":"{another}"}},
             {{"inlineData":{{"mimeType":"image/png","data":"AAAA"}},"thoughtSignature":"Qw=="}}"#
         );
         let expected = [
             "thought a Claude abc",
             "text  Gemini QQ==",
             "call 1 f {} Gemini Qg==",
-            "thought  Claude abc",
+            "thought  Claude def",
             "call 2 f {}",
             "thought  Gemini Qw==",
             r#"Image Base64 { media_type: "image/png", data: "AAAA" }"#,

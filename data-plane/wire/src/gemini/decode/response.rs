@@ -8,7 +8,7 @@ use shared::wire::Wire;
 use super::{part, place::Place, request};
 use crate::{
     canonical::{
-        Block, Choice, Extra, Opaque, Reasoning, Response, Stop, StopReason, Text, legal::CHOICES_MAX,
+        Block, Choice, Extra, Opaque, Reasoning, Response, Stop, StopReason, Text, bundle, legal::CHOICES_MAX,
     },
     codec::Unreadable,
     gemini::{
@@ -212,7 +212,8 @@ fn choice<'a>(
     let content = place.field("content");
     let parts = content.field("parts");
     for (index, raw) in candidate.parts(place, losses)?.into_iter().enumerate() {
-        if let Some(piece) = part::read(raw, &parts.index(index), losses)? {
+        if let Some(mut piece) = part::read(raw, &parts.index(index), losses)? {
+            bundle::insert(&mut blocks, std::mem::take(&mut piece.bundle));
             piece.into_blocks().for_each(|block| add(&mut blocks, block, raw));
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     canonical::{
-        Block, Delta, Event, Opening, Reasoning, Signature, Sink, Stop, StopReason, Text, lose_fields,
+        Block, Delta, Event, Opening, Origin, Reasoning, Signature, Sink, Stop, StopReason, Text, lose_fields,
     },
     codec,
     error::upstream::UpstreamError,
@@ -34,6 +34,8 @@ struct Choice {
     open: Option<Open>,
     /// It has its signature: what follows is another block.
     signed: bool,
+    /// Proofs of others so far.
+    foreign: Vec<Signature<'static>>,
     began: bool,
     stopped: bool,
 }
@@ -124,9 +126,15 @@ impl Choice {
     ) -> Result<(), &'static str> {
         let parts = candidate.parts(place, losses).map_err(|_| NOT_OF_THIS_WIRE)?;
         for raw in parts {
-            let Some(piece) = part::read(raw, place, losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
+            let Some(mut piece) = part::read(raw, place, losses).map_err(|_| NOT_OF_THIS_WIRE)? else {
                 continue;
             };
+            for carried in std::mem::take(&mut piece.bundle) {
+                if self.open.is_some() {
+                    self.close(number, out);
+                }
+                self.block(number, Block::Reasoning(carried.reasoning), out);
+            }
             for block in piece.into_blocks() {
                 match block {
                     Block::Media(_) => self.block(number, part::opaque("inlineData", raw), out),
@@ -159,7 +167,16 @@ impl Choice {
                 self.go_on(choice, Open::Text, out);
                 self.grow(choice, Delta::Text(text), signature, out);
             }
+            // What was packed here stands on the call too.
+            Block::Reasoning(Reasoning { signature: Some(signature), .. })
+                if self.foreign.contains(&signature) => {}
             Block::Reasoning(Reasoning { text, signature }) => {
+                self.foreign.extend(
+                    signature
+                        .clone()
+                        .filter(|signature| signature.origin != Origin::Gemini)
+                        .map(Signature::into_owned),
+                );
                 self.go_on(choice, Open::Reasoning, out);
                 self.grow(choice, Delta::Text(text), signature, out);
             }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use shared::wire::Wire;
 
 use crate::{
-    canonical::{Media, Opaque, Origin, Signature, Source, ToolCall, ToolKind},
+    canonical::{Media, Opaque, Origin, Signature, Source, ToolCall, ToolKind, bundle::Carried},
     gemini::signature,
     json::write::{Array, Object},
 };
@@ -27,7 +27,8 @@ pub(super) fn thought(a: &mut Array<'_>, text: &str, signature: Option<&Signatur
     });
 }
 
-pub(super) fn call(a: &mut Array<'_>, call: &ToolCall<'_>, id: Option<&str>) {
+/// `carried`: the reasoning that led to it, where it has no signature of its own.
+pub(super) fn call(a: &mut Array<'_>, call: &ToolCall<'_>, id: Option<&str>, carried: &[Carried<'_>]) {
     a.object(|o| {
         o.object("functionCall", |o| {
             o.some_string("id", id);
@@ -37,7 +38,10 @@ pub(super) fn call(a: &mut Array<'_>, call: &ToolCall<'_>, id: Option<&str>) {
                 ToolKind::Custom => o.object("args", |o| o.string("input", &call.arguments)),
             }
         });
-        signed(o, call.signature.as_ref());
+        match own_signature(call.signature.as_ref()) {
+            Some(own) => o.string("thoughtSignature", &own.value),
+            None => o.some_string("thoughtSignature", signature::written_on_call(carried).as_deref()),
+        }
     });
 }
 
@@ -74,6 +78,14 @@ pub(super) fn own<'o>(opaque: &'o Opaque<'_>) -> Option<&'o RawValue> {
 
 /// A part's signature can only be Gemini's own.
 fn signed(o: &mut Object<'_>, signature: Option<&Signature<'_>>) {
-    let own = signature.filter(|signature| signature.origin == Origin::Gemini);
-    o.some_string("thoughtSignature", own.map(|signature| &*signature.value));
+    o.some_string("thoughtSignature", own_signature(signature).map(|signature| &*signature.value));
+}
+
+fn own_signature<'s, 'a>(signature: Option<&'s Signature<'a>>) -> Option<&'s Signature<'a>> {
+    signature.filter(|signature| signature.origin == Origin::Gemini)
+}
+
+/// Another provider's reasoning, which is to stand on the call that follows.
+pub(super) fn is_foreign(signature: Option<&Signature<'_>>) -> bool {
+    signature.is_some_and(|signature| signature.origin != Origin::Gemini)
 }

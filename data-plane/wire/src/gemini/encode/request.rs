@@ -134,7 +134,7 @@ fn model<'r>(a: &mut Array<'_>, blocks: &[&'r Block<'_>], calls: &mut Calls<'r>)
             },
             Block::ToolCall(call) => {
                 calls.insert(&call.id, (calls.len(), &call.name));
-                part::call(a, call, given(&call.id));
+                part::call(a, call, given(&call.id), &[]);
             }
             block => plain(a, block, None),
         }

@@ -5,7 +5,7 @@ use shared::wire::Wire;
 
 use super::part;
 use crate::{
-    canonical::{Block, Choice, Opaque, Reasoning, Response, StopReason, Text},
+    canonical::{Block, Choice, Opaque, Reasoning, Response, StopReason, Text, bundle::Carried},
     codec::Context,
     gemini::usage,
     json::{
@@ -37,7 +37,10 @@ pub(crate) fn response(response: &Response<'_>, context: &Context) -> Vec<u8> {
 
 fn candidate(o: &mut Object<'_>, choice: &Choice<'_>, index: usize, id: &str, calls: &mut usize) {
     o.object("content", |o| {
-        o.array("parts", |a| choice.blocks.iter().for_each(|block| self::block(a, block, id, calls)));
+        o.array("parts", |a| {
+            let mut carried = Vec::new();
+            choice.blocks.iter().for_each(|block| self::block(a, block, id, calls, &mut carried));
+        });
         o.string("role", "model");
     });
     o.string("finishReason", finish_reason(choice.stop.reason));
@@ -52,14 +55,25 @@ fn candidate(o: &mut Object<'_>, choice: &Choice<'_>, index: usize, id: &str, ca
     }
 }
 
-fn block(a: &mut Array<'_>, block: &Block<'_>, id: &str, calls: &mut usize) {
+/// `carried`: reasoning of others since the last call.
+fn block<'b>(
+    a: &mut Array<'_>,
+    block: &'b Block<'_>,
+    id: &str,
+    calls: &mut usize,
+    carried: &mut Vec<Carried<'b>>,
+) {
     match block {
         Block::Text(Text { text, signature, .. }) => {
             if !text.is_empty() || signature.is_some() {
                 part::text(a, text, signature.as_ref());
             }
+            carried.iter_mut().for_each(|carried| carried.ahead_of_text |= !text.is_empty());
         }
-        Block::Reasoning(Reasoning { text, signature }) => {
+        Block::Reasoning(reasoning @ Reasoning { text, signature }) => {
+            if part::is_foreign(signature.as_ref()) {
+                carried.push(Carried { reasoning: reasoning.clone(), ahead_of_text: false });
+            }
             if !text.is_empty() || signature.is_some() {
                 part::thought(a, text, signature.as_ref());
             }
@@ -68,9 +82,11 @@ fn block(a: &mut Array<'_>, block: &Block<'_>, id: &str, calls: &mut usize) {
             if !text.is_empty() {
                 part::text(a, text, None);
             }
+            carried.iter_mut().for_each(|carried| carried.ahead_of_text |= !text.is_empty());
         }
         Block::ToolCall(call) => {
-            part::call(a, call, Some(&call_id(&call.id, id, *calls)));
+            part::call(a, call, Some(&call_id(&call.id, id, *calls)), carried);
+            carried.clear();
             *calls += 1;
         }
         Block::Media(media) => part::media(a, media, None),
@@ -166,6 +182,8 @@ mod tests {
             ..Response::default()
         };
         let signature = crate::gemini::base64::encode(b"sy1.claude.proof..s");
+        let bundle = br#"sy1.bundle.[{"s":"sy1.claude.proof..s","t":"why","a":true}]"#;
+        let bundle = crate::gemini::base64::encode(bundle);
         let expected = json!({
             "candidates": [{
                 "content": {
@@ -173,7 +191,7 @@ mod tests {
                         {"text": "why", "thought": true, "thoughtSignature": signature},
                         {"text": "a"},
                         {"text": "b"},
-                        {"functionCall": {"id": "toolu_1", "name": "f", "args": {"x": 1}}},
+                        {"functionCall": {"id": "toolu_1", "name": "f", "args": {"x": 1}}, "thoughtSignature": bundle},
                         {"functionCall": {"id": "call_01J_1", "name": "f", "args": {}}},
                         {"functionCall": {"id": "call_01J_2", "name": "f", "args": {"input": "free \"text\""}}},
                         {"functionCall": {"id": "c", "name": "f", "args": {"arguments": "[1]"}}},

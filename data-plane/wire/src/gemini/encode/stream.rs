@@ -10,7 +10,10 @@ use super::{
     response::{annotations, call_id, finish_reason},
 };
 use crate::{
-    canonical::{Delta, Event, Opaque, Opening, Origin, Signature, StopReason, ToolCall, legal::CHOICES_MAX},
+    canonical::{
+        Delta, Event, Opaque, Opening, Origin, Reasoning, Signature, StopReason, ToolCall, bundle::Carried,
+        legal::CHOICES_MAX,
+    },
     codec::{self, Context},
     error::{WireError, stream_event},
     gemini::usage,
@@ -34,6 +37,8 @@ pub(crate) struct StreamEncoder {
 struct Choice {
     open: Open,
     stop: StopReason,
+    /// Reasoning of others since the last call.
+    carried: Vec<Carried<'static>>,
     /// For the last frame.
     annotations: Vec<Opaque<'static>>,
 }
@@ -44,7 +49,7 @@ enum Open {
     #[default]
     Nothing,
     Text,
-    Reasoning,
+    Reasoning(Reasoning<'static>),
     /// Gathered: calls go out whole.
     Call(ToolCall<'static>),
 }
@@ -104,7 +109,7 @@ impl StreamEncoder {
     fn open(&mut self, number: u32, opening: &Opening<'_>, out: &mut Vec<u8>) {
         let open = match opening {
             Opening::Text | Opening::Refusal => Open::Text,
-            Opening::Reasoning => Open::Reasoning,
+            Opening::Reasoning => Open::Reasoning(Reasoning::default()),
             Opening::ToolCall { id, name, kind, signature, .. } => Open::Call(ToolCall {
                 id: Cow::Owned(call_id(id, &self.context.id, self.calls)),
                 name: Cow::Owned(name.clone().into_owned()),
@@ -130,12 +135,19 @@ impl StreamEncoder {
         match (&mut choice.open, delta) {
             (Open::Call(call), Delta::Arguments(text)) => call.arguments.to_mut().push_str(text),
             (_, Delta::Text(text)) if text.is_empty() => {}
-            (Open::Text, Delta::Text(text)) => self.part(number, out, |a| part::text(a, text, None)),
+            (Open::Text, Delta::Text(text)) => {
+                choice.carried.iter_mut().for_each(|carried| carried.ahead_of_text = true);
+                self.part(number, out, |a| part::text(a, text, None));
+            }
             (Open::Text, Delta::Signature(signature)) if signature.origin == Origin::Gemini => {
                 self.part(number, out, |a| part::text(a, "", Some(signature)));
             }
-            (Open::Reasoning, Delta::Text(text)) => self.part(number, out, |a| part::thought(a, text, None)),
-            (Open::Reasoning, Delta::Signature(signature)) => {
+            (Open::Reasoning(reasoning), Delta::Text(text)) => {
+                reasoning.text.to_mut().push_str(text);
+                self.part(number, out, |a| part::thought(a, text, None));
+            }
+            (Open::Reasoning(reasoning), Delta::Signature(signature)) => {
+                reasoning.signature = Some(signature.clone().into_owned());
                 self.part(number, out, |a| part::thought(a, "", Some(signature)));
             }
             (Open::Text, Delta::Annotation(annotation)) => {
@@ -152,8 +164,16 @@ impl StreamEncoder {
     }
 
     fn close(&mut self, number: u32, out: &mut Vec<u8>) {
-        if let Open::Call(call) = std::mem::take(&mut self.choice(number).open) {
-            self.part(number, out, |a| part::call(a, &call, Some(&call.id)));
+        let choice = self.choice(number);
+        match std::mem::take(&mut choice.open) {
+            Open::Reasoning(reasoning) if part::is_foreign(reasoning.signature.as_ref()) => {
+                choice.carried.push(Carried { reasoning, ahead_of_text: false });
+            }
+            Open::Call(call) => {
+                let carried = std::mem::take(&mut choice.carried);
+                self.part(number, out, |a| part::call(a, &call, Some(&call.id), &carried));
+            }
+            Open::Nothing | Open::Text | Open::Reasoning(_) => {}
         }
     }
 

@@ -53,6 +53,18 @@ pub(super) fn tools<'a>(list: Vec<&'a RawValue>, losses: &mut Losses) -> Result<
     Ok(tools)
 }
 
+/// Tools that a search found. What is none is left out.
+pub(crate) fn found<'a>(list: Vec<&'a RawValue>, losses: &mut Losses) -> Vec<Tool<'a>> {
+    let mut found = Vec::new();
+    for raw in list {
+        match tools(vec![raw], losses) {
+            Ok(tools) => found.extend(tools),
+            Err(_) => losses.add(LossCode::Block, "tool_search_output.tools"),
+        }
+    }
+    found
+}
+
 /// A tool that the client runs.
 fn own<'a>(
     kind: &str,
@@ -61,7 +73,8 @@ fn own<'a>(
     at: impl Fn() -> String,
     losses: &mut Losses,
 ) -> Result<Tool<'a>, Unreadable> {
-    for (name, _) in &tool.unknown {
+    // It says where the tool stood, which is where it came from.
+    for (name, _) in tool.unknown.iter().filter(|(name, _)| name != "defer_loading") {
         losses.add_named(LossCode::Field, &format!("tools.{name}"));
     }
     let name = required(tool.name, || format!("{}.name", at()))?.0;

@@ -89,6 +89,9 @@ impl codec::StreamEncoder for StreamEncoder {
         self.phase = Phase::Over;
         out.extend_from_slice(b"event: error\ndata: ");
         out.extend_from_slice(&error::numbered_event(error, self.frames.sequence_number));
+        out.extend_from_slice(b"\n\nevent: response.failed\ndata: ");
+        let id = self.context.answer_id("resp_").to_string();
+        out.extend_from_slice(&error::numbered_failed(error, &id, self.frames.sequence_number + 1));
         out.extend_from_slice(b"\n\n");
     }
 }

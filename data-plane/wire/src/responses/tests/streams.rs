@@ -177,7 +177,11 @@ fn an_error_is_counted_like_any_event() {
     encoder.event(&Event::End, &mut out);
     let frames = frames(&out);
     let error = &frames[2];
-    assert_eq!((frames.len(), &error["type"], &error["sequence_number"]), (3, &json!("error"), &json!(2)));
+    assert_eq!((frames.len(), &error["type"], &error["sequence_number"]), (4, &json!("error"), &json!(2)));
+    let failed = &frames[3];
+    assert_eq!((&failed["type"], &failed["sequence_number"]), (&json!("response.failed"), &json!(3)));
+    assert_eq!(failed["response"]["id"], frames[0]["response"]["id"]);
+    assert_eq!(failed["response"]["error"], json!({"code": "server_is_overloaded", "message": "m"}));
     assert_eq!((&error["message"], &error["error"]["code"]), (&json!("m"), &json!("server_is_overloaded")));
     assert_eq!(frames[0]["response"]["model"], "gpt-5.1");
 }
