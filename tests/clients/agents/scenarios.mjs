@@ -163,7 +163,7 @@ const OVERFLOW = {
 }
 
 /** Upstreams that count; for others the gateway estimates. */
-const COUNTING = ['messages', 'bedrock', 'gemini']
+const COUNTING = ['messages', 'bedrock', 'responses', 'gemini']
 
 /** What fills the context, counted by the provider. */
 async function count(trial) {
@@ -171,7 +171,7 @@ async function count(trial) {
   const { text } = await trial.ask('/context')
   expect(/tokens/i.test(text ?? ''), `it says ${JSON.stringify(text)}`)
   await trial.collect()
-  const isCounted = trial.calls.some(({ target }) => /count/i.test(target))
+  const isCounted = trial.calls.some(({ target }) => /count|input_tokens/i.test(target))
   expect(isCounted === COUNTING.includes(trial.spec.upstream), `counting came upstream: ${isCounted}`)
 }
 

@@ -46,7 +46,10 @@ fn refusal(trial: &Trial, call: &Value) -> Option<String> {
 
 /// The trial's records, once they are closed and tell of every call; that of counting is none.
 async fn records(gateway: &Gateway, trial: &Trial, calls: &[Value]) -> Vec<Value> {
-    let is_counting = |call: &&Value| call["target"].as_str().unwrap().to_lowercase().contains("count");
+    let is_counting = |call: &&Value| {
+        let target = call["target"].as_str().unwrap().to_lowercase();
+        target.contains("count") || target.contains("input_tokens")
+    };
     let made = calls.len() - calls.iter().filter(is_counting).count();
     eventually("the records to be closed", async || {
         let mut records = Vec::new();
