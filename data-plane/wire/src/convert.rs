@@ -10,6 +10,7 @@ mod codecs;
 mod excerpts;
 mod fit;
 mod names;
+mod openai;
 mod restore;
 mod stream;
 

@@ -11,12 +11,14 @@ mod tools;
 
 use std::borrow::Cow;
 
+use sha2::{Digest as _, Sha256};
 use shared::wire::Wire;
 
 use super::{
     capabilities::{self, Capabilities, Format},
     claude::Claude,
     names::Names,
+    openai::OpenAi,
 };
 use crate::{
     canonical::{Block, Request, Role},
@@ -103,6 +105,9 @@ fn forced(request: &Request<'_>) -> Option<String> {
     choice["type"].as_str().map(str::to_owned)
 }
 
+/// Of OpenAI's, in characters: as many as SHA-256 has digits.
+const NAME_MAX: usize = 64;
+
 /// What a user says to a model that is to go on with its own words.
 const GO_ON: &str = "Continue.";
 
@@ -135,6 +140,11 @@ impl Fit<'_> {
         Claude::of([self.target.model, asked])
     }
 
+    fn openai_model(&self) -> OpenAi {
+        let (_, asked) = shared::model::split_account_type(&self.asked);
+        OpenAi::of([self.target.model, asked])
+    }
+
     /// Newer models of Claude refuse a conversation that ends with the beginning of their answer, and Gemini's give
     /// nothing more: they are told to go on.
     fn ending(&mut self, request: &mut Request<'_>) {
@@ -162,6 +172,10 @@ impl Fit<'_> {
 
     fn hints(&mut self, request: &mut Request<'_>) {
         let hints = &mut request.hints;
+        if matches!(self.target.format, Format::Chat | Format::Responses) {
+            self.bound(&mut hints.user, "user");
+            self.bound(&mut hints.cache_key, "prompt_cache_key");
+        }
         self.drop_unless(self.can.user, &mut hints.user, "user");
         self.drop_unless(self.can.cache_key, &mut hints.cache_key, "prompt_cache_key");
         self.drop_unless(self.can.verbosity, &mut hints.verbosity, "verbosity");
@@ -176,6 +190,17 @@ impl Fit<'_> {
         self.drop_unless(can, &mut hints.service_tier, "service_tier");
         if !self.can.store && hints.store.take() == Some(true) {
             self.losses.add(LossCode::Field, "store");
+        }
+    }
+
+    /// OpenAI refuses longer names; a digest tells users apart as well.
+    fn bound(&mut self, name: &mut Option<Cow<'_, str>>, field: &'static str) {
+        if let Some(name) = name
+            && name.chars().count() > NAME_MAX
+        {
+            let digest = Sha256::digest(name.as_bytes());
+            *name = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            self.losses.add(LossCode::Clamped, field);
         }
     }
 

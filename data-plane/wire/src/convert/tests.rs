@@ -4,6 +4,7 @@ mod answers;
 mod claude;
 mod excerpts;
 mod losses;
+mod openai;
 mod requests;
 mod samples;
 mod signatures;
