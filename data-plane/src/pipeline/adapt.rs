@@ -291,6 +291,8 @@ impl<'a> Way<'a> {
                 self.account.kind,
                 Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)
             ),
+            // What a router hands on to, it knows best.
+            cache_marks: self.account.kind != Some(AccountType::Ccr),
         }
     }
 }

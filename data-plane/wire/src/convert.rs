@@ -116,6 +116,8 @@ impl ConvertError {
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
+    // Who speaks that wire marks what it likes.
+    let target = Target { cache_marks: target.cache_marks && ask.wire != Wire::Messages, ..target };
     let stream = request.stream;
     let context = ask.context(&request.model);
     let (losses, names) = fit::fit(&mut request, target)?;

@@ -41,6 +41,7 @@ pub fn request(
     request.max_output = None;
     request.stream = false;
     request.extras.clear();
+    let target = Target { cache_marks: false, ..target };
     let (mut body, losses, _names) = convert::write(&mut request, target, ask.body.len())?;
     let unwanted: &[&str] = match target.format {
         Format::Messages => &["max_tokens", "stream"],

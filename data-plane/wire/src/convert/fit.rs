@@ -1,6 +1,7 @@
 //! Fits a request to what the target wire can say. All that differs between what was asked and what is sent happens
 //! here, and each difference is a loss by name, or a rejection where doing without would be another request.
 
+mod cache;
 mod content;
 mod limits;
 mod reasoning;
@@ -41,6 +42,9 @@ pub struct Target<'t> {
     pub server_tools: bool,
     /// Messages: system prompts in mid-conversation are taken, by the models that know them. Anthropic's own API does.
     pub system_turns: bool,
+    /// Messages: the gateway marks what is to be cached, for clients of other wires that mark nothing. Writing a cache
+    /// costs more than reading a prompt, and reading it much less.
+    pub cache_marks: bool,
 }
 
 pub(super) struct Fit<'t> {
@@ -81,6 +85,7 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
     fit.limits(request);
     fit.reasoning(request);
     fit.hints(request);
+    fit.mark(request);
     fit.ending(request);
     Ok((fit.losses, fit.names))
 }

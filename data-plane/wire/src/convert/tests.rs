@@ -34,6 +34,7 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        cache_marks: false,
     }
 }
 
