@@ -31,7 +31,7 @@ use wire::error::upstream::UpstreamError;
 pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
-pub use passage::{Endpoint, Front, Passage};
+pub use passage::{Endpoint, Front, Passage, lacks_endpoint};
 pub use request_body::RequestBody;
 pub use tester::Tester;
 pub use upstream::{OutboundSettings, UpstreamClient};
@@ -195,16 +195,31 @@ pub fn for_account(account: &Account) -> Option<&'static dyn Provider> {
     account.kind.map(for_type)
 }
 
-/// How the operation gets to the account's upstream. `model` is the account's name for it.
+/// How the operation gets to the account's upstream. `model` is the account's name for it, `asked` the one before its
+/// mapping.
 ///
 /// `None`: this build doesn't know the type, or the account lacks what its type needs.
 #[must_use]
-pub fn passage_to(account: &Account, operation: Operation, model: &str) -> Option<Passage> {
+pub fn passage_to(account: &Account, operation: Operation, model: &str, asked: &str) -> Option<Passage> {
     let provider = for_account(account)?;
     if !provider.takes(&account.upstream.credential) || !provider.complete(account) {
         return None;
     }
-    Some(passage::passage(operation, provider.front(account, provider.model(account, model))))
+    Some(passage::passage(operation, front(provider, account, model, asked)))
+}
+
+/// What kind of upstream this is for the model, by what is known of the server. A deployment's name says nothing of the
+/// model behind it, so the names that it goes by before count too.
+#[must_use]
+pub fn front(provider: &dyn Provider, account: &Account, model: &str, asked: &str) -> Front {
+    let sent = provider.model(account, model);
+    let thinks = || [sent, model, asked].iter().any(|name| openai::thinks(name));
+    match provider.front(account, sent) {
+        Front::OpenAi | Front::Azure if account.state.has_no_responses() => Front::Compatible,
+        Front::OpenAi if thinks() => Front::OpenAiThinking,
+        Front::Azure if thinks() => Front::AzureThinking,
+        front => front,
+    }
 }
 
 /// The account types that this build can reach.

@@ -157,6 +157,10 @@ pub struct LimitSettings {
     /// Cut streams that run with a key or an account that was disabled
     #[arg(long, env = "SWITCHYARD_CUT_REVOKED_STREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub cut_revoked_streams: bool,
+    /// Leave the upstream's name for the model in answers that pass unchanged; otherwise clients read the name that they
+    /// asked for, since some drop a model's reasoning where the two differ
+    #[arg(long, env = "SWITCHYARD_SERVED_MODEL_NAMES", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub served_model_names: bool,
     /// Rounds over accounts that failed for the moment, once no other account is eligible
     #[arg(long, env = "SWITCHYARD_MAX_RETRIES", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=10))]
     pub max_retries: u32,
@@ -261,6 +265,7 @@ impl Default for LimitSettings {
             body_timeout: limits.body_idle,
             drain_timeout: limits.drain,
             cut_revoked_streams: limits.cut_revoked_streams,
+            served_model_names: limits.served_model_names,
             max_retries: limits.retries.max,
             retry_delay: limits.retries.delay,
             retry_backoff: limits.retries.backoff,
@@ -298,6 +303,7 @@ impl NodeSettings {
             body_idle: limits.body_timeout,
             drain: limits.drain_timeout,
             cut_revoked_streams: limits.cut_revoked_streams,
+            served_model_names: limits.served_model_names,
             retries: Retries {
                 max: limits.max_retries,
                 delay: limits.retry_delay,

@@ -88,7 +88,7 @@ fn ordered(accounts: impl IntoIterator<Item = Account>) -> Vec<Arc<Account>> {
 
 fn wanted(model: &str) -> Wanted<'_> {
     let target = Target { platform: Platform::Claude, account_type: None };
-    Wanted { target, operation: Operation::Messages, bound: None, model }
+    Wanted { target, operation: Operation::Messages, bound: None, model, last_resort: false }
 }
 
 fn pattern(text: &str) -> ModelPattern {
@@ -96,7 +96,13 @@ fn pattern(text: &str) -> ModelPattern {
 }
 
 fn mark(kind: MarkKind, family: Option<&str>) -> Mark {
-    Mark { kind, until: Millis(NOW.0 + 5000), reason: "test".into(), model_family: family.map(Into::into) }
+    Mark {
+        kind,
+        until: Millis(NOW.0 + 5000),
+        reason: "test".into(),
+        model_family: family.map(Into::into),
+        guessed: false,
+    }
 }
 
 /// How often each account was picked; slots are given back at once.

@@ -23,7 +23,7 @@ use crate::{
 
 /// How often [`run`] looks for answers that came through another replica.
 const ANSWER_POLL: Duration = Duration::from_millis(100);
-/// A node gives a test of an account this long, from its request to its answer's head; connecting may take as long again.
+/// A node gives a test of an account this long: for its answer's head, and for a refusal's words.
 const TEST: Duration = Duration::from_secs(35);
 /// Commands on their way down one stream.
 pub(super) const STREAM_QUEUE: usize = 16;

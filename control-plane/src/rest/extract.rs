@@ -15,9 +15,10 @@ use super::error::Problem;
 
 /// The longest body of the REST API, in bytes.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
-/// How long a caller may take for the next piece of it, and for all of it.
+/// How long a caller may take for the next piece of it, and for all of it. The routes' own time (see `rest.rs`) is
+/// longer.
 const BODY_IDLE: Duration = Duration::from_secs(30);
-const BODY_TIMEOUT: Duration = Duration::from_secs(180);
+const BODY_TIMEOUT: Duration = Duration::from_secs(80);
 
 /// A JSON body of type `T`.
 #[derive(Debug)]

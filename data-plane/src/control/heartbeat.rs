@@ -118,7 +118,7 @@ fn accounts(link: &Link) -> Vec<AccountLive> {
 }
 
 fn mark(mark: Mark) -> StatusMark {
-    let Mark { kind, until: Millis(until_ms), reason, model_family } = mark;
+    let Mark { kind, until: Millis(until_ms), reason, model_family, guessed: _ } = mark;
     let kind = match kind {
         MarkKind::RateLimited => Kind::RateLimited,
         MarkKind::Overloaded => Kind::Overloaded,

@@ -1,6 +1,7 @@
 //! The data plane's HTTP side, over real connections: a small upstream that does what a test scripts, the server in
 //! front of it, and a client.
 
+mod agents;
 mod bursts;
 mod failing;
 mod gateway;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,8 @@ pub struct Mark {
     pub reason: String,
     /// `None`: all models.
     pub model_family: Option<String>,
+    /// How long it lasts is the gateway's guess: the provider did not say. Where nobody else can serve, it does not hold.
+    pub guessed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -38,6 +40,8 @@ pub struct AccountState {
     /// The latest end of any mark, so that an account without marks costs one load.
     marked_until: AtomicI64,
     marks: RwLock<SmallVec<[Mark; 2]>>,
+    /// The server was asked for the Responses API, and does not have it.
+    no_responses: AtomicBool,
 }
 
 impl AccountState {
@@ -56,14 +60,24 @@ impl AccountState {
         Some(InFlight(Arc::clone(self)))
     }
 
-    /// Whether a mark in force covers `model`, and which kind. Allocates nothing.
+    /// Whether the server behind the account is known to have no Responses API.
     #[must_use]
-    pub fn marked(&self, model: &str, now: Millis) -> Option<MarkKind> {
+    pub fn has_no_responses(&self) -> bool {
+        self.no_responses.load(Ordering::Relaxed)
+    }
+
+    pub fn note_no_responses(&self) {
+        self.no_responses.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a mark in force covers `model`, and which kind. `asked_only`: guesses don't count. Allocates nothing.
+    #[must_use]
+    pub fn marked(&self, model: &str, now: Millis, asked_only: bool) -> Option<MarkKind> {
         if self.marked_until.load(Ordering::Acquire) <= now.0 {
             return None;
         }
-        let marks = self.marks.read();
-        marks.iter().find(|mark| mark.until > now && mark.covers(model)).map(|mark| mark.kind)
+        let counts = |mark: &&Mark| mark.until > now && mark.covers(model) && !(asked_only && mark.guessed);
+        self.marks.read().iter().find(counts).map(|mark| mark.kind)
     }
 
     /// The marks in force.
@@ -76,7 +90,7 @@ impl AccountState {
     pub fn mark(&self, mark: Mark, now: Millis) {
         let mut marks = self.marks.write();
         marks.retain(|old| old.until > now);
-        match marks.iter_mut().find(|old| old.kind == mark.kind && old.model_family == mark.model_family) {
+        match marks.iter_mut().find(|old| old.same_place(&mark)) {
             Some(old) if old.until >= mark.until => {}
             Some(old) => *old = mark,
             None => marks.push(mark),
@@ -98,6 +112,12 @@ impl AccountState {
 }
 
 impl Mark {
+    /// Whether one stands where the other would. A guess does not take the place of what a provider asked for.
+    #[must_use]
+    pub fn same_place(&self, other: &Self) -> bool {
+        (self.kind, &self.model_family, self.guessed) == (other.kind, &other.model_family, other.guessed)
+    }
+
     #[must_use]
     pub fn covers(&self, model: &str) -> bool {
         self.model_family.as_deref().is_none_or(|family| model.contains(family))
@@ -153,6 +173,7 @@ mod tests {
             until: Millis(until),
             reason: "status_429".into(),
             model_family: family.map(Into::into),
+            guessed: false,
         }
     }
 
@@ -161,16 +182,16 @@ mod tests {
         let state = AccountState::default();
         state.mark(mark(100, None), Millis(0));
         state.mark(mark(50, None), Millis(0));
-        assert_eq!(state.marked("m", Millis(99)), Some(MarkKind::RateLimited));
-        assert_eq!(state.marked("m", Millis(100)), None);
+        assert_eq!(state.marked("m", Millis(99), false), Some(MarkKind::RateLimited));
+        assert_eq!(state.marked("m", Millis(100), false), None);
     }
 
     #[test]
     fn a_mark_of_a_family_leaves_other_models_alone() {
         let state = AccountState::default();
         state.mark(mark(100, Some("opus")), Millis(0));
-        assert_eq!(state.marked("claude-sonnet-5", Millis(1)), None);
-        assert_eq!(state.marked("claude-opus-5", Millis(1)), Some(MarkKind::RateLimited));
+        assert_eq!(state.marked("claude-sonnet-5", Millis(1), false), None);
+        assert_eq!(state.marked("claude-opus-5", Millis(1), false), Some(MarkKind::RateLimited));
     }
 
     #[test]

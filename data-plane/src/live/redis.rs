@@ -265,10 +265,3 @@ impl Shared {
         }
     }
 }
-
-impl Mark {
-    /// Whether one of the two stands in the place of the other.
-    fn same_place(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.model_family == other.model_family
-    }
-}

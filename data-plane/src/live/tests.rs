@@ -57,6 +57,7 @@ impl Nodes {
             until: self.clock.now().plus(Duration::from_secs(seconds)),
             reason: "status_429 or so".into(),
             model_family: family.map(Into::into),
+            guessed: false,
         }
     }
 
@@ -100,7 +101,11 @@ async fn conforms(nodes: &Nodes) {
     nodes.until_degraded(false).await;
 
     first.mark(ACCOUNT, nodes.mark(RateLimited, 60, None)).await;
-    assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now()), Some(RateLimited), "at once");
+    assert_eq!(
+        first.states().of(ACCOUNT).marked("any", nodes.clock.now(), false),
+        Some(RateLimited),
+        "at once"
+    );
     nodes.until_seen(ACCOUNT, &[(RateLimited, None)]).await;
     first.mark(ACCOUNT, nodes.mark(RateLimited, 60, Some("opus"))).await;
     first.mark(ACCOUNT, nodes.mark(Overloaded, 600, None)).await;
@@ -111,7 +116,7 @@ async fn conforms(nodes: &Nodes) {
     nodes.until_seen(OTHER, &[(Overloaded, None)]).await;
 
     first.clear(ACCOUNT).await;
-    assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now()), None, "at once");
+    assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now(), false), None, "at once");
     nodes.until_seen(ACCOUNT, &[]).await;
     assert_eq!(nodes.seen(OTHER).len(), 1, "others keep theirs");
 
@@ -193,7 +198,7 @@ async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_ba
     let begun = Instant::now();
     nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::RateLimited, 600, None)).await;
     assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
-    assert!(nodes.lives[0].states().of(ACCOUNT).marked("any", nodes.clock.now()).is_some());
+    assert!(nodes.lives[0].states().of(ACCOUNT).marked("any", nodes.clock.now(), false).is_some());
     assert_eq!(nodes.seen(OTHER).len(), 1, "what was known stays known");
 
     redis.restart();

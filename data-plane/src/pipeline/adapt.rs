@@ -8,8 +8,14 @@ use shared::{account::AccountType, clock::Millis};
 use wire::{
     convert::{self, Ask, Conversion, ConvertError, Format, Target},
     count, embeddings,
-    loss::Losses,
-    raw::{envelope, invoke::to_invoke, splice::Splices, watch::StreamEdits},
+    loss::{LossCode, Losses},
+    raw::{
+        envelope,
+        foreign::{self, Reasoning},
+        invoke::to_invoke,
+        splice::Splices,
+        watch::StreamEdits,
+    },
     relay::Framing,
 };
 
@@ -19,8 +25,8 @@ use super::{
 };
 use crate::{
     provider::{
-        Asked, Endpoint, Front, Operation, Passage, Provider, RequestBody, Unaddressable, bedrock_knows,
-        client_betas, fresh_request_headers, passage::passage,
+        self, Asked, Endpoint, Front, Operation, Passage, Provider, RequestBody, Unaddressable,
+        bedrock_knows, client_betas, fresh_request_headers, passage::passage,
     },
     snapshot::{Account, Options},
 };
@@ -38,6 +44,8 @@ pub(super) struct Prepared {
     now: Millis,
     /// The client was told that the answer has begun, perhaps under an upstream's id.
     resumed: Option<Option<String>>,
+    /// An upstream refused the history's reasoning.
+    without_reasoning: bool,
 }
 
 /// What goes to the upstream, and how its answer is read.
@@ -45,6 +53,10 @@ pub(super) struct Prepared {
 pub(super) struct Outgoing {
     pub(super) request: Request<RequestBody>,
     pub(super) plan: Plan,
+    pub(super) endpoint: Endpoint,
+    /// A stream is asked for, whatever the client wants.
+    pub(super) stream: bool,
+    pub(super) without_reasoning: bool,
     pub(super) losses: Losses,
 }
 
@@ -82,6 +94,8 @@ struct Body {
     endpoint: Endpoint,
     /// The upstream streams.
     stream: bool,
+    /// The request is the client's own: its headers and its query go along.
+    native: bool,
 }
 
 impl Prepared {
@@ -90,13 +104,25 @@ impl Prepared {
         let mut headers = std::mem::take(&mut admitted.call.headers);
         crate::provider::strip_request_headers(&mut headers);
         let query = admitted.call.uri.query().and_then(without_key);
-        Self { headers, query, id: admitted.call.id.to_string(), now, resumed: None }
+        Self {
+            headers,
+            query,
+            id: admitted.call.id.to_string(),
+            now,
+            resumed: None,
+            without_reasoning: false,
+        }
     }
 
     /// From now on answers go on with one that has begun. `answer_id`: what the client was told, where that is not the
     /// gateway's own.
     pub(super) fn resume(&mut self, answer_id: Option<&str>) {
         self.resumed.get_or_insert_with(|| answer_id.map(str::to_owned));
+    }
+
+    /// From now on no reasoning is sent along with the history.
+    pub(super) const fn drop_reasoning(&mut self) {
+        self.without_reasoning = true;
     }
 
     /// # Errors
@@ -108,24 +134,16 @@ impl Prepared {
         account: &Account,
         model: &str,
     ) -> Result<Adapted, AdaptError> {
+        let (_, asked) = shared::model::split_account_type(&admitted.view.model);
+        let front = provider::front(provider, account, model, asked);
         let model = provider.model(account, model);
-        let way = Way { admitted, account, front: provider.front(account, model), model };
+        let way = Way { admitted, account, front, model };
         let operation = admitted.call.operation;
         let mut passage = passage(operation, way.front);
         if operation.counts() && !provider.counts() {
             passage = Passage::Estimate;
         }
         let body = match passage {
-            // The backend only streams, so a client that wants no stream gets one that was gathered.
-            Passage::Raw(endpoint) if way.front == Front::ChatGpt && !admitted.view.stream => {
-                self.converted(&way, endpoint)?
-            }
-            // The beginning was said by another attempt: this one's is left out, and its ids are that one's.
-            Passage::Raw(endpoint) if self.resumed.is_some() => self.converted(&way, endpoint)?,
-            // Upstreams are asked for server-sent events only.
-            Passage::Raw(endpoint) if admitted.call.path.as_ref().is_some_and(|path| path.array) => {
-                self.converted(&way, endpoint)?
-            }
             Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
             Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,
             Passage::Via(endpoint) if operation.counts() => self.counted(&way, endpoint)?,
@@ -139,25 +157,36 @@ impl Prepared {
         self.request(&way, provider, body).map(|outgoing| Adapted::Send(Box::new(outgoing)))
     }
 
-    fn request(&self, way: &Way<'_>, provider: &dyn Provider, body: Body) -> Result<Outgoing, AdaptError> {
-        let query = self.query.as_deref().filter(|_| body.plan.is_native());
+    fn request(
+        &self,
+        way: &Way<'_>,
+        provider: &dyn Provider,
+        mut body: Body,
+    ) -> Result<Outgoing, AdaptError> {
+        let query = self.query.as_deref().filter(|_| body.native);
         let asked = Asked { endpoint: body.endpoint, model: way.model, stream: body.stream, query };
         let uri = provider.url(way.account, &asked)?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() =
-            if body.plan.is_native() { self.headers.clone() } else { fresh_request_headers(&self.headers) };
+            if body.native { self.headers.clone() } else { fresh_request_headers(&self.headers) };
         let (mut parts, ()) = request.into_parts();
         provider.sign(way.account, &mut parts, &body.body, self.now)?;
-        let request = Request::from_parts(parts, body.body);
-        Ok(Outgoing { request, plan: body.plan, losses: body.losses })
+        let request = Request::from_parts(parts, std::mem::take(&mut body.body));
+        let Body { plan, endpoint, stream, losses, .. } = body;
+        let without_reasoning = self.without_reasoning;
+        Ok(Outgoing { request, plan, endpoint, stream, without_reasoning, losses })
     }
 
     /// How an answer in the client's own wire is read that comes in another form than it was asked for in. None: this
     /// operation knows no streams.
-    pub(super) fn within(&self, admitted: &Admitted, model: &str) -> Option<Conversion> {
-        admitted.call.operation.streams().then(|| Conversion::within(&self.ask(admitted), model))
+    pub(super) fn within(&self, admitted: &Admitted) -> Option<Conversion> {
+        admitted
+            .call
+            .operation
+            .streams()
+            .then(|| Conversion::within(&self.ask(admitted), &admitted.view.model))
     }
 
     fn ask<'a>(&'a self, admitted: &'a Admitted) -> Ask<'a> {
@@ -191,6 +220,11 @@ impl Prepared {
             }
             _ => view.replace_model(&mut splices, way.model),
         }
+        let mut losses = Losses::default();
+        let (wire, body) = (operation.wire(), &way.admitted.body);
+        if foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model) > 0 {
+            losses.add(LossCode::ForeignReasoning, "reasoning");
+        }
         if operation == Operation::Chat {
             edits.hide_usage = !view.wants_usage;
             if view.stream {
@@ -212,14 +246,36 @@ impl Prepared {
             }
             bytes = body.into();
         }
-        let plan = match endpoint {
-            Endpoint::CountContents if framing == Framing::Wrapped => Plan::Count,
-            _ => {
-                let errors = if way.front == Front::ChatGpt { Errors::Foreign } else { Errors::Native };
-                Plan::Raw { edits, framing, errors }
-            }
+        let errors = if way.front == Front::ChatGpt { Errors::Foreign } else { Errors::Native };
+        let native = framing == Framing::Plain;
+        let plan = match self.another_form(way).then(|| self.within(way.admitted)).flatten() {
+            _ if endpoint == Endpoint::CountContents && framing == Framing::Wrapped => Plan::Count,
+            Some(conversion) => Plan::Converted { conversion: Box::new(conversion), framing },
+            None => Plan::Raw { edits, framing, errors, asked: self.told_name(way) },
         };
-        Ok(Body { body: bytes.into(), plan, losses: Losses::default(), endpoint, stream: view.stream })
+        // The backend behind ChatGPT logins gives nothing but streams.
+        let stream = view.stream || way.front == Front::ChatGpt;
+        Ok(Body { body: bytes.into(), plan, losses, endpoint, stream, native })
+    }
+
+    const fn unwanted(&self) -> Reasoning {
+        if self.without_reasoning { Reasoning::All } else { Reasoning::Foreign }
+    }
+
+    /// Whether the client is given the answer in another form than the upstream gives it.
+    fn another_form(&self, way: &Way<'_>) -> bool {
+        // The beginning was said by another attempt: this one's is left out, and its ids are that one's.
+        self.resumed.is_some()
+            // The backend only streams, so a client that wants no stream gets one that was gathered.
+            || (way.front == Front::ChatGpt && !way.admitted.view.stream)
+            // Upstreams are asked for server-sent events only.
+            || way.admitted.call.path.as_ref().is_some_and(|path| path.array)
+    }
+
+    /// The name that an answer's model goes by; none: the upstream's own.
+    fn told_name(&self, way: &Way<'_>) -> Option<Box<str>> {
+        let own = way.admitted.caller.snapshot.limits.served_model_names;
+        (!own).then(|| way.admitted.view.model.as_str().into())
     }
 
     fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -227,6 +283,14 @@ impl Prepared {
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
         let mut converted = convert::request(self.ask(way.admitted), way.target(endpoint, stream))?;
         let body = &mut converted.body;
+        if self.without_reasoning
+            && let Some(wire) = endpoint.format().wire()
+        {
+            let mut splices = Splices::new();
+            foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model);
+            splices.apply_to(body);
+            converted.losses.add(LossCode::ForeignReasoning, "reasoning");
+        }
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
             (Endpoint::Invoke, _) => {
@@ -247,7 +311,7 @@ impl Prepared {
         }
         let plan = Plan::Converted { conversion: Box::new(converted.conversion), framing };
         let body = converted.excerpts.fill(converted.body, &way.admitted.body).into();
-        Ok(Body { body, plan, losses: converted.losses, endpoint, stream })
+        Ok(Body { body, plan, losses: converted.losses, endpoint, stream, native: false })
     }
 
     fn counted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -268,14 +332,14 @@ impl Prepared {
             Front::CodeAssist => envelope::code_assist_count(&mut body, way.model),
             _ => {}
         }
-        Ok(Body { body: body.into(), plan: Plan::Count, losses, endpoint, stream: false })
+        Ok(Body { body: body.into(), plan: Plan::Count, losses, endpoint, stream: false, native: false })
     }
 }
 
 fn embeddings(way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
     let (body, answer) = embeddings::to_gemini(&way.admitted.body, way.model)?;
     let plan = Plan::Embeddings(answer);
-    Ok(Body { body: body.into(), plan, losses: Losses::default(), endpoint, stream: false })
+    Ok(Body { body: body.into(), plan, losses: Losses::default(), endpoint, stream: false, native: false })
 }
 
 impl<'a> Way<'a> {
@@ -289,7 +353,7 @@ impl<'a> Way<'a> {
             stream,
             default_max_output: known(self.model).or_else(|| known(asked)).unwrap_or(DEFAULT_MAX_OUTPUT),
             fetches_urls: !matches!(self.front, Front::BedrockClaude | Front::BedrockConverse),
-            server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat),
+            server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat | Front::Compatible),
             system_turns: matches!(
                 self.account.kind,
                 Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)

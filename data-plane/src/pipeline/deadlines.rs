@@ -6,7 +6,7 @@
 
 use std::{
     future::Future as _,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -43,7 +43,13 @@ pub(super) struct Deadlines {
     /// Not made before somebody has to wait. A limit that moves to a later time costs nothing: the timer is only set
     /// anew once it has rung.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Taken since a limit was found to be over.
+    turns: u8,
 }
+
+/// Turns that what is waited for has, once a limit is over. Where the process stood still for longer than the limit, it
+/// may be there already, in the hands of a task that has not had its turn yet.
+const TURNS: u8 = 4;
 
 impl Deadlines {
     pub(super) const fn set(&mut self, limit: Limit, end: Instant) {
@@ -76,11 +82,19 @@ impl Deadlines {
                 timer.as_mut().reset(next);
             }
             if timer.as_mut().poll(cx).is_pending() {
+                self.turns = 0;
                 return Poll::Pending;
             }
             let now = Instant::now();
             let over = |limit: &Limit| self.end_of(*limit).is_some_and(|end| end <= now);
             if let Some(limit) = Limit::ALL.into_iter().find(over) {
+                if self.turns < TURNS {
+                    self.turns += 1;
+                    // Unlike a task that wakes itself, one that yields lets the runtime look at its sockets first.
+                    _ = pin!(tokio::task::yield_now()).poll(cx);
+                    return Poll::Pending;
+                }
+                self.turns = 0;
                 return Poll::Ready(limit);
             }
             if let Some(timer) = &mut self.timer {

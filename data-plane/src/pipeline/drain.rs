@@ -62,9 +62,13 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
         let Some(leg) = &mut flight.leg else { return Ok(()) };
         match (next, &mut leg.reading) {
             (Next::Chunk(chunk), Reading::Stream(relay)) => {
-                relay.feed(chunk, &mut unsent);
+                let content = relay.feed(chunk, &mut unsent).content;
                 unsent.clear();
+                if content {
+                    flight.content();
+                }
             }
+            (Next::Chunk(_), Reading::Opaque) => flight.content(),
             (Next::Chunk(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
                 collected.push(chunk);
             }

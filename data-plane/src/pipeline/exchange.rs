@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, response};
+use http::response;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
@@ -21,6 +21,7 @@ use shared::{id::UserId, secret::KeyHash};
 use tokio::time::Instant;
 
 use super::{
+    adapt::Outgoing,
     deadlines::{Deadlines, Limit},
     drain,
     filter::Admitted,
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     ingress::Proxy,
     live::{Binding, InFlight},
-    provider::{RequestBody, failure::Reason, upstream::reason_of},
+    provider::{Endpoint, failure::Reason, upstream::reason_of},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
 };
@@ -42,17 +43,16 @@ use crate::{
 pub struct Exchange(Option<Box<Flight>>);
 
 impl Exchange {
-    /// Writes the open record.
+    /// Writes the open record. `deadlines`: the request's, since it arrived.
     ///
     /// # Errors
     /// There is no room for it.
     pub(super) fn open(
         proxy: &Arc<Proxy>,
         admitted: &Admitted,
-        mut deadlines: Deadlines,
+        deadlines: Deadlines,
     ) -> Result<Self, Refusal> {
         let snapshot = Arc::clone(&admitted.caller.snapshot);
-        deadlines.set(Limit::Deadline, Instant::now() + snapshot.limits.deadline);
         Ok(Self(Some(Box::new(Flight {
             meter: Meter::open(proxy, admitted)?,
             proxy: Arc::clone(proxy),
@@ -133,6 +133,10 @@ pub(super) struct Leg {
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
     pub(super) plan: Plan,
+    /// What is called; none before the request is sent.
+    pub(super) endpoint: Option<Endpoint>,
+    /// All reasoning was taken out of the history.
+    pub(super) without_reasoning: bool,
     pub(super) reading: Reading,
     upstream: Upstream,
     _slot: InFlight,
@@ -167,18 +171,22 @@ impl Flight {
             model: picked.model.to_owned(),
             status: 0,
             plan: Plan::default(),
+            endpoint: None,
+            without_reasoning: false,
             reading: Reading::Opaque,
             upstream: Upstream::None,
             _slot: picked.slot,
         });
     }
 
-    pub(super) fn send(&mut self, request: Request<RequestBody>, plan: Plan) {
-        if self.streaming {
+    pub(super) fn send(&mut self, outgoing: Outgoing) {
+        let Outgoing { request, plan, endpoint, stream, without_reasoning, losses: _ } = outgoing;
+        if stream {
             self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
         }
         if let Some(leg) = &mut self.leg {
             leg.plan = plan;
+            (leg.endpoint, leg.without_reasoning) = (Some(endpoint), without_reasoning);
             leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
         }
     }
@@ -239,8 +247,16 @@ impl Flight {
 
     /// Waits, as far as the deadline allows. False: it does not, or the node stops.
     pub(super) fn begin_pause(&mut self, until: Instant) -> bool {
-        self.deadlines.set(Limit::Pause, until);
-        self.deadlines.end_of(Limit::Deadline).is_none_or(|deadline| until < deadline)
+        let fits = self.deadlines.end_of(Limit::Deadline).is_none_or(|deadline| until < deadline);
+        if fits {
+            self.deadlines.set(Limit::Pause, until);
+        }
+        fits
+    }
+
+    /// Whether there is time for another attempt.
+    pub(super) fn has_time(&self) -> bool {
+        self.deadlines.end_of(Limit::Deadline).is_none_or(|deadline| Instant::now() < deadline)
     }
 
     pub(super) fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {

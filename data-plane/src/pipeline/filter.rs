@@ -45,6 +45,7 @@ impl Admitted {
     /// The model's name leads nowhere.
     pub fn wanted(&self, bound: Option<AccountId>) -> Result<Wanted<'_>, Refusal> {
         let routed = route(&self.caller.snapshot, self.call.pin, &self.view.model)?;
-        Ok(Wanted { target: routed.target, operation: self.call.operation, bound, model: routed.model })
+        let (target, operation, model) = (routed.target, self.call.operation, routed.model);
+        Ok(Wanted { target, operation, bound, model, last_resort: false })
     }
 }

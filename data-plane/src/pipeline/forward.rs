@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use wire::{convert::ConvertError, loss::Losses, raw::watch::Chunks};
 
 use super::{
-    adapt::{AdaptError, Adapted, Outgoing, Prepared},
+    adapt::{AdaptError, Adapted, Prepared},
     deadlines::Deadlines,
     exchange::{Exchange, Flight},
     filter::Admitted,
@@ -61,7 +61,7 @@ pub(super) enum AnswerBody {
 pub(super) struct Failure {
     pub(super) reason: Reason,
     pub(super) class: Class,
-    /// For classes that leave the account alone for a while.
+    /// For classes that leave the account alone for a while: how long the provider asks for.
     pub(super) limited_for: Option<Duration>,
     /// The provider's words, for the log.
     pub(super) detail: String,
@@ -140,6 +140,9 @@ impl Forwarding {
                 Err(failure) => failure,
             };
             learn(proxy, exchange, &account, &failure, admitted.call.id).await;
+            if failure.class == Class::Reasoning {
+                prepared.drop_reasoning();
+            }
             tries.note(&account, &failure);
             let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
             exchange.flight()?.begin(picked);
@@ -210,9 +213,8 @@ async fn attempt(
     };
     match prepared.adapt(admitted, provider, &account, &model) {
         Ok(Adapted::Send(outgoing)) => {
-            let Outgoing { request, plan, losses } = *outgoing;
-            tell(flight, admitted.call.id, &losses);
-            flight.send(request, plan);
+            tell(flight, admitted.call.id, &outgoing.losses);
+            flight.send(*outgoing);
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
         Err(AdaptError::Unconvertible(error)) => {
@@ -224,7 +226,7 @@ async fn attempt(
             return Err(Failure { detail: error.to_string(), ..unaddressable });
         }
     }
-    open::open(flight, provider, admitted.call.id, || prepared.within(admitted, &model)).await
+    open::open(flight, provider, admitted.call.id, || prepared.within(admitted)).await
 }
 
 /// What the conversion could not carry across is written down, counted and logged.
@@ -258,20 +260,25 @@ async fn learn(
     }
     match failure.class {
         Class::Limited(kind) => {
-            let lasts = failure.limited_for.unwrap_or(provider::failure::DEFAULT_OVERLOADED);
+            let lasts = failure.limited_for.unwrap_or_else(|| provider::failure::guess(kind));
             let until = proxy.clock.now().plus(lasts);
-            let mark = Mark { kind, until, reason: reason.into_owned(), model_family: None };
+            let guessed = failure.limited_for.is_none();
+            let mark = Mark { kind, until, reason: reason.into_owned(), model_family: None, guessed };
             proxy.live.mark(account.id, mark).await;
         }
         Class::Credential => proxy.tester.confirm(account),
-        Class::Transient | Class::Refused => {}
+        Class::NoEndpoint => account.state.note_no_responses(),
+        Class::Transient | Class::Refused | Class::Reasoning => {}
     }
 }
 
 impl Tries {
     fn note(&mut self, account: &Account, failure: &Failure) {
-        self.tried.push(account.id);
-        if failure.class == Class::Transient {
+        if !matches!(failure.class, Class::NoEndpoint | Class::Reasoning) {
+            self.tried.push(account.id);
+        }
+        let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
+        if failure.class == Class::Transient || guessed {
             self.transient.push(account.id);
         }
         if let Some(error) = &failure.unconvertible {
@@ -309,7 +316,7 @@ async fn next<'a>(
     wanted: &Wanted<'a>,
     tries: &mut Tries,
 ) -> Option<Picked<'a>> {
-    if tries.over() {
+    if tries.over() || !exchange.flight()?.has_time() {
         return None;
     }
     let picked = schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now());

@@ -30,6 +30,8 @@ pub(super) enum Plan {
         edits: StreamEdits,
         framing: Framing,
         errors: Errors,
+        /// The model's name towards the client; none: the upstream's own.
+        asked: Option<Box<str>>,
     },
     Converted {
         conversion: Box<Conversion>,
@@ -52,7 +54,12 @@ pub(super) enum Errors {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self::Raw { edits: StreamEdits::default(), framing: Framing::Plain, errors: Errors::Native }
+        Self::Raw {
+            edits: StreamEdits::default(),
+            framing: Framing::Plain,
+            errors: Errors::Native,
+            asked: None,
+        }
     }
 }
 
@@ -103,8 +110,14 @@ impl Plan {
         let streams = streams(streaming, headers);
         match self {
             Self::Raw { .. } if encoded => Reading::Opaque,
-            Self::Raw { edits, framing, .. } if streams => match StreamWatch::new(wire, *edits) {
-                Some(watch) => Reading::Stream(Relay::raw(watch, *framing)),
+            Self::Raw { edits, framing, asked, .. } if streams => match StreamWatch::new(wire, *edits) {
+                Some(watch) => {
+                    let watch = match asked {
+                        Some(asked) => watch.under_the_name(asked),
+                        None => watch,
+                    };
+                    Reading::Stream(Relay::raw(watch, *framing))
+                }
                 None => Reading::Opaque,
             },
             Self::Converted { conversion, framing } if streams && !encoded => {
@@ -120,12 +133,16 @@ impl Plan {
     /// It can't be read, so that the client can't be given it.
     pub(super) fn read(&self, wire: Wire, body: Bytes) -> Result<Read, Reason> {
         match self {
-            Self::Raw { framing, .. } => {
+            Self::Raw { framing, asked, .. } => {
                 let body = match framing {
                     Framing::Wrapped => envelope::unwrapped(&body).ok_or(Reason::Malformed)?,
                     _ => body,
                 };
                 let facts = body::facts(wire, &body);
+                let body = match asked {
+                    Some(asked) if facts.served_model.is_some() => body::under_the_name(wire, body, asked),
+                    _ => body,
+                };
                 Ok(Read { body, facts, losses: Losses::default() })
             }
             Self::Converted { conversion, framing } => {

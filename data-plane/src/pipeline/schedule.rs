@@ -16,7 +16,9 @@ pub(super) fn next<'a>(
     tried: &[AccountId],
     now: Millis,
 ) -> Option<Picked<'a>> {
-    pick(&snapshot.accounts, wanted, tried, now, &mut rand::rng())
+    let (accounts, random) = (&snapshot.accounts, &mut rand::rng());
+    let rested = pick(accounts, wanted, tried, now, random);
+    rested.or_else(|| pick(accounts, &Wanted { last_resort: true, ..*wanted }, tried, now, random))
 }
 
 /// Why there is none: in full in the log, in short for the client.
@@ -27,7 +29,7 @@ pub(super) fn no_account(
     asked: &str,
     now: Millis,
 ) -> Refusal {
-    let explanation = explain(&snapshot.accounts, wanted, &[], now);
+    let explanation = explain(&snapshot.accounts, &Wanted { last_resort: true, ..*wanted }, &[], now);
     proxy.metrics.pick_failed();
     if explanation.bound_account_gone() {
         return Refusal::BoundAccountGone;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH}
 use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
-    error::{ErrorKind, WireError, stream_event},
+    error::{ErrorKind, WireError, breaks_off, stream_event},
     raw::watch::Chunks,
     relay::Relay,
 };
@@ -85,7 +85,7 @@ impl StreamBody {
         let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
         let had_content = exchange.flight().is_none_or(|flight| flight.had_content());
         let forwarding = (!had_content).then_some(forwarding);
-        let passing = Passing { exchange, id, broken: false, forwarding, switching: None };
+        let passing = Passing { exchange, id, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -104,13 +104,39 @@ impl StreamBody {
         match self.coalescer.poll_merged(&mut self.passing, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(bytes)) => Poll::Ready(Some(Ok(bytes))),
-            Poll::Ready(None) if std::mem::take(&mut self.passing.broken) => Poll::Ready(Some(Err(Broken))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => self.passing.broken.poll(cx),
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.first.is_none() && self.coalescer.is_over() && !self.passing.broken
+        self.first.is_none() && self.coalescer.is_over() && self.passing.broken == Break::None
+    }
+}
+
+/// How far breaking the answer off has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Break {
+    None,
+    /// What was given to the connection goes out first: it would be lost with it.
+    Flush,
+    Now,
+}
+
+impl Break {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        match self {
+            Self::None => Poll::Ready(None),
+            Self::Flush => {
+                *self = Self::Now;
+                // Being told to wait, the connection writes what it has.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Now => {
+                *self = Self::None;
+                Poll::Ready(Some(Err(Broken)))
+            }
+        }
     }
 }
 
@@ -118,8 +144,7 @@ impl StreamBody {
 struct Passing {
     exchange: Exchange,
     id: RequestId,
-    /// It broke off, and there was no way to say so.
-    broken: bool,
+    broken: Break,
     /// There until the first content.
     forwarding: Option<Box<Forwarding>>,
     switching: Option<Switching>,
@@ -180,6 +205,8 @@ impl Passing {
 
     fn pass(&mut self, chunk: Bytes, out: &mut Chunks) {
         let Some(relay) = self.relay() else {
+            // A body that can't be read is content from its first bytes.
+            self.content();
             return out.push(chunk);
         };
         let seen = relay.feed(chunk, out);
@@ -198,12 +225,17 @@ impl Passing {
         {
             relay.release(out);
         }
-        if seen.content
-            && let Some(flight) = self.exchange.flight()
-        {
-            flight.content();
-            self.forwarding = None;
+        if seen.content {
+            self.content();
         }
+    }
+
+    /// From here on no other account can go on.
+    fn content(&mut self) {
+        if let Some(flight) = self.exchange.flight() {
+            flight.content();
+        }
+        self.forwarding = None;
     }
 
     /// A failure that another account may make good.
@@ -255,8 +287,9 @@ impl Passing {
     /// No account went on: what the client has is ended in its wire.
     fn end_without_leg(&mut self, reason: Reason, out: &mut Chunks) {
         let id = self.id.to_string();
-        if let Some(flight) = self.exchange.flight() {
-            out.push(stream_event(flight.meter.wire(), &ending(reason, &id)));
+        match self.exchange.flight().map(|flight| flight.meter.wire()) {
+            Some(wire) if !breaks_off(wire) => out.push(stream_event(wire, &ending(reason, &id))),
+            _ => self.broken = Break::Flush,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
         self.exchange.finish(early(reason), Some(reason));
@@ -291,14 +324,15 @@ impl Passing {
         false
     }
 
-    /// The stream can't go on: the client is told so in its own wire.
+    /// The stream can't go on: the client is told so in the way that its wire's clients understand best.
     fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
         let (id, outcome) = (self.id.to_string(), early(reason));
+        let breaks = self.exchange.flight().is_none_or(|flight| breaks_off(flight.meter.wire()));
         match self.relay() {
             // Only the connection's end is missing.
             Some(relay) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
-            Some(relay) => out.push(relay.close(&ending(reason, &id))),
-            None => self.broken = true,
+            Some(relay) if !breaks => out.push(relay.close(&ending(reason, &id))),
+            _ => self.broken = Break::Flush,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
         self.exchange.finish(outcome, Some(reason));

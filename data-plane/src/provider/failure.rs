@@ -92,6 +92,11 @@ pub enum Class {
     Limited(MarkKind),
     /// Worth another account; whether this one's credential works must be found out.
     Credential,
+    /// Reasoning in the history that another of the provider's accounts or models made. Worth the same account again,
+    /// without it.
+    Reasoning,
+    /// The server does not have the endpoint. Worth the same account again, by the other one.
+    NoEndpoint,
     /// About the request itself: no other account would answer otherwise.
     Refused,
 }
@@ -122,8 +127,24 @@ pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
     class_of(status)
 }
 
-/// How long the account is left alone: what the upstream says in headers or in its error, bounded, else the default of
-/// the kind.
+/// Whether a refusal is about reasoning in the history. Each line is in a provider's own words; nothing else of the
+/// request is at fault then, and without an answer to this a conversation would be dead for good.
+#[must_use]
+pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
+    const WORDS: [&str; 4] = [
+        // Anthropic, also on Bedrock
+        "Invalid `signature` in `thinking` block",
+        // OpenAI: an item whose answer never came, and one that is not kept
+        "of type 'reasoning' was provided without its required following item",
+        "Item with id 'rs_",
+        // Google
+        "Thought signature is not valid",
+    ];
+    let coded = said.code.as_deref() == Some("invalid_encrypted_content");
+    matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
+}
+
+/// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.
 #[must_use]
 pub fn limited_for(
     kind: MarkKind,
@@ -131,14 +152,23 @@ pub fn limited_for(
     headers: &HeaderMap,
     said: &UpstreamError,
     now: Millis,
-) -> Duration {
+) -> Option<Duration> {
     let after = reset::retry_after(headers, now).or(said.retry_after);
-    let (lasts, default) = match kind {
-        MarkKind::RateLimited => (after.or_else(|| provider.limited_for(headers, now)), DEFAULT_RATE_LIMITED),
+    let lasts = match kind {
+        MarkKind::RateLimited => after.or_else(|| provider.limited_for(headers, now)),
         // Rate limit headers come with every answer and say nothing about the overload.
-        MarkKind::Overloaded => (after, DEFAULT_OVERLOADED),
+        MarkKind::Overloaded => after,
     };
-    lasts.unwrap_or(default).clamp(Duration::from_millis(100), reset::MAX_LIMITED)
+    lasts.map(|lasts| lasts.clamp(Duration::from_millis(100), reset::MAX_LIMITED))
+}
+
+/// How long an account is left alone whose upstream did not say.
+#[must_use]
+pub const fn guess(kind: MarkKind) -> Duration {
+    match kind {
+        MarkKind::RateLimited => DEFAULT_RATE_LIMITED,
+        MarkKind::Overloaded => DEFAULT_OVERLOADED,
+    }
 }
 
 #[cfg(test)]
@@ -165,28 +195,54 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_says_how_long_and_the_default_fills_in() {
+    fn refusals_of_reasoning_are_known_by_the_providers_words() {
+        let said = |code: Option<&str>, message: &str| UpstreamError {
+            code: code.map(Into::into),
+            message: message.into(),
+            ..UpstreamError::default()
+        };
+        for said in [
+            said(None, "messages.1.content.0: Invalid `signature` in `thinking` block"),
+            said(
+                Some("invalid_encrypted_content"),
+                "The encrypted content for item rs_1 could not be verified.",
+            ),
+            said(
+                None,
+                "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
+            ),
+        ] {
+            assert!(refuses_reasoning(400, &said), "{said:?}");
+        }
+        assert!(!refuses_reasoning(400, &said(None, "Item with id 'msg_1' not found.")));
+    }
+
+    #[test]
+    fn the_upstream_says_how_long_or_nobody_does() {
         let provider = for_type(shared::account::AccountType::Openai);
         let said = UpstreamError::default();
         let mut headers = HeaderMap::new();
         let now = Millis(0);
-        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, &said, now), DEFAULT_RATE_LIMITED);
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
+        assert_eq!(limited_for(MarkKind::RateLimited, provider, &headers, &said, now), None);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), None);
         headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("5s"));
         assert_eq!(
             limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
-            Duration::from_secs(5)
+            Some(Duration::from_secs(5))
         );
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), DEFAULT_OVERLOADED);
+        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), None);
         headers.insert("retry-after", HeaderValue::from_static("2"));
         assert_eq!(
             limited_for(MarkKind::RateLimited, provider, &headers, &said, now),
-            Duration::from_secs(2)
+            Some(Duration::from_secs(2))
         );
-        assert_eq!(limited_for(MarkKind::Overloaded, provider, &headers, &said, now), Duration::from_secs(2));
+        assert_eq!(
+            limited_for(MarkKind::Overloaded, provider, &headers, &said, now),
+            Some(Duration::from_secs(2))
+        );
         headers.insert("retry-after", HeaderValue::from_static("0"));
         let shortest = limited_for(MarkKind::RateLimited, provider, &headers, &said, now);
-        assert!(shortest > Duration::ZERO, "an end that is past would be no mark");
+        assert!(shortest.unwrap() > Duration::ZERO, "an end that is past would be no mark");
     }
 }

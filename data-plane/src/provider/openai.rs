@@ -111,6 +111,18 @@ impl Provider for OpenAiResponses {
     }
 }
 
+/// Whether it is one of OpenAI's models that think, by its name: from the fifth generation on, and `o1`, `o3` ….
+pub(super) fn thinks(model: &str) -> bool {
+    let generation = |name: &str| {
+        let digits = name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len());
+        name.get(..digits).and_then(|digits| digits.parse::<u32>().ok())
+    };
+    if let Some(rest) = model.strip_prefix("gpt-") {
+        return generation(rest).is_some_and(|generation| generation >= 5) && !rest.contains("chat");
+    }
+    model.starts_with("codex-") || model.strip_prefix('o').is_some_and(|rest| generation(rest).is_some())
+}
+
 /// A quota that is spent comes as 429 too, and does not come back by itself.
 pub(super) fn class(status: u16, said: &UpstreamError) -> Class {
     if status == 429 && said.code.as_deref() == Some("insufficient_quota") {

@@ -1,6 +1,6 @@
 //! The one table of wires and upstreams: how each thing that clients ask for reaches each kind of upstream.
 
-use wire::convert::Format;
+use wire::{convert::Format, error::upstream::UpstreamError};
 
 use super::Operation;
 
@@ -15,6 +15,10 @@ pub enum Front {
     BedrockConverse,
     /// OpenAI's API: chat, responses and embeddings.
     OpenAi,
+    /// The same, for a model that thinks: chat takes no tools beside reasoning there, and keeps no reasoning.
+    OpenAiThinking,
+    /// A server that speaks OpenAI's language and has no Responses API.
+    Compatible,
     /// Only the Responses API.
     Responses,
     /// The backend behind ChatGPT logins: the Responses API, streams only, nothing stored.
@@ -22,6 +26,8 @@ pub enum Front {
     /// Only chat completions.
     Chat,
     Azure,
+    /// The same, for a model that thinks.
+    AzureThinking,
     /// Google's API, by key or login, and Vertex.
     Gemini,
     /// Google's API in an envelope.
@@ -64,6 +70,20 @@ impl Endpoint {
     }
 }
 
+/// Whether a refusal says that the server has no Responses API at all, and not that it lacks the model or an item.
+#[must_use]
+pub fn lacks_endpoint(endpoint: Endpoint, status: u16, said: &UpstreamError) -> bool {
+    const OTHERS: [&str; 5] = ["model", "deployment", "item with id", "response with id", "engine"];
+    let names_another = || {
+        let words = said.message.to_ascii_lowercase();
+        let code = said.code.as_deref().unwrap_or_default().to_ascii_lowercase();
+        OTHERS.iter().any(|other| words.contains(other) || code.contains(other))
+    };
+    matches!(endpoint, Endpoint::Responses | Endpoint::InputTokens)
+        && matches!(status, 404 | 405 | 501)
+        && !names_another()
+}
+
 /// How a request gets to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
@@ -89,7 +109,12 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
     use Passage::{Estimate, Raw, Refused, Via};
     match operation {
         Operation::Chat => match front {
-            Front::OpenAi | Front::Chat | Front::Azure => Raw(ChatCompletions),
+            Front::OpenAi
+            | Front::OpenAiThinking
+            | Front::Compatible
+            | Front::Chat
+            | Front::Azure
+            | Front::AzureThinking => Raw(ChatCompletions),
             Front::Responses | Front::ChatGpt => Via(Responses),
             Front::Anthropic => Via(Messages),
             Front::BedrockClaude => Via(Invoke),
@@ -97,8 +122,13 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
             Front::Gemini | Front::CodeAssist => Via(GenerateContent),
         },
         Operation::Responses => match front {
-            Front::OpenAi | Front::Responses | Front::Azure | Front::ChatGpt => Raw(Responses),
-            Front::Chat => Via(ChatCompletions),
+            Front::OpenAi
+            | Front::OpenAiThinking
+            | Front::Responses
+            | Front::Azure
+            | Front::AzureThinking
+            | Front::ChatGpt => Raw(Responses),
+            Front::Chat | Front::Compatible => Via(ChatCompletions),
             Front::Anthropic => Via(Messages),
             Front::BedrockClaude => Via(Invoke),
             Front::BedrockConverse => Via(Converse),
@@ -109,8 +139,10 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
             Front::BedrockClaude => Raw(Invoke),
             Front::BedrockConverse => Via(Converse),
             // Chat is what every server that speaks OpenAI's language has.
-            Front::OpenAi | Front::Chat | Front::Azure => Via(ChatCompletions),
-            Front::Responses | Front::ChatGpt => Via(Responses),
+            Front::OpenAi | Front::Compatible | Front::Chat | Front::Azure => Via(ChatCompletions),
+            Front::OpenAiThinking | Front::AzureThinking | Front::Responses | Front::ChatGpt => {
+                Via(Responses)
+            }
             Front::Gemini | Front::CodeAssist => Via(GenerateContent),
         },
         Operation::Gemini => match front {
@@ -118,11 +150,17 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
             Front::Anthropic => Via(Messages),
             Front::BedrockClaude => Via(Invoke),
             Front::BedrockConverse => Via(Converse),
-            Front::OpenAi | Front::Chat | Front::Azure => Via(ChatCompletions),
-            Front::Responses | Front::ChatGpt => Via(Responses),
+            Front::OpenAi | Front::Compatible | Front::Chat | Front::Azure => Via(ChatCompletions),
+            Front::OpenAiThinking | Front::AzureThinking | Front::Responses | Front::ChatGpt => {
+                Via(Responses)
+            }
         },
         Operation::Embeddings => match front {
-            Front::OpenAi | Front::Azure => Raw(Embeddings),
+            Front::OpenAi
+            | Front::OpenAiThinking
+            | Front::Compatible
+            | Front::Azure
+            | Front::AzureThinking => Raw(Embeddings),
             Front::Gemini => Via(EmbedContents),
             _ => Refused(NO_EMBEDDINGS),
         },
@@ -130,15 +168,52 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
             Front::Anthropic => Raw(CountTokens),
             Front::BedrockClaude | Front::BedrockConverse => Via(BedrockCountTokens),
             Front::Gemini | Front::CodeAssist => Via(CountContents),
-            Front::OpenAi | Front::Responses => Via(InputTokens),
-            Front::Chat | Front::Azure | Front::ChatGpt => Estimate,
+            Front::OpenAi | Front::OpenAiThinking | Front::Responses => Via(InputTokens),
+            Front::Compatible | Front::Chat | Front::Azure | Front::AzureThinking | Front::ChatGpt => {
+                Estimate
+            }
         },
         Operation::CountContents => match front {
             Front::Gemini | Front::CodeAssist => Raw(CountContents),
             Front::Anthropic => Via(CountTokens),
             Front::BedrockClaude | Front::BedrockConverse => Via(BedrockCountTokens),
-            Front::OpenAi | Front::Responses => Via(InputTokens),
-            Front::Chat | Front::Azure | Front::ChatGpt => Estimate,
+            Front::OpenAi | Front::OpenAiThinking | Front::Responses => Via(InputTokens),
+            Front::Compatible | Front::Chat | Front::Azure | Front::AzureThinking | Front::ChatGpt => {
+                Estimate
+            }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: Option<&str>, message: &str) -> UpstreamError {
+        UpstreamError { code: code.map(Into::into), message: message.into(), ..UpstreamError::default() }
+    }
+
+    #[test]
+    fn a_server_without_the_responses_api_is_told_from_one_without_the_model() {
+        for (status, said) in [
+            (404, said(None, "")),
+            (404, said(None, "Not Found")),
+            (404, said(Some("unknown_url"), "Unknown request URL: POST /openai/v1/responses")),
+            (404, said(None, "Invalid URL (POST /v1/responses)")),
+            (405, said(None, "Method Not Allowed")),
+        ] {
+            assert!(lacks_endpoint(Endpoint::Responses, status, &said), "{said:?}");
+            assert!(!lacks_endpoint(Endpoint::ChatCompletions, status, &said), "{said:?}");
+        }
+        for (status, said) in [
+            (404, said(Some("model_not_found"), "The model `gpt-9` does not exist")),
+            (404, said(None, "The model `llama` does not exist.")),
+            (404, said(Some("DeploymentNotFound"), "The API deployment for this resource does not exist.")),
+            (404, said(None, "Item with id 'rs_1' not found.")),
+            (400, said(None, "")),
+            (500, said(None, "")),
+        ] {
+            assert!(!lacks_endpoint(Endpoint::Responses, status, &said), "{said:?}");
+        }
     }
 }

@@ -213,7 +213,12 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
                 "inferenceConfig": { "maxTokens": 1 },
             }),
         ),
-        Front::OpenAi | Front::Chat | Front::Azure => plain(
+        Front::OpenAi
+        | Front::OpenAiThinking
+        | Front::Compatible
+        | Front::Chat
+        | Front::Azure
+        | Front::AzureThinking => plain(
             Endpoint::ChatCompletions,
             json!({ "model": model, "max_completion_tokens": 16, "messages": messages() }),
         ),

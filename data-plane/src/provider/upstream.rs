@@ -84,6 +84,9 @@ impl UpstreamClient {
     /// See [`OutboundError`].
     pub fn new(settings: &OutboundSettings) -> Result<Self, OutboundError> {
         let connector = Connector::new(settings.allow_private, |http| {
+            // Shared out among a name's addresses, so that a dead one does not use up all of the time; the other half is
+            // for TLS.
+            http.set_connect_timeout(Some(settings.connect_timeout / 2));
             http.set_keepalive(Some(Duration::from_secs(30)));
         });
         let connector = HttpsConnectorBuilder::new()

@@ -18,6 +18,8 @@ pub struct Wanted<'a> {
     pub bound: Option<AccountId>,
     /// After the mapping that holds for all accounts.
     pub model: &'a str,
+    /// Nobody else can serve: accounts that rest on a guess may.
+    pub last_resort: bool,
 }
 
 /// Why an account does not serve a request.
@@ -88,12 +90,12 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
     }
     usable(account, now)?;
     let model = mapped(account, wanted.model).ok_or(Exclusion::ModelNotAllowed)?;
-    match provider::passage_to(account, wanted.operation, model) {
+    match provider::passage_to(account, wanted.operation, model, wanted.model) {
         None => return Err(Exclusion::UnsupportedByNode),
         Some(Passage::Refused(_)) => return Err(Exclusion::NoCounterpart),
         Some(_) => {}
     }
-    match account.state.marked(model, now) {
+    match account.state.marked(model, now, wanted.last_resort) {
         Some(MarkKind::RateLimited) => return Err(Exclusion::RateLimited),
         Some(MarkKind::Overloaded) => return Err(Exclusion::Overloaded),
         None => {}

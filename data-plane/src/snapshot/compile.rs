@@ -47,6 +47,7 @@ impl LimitOverrides {
             max_body: self.0.max_body_bytes.unwrap_or(own.max_body),
             body_idle: own.body_idle,
             drain: duration(self.0.drain_timeout_ms, own.drain),
+            served_model_names: own.served_model_names,
             retries: own.retries.clone(),
             cut_revoked_streams: self.0.cut_revoked_streams.unwrap_or(own.cut_revoked_streams),
         }

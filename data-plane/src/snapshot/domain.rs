@@ -155,6 +155,8 @@ pub struct Limits {
     /// How long an upstream is read on after its client left.
     pub drain: Duration,
     pub cut_revoked_streams: bool,
+    /// Answers that pass unchanged keep the upstream's name for the model; else it is the one that was asked for.
+    pub served_model_names: bool,
     pub retries: Retries,
 }
 
@@ -186,6 +188,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             cut_revoked_streams: false,
+            served_model_names: false,
             retries: Retries::default(),
         }
     }

@@ -31,4 +31,4 @@ pub use request::{
 };
 pub use response::{Choice, Response, Stop, StopReason};
 pub(crate) use response::{MEDIA, TOOL_RESULT, lose_fields};
-pub use signature::{Origin, Signature, SignatureKind};
+pub use signature::{Origin, Signature, SignatureKind, is_packed};

@@ -103,6 +103,16 @@ pub fn body(wire: Wire, error: &WireError<'_>) -> Bytes {
     }
 }
 
+/// Whether a stream that can't go on is broken off, rather than ended by [`stream_event`].
+///
+/// What their own clients recover from decides. Claude Code sends a request again whose stream broke off, and gives up at
+/// an error event; Gemini CLI takes such an event for the end of an answer. Codex tries again after either, and the
+/// OpenAI SDKs raise an error that says more where there is an event.
+#[must_use]
+pub const fn breaks_off(wire: Wire) -> bool {
+    matches!(wire, Wire::Messages | Wire::Gemini)
+}
+
 /// What ends a stream that can't go on: one frame, but for clients of Responses, of which SDKs heed the first and Codex
 /// the second. It must start on a frame's border:
 /// [`crate::raw::watch::StreamWatch::close`] sees to that.

@@ -6,18 +6,22 @@
 //! Bytes that need no change are not changed. All that is ever edited:
 //!
 //! - the value of `model`, where it is mapped, or has an account type in front;
+//! - reasoning of other providers goes out of a conversation that comes from another platform ([`foreign`]);
 //! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in;
 //! - for the backend behind ChatGPT logins ([`envelope`]): `store` is false and `stream` true, as it wants them, and
 //!   `max_output_tokens` goes out;
 //! - for Code Assist: the request goes into an envelope, and the answer comes out of one;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;
+//! - the answer's model goes by the name that the client asked for ([`rename`]), where operators don't say otherwise;
 //! - a stream that breaks off ends with an error event of its wire, behind its last whole frame.
 
 pub mod body;
 pub mod envelope;
+pub mod foreign;
 pub mod invoke;
 pub(crate) mod member;
+pub(crate) mod rename;
 pub mod splice;
 pub mod view;
 pub mod watch;

@@ -15,6 +15,7 @@ pub use credential::{
     Condition, Counters, Credential, NotReached,
     record::{AnswerRecord, CallRecord, End},
 };
+pub use plan::{Plan, PlannedCall, PlannedTurn};
 pub use provider::{Profile, azure::FILTER, google::BLOCK_PROMPT};
 pub use script::{
     Behaviour, ErrorText, Fault, LineEnds, Pause, Pings, Position, ScriptError, UsageScript, Writes,
@@ -32,6 +33,8 @@ mod control;
 mod credential;
 mod memory;
 pub mod pace;
+mod past;
+mod plan;
 mod playback;
 mod provider;
 mod registry;

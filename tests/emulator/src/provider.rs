@@ -21,6 +21,7 @@ pub(crate) mod chatgpt;
 pub(crate) mod droid;
 pub(crate) mod google;
 pub(crate) mod openai;
+pub(crate) mod window;
 
 /// What is the same for all endpoints of a provider.
 pub(crate) trait Provider: Sync {
@@ -112,7 +113,8 @@ pub struct Profile {
     /// The models this credential may use. Absent: every name with one of the provider's prefixes that does not contain
     /// `unknown`.
     pub models: Option<Vec<String>>,
-    /// Refuse fields at the top of the body that the provider does not have.
+    /// Refuse fields at the top of the body that the provider does not have, and what it refuses to some callers only: to
+    /// those without a beta, with a young account, or without a profile for inference.
     pub strict: bool,
     /// The secret that belongs to an access key id. Absent: `secret-of-` and the id.
     pub secret: Option<String>,
@@ -401,8 +403,7 @@ mod tests {
         let image =
             json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}});
         let document = json!({"type": "document", "source": {"type": "url", "url": "https://x/y"}});
-        let thought =
-            json!({"type": "thinking", "thinking": "So.", "signature": anthropic::request::signature("So.")});
+        let thought = json!({"type": "thinking", "thinking": "So.", "signature": anthropic::request::signature("So.", &[])});
         let sealed = json!({"type": "redacted_thinking", "data": anthropic::request::sealed("So.")});
         let parts = json!([{"type": "text", "text": "JSON"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},

@@ -12,6 +12,7 @@ use crate::provider::{
     google::{self, CODE_ASSIST, GEMINI, VERTEX},
     openai::{
         self, OPENAI,
+        compatible::COMPATIBLE,
         responses::{self, RESPONSES},
     },
     query,
@@ -56,6 +57,16 @@ static RESPONSES_TABLE: Table = Table {
         (Method::POST, "/v1/responses/input_tokens", responses::input_tokens),
         (Method::GET, "/v1/responses/{}", responses::retrieve),
         (Method::DELETE, "/v1/responses/{}", responses::delete),
+    ],
+};
+
+/// A server that is merely compatible has no responses. It is found under its base only: at the root OpenAI answers.
+static COMPATIBLE_TABLE: Table = Table {
+    base: "/compatible",
+    provider: &COMPATIBLE,
+    rows: &[
+        (Method::POST, "/v1/chat/completions", openai::chat::compatible),
+        (Method::GET, "/v1/models", openai::models::list),
     ],
 };
 
@@ -182,6 +193,7 @@ static TABLES: &[&Table] = &[
     &VERTEX_TABLE,
     &CODE_ASSIST_TABLE,
     &BEDROCK_TABLE,
+    &COMPATIBLE_TABLE,
 ];
 
 /// Where a request goes.

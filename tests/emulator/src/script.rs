@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
+
 /// The most pieces a scripted stream may have.
 pub(crate) const MAX_CHUNKS: u32 = 100_000;
 /// The most characters in one piece.
@@ -23,6 +25,8 @@ pub(crate) const MAX_PAUSE_MS: u64 = 600_000;
 pub struct Behaviour {
     /// The answer's text. Absent: the last user message, echoed.
     pub text: Option<String>,
+    /// What is done in place of an echo about prompts that a plan is for; `text` is not for these.
+    pub plans: Vec<Plan>,
     /// Pieces that the text is sent in. Absent: at most four.
     pub chunks: Option<u32>,
     /// Characters in each piece; the text is repeated to fill them. Absent: the text once, cut evenly.
@@ -217,6 +221,12 @@ impl Behaviour {
     }
 
     #[must_use]
+    pub fn with_plan(mut self, plan: Plan) -> Self {
+        self.plans.push(plan);
+        self
+    }
+
+    #[must_use]
     pub fn with_chunk_chars(mut self, chars: u32) -> Self {
         self.chunk_chars = Some(chars);
         self
@@ -295,6 +305,8 @@ impl Behaviour {
         if let Some(text) = &self.text {
             at_most("text", text.len() as u64, MAX_ANSWER_CHARS)?;
         }
+        let planned = self.plans.iter().flat_map(|plan| &plan.turns).filter_map(|turn| turn.text.as_ref());
+        at_most("plans.turns.text", planned.map(String::len).sum::<usize>() as u64, MAX_ANSWER_CHARS)?;
         if self.writes == Writes::Bytes(0) {
             return Err(ScriptError::EmptyWrites);
         }

@@ -6,6 +6,7 @@
 //!   ([`Media::note`]); a script may say otherwise. A last user message that holds [`SAY_SYSTEM`] is answered with the
 //!   system prompt. Text is cut at `max_tokens` and ahead of a stop sequence. Where JSON is asked for, the answer is an
 //!   object that fills the schema's required properties, or whatever else the schema wants.
+//! * **A plan** ([`crate::plan`]) goes ahead of text and tools, where there is one for the prompt.
 //! * **A refusal** answers a last user message that holds [`REFUSE`].
 //! * **Tools** are called when the choice demands one (the named one, else the first), or, left to the model, when the
 //!   last user message contains a tool's name. Arguments fill the required properties of the schema; a tool whose schema
@@ -18,7 +19,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::script::{Behaviour, UsageScript};
+use crate::{
+    past::Past,
+    plan,
+    script::{Behaviour, UsageScript},
+};
 
 pub const TOKENS_PER_MESSAGE: u64 = 3;
 pub const TOKENS_PER_TOOL: u64 = 20;
@@ -44,6 +49,8 @@ const SCHEMA_DEPTH: usize = 8;
 pub(crate) struct Prompt {
     pub bytes: PromptBytes,
     pub messages: u64,
+    /// What a plan goes by.
+    pub past: Vec<Past>,
     pub tools: Vec<Tool>,
     pub choice: Choice,
     pub parallel: bool,
@@ -174,19 +181,26 @@ pub(crate) struct Usage {
 impl Turn {
     pub(crate) fn new(prompt: &Prompt, behaviour: &Behaviour) -> Self {
         let refuses = prompt.last_user.contains(REFUSE);
-        let calls = if refuses { Vec::new() } else { calls(prompt) };
-        let thinking: Vec<String> = match prompt.thinking {
+        let planned = plan::next(prompt, &behaviour.plans).filter(|_| !refuses);
+        let calls = match planned {
+            _ if refuses => Vec::new(),
+            Some(turn) => turn.calls(&prompt.tools),
+            None => calls(prompt),
+        };
+        let thinks = if planned.is_none_or(|turn| turn.thinks) { prompt.thinking } else { Thinking::None };
+        let thinking: Vec<String> = match thinks {
             Thinking::Shown => THOUGHT.map(str::to_owned).to_vec(),
             Thinking::None | Thinking::Hidden => Vec::new(),
         };
+        let said = planned.map_or(behaviour.text.as_ref(), |turn| turn.text.as_ref());
         let (pieces, stop) = match calls.is_empty() {
             _ if refuses => (vec![REFUSAL.to_owned()], Stop::Refusal),
-            true => text(prompt, behaviour),
-            false => (Vec::new(), Stop::ToolUse),
+            true => text(prompt, behaviour, said),
+            false => (said.map(|said| cut_up(said, None, None)).unwrap_or_default(), Stop::ToolUse),
         };
-        let usage = Usage::new(prompt, &thinking, &pieces, &calls, &behaviour.usage);
-        let redacted = prompt.thinking != Thinking::None && prompt.last_user.contains(REDACTED);
-        Self { thinking, thinks: prompt.thinking, redacted, pieces, calls, stop, usage }
+        let usage = Usage::new(prompt, thinks, &thinking, &pieces, &calls).scripted(&behaviour.usage);
+        let redacted = thinks != Thinking::None && prompt.last_user.contains(REDACTED);
+        Self { thinking, thinks, redacted, pieces, calls, stop, usage }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -205,13 +219,13 @@ impl Prompt {
 impl Usage {
     fn new(
         prompt: &Prompt,
+        thinks: Thinking,
         thinking: &[String],
         pieces: &[String],
         calls: &[ToolCall],
-        script: &UsageScript,
     ) -> Self {
         let length = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
-        let reasoning = match prompt.thinking {
+        let reasoning = match thinks {
             Thinking::None => 0,
             Thinking::Shown => tokens(length(thinking)),
             Thinking::Hidden => HIDDEN_REASONING_TOKENS,
@@ -219,12 +233,23 @@ impl Usage {
         let called: u64 = calls.iter().map(|call| tokens(call.name.len() + call.text().len())).sum();
         let output = (tokens(length(pieces)) + called + reasoning) * prompt.n.max(1);
         Self {
-            input: script.input.unwrap_or_else(|| prompt.input_tokens()),
-            cache_read: script.cache_read.unwrap_or(0),
-            cache_write_5m: script.cache_write_5m.unwrap_or_else(|| tokens(prompt.bytes.cached_5m)),
-            cache_write_1h: script.cache_write_1h.unwrap_or_else(|| tokens(prompt.bytes.cached_1h)),
-            output: script.output.unwrap_or(output),
-            reasoning: script.reasoning.unwrap_or(reasoning * prompt.n.max(1)),
+            input: prompt.input_tokens(),
+            cache_read: 0,
+            cache_write_5m: tokens(prompt.bytes.cached_5m),
+            cache_write_1h: tokens(prompt.bytes.cached_1h),
+            output,
+            reasoning: reasoning * prompt.n.max(1),
+        }
+    }
+
+    fn scripted(self, script: &UsageScript) -> Self {
+        Self {
+            input: script.input.unwrap_or(self.input),
+            cache_read: script.cache_read.unwrap_or(self.cache_read),
+            cache_write_5m: script.cache_write_5m.unwrap_or(self.cache_write_5m),
+            cache_write_1h: script.cache_write_1h.unwrap_or(self.cache_write_1h),
+            output: script.output.unwrap_or(self.output),
+            reasoning: script.reasoning.unwrap_or(self.reasoning),
         }
     }
 }
@@ -294,11 +319,8 @@ fn sample(name: &str, schema: &Value, depth: usize) -> Value {
 }
 
 /// The pieces of the text, and why there are no more.
-fn text(prompt: &Prompt, behaviour: &Behaviour) -> (Vec<String>, Stop) {
-    let said = match &behaviour.text {
-        Some(text) => text.clone(),
-        None => answer(prompt),
-    };
+fn text(prompt: &Prompt, behaviour: &Behaviour, said: Option<&String>) -> (Vec<String>, Stop) {
+    let said = said.cloned().unwrap_or_else(|| answer(prompt));
     let (said, stop) = stopped(&said, &prompt.stop);
     if said.is_empty() {
         return (Vec::new(), stop);

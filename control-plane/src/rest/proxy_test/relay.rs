@@ -20,8 +20,8 @@ use crate::{
     rest::error::{ApiResult, Problem},
 };
 
-/// The longest wait for the head of the data plane's answer, and the longest silence within it. The data plane's own
-/// limits come first, whatever they are set to; this ends what waits for one that is gone.
+/// The longest wait for the head of the data plane's answer, and the longest silence within it: more than the data
+/// plane's own limits are by default. This ends what waits for one that is gone.
 const SILENCE: Duration = Duration::from_secs(3660);
 /// The longest that a client may leave a piece of the answer unread.
 const UNREAD: Duration = Duration::from_secs(130);

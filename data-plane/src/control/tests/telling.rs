@@ -46,6 +46,7 @@ async fn marks_are_told_until_a_command_takes_them_off() {
         until: Millis(100_000),
         reason: "status_529".into(),
         model_family: None,
+        guessed: false,
     };
     node.link.live.mark(id, mark).await;
     let told = || {

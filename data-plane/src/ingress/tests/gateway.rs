@@ -38,6 +38,8 @@ use crate::{
 
 /// Nothing here takes longer, unless it never comes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any limit, for tests under paused time.
+const AGES: Duration = Duration::from_secs(48 * 3600);
 pub(super) const KEY: &str = "sk-test";
 
 /// An account, and how it differs from the usual one.
@@ -79,6 +81,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// It came to its end in order.
+    pub(super) whole: bool,
 }
 
 impl Answer {
@@ -151,7 +155,7 @@ impl Gateway {
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (parts, body) = self.open(request).await.into_parts();
         let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("no end").unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer { status: parts.status, headers: parts.headers, body, whole: true }
     }
 
     pub(super) fn request(&self, path: &str, body: &str) -> Request<Full<Bytes>> {
@@ -191,14 +195,14 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{:#?}", self.journal_now()))
     }
 
-    /// Sends without patience of the test's own, and reads to the end, however the answer ends.
+    /// Sends with all patience there is, and reads to the end, however the answer ends.
     pub(super) async fn send_and_wait(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (parts, mut body) = self.client.request(request).await.unwrap().into_parts();
-        let mut read = Vec::new();
-        while let Some(Ok(frame)) = body.frame().await {
-            read.extend_from_slice(&frame.into_data().unwrap_or_default());
-        }
-        Answer { status: parts.status, headers: parts.headers, body: read.into() }
+        let sending = async {
+            let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+            (parts, read(body).await)
+        };
+        let (parts, (body, whole)) = tokio::time::timeout(AGES, sending).await.expect("it hangs");
+        Answer { status: parts.status, headers: parts.headers, body, whole }
     }
 
     /// How many open records there are, and the close records.
@@ -215,6 +219,18 @@ impl Gateway {
         });
         (opened, closed.collect())
     }
+}
+
+/// What comes of a body, and whether it comes to its end in order.
+pub(super) async fn read(mut body: Incoming) -> (Bytes, bool) {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Err(_) => return (read.into(), false),
+        }
+    }
+    (read.into(), true)
 }
 
 fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {

@@ -2,6 +2,7 @@
 //! takes; what is beyond one is ended as that limit says, at its time, and recorded under its reason.
 
 mod drawn;
+mod paths;
 mod played;
 
 use std::time::Duration;

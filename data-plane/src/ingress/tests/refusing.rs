@@ -202,7 +202,13 @@ async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
 
     until("the slot is free", || account.state.in_flight() == 0).await;
     let until = gateway.proxy.clock.now().plus(std::time::Duration::from_secs(100));
-    let mark = Mark { kind: MarkKind::RateLimited, until, reason: "status_429".into(), model_family: None };
+    let mark = Mark {
+        kind: MarkKind::RateLimited,
+        until,
+        reason: "status_429".into(),
+        model_family: None,
+        guessed: false,
+    };
     gateway.proxy.live.mark(account.id, mark).await;
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!(answer.status, 429);

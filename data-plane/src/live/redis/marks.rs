@@ -39,6 +39,9 @@ redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
 ";
 
+/// Behind the kind of a mark whose end is a guess.
+const GUESSED: &str = "~";
+
 pub(super) fn key(account: AccountId) -> String {
     format!("sy:{{a:{account}}}:status")
 }
@@ -49,9 +52,10 @@ pub(super) fn arguments(mark: &Mark, now: Millis) -> [String; 3] {
         MarkKind::RateLimited => "rate_limited",
         MarkKind::Overloaded => "overloaded",
     };
+    let guessed = if mark.guessed { GUESSED } else { "" };
     let field = match &mark.model_family {
-        None => kind.to_owned(),
-        Some(family) => format!("{kind}:{family}"),
+        None => format!("{kind}{guessed}"),
+        Some(family) => format!("{kind}{guessed}:{family}"),
     };
     [field, mark.remaining(now).as_millis().to_string(), mark.reason.clone()]
 }
@@ -64,6 +68,7 @@ pub(super) fn parse(hash: HashMap<String, String>, redis_now: Millis, now: Milli
 /// `None`: it has ended, or is of a kind that this build doesn't know.
 fn mark(field: &str, value: &str, redis_now: Millis, now: Millis) -> Option<Mark> {
     let (kind, family) = field.split_once(':').map_or((field, None), |(kind, family)| (kind, Some(family)));
+    let (kind, guessed) = kind.strip_suffix(GUESSED).map_or((kind, false), |kind| (kind, true));
     let kind = match kind {
         "rate_limited" => MarkKind::RateLimited,
         "overloaded" => MarkKind::Overloaded,
@@ -76,6 +81,7 @@ fn mark(field: &str, value: &str, redis_now: Millis, now: Millis) -> Option<Mark
         until: now.plus(remaining),
         reason: reason.to_owned(),
         model_family: family.map(ToOwned::to_owned),
+        guessed,
     })
 }
 
@@ -86,7 +92,7 @@ mod tests {
     #[test]
     fn ends_are_carried_over_between_clocks() {
         let hash = HashMap::from([
-            ("overloaded".to_owned(), "5100 status_529".to_owned()),
+            ("overloaded~".to_owned(), "5100 status_529".to_owned()),
             ("rate_limited:opus".to_owned(), "5000 status_429".to_owned()),
             ("from_the_future".to_owned(), "9000 x".to_owned()),
             ("rate_limited".to_owned(), "soon".to_owned()),
@@ -96,7 +102,9 @@ mod tests {
             until: Millis(200),
             reason: "status_529".into(),
             model_family: None,
+            guessed: true,
         };
+        assert_eq!(arguments(&expected, Millis(100))[0], "overloaded~");
         assert_eq!(parse(hash, Millis(5000), Millis(100)), [expected]);
     }
 }

@@ -3,12 +3,17 @@
 use std::{future::poll_fn, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    response,
+};
 use proto::v1::Outcome;
 use shared::id::RequestId;
 use wire::{
     convert::Conversion,
     error::upstream::UpstreamError,
+    raw::body::BodyFacts,
     raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
     relay::Relay,
 };
@@ -22,7 +27,8 @@ use crate::{
     },
     provider::{
         Provider,
-        failure::{Class, Reason, class_of, limited_for},
+        failure::{Class, Reason, class_of, limited_for, refuses_reasoning},
+        lacks_endpoint,
     },
 };
 
@@ -119,7 +125,12 @@ async fn refused(
     };
     let body = error_body(flight, most, wait).await?;
     let said = plan::said(&body);
-    let class = provider.class(status, &said);
+    let may_drop_reasoning = !flight.leg.as_ref().is_some_and(|leg| leg.without_reasoning);
+    let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
+        Some(endpoint) if lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
+        _ => provider.class(status, &said),
+    };
     if class != Class::Refused {
         let limited_for = limit(class, provider, &parts.headers, &said, flight);
         return Err(Failure {
@@ -146,7 +157,7 @@ fn limit(
     flight: &Flight,
 ) -> Option<Duration> {
     match class {
-        Class::Limited(kind) => Some(limited_for(kind, provider, headers, said, flight.proxy.clock.now())),
+        Class::Limited(kind) => limited_for(kind, provider, headers, said, flight.proxy.clock.now()),
         _ => None,
     }
 }
@@ -186,6 +197,8 @@ async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome
                 let body = read_whole(flight).map_err(Failure::of)?;
                 let streams = flight.leg.as_ref().is_some_and(|leg| leg.plan.streams());
                 head(flight, &mut parts, streams);
+                // It may be another one now.
+                parts.headers.remove(CONTENT_LENGTH);
                 return Ok(Opened::Whole { parts, body, outcome });
             }
             Next::Failed(reason) => return Err(Failure::of(reason)),
@@ -261,16 +274,31 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
             break;
         }
     }
-    flight.content();
     let Some(leg) = &mut flight.leg else { return Err(Trouble::Read(Reason::Stopped)) };
     let reading = std::mem::replace(&mut leg.reading, Reading::Opaque);
     let Reading::Stream(relay) = reading else { return Err(Trouble::Read(Reason::Cut)) };
+    let mut collected = relay_facts(&relay);
     let stream = relay.into_converted().ok_or(Trouble::Read(Reason::Cut))?;
-    let read = leg.plan.gathered(stream).map_err(Trouble::Read)?;
-    let mut collected = Collected::default();
-    (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+    let read = leg.plan.gathered(stream).map_err(Trouble::Read);
+    if let Ok(read) = &read {
+        (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+    }
     leg.reading = Reading::Whole(collected);
+    let read = read?;
+    flight.content();
     Ok(read)
+}
+
+/// What a stream said, for the record of an answer that could not be made of it.
+fn relay_facts(relay: &Relay) -> Collected {
+    let facts = BodyFacts {
+        usage: relay.usage(),
+        served_model: relay.served_model().map(str::to_owned),
+        ..BodyFacts::default()
+    };
+    let mut collected = Collected::default();
+    (collected.facts, collected.losses) = (Some(facts), relay.losses().unwrap_or_default());
+    collected
 }
 
 fn stream_of(flight: &mut Flight) -> Option<&mut Relay> {

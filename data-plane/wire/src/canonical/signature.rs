@@ -34,6 +34,15 @@ pub struct Signature<'a> {
 /// Ahead of every packed signature: no provider's own starts like this.
 const MARK: &str = "sy1.";
 
+/// The mark in base64, as far as it goes whatever follows.
+const MARK_BASE64: &str = "c3kxL";
+
+/// Whether it was packed here, so that it is of no use to any provider as it stands.
+#[must_use]
+pub fn is_packed(value: &str) -> bool {
+    value.starts_with(MARK) || value.starts_with(MARK_BASE64)
+}
+
 impl<'a> Signature<'a> {
     /// How it is written in the wire of `home`: the bare value there, packed in any other.
     #[must_use]

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use shared::usage::Usage;
 use shared::wire::Wire;
 
 use crate::error::upstream::UpstreamError;
 use crate::messages::usage::Counts;
-use crate::raw::served;
 use crate::raw::watch::ID_MAX;
+use crate::raw::{rename::Rename, served};
 use crate::{chat, gemini, json, responses};
 
 /// What was found in a body.
@@ -86,6 +87,12 @@ fn usage(wire: Wire, usage: &str) -> Option<Usage> {
         Wire::Responses => responses::usage::read(usage),
         Wire::Gemini => None,
     }
+}
+
+/// The body with the answer's model under the name that was asked for.
+#[must_use]
+pub fn under_the_name(wire: Wire, body: Bytes, asked: &str) -> Bytes {
+    Rename::new(wire, asked).in_body(body)
 }
 
 /// What an error's body says, in the manner of any provider. Empty where it can't be read.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::json;
-use crate::raw::splice::Splices;
 use crate::raw::view::BodyError;
+use crate::raw::{member::runs_out, splice::Splices};
 
 const VERSION: &str = r#""bedrock-2023-05-31""#;
 const BETA: &str = "anthropic_beta";
@@ -102,25 +102,12 @@ impl Edits<'_> {
             }
             self.splices.replace(inside..inside, text);
         }
-        let mut before: Option<&Member> = None;
-        for run in members.chunk_by(|one, next| one.goes == next.goes) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            if first.goes {
-                let range = match before {
-                    Some(before) => before.at.end..last.at.end,
-                    None => first.at.start..next_start(members, last).unwrap_or(last.at.end),
-                };
-                self.splices.replace(range, "");
-            }
-            before = Some(last);
+        let members: Vec<_> = members.iter().map(|member| (member.at.clone(), member.goes)).collect();
+        for range in runs_out(&members) {
+            self.splices.replace(range, "");
         }
         self.splices
     }
-}
-
-/// Where the member behind `last` starts.
-fn next_start(members: &[Member], last: &Member) -> Option<usize> {
-    members.iter().map(|member| member.at.start).find(|start| *start >= last.at.end)
 }
 
 fn names(list: &str) -> Result<Vec<Cow<'_, str>>, BodyError> {

@@ -25,6 +25,26 @@ pub(crate) fn remove(splices: &mut Splices, body: &[u8], name: &str) {
     }
 }
 
+/// The ranges that take out those elements of a list that are to go (`true`), with their commas. Elements are in order.
+pub(crate) fn runs_out(elements: &[(Range<usize>, bool)]) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut kept_until = None;
+    let mut runs = elements.chunk_by(|one, next| one.1 == next.1).peekable();
+    while let Some(run) = runs.next() {
+        let (Some((first, goes)), Some((last, _))) = (run.first(), run.last()) else { continue };
+        if *goes {
+            let next = runs.peek().and_then(|run| run.first()).map(|(next, _)| next.start);
+            ranges.push(match kept_until {
+                Some(end) => end..last.end,
+                None => first.start..next.unwrap_or(last.end),
+            });
+        } else {
+            kept_until = Some(last.end);
+        }
+    }
+    ranges
+}
+
 struct Members {
     /// Where the first member would start.
     inside: usize,

@@ -16,7 +16,7 @@ use crate::error::upstream::UpstreamError;
 use crate::error::{WireError, stream_event};
 use crate::gemini::watch::GeminiReader;
 use crate::messages::watch::MessagesReader;
-use crate::raw::served;
+use crate::raw::{rename::Rename, served};
 use crate::responses::watch::ResponsesReader;
 use crate::sse::{FRAME_MAX, Frame, FrameSplitter, Part, Piece};
 
@@ -151,7 +151,11 @@ pub struct StreamWatch {
     dropped: bool,
     /// The last bytes that went out do not end a frame.
     inside_frame: bool,
+    rename: Option<Rename>,
 }
+
+/// What takes the place of some of a frame's bytes, in order.
+type Edits = SmallVec<[(Range<usize>, Bytes); 2]>;
 
 impl StreamWatch {
     /// None: streams of this wire can't be read yet.
@@ -179,7 +183,14 @@ impl StreamWatch {
             kept: None,
             dropped: false,
             inside_frame: false,
+            rename: None,
         })
+    }
+
+    /// The answer's model goes by this name.
+    #[must_use]
+    pub fn under_the_name(self, asked: &str) -> Self {
+        Self { rename: Some(Rename::new(self.wire, asked)), ..self }
     }
 
     /// Takes a chunk; puts what may go to the client into `out`.
@@ -204,6 +215,7 @@ impl StreamWatch {
         };
         let before_content = !self.notes.seen.content;
         let verdict = self.reader.read(&frame, &mut self.notes, true);
+        let edits = edits(&mut self.rename, &frame, &verdict);
         let bytes = Bytes::copy_from_slice(frame.part.bytes);
         self.splitter.clear();
         let complete = self.notes.seen.end || self.notes.seen.stopped;
@@ -221,8 +233,8 @@ impl StreamWatch {
                 self.fail(before_content, cause);
                 out.push(bytes);
             }
-            Verdict::Pass | Verdict::Failed(_) => out.push(bytes),
-            Verdict::Cut(range) => push_without(out, &bytes, range),
+            Verdict::Failed(_) => out.push(bytes),
+            Verdict::Pass | Verdict::Cut(_) => push_edited(out, bytes, edits),
         }
         self.inside_frame = true;
         self.seen()
@@ -312,23 +324,24 @@ impl StreamWatch {
                 return push_last(out, chunk, sent..start);
             };
             let before_content = !self.notes.seen.content;
-            let (part, verdict) = match piece {
+            let (part, verdict, edits) = match piece {
                 Piece::Frame(frame) => {
-                    (frame.part, self.reader.read(&frame, &mut self.notes, before_content))
+                    let verdict = self.reader.read(&frame, &mut self.notes, before_content);
+                    let edits = edits(&mut self.rename, &frame, &verdict);
+                    (frame.part, verdict, edits)
                 }
-                Piece::Large(part) => (part, large_frame(before_content)),
+                Piece::Large(part) => (part, large_frame(before_content), Edits::new()),
             };
             self.dropped = matches!(verdict, Verdict::Drop);
-            if matches!(verdict, Verdict::Pass) && !part.carried {
+            if matches!(verdict, Verdict::Pass) && edits.is_empty() && !part.carried {
                 continue;
             }
             push(out, &chunk, sent..start);
             sent = at;
             let bytes = own(&chunk, part, start..at);
             match verdict {
-                Verdict::Pass => out.push(bytes),
                 Verdict::Drop => {}
-                Verdict::Cut(range) => push_without(out, &bytes, range),
+                Verdict::Pass | Verdict::Cut(_) => push_edited(out, bytes, edits),
                 Verdict::Failed(cause) => {
                     let kept = before_content && self.failure.is_none();
                     self.fail(before_content, cause);
@@ -374,9 +387,32 @@ fn push_last(out: &mut Chunks, chunk: Bytes, range: Range<usize>) {
     }
 }
 
-fn push_without(out: &mut Chunks, bytes: &Bytes, range: Range<usize>) {
-    push(out, bytes, 0..range.start);
-    push(out, bytes, range.end..bytes.len());
+/// What changes in a frame that goes out.
+fn edits(rename: &mut Option<Rename>, frame: &Frame<'_>, verdict: &Verdict) -> Edits {
+    let cut = match verdict {
+        Verdict::Pass => None,
+        Verdict::Cut(range) => Some((range.clone(), Bytes::new())),
+        Verdict::Drop | Verdict::Failed(_) => return Edits::new(),
+    };
+    let renamed = rename.as_mut().and_then(|rename| rename.in_frame(frame));
+    let mut edits: Edits = cut.into_iter().chain(renamed).collect();
+    edits.sort_by_key(|(range, _)| range.start);
+    edits
+}
+
+fn push_edited(out: &mut Chunks, bytes: Bytes, edits: Edits) {
+    if edits.is_empty() {
+        return out.push(bytes);
+    }
+    let mut from = 0;
+    for (range, text) in edits {
+        push(out, &bytes, from..range.start);
+        if !text.is_empty() {
+            out.push(text);
+        }
+        from = range.end;
+    }
+    push(out, &bytes, from..bytes.len());
 }
 
 #[cfg(test)]

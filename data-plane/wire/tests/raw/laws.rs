@@ -151,6 +151,44 @@ proptest! {
     }
 
     #[test]
+    fn a_recorded_stream_goes_under_the_name_that_was_asked_for_and_else_unchanged(
+        case in any_case(),
+        edits in any_edits(),
+        line_end in any_line_end(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        const ASKED: &str = "name~that~was~asked~for";
+        let stream = with_line_end(&case.stream, line_end);
+        let named = || watch(case.wire, edits).under_the_name(ASKED);
+        let plain = run(watch(case.wire, edits), [stream.as_slice()]);
+        let whole = run(named(), [stream.as_slice()]);
+        let cut = run(named(), cut_at(&stream, &places));
+        prop_assert_eq!(&whole, &cut);
+        let text = String::from_utf8_lossy(&whole.output).into_owned();
+        let before = String::from_utf8_lossy(&plain.output).into_owned();
+        match &plain.served_model {
+            Some(served) => {
+                prop_assert_eq!(&text.replace(ASKED, served), &before);
+                // One frame at least names it, and the name is not there any more where clients look.
+                let key = if case.wire == Wire::Gemini { "\"modelVersion\"" } else { "\"model\"" };
+                prop_assert!(text.contains(ASKED) || !before.contains(key), "{}", text);
+            }
+            None => prop_assert_eq!(text, before),
+        }
+        prop_assert_eq!(whole.served_model, plain.served_model);
+        prop_assert_eq!(whole.usage, plain.usage);
+    }
+
+    #[test]
+    fn a_mutated_stream_is_renamed_alike_however_it_is_cut(
+        (wire, stream) in mutated(),
+        places in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let named = || watch(wire, HIDDEN).under_the_name("asked");
+        prop_assert_eq!(run(named(), [stream.as_slice()]), run(named(), cut_at(&stream, &places)));
+    }
+
+    #[test]
     fn frames_above_the_limit_pass_unread_however_they_are_cut(
         stream in soup(),
         wire in select(Wire::ALL.to_vec()),

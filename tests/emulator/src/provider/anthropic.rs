@@ -11,6 +11,7 @@ use crate::{
 pub(crate) mod count_tokens;
 pub(crate) mod message_stream;
 pub(crate) mod messages;
+pub(crate) mod model;
 pub(crate) mod models;
 pub(crate) mod request;
 

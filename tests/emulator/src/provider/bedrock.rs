@@ -24,6 +24,8 @@ pub(crate) static BEDROCK: Bedrock = Bedrock;
 const SERVICE: &str = "bedrock";
 const BAD_TOKEN: &str = "The security token included in the request is invalid.";
 const BAD_KEY: &str = "Authentication failed: Please make sure your API Key is valid.";
+/// Said of a prompt that is beyond a model's window.
+const TOO_LONG: &str = "Input is too long for requested model.";
 /// What the service itself refuses carries its namespace.
 const NAMESPACE: &str = "http://internal.amazon.com/coral/com.amazon.bedrock/";
 
@@ -37,6 +39,13 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
 /// A refusal that comes from the model behind the service.
 pub(crate) fn model_says(message: &str) -> Failure {
     invalid(format!("The model returned the following errors: {message}"))
+}
+
+/// More was asked for than the model says at most.
+fn says_too_much(most: u64) -> Failure {
+    invalid(format!(
+        "The maximum tokens you requested exceeds the model limit of {most}. Try again with a maximum tokens value that is lower than {most}."
+    ))
 }
 
 /// The model id of the path, which the caller may use.
@@ -62,6 +71,22 @@ fn claude(id: &str) -> Option<&str> {
         version.starts_with(|first: char| first.is_ascii_digit())
     });
     Some(name.get(..end.unwrap_or(name.len())).unwrap_or(name))
+}
+
+/// An id that stands for a model in several regions, or for one with its bill.
+fn is_profile(id: &str) -> bool {
+    id.contains("inference-profile/") || id.split('.').nth(1).is_some_and(|maker| maker == "anthropic")
+}
+
+/// Newer models are called through a profile only, which `strict` insists on.
+fn check_on_demand(id: &str, strict: bool) -> Result<(), Failure> {
+    let needs_profile = claude(id).is_some_and(|name| !name.starts_with("claude-3-") && name != "claude-3");
+    if !strict || !needs_profile || id.contains("arn:") || is_profile(id) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Invocation of model ID {id} with on-demand throughput isn\u{2019}t supported. Retry your request with the ID or ARN of an inference profile that contains this model."
+    )))
 }
 
 fn is_api_key(token: &str) -> bool {
@@ -147,7 +172,7 @@ impl Provider for Bedrock {
                 "ModelTimeoutException",
                 "Model has timed out in processing the request. Try your request again.",
             ),
-            413 => ("ValidationException", "Input is too long for requested model."),
+            413 => ("ValidationException", TOO_LONG),
             424 => (
                 "ModelErrorException",
                 "The system encountered an unexpected error during processing. Try your request again.",

@@ -9,7 +9,9 @@ pub(crate) mod chat;
 mod chat_logprobs;
 pub(crate) mod chat_request;
 pub(crate) mod chat_stream;
+pub(crate) mod compatible;
 pub(crate) mod embeddings;
+pub(crate) mod model;
 pub(crate) mod models;
 pub(crate) mod responses;
 
@@ -57,6 +59,11 @@ pub(crate) fn wrong_type(name: &str, wanted: &str) -> Failure {
 pub(crate) fn no_such_model(model: &str) -> Failure {
     let message = format!("The model `{model}` does not exist or you do not have access to it.");
     Failure::new(404, "invalid_request_error", message).with_code("model_not_found")
+}
+
+/// More than the model reads, of what `param` names.
+fn overflow(message: impl Into<String>, param: &str) -> Failure {
+    invalid(message).with_param(param).with_code("context_length_exceeded")
 }
 
 pub(crate) fn bad_json() -> Failure {

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::client::{Answer, Ended, call, emulator};
 
+mod models;
+
 const KEY: &str = "bedrock-api-key-test";
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0";
 
@@ -26,8 +28,12 @@ fn with(mut body: Value, name: &str, value: Value) -> Value {
 }
 
 async fn post(emulator: &Emulator, method: &str, body: &Value) -> Answer {
+    post_to(emulator, CLAUDE, method, body).await
+}
+
+async fn post_to(emulator: &Emulator, model: &str, method: &str, body: &Value) -> Answer {
     let bearer = format!("Bearer {KEY}");
-    let path = format!("/bedrock/model/{CLAUDE}/{method}");
+    let path = format!("/bedrock/model/{model}/{method}");
     call(emulator, "POST", &path, &[("authorization", &bearer)], &body.to_string()).await
 }
 
@@ -398,16 +404,17 @@ async fn a_secret_thought_comes_back_sealed() {
     let emulator = emulator().await;
     let mut body = converse_body(REDACTED);
     body["additionalModelRequestFields"] = json!({"thinking": {"type": "adaptive"}});
-    let message = post(&emulator, "converse", &body).await.json()["output"]["message"].clone();
+    let opus = "us.anthropic.claude-opus-4-6-v1";
+    let message = post_to(&emulator, opus, "converse", &body).await.json()["output"]["message"].clone();
     let sealed = message["content"][0]["reasoningContent"]["redactedContent"].clone();
-    let events = whole(&post(&emulator, "converse-stream", &body).await);
+    let events = whole(&post_to(&emulator, opus, "converse-stream", &body).await);
     assert_eq!(events[1].payload["delta"]["reasoningContent"]["redactedContent"], sealed);
     let list = body["messages"].as_array_mut().unwrap();
     list.push(message);
     list.push(json!({"role": "user", "content": [{"text": "On."}]}));
-    assert_eq!(post(&emulator, "converse", &body).await.status(), 200);
+    assert_eq!(post_to(&emulator, opus, "converse", &body).await.status(), 200);
     body["messages"][1]["content"][0]["reasoningContent"]["redactedContent"] = json!("AAAA");
-    assert_eq!(post(&emulator, "converse", &body).await.status(), 400);
+    assert_eq!(post_to(&emulator, opus, "converse", &body).await.status(), 400);
 }
 
 #[tokio::test]
@@ -430,10 +437,11 @@ async fn tokens_are_counted_for_either_endpoint() {
     let count = json!({"inputTokens": 2 + emulator::TOKENS_PER_MESSAGE});
     let opaque = STANDARD.encode(claude_body("12345678").to_string());
     let invoked = json!({"input": {"invokeModel": {"body": opaque}}});
-    assert_eq!(post(&emulator, "count-tokens", &invoked).await.json(), count);
+    let model = CLAUDE.trim_start_matches("us.");
+    assert_eq!(post_to(&emulator, model, "count-tokens", &invoked).await.json(), count);
     let conversation = json!({"input": {"converse": converse_body("12345678")}});
-    assert_eq!(post(&emulator, "count-tokens", &conversation).await.json(), count);
-    assert_eq!(post(&emulator, "count-tokens", &json!({"input": {}})).await.status(), 400);
+    assert_eq!(post_to(&emulator, model, "count-tokens", &conversation).await.json(), count);
+    assert_eq!(post_to(&emulator, model, "count-tokens", &json!({"input": {}})).await.status(), 400);
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {

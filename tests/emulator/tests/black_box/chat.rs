@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use crate::client::{OPENAI_KEY, call, chat, chat_body, emulator};
 
+mod models;
+
 /// Headers, body; status, code, start of the message.
 type Refusal<'a> = (Vec<(&'a str, &'a str)>, String, u16, Value, &'a str);
 

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Ended, call, emulator};
 
+mod models;
+
 const KEY: &str = "AIza-test";
 const TOKEN: &str = "ya29.test";
 const FLASH: &str = "gemini-2.5-flash";
@@ -254,7 +256,7 @@ async fn what_the_real_parser_does_not_know_is_refused_in_its_words() {
         ),
         (
             with(body("Hi"), "tools", json!([{"google_search": {}}, weather_tool()[0]])),
-            "Tool use with function calling is unsupported",
+            "Tool use with function calling is unsupported by the model.",
         ),
         (
             with(body("Hi"), "tools", json!([{"function_declarations": [{"name": "1x"}]}])),

@@ -6,6 +6,7 @@ mod bedrock;
 mod chat;
 mod chatgpt;
 mod client;
+mod compatible;
 mod droid;
 mod faults;
 mod gemini;

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use crate::client::{ANTHROPIC_KEY, call, emulator, message_body, messages};
 
+mod models;
+
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 /// Headers, body; status, type, message.
@@ -64,6 +66,7 @@ async fn thinking_is_signed_and_must_come_back_unchanged() {
     let emulator = emulator().await;
     let mut body = message_body("Think!", false);
     body["thinking"] = json!({"type": "adaptive"});
+    body["model"] = json!("claude-sonnet-4-6");
     let message = messages(&emulator, &body).await.json();
     let mut thought = message["content"][0].clone();
     assert_eq!(thought["type"], "thinking");
@@ -329,7 +332,7 @@ async fn fields_that_a_real_provider_refuses_are_refused_in_its_words() {
         ),
         (
             body(&[("/messages/0/role", json!("system"))]),
-            "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter",
+            "messages.0: use the top-level 'system' parameter for the initial system prompt; the directive-only form",
         ),
         (
             body(&[("/output_config", json!({"effort": "minimal"}))]),
@@ -414,7 +417,11 @@ async fn what_a_real_provider_takes_is_taken() {
     let user_id = "{\"device_id\":\"d\",\"account_uuid\":\"a\",\"session_id\":\"s\"}";
     let taken = [
         body(&[("/thinking", json!({"type": "disabled"})), ("/temperature", json!(0.2))]),
-        body(&[("/thinking", json!({"type": "adaptive"})), ("/output_config", json!({"effort": "xhigh"}))]),
+        body(&[
+            ("/model", json!("claude-opus-4-7")),
+            ("/thinking", json!({"type": "adaptive"})),
+            ("/output_config", json!({"effort": "xhigh"})),
+        ]),
         body(&[("/tools", server_tools), ("/messages/0/content", json!("Use web_search"))]),
         body(&[("/metadata", json!({"user_id": user_id})), ("/service_tier", json!("standard_only"))]),
         body(&[
@@ -467,7 +474,8 @@ async fn the_system_prompt_is_all_of_its_blocks_and_messages() {
     let system = json!([{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]);
     let list = json!([{"role": "user", "content": emulator::SAY_SYSTEM},
         {"role": "system", "content": [{"type": "text", "text": "Be done."}]}]);
-    let body = with(message_body("", false), &[("/system", system), ("/messages", list)]);
+    let model = json!("claude-opus-4-8");
+    let body = with(message_body("", false), &[("/system", system), ("/messages", list), ("/model", model)]);
     let said = messages(&emulator, &body).await.json();
     assert_eq!(said["content"][0]["text"], "Be brief.\nBe kind.\nBe done.");
 }
@@ -544,8 +552,9 @@ async fn secret_thinking_comes_sealed_ahead_of_a_call_and_comes_back_as_it_was()
 #[tokio::test]
 async fn thinking_that_is_not_shown_is_signed_all_the_same() {
     let emulator = emulator().await;
-    let body =
-        with(message_body("Hi", false), &[("/thinking", json!({"type": "adaptive", "display": "omitted"}))]);
+    let thinking = json!({"type": "adaptive", "display": "omitted"});
+    let changes = [("/thinking", thinking), ("/model", json!("claude-sonnet-4-6"))];
+    let body = with(message_body("Hi", false), &changes);
     let message = messages(&emulator, &body).await.json();
     assert_eq!(message["content"][0]["thinking"], "");
     assert_eq!(message["usage"]["output_tokens"], 1 + emulator::HIDDEN_REASONING_TOKENS);

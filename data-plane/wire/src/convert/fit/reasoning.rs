@@ -11,6 +11,7 @@ use crate::{
     convert::{capabilities::Format, claude::Claude, openai::OpenAi},
     gemini::encode::is_third_generation,
     loss::LossCode,
+    raw::foreign::NO_PROOF,
 };
 
 /// Anthropic's least budget.
@@ -284,9 +285,6 @@ impl Fit<'_> {
         request.turns.retain(|turn| !turn.blocks.is_empty());
     }
 }
-
-/// What Google documents for calls whose proof is not to be had, because another model made them.
-const NO_PROOF: &str = "skip_thought_signature_validator";
 
 /// From the third generation on, Gemini refuses a call without a proof in the turn under way.
 fn sign_calls(request: &mut Request<'_>, model: &str) {

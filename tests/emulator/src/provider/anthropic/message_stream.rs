@@ -7,8 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    provider::anthropic::messages::{
-        Block, Message, StopDetails, UsagePart, stop_details, stop_reason, stop_sequence, thought, tool_id,
+    provider::anthropic::{
+        messages::{
+            Block, Message, StopDetails, UsagePart, stop_details, stop_reason, stop_sequence, thought,
+            tool_id,
+        },
+        request::Checked,
     },
     template::{Frame, Role},
     turn::{ToolCall, Turn},
@@ -76,11 +80,11 @@ impl Event<'_> {
     }
 }
 
-pub(super) fn frames(model: &str, turn: &Turn) -> Vec<Frame> {
-    let start = Message::empty(model, UsagePart::at_start(&turn.usage));
+pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
+    let start = Message::empty(&checked.model, UsagePart::at_start(&turn.usage));
     let mut frames = vec![Event::MessageStart { message: start }.frame(), Event::Ping.frame()];
     let mut index = 0;
-    match thought(turn) {
+    match thought(turn, &checked.bound) {
         Some(Block::Thinking { signature, .. }) => {
             let thoughts = turn.thinking.iter().map(|thinking| Delta::Thinking { thinking });
             let deltas = thoughts.chain([Delta::Signature { signature: &signature }]);

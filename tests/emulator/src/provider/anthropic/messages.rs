@@ -109,10 +109,10 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     let checked = request::check(call, false)?;
     let turn = Turn::new(&checked.prompt, call.behaviour);
     if checked.stream {
-        return Ok(Draft::Stream(message_stream::frames(&checked.model, &turn)));
+        return Ok(Draft::Stream(message_stream::frames(&checked, &turn)));
     }
     let mut message = Message::empty(&checked.model, UsagePart::new(&turn.usage));
-    message.content.extend(thought(&turn));
+    message.content.extend(thought(&turn, &checked.bound));
     if !turn.pieces.is_empty() {
         message.content.push(Block::Text { text: turn.text() });
     }
@@ -127,13 +127,13 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
 }
 
 /// The block that stands for the turn's thinking, if there was any.
-pub(super) fn thought(turn: &Turn) -> Option<Block> {
+pub(super) fn thought(turn: &Turn, bound: &[u8]) -> Option<Block> {
     let thinking = turn.thinking.concat();
     match turn.thinks {
         Thinking::None => None,
         _ if turn.redacted => Some(Block::RedactedThinking { data: request::sealed(&thinking) }),
         Thinking::Shown | Thinking::Hidden => {
-            let signature = request::signature(&thinking);
+            let signature = request::signature(&thinking, bound);
             Some(Block::Thinking { thinking, signature })
         }
     }

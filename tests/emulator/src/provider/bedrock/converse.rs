@@ -4,10 +4,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{converse_request, converse_stream, model_id};
+use super::{TOO_LONG, check_on_demand, converse_request, converse_stream, model_id, model_says};
 use crate::{
     BLOCK_PROMPT,
-    provider::{Call, Failure},
+    provider::{Call, Failure, anthropic::model::Model, window},
     script::Behaviour,
     template::{Draft, ID},
     turn::{Choice, Stop, Thinking, Turn, Usage},
@@ -54,7 +54,11 @@ pub(crate) fn stream(call: &Call<'_>) -> Result<Draft, Failure> {
 fn turn(call: &Call<'_>) -> Result<(Turn, &'static str), Failure> {
     let id = model_id(call)?;
     let body: Value = serde_json::from_slice(call.body).unwrap_or_default();
+    check_on_demand(&id, call.profile.strict)?;
     let mut prompt = converse_request::check(&body, &id, call.profile.strict)?.prompt;
+    if window::overflow(&id, Model::of(&id).window(false), &prompt).is_some() {
+        return Err(model_says(TOO_LONG));
+    }
     if prompt.last_user.contains(BLOCK_PROMPT) {
         // A guardrail answers in the model's place.
         (prompt.choice, prompt.thinking) = (Choice::None, Thinking::None);

@@ -1,13 +1,17 @@
 //! Reads and checks a conversation, and refuses it in the service's own words.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{
     converse_content::{self, Walk},
-    invalid, model_says,
+    invalid, model_says, says_too_much,
 };
 use crate::{
-    provider::Failure,
+    past,
+    provider::{
+        Failure,
+        anthropic::{model::Model, request},
+    },
     turn::{Choice, Format, Prompt, Thinking, Tool},
 };
 
@@ -51,6 +55,9 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     converse_content::messages(messages, !tool_config.is_null(), is_claude, &mut walk)?;
     let config = &body["inferenceConfig"];
     check_config(config)?;
+    if is_claude {
+        check_model(body, messages, model, &choice, strict)?;
+    }
     let thinking = thinking(&body["additionalModelRequestFields"]);
     if is_claude && thinking == Thinking::Shown {
         let asked = &body["additionalModelRequestFields"]["thinking"];
@@ -64,6 +71,7 @@ pub(crate) fn check(body: &Value, model: &str, strict: bool) -> Result<Checked, 
     let prompt = Prompt {
         bytes: walk.bytes,
         messages: messages.len() as u64,
+        past: past::read(messages),
         tools,
         choice,
         parallel: true,
@@ -204,6 +212,36 @@ fn thinking(fields: &Value) -> Thinking {
     if asked { Thinking::Shown } else { Thinking::None }
 }
 
+/// What Claude itself refuses, in its own wire's terms.
+fn check_model(
+    body: &Value,
+    messages: &[Value],
+    model: &str,
+    choice: &Choice,
+    strict: bool,
+) -> Result<(), Failure> {
+    let config = &body["inferenceConfig"];
+    let most = Model::of(model).most_said();
+    if let Some(most) = most.filter(|most| config["maxTokens"].as_u64() > Some(*most)) {
+        return Err(says_too_much(most));
+    }
+    let mut said = match &body["additionalModelRequestFields"] {
+        Value::Object(more) => more.clone(),
+        _ => Map::new(),
+    };
+    for (name, theirs) in [("temperature", "temperature"), ("topP", "top_p")] {
+        if !config[name].is_null() {
+            said.insert(theirs.to_owned(), config[name].clone());
+        }
+    }
+    if matches!(choice, Choice::Any | Choice::Named(_)) {
+        said.insert("tool_choice".to_owned(), json!({"type": "any"}));
+    }
+    let ends_with_model = messages.last().is_some_and(|last| last["role"] == "assistant");
+    request::check_model(&said.into(), Model::of(model), ends_with_model, strict)
+        .map_err(|failure| model_says(&failure.message))
+}
+
 fn check_thinking(thinking: &Value, config: &Value, choice: &Choice) -> Result<(), Failure> {
     if thinking["type"] == "enabled" {
         let budget = thinking["budget_tokens"].as_u64();
@@ -224,7 +262,8 @@ fn check_thinking(thinking: &Value, config: &Value, choice: &Choice) -> Result<(
             "`temperature` may only be set to 1 when thinking is enabled. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking",
         ));
     }
-    if matches!(choice, Choice::Any | Choice::Named(_)) {
+    let forces = matches!(choice, Choice::Any | Choice::Named(_));
+    if forces && thinking["type"] == "enabled" {
         return Err(model_says("Thinking may not be enabled when tool_choice forces tool use."));
     }
     Ok(())

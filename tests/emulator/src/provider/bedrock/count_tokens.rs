@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::{
     provider::{
         Call, Failure,
-        bedrock::{converse_request, invalid, invoke, model_id},
+        anthropic::model::Model,
+        bedrock::{claude, converse_request, invalid, invoke, is_profile, model_id},
     },
     template::Draft,
     turn::tokens,
@@ -14,6 +15,12 @@ use crate::{
 
 /// The request to count is the one that would be sent to the other endpoint, as base64 where it is opaque to AWS.
 pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
+    let id = model_id(call)?;
+    // Profiles are not counted for, and neither are the newest models.
+    let counts = Model::of(&id).has_counter();
+    if is_profile(&id) || claude(&id).is_some() && !counts {
+        return Err(invalid("The provided model doesn't support counting tokens."));
+    }
     let body: Value = serde_json::from_slice(call.body).unwrap_or_default();
     let input = &body["input"];
     let count = match (&input["invokeModel"], &input["converse"]) {
@@ -21,7 +28,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
             return Err(invalid("The input field must set exactly one of: invokeModel, converse."));
         }
         (Value::Null, converse) => {
-            let prompt = converse_request::check(converse, &model_id(call)?, call.profile.strict)?.prompt;
+            let prompt = converse_request::check(converse, &id, call.profile.strict)?.prompt;
             prompt.input_tokens() + tokens(prompt.bytes.cached_5m) + tokens(prompt.bytes.cached_1h)
         }
         (invoked, _) => {

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     provider::{
-        Call, Failure, Profile, anthropic,
-        bedrock::{claude, event_stream, invalid, model_id},
+        Call, Failure, Profile,
+        anthropic::{self, model::Model},
+        bedrock::{TOO_LONG, check_on_demand, claude, event_stream, invalid, model_id, says_too_much},
     },
     template::{Draft, Form, Formed, Frame, ID, Role},
 };
@@ -141,8 +142,10 @@ pub(super) fn answered(call: &Call<'_>, streams: Option<bool>) -> Result<Draft, 
             "This action doesn't support the model that you provided. Try again with a supported text or chat model.",
         ));
     };
-    let (body, betas) = checked(call.body)?;
-    let mut body = body;
+    if streams.is_some() {
+        check_on_demand(&id, call.profile.strict)?;
+    }
+    let (mut body, betas) = checked(call.body, streams.is_none())?;
     body.insert("model".to_owned(), model.into());
     if let Some(streams) = streams {
         body.insert("stream".to_owned(), streams.into());
@@ -154,11 +157,17 @@ pub(super) fn answered(call: &Call<'_>, streams: Option<bool>) -> Result<Draft, 
     let inner = Call { parts, body: body.as_bytes(), profile, name: None, ..*call };
     let answer =
         if streams.is_some() { anthropic::messages::answer } else { anthropic::count_tokens::answer };
-    answer(&inner).map_err(|failure| invalid(failure.message))
+    answer(&inner).map_err(|failure| match failure.message {
+        message if message.starts_with("prompt is too long") => invalid(TOO_LONG),
+        message if message.contains("maximum allowed number of output tokens") => {
+            says_too_much(Model::of(model).most_said().unwrap_or_default())
+        }
+        message => invalid(message),
+    })
 }
 
 /// The body without what only this service has, and the betas.
-fn checked(body: &[u8]) -> Result<(Map<String, Value>, Vec<String>), Failure> {
+fn checked(body: &[u8], counting: bool) -> Result<(Map<String, Value>, Vec<String>), Failure> {
     let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else {
         return Err(malformed(&["expected type: JSONObject".to_owned()]));
     };
@@ -170,6 +179,9 @@ fn checked(body: &[u8]) -> Result<(Map<String, Value>, Vec<String>), Failure> {
         }
         Some(_) => {}
     }
+    if counting && !body.contains_key("max_tokens") {
+        wrong.push("required key [max_tokens] not found".to_owned());
+    }
     let extraneous = ["stream", "model"].into_iter().filter(|name| body.contains_key(*name));
     wrong.extend(extraneous.map(|name| format!("extraneous key [{name}] is not permitted")));
     if !wrong.is_empty() {
@@ -179,6 +191,7 @@ fn checked(body: &[u8]) -> Result<(Map<String, Value>, Vec<String>), Failure> {
         return Err(invalid(format!("{extra}: Extra inputs are not permitted")));
     }
     check_offer(&body)?;
+    let managed = body.get("context_management").is_some_and(|given| !given.is_null());
     body.remove("anthropic_version");
     let betas = match body.remove("anthropic_beta") {
         None | Some(Value::Null) => Vec::new(),
@@ -192,6 +205,10 @@ fn checked(body: &[u8]) -> Result<(Map<String, Value>, Vec<String>), Failure> {
     if betas.iter().any(|beta| !BETAS.contains(&beta.as_str())) {
         return Err(invalid("invalid beta flag"));
     }
+    let manages = |beta: &String| beta.starts_with("context-management-") || beta.starts_with("compact-");
+    if managed && !betas.iter().any(manages) {
+        return Err(invalid("context_management: Extra inputs are not permitted"));
+    }
     Ok((body, betas))
 }
 
@@ -200,7 +217,7 @@ fn malformed(wrong: &[String]) -> Failure {
     invalid(format!("Malformed input request: {wrong}, please reformat your input and try again."))
 }
 
-/// What Anthropic has and this service does not: its own tools, and sources by address.
+/// What Anthropic has and this service does not: its own tools, messages of the system, and sources by address.
 fn check_offer(body: &Map<String, Value>) -> Result<(), Failure> {
     let tools = body.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (index, tool) in tools.iter().enumerate() {
@@ -213,6 +230,9 @@ fn check_offer(body: &Map<String, Value>) -> Result<(), Failure> {
     }
     let messages = body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (index, message) in messages.iter().enumerate() {
+        if message["role"] == "system" && index > 0 {
+            return Err(invalid("role 'system' is not supported on this model"));
+        }
         let blocks = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         for (place, block) in blocks.iter().enumerate() {
             let kind = block["type"].as_str().unwrap_or_default();

@@ -75,6 +75,7 @@ fn answer(
     streams: bool,
 ) -> Result<Draft, Failure> {
     let checked = request::check(request, &model)?;
+    request::check_length(&checked.prompt, &model)?;
     let turn = match (&checked.said, &call.behaviour.text) {
         (Some(said), None) => {
             let behaviour = Behaviour { text: Some(said.clone()), ..call.behaviour.clone() };

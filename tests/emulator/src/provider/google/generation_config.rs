@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    invalid,
+    Surface, invalid,
     request::{Model, refuse_fields},
     schema::{self, list},
 };
@@ -14,6 +14,7 @@ use crate::{
 
 const MOST_CANDIDATES: i64 = 8;
 const MOST_STOPS: usize = 5;
+const MOST_SAID: i64 = 65_536;
 const PLAIN: &str = "text/plain";
 const JSON: &str = "application/json";
 const MIME_TYPES: &[&str] = &[PLAIN, JSON, "application/xml", "application/yaml", "text/x.enum"];
@@ -37,6 +38,7 @@ pub(super) fn read(config: &Value, has_tools: bool, model: &Model<'_>) -> Result
     ranges(config, &mut wrong);
     let schema = schema(config, &mut wrong);
     refuse_fields(model.surface, wrong)?;
+    check_most(config, model)?;
     let mime_type = config["response_mime_type"].as_str().unwrap_or(PLAIN);
     if mime_type == JSON && has_tools && !model.is_third {
         return Err(invalid("Function calling with a response mime type: 'application/json' is unsupported"));
@@ -55,6 +57,18 @@ pub(super) fn read(config: &Value, has_tools: bool, model: &Model<'_>) -> Result
         candidates: config["candidate_count"].as_u64().unwrap_or(1),
         logprobs: config["response_logprobs"] == true,
     })
+}
+
+/// One door passes over it in silence when more is asked for than models say.
+fn check_most(config: &Value, model: &Model<'_>) -> Result<(), Failure> {
+    let asked = config["max_output_tokens"].as_i64().filter(|asked| *asked > MOST_SAID);
+    match asked.filter(|_| model.surface != Surface::Gemini) {
+        None => Ok(()),
+        Some(asked) => Err(invalid(format!(
+            "Unable to submit request because it has a maxOutputTokens value of {asked} but the supported range is from 1 (inclusive) to {} (exclusive). Update the value and try again.",
+            MOST_SAID + 1
+        ))),
+    }
 }
 
 /// The schema of the answer in either of its fields, as JSON Schema.
@@ -131,6 +145,11 @@ fn thinking(config: &Value, model: &Model<'_>) -> Result<Thinking, Failure> {
     }
     if level.is_some() && !model.is_third {
         return Err(invalid("Thinking level is not supported for this model."));
+    }
+    if let Some(level) = level.filter(|level| !model.has_level(level)) {
+        return Err(invalid(format!(
+            "Thinking level {level} is not supported for this model. Please retry with other thinking level."
+        )));
     }
     if let Some(budget) = budget {
         check_budget(budget, model.name)?;

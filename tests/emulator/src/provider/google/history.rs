@@ -24,6 +24,8 @@ const DATA: &[&str] = &[
     "file_data",
     "function_call",
     "function_response",
+    "tool_call",
+    "tool_response",
     "executable_code",
     "code_execution_result",
 ];
@@ -52,7 +54,11 @@ pub(super) fn check(contents: &[Value], place: &str, model: &Model<'_>) -> Resul
         }
     }
     check_order(contents)?;
-    if model.is_third { check_signed(contents) } else { Ok(()) }
+    if !model.is_third {
+        return Ok(());
+    }
+    check_signed(contents, model)?;
+    check_answers(contents, model)
 }
 
 fn check_role(content: &Value, model: &Model<'_>) -> Result<(), Failure> {
@@ -98,7 +104,12 @@ fn check_part(part: &Value, place: &str, model: &Model<'_>) -> Result<(), Failur
     }
     let signed = part["function_call"]["name"].as_str().map_or(Signed::Text, Signed::Call);
     match signature {
-        Some(signature) if !is_valid(signature, signed) => Err(invalid("Thought signature is not valid.")),
+        Some(signature) if !is_valid(signature, signed) => Err(match model.surface {
+            Surface::Vertex => invalid(format!(
+                "Unable to submit request because Thought signature is not valid.. {LEARN_MORE}"
+            )),
+            _ => invalid("Thought signature is not valid."),
+        }),
         _ => Ok(()),
     }
 }
@@ -137,13 +148,19 @@ fn check_order(contents: &[Value]) -> Result<(), Failure> {
 }
 
 /// Since the user last spoke, the first call of each step must bring its signature back.
-fn check_signed(contents: &[Value]) -> Result<(), Failure> {
+fn check_signed(contents: &[Value], model: &Model<'_>) -> Result<(), Failure> {
     let spoken = |content: &Value| !is_model(content) && holds(content, "function_response") == 0;
     let start = contents.iter().rposition(spoken).unwrap_or_default();
     for (index, content) in contents.iter().enumerate().skip(start).filter(|(_, content)| is_model(content)) {
         let first = list(&content["parts"]).iter().find(|part| !part["function_call"].is_null());
         if let Some(part) = first.filter(|part| part["thought_signature"].is_null()) {
             let name = part["function_call"]["name"].as_str().unwrap_or_default();
+            if model.surface == Surface::Vertex {
+                return Err(invalid(format!(
+                    "Unable to submit request because function call `default_api:{name}` in the {}. content block is missing a `thought_signature`. Learn more: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures",
+                    index + 1
+                )));
+            }
             return Err(invalid(format!(
                 "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call `default_api:{name}` , position {}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more details.",
                 index + 1
@@ -151,6 +168,51 @@ fn check_signed(contents: &[Value]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What functions said names them as they were called, where that is looked at, and refers only to what is there.
+fn check_answers(contents: &[Value], model: &Model<'_>) -> Result<(), Failure> {
+    let mut called: Vec<&str> = Vec::new();
+    for content in contents {
+        for answer in list(&content["parts"]).iter().map(|part| &part["function_response"]) {
+            let Some(name) = answer["name"].as_str() else { continue };
+            if model.surface == Surface::Vertex && !called.contains(&name) {
+                return Err(invalid("Request contains an invalid argument."));
+            }
+            let shown: Vec<&str> = list(&answer["parts"])
+                .iter()
+                .filter_map(|part| {
+                    part["inline_data"]["display_name"]
+                        .as_str()
+                        .or(part["file_data"]["display_name"].as_str())
+                })
+                .collect();
+            let mut meant = Vec::new();
+            references(&answer["response"], &mut meant);
+            if let Some(name) = meant.into_iter().find(|name| !shown.contains(name)) {
+                return Err(invalid(format!(
+                    "The referenced name `{name}` in function_response.response does not match to a display_name in the function_response.parts."
+                )));
+            }
+        }
+        called = list(&content["parts"])
+            .iter()
+            .filter_map(|part| part["function_call"]["name"].as_str())
+            .collect();
+    }
+    Ok(())
+}
+
+/// The names that a value refers to, at any depth, which that of JSON bounds.
+fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|inner| references(inner, found));
+        }
+        Value::Array(all) => all.iter().for_each(|inner| references(inner, found)),
+        _ => {}
+    }
 }
 
 /// All text of a content: texts, arguments of calls, what functions said.

@@ -132,6 +132,8 @@ static PART: Message = Message {
         ("file_data", Kind::Message(&FILE_DATA)),
         ("function_call", Kind::Message(&FUNCTION_CALL)),
         ("function_response", Kind::Message(&FUNCTION_RESPONSE)),
+        ("tool_call", Kind::Struct),
+        ("tool_response", Kind::Struct),
         ("executable_code", Kind::Struct),
         ("code_execution_result", Kind::Struct),
         ("thought", Kind::Bool),

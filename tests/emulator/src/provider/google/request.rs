@@ -6,12 +6,19 @@ use super::{
     MODEL_PREFIXES, Surface, generation_config, history, invalid, no_such_model, schema::list, tools,
 };
 use crate::{
-    provider::{Call, Failure},
+    past,
+    provider::{
+        Call, Failure,
+        window::{self, Overflow},
+    },
     turn::{Prompt, PromptBytes},
 };
 
 /// A last user message with this is stopped ahead of the model: Gemini blocks the prompt, Bedrock's guardrail intervenes.
 pub const BLOCK_PROMPT: &str = "Block this prompt.";
+
+/// How many tokens the models read.
+const WINDOW: u64 = 1_048_576;
 
 /// Which model is asked, and where.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +52,24 @@ impl<'a> Model<'a> {
         }
         Ok(Self { name, surface, is_third: name.contains("gemini-3") })
     }
+
+    /// Major and minor.
+    fn version(&self) -> (u32, u32) {
+        let number = self.name.strip_prefix("gemini-").and_then(|rest| rest.split('-').next());
+        let (major, minor) =
+            number.map(|number| number.split_once('.').unwrap_or((number, "0"))).unwrap_or_default();
+        (major.parse().unwrap_or_default(), minor.parse().unwrap_or_default())
+    }
+
+    /// It can be told to think so much, by a level's name.
+    pub(super) fn has_level(&self, level: &str) -> bool {
+        let (pro, lite) = (self.name.contains("pro"), self.name.contains("lite"));
+        match level {
+            "MINIMAL" => !pro && (lite || self.version() < (3, 7)),
+            "MEDIUM" => !pro || self.version() != (3, 0),
+            _ => true,
+        }
+    }
 }
 
 /// Refuses the request for these fields, each a place and a reason, if there are any.
@@ -61,6 +86,16 @@ pub(super) fn refuse_fields(surface: Surface, wrong: Vec<(String, String)>) -> R
         Surface::Gemini => lines,
         _ => format!("The GenerateContentRequest proto is invalid:{lines}"),
     }))
+}
+
+/// A prompt that the model can read to its end.
+pub(super) fn check_length(prompt: &Prompt, model: &Model<'_>) -> Result<(), Failure> {
+    match window::overflow(model.name, WINDOW, prompt) {
+        None => Ok(()),
+        Some(Overflow { tokens, most }) => Err(invalid(format!(
+            "The input token count ({tokens}) exceeds the maximum number of tokens allowed ({most})."
+        ))),
+    }
 }
 
 pub(super) fn check(request: &Map<String, Value>, model: &Model<'_>) -> Result<Checked, Failure> {
@@ -94,6 +129,7 @@ pub(super) fn counted(contents: &[Value], system: Option<&Value>) -> Prompt {
     Prompt {
         bytes: PromptBytes { plain: system.len() + said, ..PromptBytes::default() },
         messages: contents.len() as u64,
+        past: past::read(contents),
         system,
         n: 1,
         ..Prompt::default()

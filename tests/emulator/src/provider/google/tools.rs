@@ -35,15 +35,31 @@ pub(super) fn read(request: &Map<String, Value>, model: &Model<'_>) -> Result<(V
         .filter_map(Value::as_object)
         .flat_map(Map::keys)
         .any(|name| name != "function_declarations");
-    if builtin && !tools.is_empty() && !model.is_third {
-        let words = match model.surface {
-            Surface::Gemini => "Tool use with function calling is unsupported",
-            _ => "Multiple tools are supported only when they are all search tools.",
-        };
-        return Err(invalid(words));
-    }
+    check_company(request, builtin && !tools.is_empty(), model)?;
     let choice = choice(request, &tools, model)?;
     Ok((tools, choice))
+}
+
+/// Whether the provider's own tools may stand beside declared functions, as they do where there are `both`.
+fn check_company(request: &Map<String, Value>, both: bool, model: &Model<'_>) -> Result<(), Failure> {
+    let invoked = request
+        .get("tool_config")
+        .is_some_and(|config| config["include_server_side_tool_invocations"] == true);
+    match model.surface {
+        Surface::Gemini if invoked && !model.is_third => {
+            Err(invalid(format!("Tool call context circulation is not enabled for models/{}", model.name)))
+        }
+        Surface::Gemini if both && !model.is_third => {
+            Err(invalid("Tool use with function calling is unsupported by the model."))
+        }
+        Surface::Gemini if both && !invoked => Err(invalid(
+            "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function calling.",
+        )),
+        Surface::Vertex | Surface::CodeAssist if both && !model.is_third => {
+            Err(invalid("Multiple tools are supported only when they are all search tools."))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn function(declaration: &Value, place: &str, wrong: &mut Vec<(String, String)>) -> Tool {

@@ -6,7 +6,11 @@ use crate::{
     clock::CREATED_SECONDS,
     provider::{
         Call, Failure,
-        openai::{chat_logprobs::Logprobs, chat_request, chat_stream},
+        openai::{
+            chat_logprobs::Logprobs,
+            chat_request::{self, Maker},
+            chat_stream,
+        },
     },
     template::{Draft, ID},
     turn::{Stop, Thinking, ToolCall, Turn, Usage},
@@ -118,7 +122,16 @@ impl UsagePart {
 }
 
 pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
-    let checked = chat_request::check(call)?;
+    answer_of(call, Maker::OpenAi)
+}
+
+/// The answer of another maker's model.
+pub(crate) fn compatible(call: &Call<'_>) -> Result<Draft, Failure> {
+    answer_of(call, Maker::Other)
+}
+
+fn answer_of(call: &Call<'_>, maker: Maker) -> Result<Draft, Failure> {
+    let checked = chat_request::check(call, maker)?;
     let turn = Turn::new(&checked.prompt, call.behaviour);
     if checked.stream {
         return Ok(Draft::Stream(chat_stream::frames(&checked, &turn)));

@@ -5,9 +5,12 @@ use serde_json::{Map, Value};
 use crate::{
     provider::{
         Call, Failure, bearer,
-        openai::{MODEL_PREFIXES, bad_json, invalid, missing, no_such_model, wrong_type},
+        openai::{
+            MODEL_PREFIXES, bad_json, invalid, missing, model::Model, no_such_model, overflow, wrong_type,
+        },
+        window::{self, Overflow},
     },
-    turn::{Prompt, Thinking},
+    turn::{Prompt, TOKENS_PER_TOOL, Thinking},
 };
 use field::Fields;
 use sampling::{Kind, Sampling};
@@ -76,7 +79,15 @@ pub(crate) struct Checked {
     pub prompt: Prompt,
 }
 
-pub(crate) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
+/// Whose models answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Maker {
+    OpenAi,
+    /// A server that merely speaks the wire.
+    Other,
+}
+
+pub(crate) fn check(call: &Call<'_>, maker: Maker) -> Result<Checked, Failure> {
     let Ok(Value::Object(map)) = serde_json::from_slice(call.body) else {
         return Err(bad_json());
     };
@@ -91,21 +102,63 @@ pub(crate) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
     let body = Fields::root(&map);
     let stream = body.flag("stream")?.unwrap_or_default();
     let include_usage = include_usage(&body, stream)?;
+    let own = maker == Maker::OpenAi;
     let reasoner = bearer(&call.parts.headers).is_some_and(|key| key.contains(REASONER));
     let known = call.profile.has_model(model, MODEL_PREFIXES)
-        || reasoner && call.profile.has_model(model, REASONER_PREFIXES);
+        || reasoner && call.profile.has_model(model, REASONER_PREFIXES)
+        || !own && call.profile.has_model(model, &[""]);
     if !known {
         return Err(no_such_model(model));
     }
-    let kind = if reasoner { Kind::Any } else { Kind::of(model) };
-    let Sampling { n, max_tokens, stop, thinking, logprobs } = sampling::read(&body, model, kind)?;
+    let own = own && !reasoner;
+    let (name, model) = (model, Model::of(model));
+    if own && model.is_responses_only() {
+        let message = "This model is only supported in v1/responses and not in v1/chat/completions.";
+        return Err(Failure::new(404, "invalid_request_error", message).with_param("model"));
+    }
+    let kind = if own { Kind::of(name) } else { Kind::Any };
+    let Sampling { n, effort, max_tokens, stop, thinking, logprobs } = sampling::read(&body, model, kind)?;
     let thinking = if reasoner { Thinking::Shown } else { thinking };
-    let (choice, tools) = tools::choice(&body, tools::read(&body)?)?;
+    let tools = tools::read(&body)?;
+    let free_text = tools::free_text();
+    if own && model.refuses_chat_tools(effort) && tools.iter().any(|tool| tool.schema != free_text) {
+        return Err(unthinking_tools(name));
+    }
+    let (choice, tools) = tools::choice(&body, tools)?;
     let parallel = body.flag("parallel_tool_calls")?.unwrap_or(true);
     let format = format::read(&body, said)?;
     let said = prompt::said(said);
     let prompt = Prompt { tools, choice, parallel, max_tokens, stop, format, thinking, n, ..said };
-    Ok(Checked { model: model.to_owned(), stream, include_usage, logprobs, prompt })
+    if let Some(overflow) = window::overflow(name, model.window(), &prompt) {
+        return Err(too_long(&prompt, overflow, own && model.reads_apart()));
+    }
+    let served = if own { model.served() } else { name.to_owned() };
+    Ok(Checked { model: served, stream, include_usage, logprobs, prompt })
+}
+
+fn unthinking_tools(model: &str) -> Failure {
+    let message = format!(
+        "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+    );
+    invalid(message).with_param("reasoning_effort")
+}
+
+/// `apart` is for models that read and write in windows of their own.
+fn too_long(prompt: &Prompt, Overflow { tokens, most }: Overflow, apart: bool) -> Failure {
+    let tools = prompt.tools.len() as u64 * TOKENS_PER_TOOL;
+    let message = match tools {
+        _ if apart => format!(
+            "Input tokens exceed the configured limit of {most} tokens. Your messages resulted in {tokens} tokens. Please reduce the length of the messages."
+        ),
+        0 => format!(
+            "This model's maximum context length is {most} tokens. However, your messages resulted in {tokens} tokens. Please reduce the length of the messages."
+        ),
+        tools => format!(
+            "This model's maximum context length is {most} tokens. However, your messages resulted in {tokens} tokens ({} in the messages, {tools} in the functions). Please reduce the length of the messages or functions.",
+            tokens.saturating_sub(tools)
+        ),
+    };
+    overflow(message, "messages")
 }
 
 fn check_known(call: &Call<'_>, body: &Map<String, Value>) -> Result<(), Failure> {

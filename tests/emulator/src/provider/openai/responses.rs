@@ -8,7 +8,7 @@ use crate::{
     memory::Kept,
     provider::{
         Call, Failure, Provider,
-        openai::{OPENAI, responses::object::Response},
+        openai::{OPENAI, overflow, responses::object::Response},
     },
     template::Draft,
     turn::Turn,
@@ -31,6 +31,11 @@ pub(crate) use stored::{delete, retrieve};
 /// Higher than any number of a stream's own events: an error may come anywhere among them.
 const ERROR_NUMBER: u64 = 1_000_000;
 
+/// Said of a prompt that is beyond the model's window.
+const TOO_LONG: &str =
+    "Your input exceeds the context window of this model. Please adjust your input and try again.";
+const TOO_LONG_CODE: &str = "context_length_exceeded";
+
 pub(crate) static RESPONSES: Responses = Responses;
 
 /// OpenAI, as it is within a stream of this endpoint.
@@ -40,6 +45,12 @@ pub(crate) struct Responses;
 /// POST /v1/responses
 pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     let checked = request::check(call)?;
+    if checked.is_too_long {
+        return match checked.stream {
+            true => Ok(Draft::Stream(stream::failure(&checked, &checked.echo()))),
+            false => Err(overflow(TOO_LONG, "input")),
+        };
+    }
     let turn = Turn::new(&checked.prompt, call.behaviour);
     let output = object::output(&checked, &turn, call.memory);
     let echo = checked.echo();

@@ -7,21 +7,30 @@ use serde_json::Value;
 use super::{
     content,
     field::{present, refuse},
-    thinking,
+    systems, thinking,
 };
-use crate::provider::{Failure, anthropic::invalid};
+use crate::provider::{
+    Failure,
+    anthropic::{invalid, model::Model},
+};
 
-pub(super) fn check(messages: &[Value]) -> Result<(), Failure> {
+/// Said where the conversation may not end with the model's own words.
+pub(super) const NO_PREFILL: &str =
+    "This model does not support assistant message prefill. The conversation must end with a user message.";
+
+pub(super) fn check(messages: &[Value], model: Model) -> Result<(), Failure> {
     if messages.is_empty() {
         return Err(invalid("messages: at least one message is required"));
     }
+    systems::check(messages, model)?;
     let mut open: Vec<&str> = Vec::new();
     let mut used: HashSet<&str> = HashSet::new();
     for (index, message) in messages.iter().enumerate() {
         let path = format!("messages.{index}");
         let role = role(message, index)?;
         let last = index + 1 == messages.len();
-        let blocks = blocks(message, &path, last && role == "assistant")?;
+        let may_be_empty = last && role == "assistant" || systems::is_directive(message);
+        let blocks = blocks(message, &path, may_be_empty)?;
         for (place, block) in blocks.iter().enumerate() {
             let at = format!("{path}.content.{place}");
             content::check(block, &at)?;
@@ -37,25 +46,21 @@ pub(super) fn check(messages: &[Value]) -> Result<(), Failure> {
         }
     }
     check_answered(messages.len(), &open)?;
-    check_prefill(messages)
+    check_prefill(messages, model)
 }
 
 fn role(message: &Value, index: usize) -> Result<&str, Failure> {
     let role = message.get("role").and_then(Value::as_str);
     match role.ok_or_else(|| invalid(format!("messages.{index}.role: Field required")))? {
-        role @ ("user" | "assistant") => Ok(role),
-        "system" if index > 0 => Ok("system"),
-        "system" => Err(invalid(
-            "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \"system\" as an input message role.",
-        )),
+        role @ ("user" | "assistant" | "system") => Ok(role),
         role => Err(invalid(format!(
             "messages: Unexpected role \"{role}\". Allowed roles are \"user\" or \"assistant\""
         ))),
     }
 }
 
-/// The blocks of a message; a string has none. Only the beginning of the answer may be empty.
-fn blocks<'b>(message: &'b Value, path: &str, prefill: bool) -> Result<&'b [Value], Failure> {
+/// The blocks of a message; a string has none.
+fn blocks<'b>(message: &'b Value, path: &str, may_be_empty: bool) -> Result<&'b [Value], Failure> {
     let content = message.get("content").ok_or_else(|| invalid(format!("{path}.content: Field required")))?;
     let (blocks, empty): (&[Value], _) = match content {
         Value::String(said) => {
@@ -67,7 +72,7 @@ fn blocks<'b>(message: &'b Value, path: &str, prefill: bool) -> Result<&'b [Valu
         Value::Array(blocks) => (blocks, blocks.is_empty()),
         _ => return Err(invalid(format!("{path}.content: Input should be a valid string"))),
     };
-    if empty && !prefill {
+    if empty && !may_be_empty {
         return Err(refuse(
             path,
             "all messages must have non-empty content except for the optional final assistant message",
@@ -130,8 +135,12 @@ fn check_answered(index: usize, open: &[&str]) -> Result<(), Failure> {
     )))
 }
 
-fn check_prefill(messages: &[Value]) -> Result<(), Failure> {
+/// The beginning of an answer that the caller puts into the model's mouth.
+fn check_prefill(messages: &[Value], model: Model) -> Result<(), Failure> {
     let last = messages.last().filter(|last| last.get("role").and_then(Value::as_str) == Some("assistant"));
+    if model.refuses_prefill() && last.is_some_and(|last| !systems::ends_in_server_tool(last)) {
+        return Err(invalid(NO_PREFILL));
+    }
     let said = last.and_then(|last| match present(last, "content")? {
         Value::Array(blocks) => blocks.last()?.get("text")?.as_str(),
         content => content.as_str(),

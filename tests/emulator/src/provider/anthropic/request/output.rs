@@ -3,12 +3,18 @@
 use serde_json::Value;
 
 use super::field::{one_of, present, refuse, required, tag};
-use crate::{provider::Failure, turn::Format};
+use crate::{
+    provider::{
+        Failure,
+        anthropic::{invalid, model::Model},
+    },
+    turn::Format,
+};
 
 const EFFORTS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 
 /// The format stands in `output_config`, and in older requests beside it.
-pub(super) fn read(body: &Value) -> Result<Format, Failure> {
+pub(super) fn read(body: &Value, model: Model) -> Result<Format, Failure> {
     let config = present(body, "output_config");
     if let Some(config) = config {
         if !config.is_object() {
@@ -16,6 +22,7 @@ pub(super) fn read(body: &Value) -> Result<Format, Failure> {
         }
         if let Some(effort) = present(config, "effort") {
             one_of(effort, "output_config.effort", EFFORTS)?;
+            check_effort(model)?;
         }
     }
     if let Some(format) = config.and_then(|config| present(config, "format")) {
@@ -25,6 +32,13 @@ pub(super) fn read(body: &Value) -> Result<Format, Failure> {
         Some(format) => schema(format, "output_format"),
         None => Ok(Format::Text),
     }
+}
+
+pub(super) fn check_effort(model: Model) -> Result<(), Failure> {
+    if model.takes_effort() {
+        return Ok(());
+    }
+    Err(invalid("This model does not support the effort parameter."))
 }
 
 fn schema(format: &Value, path: &str) -> Result<Format, Failure> {

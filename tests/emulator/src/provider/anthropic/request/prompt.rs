@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{content, field::present, messages::texts_of};
-use crate::turn::{Prompt, PromptBytes};
+use crate::{
+    past,
+    turn::{Prompt, PromptBytes},
+};
 
 /// Fills in what was said; the caller adds what was asked for.
 pub(super) fn said(body: &Value, messages: &[Value]) -> Prompt {
@@ -15,6 +18,7 @@ pub(super) fn said(body: &Value, messages: &[Value]) -> Prompt {
     Prompt {
         bytes: bytes(body, messages),
         messages: messages.len() as u64,
+        past: past::read(messages),
         system: system(body, messages),
         last_user: last_content.map(text_of).unwrap_or_default(),
         media: last_content.map(content::media).unwrap_or_default(),

@@ -8,7 +8,10 @@ use super::{
     output::check_closed,
 };
 use crate::{
-    provider::{Failure, anthropic::invalid},
+    provider::{
+        Failure,
+        anthropic::{invalid, model::Model},
+    },
     turn::{Choice, Tool},
 };
 
@@ -77,11 +80,14 @@ fn custom(tool: &Value, path: &str) -> Result<Tool, Failure> {
 }
 
 /// The choice, and whether several tools may be called at once.
-pub(super) fn choice(body: &Value, tools: &Tools) -> Result<(Choice, bool), Failure> {
+pub(super) fn choice(body: &Value, tools: &Tools, model: Model) -> Result<(Choice, bool), Failure> {
     let Some(asked) = present(body, "tool_choice") else { return Ok((Choice::Auto, true)) };
     let kind = tag(asked, "tool_choice", &["any", "auto", "none", "tool"])?;
     if tools.names.is_empty() && kind != "none" {
         return Err(invalid("tool_choice may only be specified while providing tools."));
+    }
+    if matches!(kind, "any" | "tool") {
+        check_force(model)?;
     }
     let path = format!("tool_choice.{kind}");
     let serial = match present(asked, "disable_parallel_tool_use") {
@@ -103,4 +109,12 @@ pub(super) fn choice(body: &Value, tools: &Tools) -> Result<(Choice, bool), Fail
         _ => Choice::Auto,
     };
     Ok((choice, !serial))
+}
+
+/// The model may be made to call a tool.
+pub(super) fn check_force(model: Model) -> Result<(), Failure> {
+    if model.refuses_forced_tool() {
+        return Err(refuse("tool_choice", "type \"tool\" and \"any\" are not supported for this model."));
+    }
+    Ok(())
 }

@@ -163,14 +163,19 @@ pub(super) fn wrong_type(param: &str, wanted: &str, given: &Value) -> Failure {
     invalid(message).with_param(param).with_code("invalid_type")
 }
 
-pub(super) fn unknown_value(param: &str, given: &str, known: &[&str]) -> Failure {
+/// `'a', 'b', and 'c'`
+pub(super) fn listed(known: &[&str]) -> String {
     let quoted: Vec<String> = known.iter().map(|one| format!("'{one}'")).collect();
-    let known = match quoted.split_last() {
+    match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, [first])) => format!("{first} and {last}"),
         Some((last, rest)) => format!("{}, and {last}", rest.join(", ")),
         None => String::new(),
-    };
+    }
+}
+
+pub(super) fn unknown_value(param: &str, given: &str, known: &[&str]) -> Failure {
+    let known = listed(known);
     invalid(format!("Invalid value: '{given}'. Supported values are: {known}."))
         .with_param(param)
         .with_code("invalid_value")

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::content;
-use crate::turn::{Prompt, PromptBytes};
+use crate::{
+    past,
+    turn::{Prompt, PromptBytes},
+};
 
 /// Fills in what was said; the caller adds what was asked for.
 pub(super) fn said(messages: &[Value]) -> Prompt {
@@ -15,6 +18,7 @@ pub(super) fn said(messages: &[Value]) -> Prompt {
     Prompt {
         bytes: PromptBytes { plain: messages.iter().map(message_bytes).sum(), ..PromptBytes::default() },
         messages: messages.len() as u64,
+        past: past::read(messages),
         system: prompts.filter(|prompt| !prompt.is_empty()).collect::<Vec<_>>().join("\n"),
         last_user: last_content.map(text_of).unwrap_or_default(),
         media: last_content.map(content::media).unwrap_or_default(),

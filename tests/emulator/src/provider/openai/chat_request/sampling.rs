@@ -2,15 +2,22 @@
 
 use serde_json::Value;
 
-use super::field::{Fields, long_array, wrong_type};
+use super::field::{Fields, at_most, listed, long_array, wrong_type};
 use crate::{
-    provider::{Failure, openai::invalid},
+    provider::{
+        Failure,
+        openai::{
+            invalid,
+            model::{EFFORTS, Model},
+        },
+    },
     turn::Thinking,
 };
 
 const MOST_CHOICES: i64 = 128;
 const MOST_STOPS: usize = 4;
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+/// Of names by which the caller tells users and caches apart.
+const LONGEST_KEY: usize = 64;
 const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast"];
 
 /// How a model is sampled.
@@ -26,19 +33,19 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(model: &str) -> Self {
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
-        match model {
-            _ if starts(&["o1", "o3", "o4"]) => Self::Reasoning,
-            _ if starts(&["gpt-5"]) && !model.contains("chat") => Self::Reasoning,
-            _ if starts(&["gpt-3", "gpt-4", "chatgpt-"]) => Self::Plain,
-            _ => Self::Any,
+        let plain = ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|prefix| model.starts_with(prefix));
+        match plain {
+            true => Self::Plain,
+            false if Model::of(model).thinks() => Self::Reasoning,
+            false => Self::Any,
         }
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Sampling {
+pub(super) struct Sampling<'b> {
     pub n: u64,
+    pub effort: Option<&'b str>,
     pub max_tokens: Option<u64>,
     pub stop: Vec<String>,
     pub thinking: Thinking,
@@ -46,13 +53,16 @@ pub(super) struct Sampling {
     pub logprobs: Option<u64>,
 }
 
-pub(super) fn read(body: &Fields<'_>, model: &str, kind: Kind) -> Result<Sampling, Failure> {
+pub(super) fn read<'b>(body: &Fields<'b>, model: Model<'_>, kind: Kind) -> Result<Sampling<'b>, Failure> {
     for (name, least, most) in
         [("temperature", 0, 2), ("top_p", 0, 1), ("presence_penalty", -2, 2), ("frequency_penalty", -2, 2)]
     {
         body.decimal(name, least, most)?;
     }
     body.integer("seed", i64::MIN, i64::MAX)?;
+    for name in ["user", "safety_identifier", "prompt_cache_key"] {
+        at_most(name, body.text(name)?.unwrap_or_default(), LONGEST_KEY)?;
+    }
     for name in ["logit_bias", "metadata"] {
         body.inner(name)?;
     }
@@ -60,9 +70,13 @@ pub(super) fn read(body: &Fields<'_>, model: &str, kind: Kind) -> Result<Samplin
     body.one_of("verbosity", &["low", "medium", "high"])?;
     let effort = body.one_of("reasoning_effort", EFFORTS)?;
     match kind {
-        // Where thinking can be turned off, and is, the sampling is free.
-        Kind::Reasoning if model.starts_with("gpt-5.") && matches!(effort, None | Some("none")) => {}
-        Kind::Reasoning => check_thinker(body)?,
+        Kind::Reasoning => {
+            check_effort(effort, model)?;
+            // Where thinking can be turned off, and is, the sampling is free.
+            if effort.map_or(model.thinks_untold(), |effort| effort != "none") {
+                check_thinker(body)?;
+            }
+        }
         Kind::Plain if effort.is_some() => {
             return Err(invalid("Unrecognized request argument supplied: reasoning_effort"));
         }
@@ -73,8 +87,19 @@ pub(super) fn read(body: &Fields<'_>, model: &str, kind: Kind) -> Result<Samplin
         Some(_) => Thinking::Hidden,
     };
     let n = body.integer("n", 1, MOST_CHOICES)?.map_or(1, i64::unsigned_abs);
-    let max_tokens = max_tokens(body, kind)?;
-    Ok(Sampling { n, max_tokens, stop: stop(body)?, thinking, logprobs: logprobs(body)? })
+    let most = model.most_said().filter(|_| kind != Kind::Any);
+    let max_tokens = max_tokens(body, kind, most)?;
+    Ok(Sampling { n, effort, max_tokens, stop: stop(body)?, thinking, logprobs: logprobs(body)? })
+}
+
+fn check_effort(effort: Option<&str>, model: Model<'_>) -> Result<(), Failure> {
+    let known = model.efforts();
+    let Some(effort) = effort.filter(|effort| !known.contains(effort)) else { return Ok(()) };
+    let message = format!(
+        "Unsupported value: 'reasoning_effort' does not support '{effort}' with this model. Supported values are: {}.",
+        listed(known)
+    );
+    Err(invalid(message).with_param("reasoning_effort").with_code("unsupported_value"))
 }
 
 fn unsupported(name: &str, more: &str) -> Failure {
@@ -102,7 +127,8 @@ fn check_thinker(body: &Fields<'_>) -> Result<(), Failure> {
     }
 }
 
-fn max_tokens(body: &Fields<'_>, kind: Kind) -> Result<Option<u64>, Failure> {
+/// `most` is what the model says at most.
+fn max_tokens(body: &Fields<'_>, kind: Kind, most: Option<u64>) -> Result<Option<u64>, Failure> {
     let old = body.integer("max_tokens", 1, i64::MAX)?;
     let new = body.integer("max_completion_tokens", 1, i64::MAX)?;
     if old.is_some() && kind == Kind::Reasoning {
@@ -113,7 +139,17 @@ fn max_tokens(body: &Fields<'_>, kind: Kind) -> Result<Option<u64>, Failure> {
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
         ));
     }
-    Ok(new.or(old).map(i64::unsigned_abs))
+    let asked = new.or(old).map(i64::unsigned_abs);
+    if let (Some(asked), Some(most)) = (asked, most)
+        && asked > most
+    {
+        let name = if new.is_some() { "max_completion_tokens" } else { "max_tokens" };
+        let message = format!(
+            "{name} is too large: {asked}. This model supports at most {most} completion tokens, whereas you provided {asked}."
+        );
+        return Err(invalid(message).with_param(name).with_code("invalid_value"));
+    }
+    Ok(asked)
 }
 
 fn stop(body: &Fields<'_>) -> Result<Vec<String>, Failure> {

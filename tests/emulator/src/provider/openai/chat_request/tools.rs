@@ -37,7 +37,7 @@ fn one(tool: &Value, index: usize) -> Result<Tool, Failure> {
             grammar.need_text("definition")?;
             grammar.need_one_of("syntax", &["lark", "regex"])?;
         }
-        return Ok(Tool { name, schema: json!({"type": "string"}) });
+        return Ok(Tool { name, schema: free_text() });
     }
     let strict = inner.flag("strict")?.unwrap_or_default();
     let Some(parameters) = inner.get("parameters") else {
@@ -53,6 +53,11 @@ fn one(tool: &Value, index: usize) -> Result<Tool, Failure> {
             .with_code("invalid_function_parameters"));
     }
     Ok(Tool { name, schema: parameters.clone() })
+}
+
+/// The schema of a custom tool.
+pub(super) fn free_text() -> Value {
+    json!({"type": "string"})
 }
 
 /// The choice, and the tools that it leaves.

@@ -152,6 +152,13 @@ fn check_reasoning(item: Fields<'_>, id: Option<&str>, memory: &Memory<'_>) -> R
         part.one_of("type", &["summary_text"])?.ok_or_else(|| missing(&part.param("type")))?;
         part.need_text("text")?;
     }
+    if let Some(said) = item.list("content")?.filter(|said| !said.is_empty()) {
+        let words = format!(
+            "array too long. Expected an array with maximum length 0, but got an array with length {} instead.",
+            said.len()
+        );
+        return Err(wrong(&item.param("content"), &words, "array_above_max_length"));
+    }
     match (item.text("encrypted_content")?, id) {
         (Some(sealed), id) => check_sealed(sealed, id, memory.owner()),
         (None, Some(id)) => stored::item(id, memory).map(|_| ()),

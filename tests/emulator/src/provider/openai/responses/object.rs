@@ -7,6 +7,7 @@ use crate::{
     clock::CREATED_SECONDS,
     memory::Memory,
     provider::openai::responses::{
+        TOO_LONG, TOO_LONG_CODE,
         reasoning::{self, thought_id},
         request::Checked,
         tools::{Declared, Kind},
@@ -23,7 +24,7 @@ pub(super) struct Response<'a> {
     pub status: Status,
     background: bool,
     completed_at: Option<i64>,
-    error: Option<()>,
+    error: Option<ErrorPart>,
     frequency_penalty: f64,
     incomplete_details: Option<Incomplete>,
     model: &'a str,
@@ -41,6 +42,14 @@ pub(super) enum Status {
     InProgress,
     Completed,
     Incomplete,
+    Failed,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Serialize)]
+struct ErrorPart {
+    code: &'static str,
+    message: &'static str,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -153,6 +162,12 @@ impl<'a> Response<'a> {
             usage: None,
             echo,
         }
+    }
+
+    /// As it is where the prompt turns out to be too long.
+    pub(super) fn failed(checked: &'a Checked, echo: &'a Map<String, Value>) -> Self {
+        let error = ErrorPart { code: TOO_LONG_CODE, message: TOO_LONG };
+        Self { status: Status::Failed, error: Some(error), ..Self::begun(checked, echo) }
     }
 
     pub(super) fn ended(

@@ -3,17 +3,21 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    past,
     provider::{
         Call, Failure,
         openai::{
-            MODEL_PREFIXES, bad_json, invalid, missing, no_such_model,
+            MODEL_PREFIXES, bad_json, invalid, missing,
+            model::{EFFORTS, Model},
+            no_such_model,
             responses::{
                 content,
-                field::{Fields, at_most, unknown_value, wrong_type},
+                field::{Fields, at_most, listed, unknown_value, wrong_type},
                 input, reasoning, schema, stored,
                 tools::Toolbox,
             },
         },
+        window,
     },
     turn::{Format, Prompt, PromptBytes, Thinking},
 };
@@ -80,7 +84,6 @@ const INCLUDES: &[&str] = &[
     "web_search_call.action.sources",
     "web_search_call.results",
 ];
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 const SUMMARIES: &[&str] = &["auto", "concise", "detailed"];
 const VERBOSITIES: &[&str] = &["low", "medium", "high"];
 const TIERS: &[&str] = &["auto", "default", "flex", "priority", "scale"];
@@ -88,7 +91,10 @@ const TIERS: &[&str] = &["auto", "default", "flex", "priority", "scale"];
 /// A body that passed.
 #[derive(Debug)]
 pub(super) struct Checked {
+    /// By the name that answers carry.
     pub model: String,
+    /// The prompt is more than the model reads, and may not be cut.
+    pub is_too_long: bool,
     pub stream: bool,
     /// Deltas carry padding, so that their sizes tell nothing.
     pub obfuscate: bool,
@@ -120,8 +126,10 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
     if !call.profile.has_model(model, MODEL_PREFIXES) {
         return Err(no_such_model(model));
     }
+    toolbox.check_offer(model)?;
     let (thinking, seal) = thinking(body, model)?;
     let conversation = conversation(body, call)?;
+    toolbox.add(&conversation)?;
     let mut prompt = prompt(instructions, &conversation);
     if format == Format::Json && !mentions_json(&conversation) {
         let message = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.";
@@ -133,8 +141,11 @@ pub(super) fn check(call: &Call<'_>) -> Result<Checked, Failure> {
     prompt.max_tokens = body.integer("max_output_tokens", LEAST_OUTPUT)?;
     prompt.format = format;
     prompt.thinking = thinking;
+    let of_model = Model::of(model);
+    let overflows = window::overflow(model, of_model.window(), &prompt).is_some();
     Ok(Checked {
-        model: model.to_owned(),
+        model: of_model.served(),
+        is_too_long: overflows && body.text("truncation")? != Some("auto"),
         stream,
         obfuscate,
         store: body.flag("store")?.unwrap_or(true),
@@ -261,6 +272,7 @@ fn thinking(body: Fields<'_>, model: &str) -> Result<(Thinking, bool), Failure> 
         return Err(invalid("Encrypted content is not supported with this model.").with_param("include"));
     }
     let Some(fields) = body.inner("reasoning", "reasoning")? else {
+        check_sampling(body, Model::of(model).thinks_untold())?;
         return Ok((Thinking::None, seal));
     };
     let effort = fields.one_of("effort", EFFORTS)?;
@@ -270,20 +282,33 @@ fn thinking(body: Fields<'_>, model: &str) -> Result<(Thinking, bool), Failure> 
         let message = format!("Unsupported parameter: '{param}' is not supported with this model.");
         return Err(invalid(message).with_param(*param).with_code("unsupported_parameter"));
     }
+    check_effort(effort, model)?;
     let thinking = match (effort, summary) {
         (Some("none"), _) | (None, None) => Thinking::None,
         (_, Some(_)) => Thinking::Shown,
         (Some(_), None) => Thinking::Hidden,
     };
-    if thinking != Thinking::None
-        && let Some(name) = ["temperature", "top_p"]
-            .iter()
-            .find(|name| body.get(name).is_some_and(|given| given.as_f64() != Some(1.0)))
-    {
-        let message = format!("Unsupported parameter: '{name}' is not supported with this model.");
-        return Err(invalid(message).with_param(*name).with_code("unsupported_parameter"));
-    }
+    let untold = effort.is_none() && Model::of(model).thinks_untold();
+    check_sampling(body, untold || thinking != Thinking::None)?;
     Ok((thinking, seal))
+}
+
+/// A model that thinks takes no say in its sampling.
+fn check_sampling(body: Fields<'_>, thinks: bool) -> Result<(), Failure> {
+    let given = |name: &&&str| body.get(name).is_some_and(|given| given.as_f64() != Some(1.0));
+    let Some(name) = ["temperature", "top_p"].iter().find(given).filter(|_| thinks) else { return Ok(()) };
+    let message = format!("Unsupported parameter: '{name}' is not supported with this model.");
+    Err(invalid(message).with_param(*name).with_code("unsupported_parameter"))
+}
+
+fn check_effort(effort: Option<&str>, model: &str) -> Result<(), Failure> {
+    let known = Model::of(model).efforts();
+    let Some(effort) = effort.filter(|effort| !known.contains(effort)) else { return Ok(()) };
+    let message = format!(
+        "Unsupported value: '{effort}' is not supported with the '{model}' model. Supported values are: {}.",
+        listed(known)
+    );
+    Err(invalid(message).with_param("reasoning.effort").with_code("unsupported_value"))
 }
 
 fn conversation(body: Fields<'_>, call: &Call<'_>) -> Result<Vec<Value>, Failure> {
@@ -333,6 +358,7 @@ fn prompt(instructions: Option<&str>, items: &[Value]) -> Prompt {
             ..PromptBytes::default()
         },
         messages: items.len() as u64,
+        past: past::read(items),
         system: system.join("\n"),
         last_user: last.map(said).unwrap_or_default(),
         media: last

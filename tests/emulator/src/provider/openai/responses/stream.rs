@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     provider::openai::responses::{
+        TOO_LONG, TOO_LONG_CODE,
         object::{Item, Logprob, Part, Response, Status, logprobs, part},
         reasoning,
         request::Checked,
@@ -56,6 +57,16 @@ struct Fields<'a> {
     logprobs: Option<&'a [Logprob]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     obfuscation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorPart>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct ErrorPart {
+    r#type: &'static str,
+    code: &'static str,
+    message: &'static str,
+    param: &'static str,
 }
 
 struct Writer {
@@ -84,17 +95,34 @@ impl Writer {
     }
 }
 
+/// A stream that has begun when it shows that the prompt is too long.
+pub(super) fn failure(checked: &Checked, echo: &Map<String, Value>) -> Vec<Frame> {
+    let mut writer = begin(checked, echo);
+    let error =
+        ErrorPart { r#type: "invalid_request_error", code: TOO_LONG_CODE, message: TOO_LONG, param: "input" };
+    writer.structure("error", &Fields { error: Some(error), ..Fields::default() });
+    let failed = Response::failed(checked, echo);
+    let failed = Fields { response: Some(&failed), ..Fields::default() };
+    writer.event(Role::Terminal, "response.failed", &failed);
+    writer.frames
+}
+
+fn begin(checked: &Checked, echo: &Map<String, Value>) -> Writer {
+    let mut writer = Writer { number: 0, obfuscate: checked.obfuscate, frames: Vec::new() };
+    let begun = Response::begun(checked, echo);
+    let begun = Fields { response: Some(&begun), ..Fields::default() };
+    writer.event(Role::Preamble, "response.created", &begun);
+    writer.event(Role::Preamble, "response.in_progress", &begun);
+    writer
+}
+
 pub(super) fn frames(
     checked: &Checked,
     echo: &Map<String, Value>,
     output: &[Item],
     turn: &Turn,
 ) -> Vec<Frame> {
-    let mut writer = Writer { number: 0, obfuscate: checked.obfuscate, frames: Vec::new() };
-    let begun = Response::begun(checked, echo);
-    let begun = Fields { response: Some(&begun), ..Fields::default() };
-    writer.event(Role::Preamble, "response.created", &begun);
-    writer.event(Role::Preamble, "response.in_progress", &begun);
+    let mut writer = begin(checked, echo);
     for (index, item) in output.iter().enumerate() {
         let at = Fields { output_index: Some(index), ..Fields::default() };
         writer.structure("response.output_item.added", &Fields { item: Some(&opened(item)), ..at });

@@ -7,6 +7,7 @@ use crate::{
         Failure,
         openai::{
             invalid, missing,
+            model::Model,
             responses::{
                 field::{Fields, unknown_value, wrong_type},
                 schema,
@@ -27,12 +28,13 @@ const HOSTED: &[&str] = &[
     "local_shell",
     "mcp",
     "shell",
-    "tool_search",
+    SEARCH,
     "web_search",
     "web_search_2025_08_26",
     "web_search_preview",
     "web_search_preview_2025_03_11",
 ];
+const SEARCH: &str = "tool_search";
 const IN_NAMESPACE: &[&str] = &["function", "custom"];
 const SYNTAXES: &[&str] = &["lark", "regex"];
 
@@ -59,6 +61,8 @@ pub(super) struct Toolbox {
     pub choice: Choice,
     /// The names that an `allowed_tools` choice leaves.
     allowed: Option<Vec<String>>,
+    /// Tools are looked for as they are needed.
+    searches: bool,
 }
 
 impl Toolbox {
@@ -68,11 +72,30 @@ impl Toolbox {
         for (index, tool) in tools.iter().enumerate() {
             read_tool(Fields::of(tool, &format!("tools[{index}]"))?, &mut declared)?;
         }
-        let mut toolbox = Self { declared, ..Self::default() };
+        let searches = tools.iter().any(|tool| tool["type"] == SEARCH);
+        let mut toolbox = Self { declared, searches, ..Self::default() };
         if let Some(choice) = body.get("tool_choice") {
             toolbox.read_choice(choice, tools)?;
         }
         Ok(toolbox)
+    }
+
+    /// Some tools are not for every model.
+    pub(super) fn check_offer(&self, model: &str) -> Result<(), Failure> {
+        if !self.searches || Model::of(model).searches_tools() {
+            return Ok(());
+        }
+        Err(invalid(format!("Tool '{SEARCH}' is not supported with {model}.")).with_param("tools"))
+    }
+
+    /// Takes up the tools that came among the items.
+    pub(super) fn add(&mut self, items: &[Value]) -> Result<(), Failure> {
+        for item in items.iter().filter(|item| item["type"] == "additional_tools") {
+            for tool in item["tools"].as_array().into_iter().flatten() {
+                read_tool(Fields::of(tool, "input.tools")?, &mut self.declared)?;
+            }
+        }
+        Ok(())
     }
 
     /// As the model has them: those that it may not call come last, without a name to call them by.

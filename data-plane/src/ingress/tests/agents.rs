@@ -1,0 +1,209 @@
+//! What coding agents build on: names, reasoning that comes home, endpoints that take their tools, switches that nobody
+//! sees, and rests that are no longer than they must be.
+
+use std::time::Duration;
+
+use proto::v1::Outcome;
+use shared::account::AccountType;
+use tokio::time::Instant;
+
+use super::{
+    gateway::{Gateway, Given, claude, openai, pattern},
+    upstream::{Step, Upstream, json, json_with, send, sse, sse_head},
+};
+
+const MESSAGES: &str =
+    r#"{"model":"claude-opus-5","messages":[{"role":"user","content":"hi"}],"max_tokens":9}"#;
+const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-opus-5-0101\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n";
+const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
+const REST: &str = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+const GOOD: &str = r#"{"id":"m","type":"message","role":"assistant","model":"claude-opus-5-0101","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":9}}"#;
+
+fn streamed(body: &str) -> String {
+    body.replacen('{', r#"{"stream":true,"#, 1)
+}
+
+#[tokio::test]
+async fn operators_may_leave_the_upstreams_name_where_answers_pass() {
+    let upstream = Upstream::start(|number, _| match number {
+        0 => json(200, GOOD),
+        _ => sse(&[START, REST]),
+    })
+    .await;
+    let gateway =
+        Gateway::limited(vec![claude(upstream.url())], |limits| limits.served_model_names = true).await;
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.text(), GOOD);
+    let answer = gateway.post("/v1/messages", &streamed(MESSAGES)).await;
+    assert_eq!(answer.text(), [START, REST].concat());
+}
+
+#[tokio::test]
+async fn a_switch_behind_an_early_commit_leaves_the_request_as_it_was() {
+    let bad = Upstream::always(vec![sse_head(), send(&[START, PING].concat()), Step::Cut]).await;
+    let good = Upstream::always(sse(&[&START.replace("\"m\"", "\"other\""), REST])).await;
+    let gateway = Gateway::start(vec![claude(bad.url()), claude(good.url())]).await;
+    let body = r#"{"model":"claude-opus-5","stream":true, "odd" : [1],"messages":[{"role":"user","content":"hi"}],"max_tokens":9}"#;
+    let mut request = gateway.request("/v1/messages?beta=true", body);
+    request.headers_mut().insert("anthropic-beta", "one,two".parse().unwrap());
+    request.headers_mut().insert("x-app", "cli".parse().unwrap());
+    let answer = gateway.send(request).await;
+    let text = answer.text();
+    assert!(text.starts_with(&START.replace("-0101", "")) && text.contains("message_stop"), "{text}");
+    assert!(!text.contains("other") && text.matches("message_start\n").count() == 1, "{text}");
+    let (first, second) = (&bad.received()[0], &good.received()[0]);
+    assert_eq!(first.line(), second.line());
+    assert_eq!(String::from_utf8_lossy(&second.body), body);
+    for name in ["anthropic-beta", "x-app", "anthropic-version"] {
+        assert_eq!(
+            (second.header(name), second.header(name).is_some()),
+            (first.header(name), true),
+            "{name}"
+        );
+    }
+    assert_eq!(gateway.records(1).await[0].conditions, ["switched_late"]);
+}
+
+#[tokio::test]
+async fn reasoning_of_another_platform_stays_out_of_a_wires_own_provider() {
+    let upstream = Upstream::always(json(200, GOOD)).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let own = r#"{"type":"thinking", "thinking":"a" ,"signature":"EqQB"},"#;
+    let body = |thoughts: &str| {
+        format!(
+            r#"{{"model":"claude-opus-5","max_tokens":9,"messages":[{{"role":"assistant","content":[{own}{thoughts}{{"type":"text","text":"b"}}]}},{{"role":"user","content":"c"}}]}}"#
+        )
+    };
+    let foreign = r#"{"type":"thinking","thinking":"x","signature":"sy1.gemini.proof..CiQ"},{"type":"thinking","thinking":"y","signature":""},"#;
+    for thoughts in ["", foreign] {
+        assert_eq!(gateway.post("/v1/messages", &body(thoughts)).await.status, 200);
+    }
+    for received in upstream.received() {
+        assert_eq!(String::from_utf8_lossy(&received.body), body(""));
+    }
+    let records = gateway.records(2).await;
+    assert!(records[0].conditions.is_empty());
+    assert_eq!(records[1].conditions, ["lost_foreign_reasoning"]);
+}
+
+#[tokio::test]
+async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
+    let refusal = r#"{"error":{"message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}"#;
+    let upstream = Upstream::start(move |_, received| {
+        let reasons = received.body.windows(11).any(|word| word == b"\"reasoning\"");
+        if reasons { json(400, refusal) } else { json(200, RESPONSE) }
+    })
+    .await;
+    let gateway = Gateway::start(vec![openai(upstream.url()), openai(upstream.url())]).await;
+    let codex = r#"{"model":"gpt-5.4","store":false,"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"},{"type":"message","role":"user","content":"hi"}]}"#;
+    let answer = gateway.post("/v1/responses", codex).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(upstream.received().len(), 2);
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(record.attempts[0].account_id, record.attempts[1].account_id, "the account is not at fault");
+    assert_eq!(record.conditions, ["lost_foreign_reasoning"]);
+    // Where it is not the reasoning after all, that is said once and not again and again.
+    let stubborn = Upstream::always(json(400, refusal)).await;
+    let gateway = Gateway::start(vec![openai(stubborn.url())]).await;
+    assert_eq!(gateway.post("/v1/responses", codex).await.text(), refusal);
+    assert_eq!(stubborn.received().len(), 2);
+}
+
+const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"gpt-5.4-2026-03-05","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}}"#;
+const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt-5.4","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}"#;
+
+fn to_openai(body: &str) -> String {
+    body.replace("claude-opus-5", "openai,gpt-5.4")
+}
+
+#[tokio::test]
+async fn models_that_think_are_asked_through_the_responses_api() {
+    let upstream = Upstream::always(json(200, RESPONSE)).await;
+    let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+    let answer = gateway.post("/v1/messages", &to_openai(MESSAGES)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let google = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    assert_eq!(gateway.post("/v1beta/models/openai,gpt-5.4:generateContent", google).await.status, 200);
+    for received in upstream.received() {
+        assert_eq!(received.line(), "POST /v1/responses HTTP/1.1");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_the_responses_api_is_asked_once_and_then_through_chat() {
+    let upstream = Upstream::start(|_, received| {
+        if received.line().contains("responses") {
+            json(404, r#"{"detail":"Not Found"}"#)
+        } else {
+            json(200, COMPLETION)
+        }
+    })
+    .await;
+    let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+    let codex = r#"{"model":"openai,gpt-5.4","input":"hi"}"#;
+    for (path, body) in [
+        ("/v1/messages", &*to_openai(MESSAGES)),
+        ("/v1/messages", &to_openai(MESSAGES)),
+        ("/v1/responses", codex),
+    ] {
+        let answer = gateway.post(path, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let lines: Vec<_> = upstream.received().iter().map(|received| received.line().to_owned()).collect();
+    let (responses, chat) = ("POST /v1/responses HTTP/1.1", "POST /v1/chat/completions HTTP/1.1");
+    assert_eq!(lines, [responses, chat, chat, chat]);
+    let records = gateway.records(3).await;
+    assert_eq!(records[0].attempts.len(), 2);
+    assert_eq!((records[0].outcome(), &*records[0].attempts[0].reason), (Outcome::Completed, "status_404"));
+}
+
+#[tokio::test]
+async fn a_deployments_name_says_nothing_and_the_name_that_was_asked_for_does() {
+    let upstream = Upstream::always(json(200, RESPONSE)).await;
+    let azure = Given {
+        kind: AccountType::AzureOpenai,
+        url: upstream.url(),
+        change: |account| {
+            account.model_mapping = vec![(pattern("gpt-5.4"), "production".into())];
+            account.upstream.options =
+                crate::snapshot::Options::Azure { api_version: "v".into(), deployments: Vec::new() };
+        },
+    };
+    let gateway = Gateway::start(vec![azure]).await;
+    let body = to_openai(MESSAGES).replace("openai,", "azure-openai,");
+    let answer = gateway.post("/v1/messages", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(upstream.received()[0].line(), "POST /openai/v1/responses HTTP/1.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_account_rests_no_longer_than_its_provider_asks_for() {
+    // Two answers without a word on how long.
+    let upstream =
+        Upstream::start(|number, _| if number < 2 { json(529, "{}") } else { json(200, GOOD) }).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let started = Instant::now();
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!(gateway.records(1).await[0].attempts.len(), 3);
+    // The rest that was guessed is not over yet, and there is nobody else.
+    assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+    assert_eq!(upstream.received().len(), 4);
+}
+
+#[tokio::test]
+async fn a_rest_that_the_provider_asks_for_holds_and_a_guess_holds_while_others_can_serve() {
+    let asking = Upstream::always(json_with(529, "retry-after: 7\r\n", "{}")).await;
+    let gateway = Gateway::start(vec![claude(asking.url())]).await;
+    for _ in 0..2 {
+        let answer = gateway.post("/v1/messages", MESSAGES).await;
+        assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (529, "7"));
+    }
+    assert_eq!(asking.received().len(), 1);
+
+    let (silent, good) = (Upstream::always(json(529, "{}")).await, Upstream::always(json(200, GOOD)).await);
+    let gateway = Gateway::start(vec![claude(silent.url()), claude(good.url())]).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+    }
+    assert_eq!((silent.received().len(), good.received().len()), (1, 3));
+}

@@ -1,0 +1,295 @@
+//! Reasoning that a provider can't take, in a request in its own wire: it is taken out.
+//!
+//! A conversation may have gone to another platform before, where the answers' reasoning was packed for its way home
+//! ([`crate::canonical::Signature`]), or had no proof at all. The provider of this wire would refuse it, in this request
+//! and in every later one of the conversation.
+
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
+
+use memchr::memmem::Finder;
+use shared::wire::Wire;
+
+use super::{member, splice::Splices};
+use crate::{canonical::is_packed, gemini::encode::is_third_generation, json};
+
+/// What Google documents for calls whose proof is not to be had, because another model made them.
+pub(crate) const NO_PROOF: &str = "skip_thought_signature_validator";
+
+/// How packed values begin, in text and in base64.
+static PACKED: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [&b"\"sy1."[..], b"\"c3kxL"].map(Finder::new));
+static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"signature\""));
+static REASONING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning\""));
+static CIPHER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"encrypted_content\""));
+
+/// Which reasoning is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasoning {
+    /// That of other providers, and what has no proof.
+    Foreign,
+    /// All: the provider refused what was its own, because another of its accounts or models made it.
+    All,
+}
+
+/// Takes it out, and says how many blocks that were. `model`: as the upstream knows it.
+pub fn take_out(splices: &mut Splices, which: Reasoning, wire: Wire, body: &[u8], model: &str) -> usize {
+    // Nearly all bodies end here: long ones are not taken apart for nothing.
+    let suspicious = which == Reasoning::All
+        || PACKED.iter().any(|packed| packed.find(body).is_some())
+        || match wire {
+            Wire::Messages => SIGNATURE.find_iter(body).any(|at| !is_filled(body, at, &SIGNATURE)),
+            Wire::Responses => {
+                let ciphers = CIPHER.find_iter(body).filter(|at| is_filled(body, *at, &CIPHER)).count();
+                REASONING.find_iter(body).count() > ciphers
+            }
+            Wire::Gemini | Wire::Chat => false,
+        };
+    let Ok(text) = std::str::from_utf8(body) else { return 0 };
+    if !suspicious {
+        return 0;
+    }
+    let mut edit = Edit { body, splices, all: which == Reasoning::All, count: 0 };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
+    match wire {
+        Wire::Messages => edit.messages(text),
+        Wire::Responses => edit.responses(text),
+        Wire::Gemini => edit.gemini(text, is_third_generation(model)),
+        Wire::Chat => {}
+    }
+    edit.count
+}
+
+/// Whether a text that is not empty follows the key.
+fn is_filled(body: &[u8], at: usize, key: &Finder<'_>) -> bool {
+    let rest = body.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
+    let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
+}
+
+struct Edit<'a> {
+    body: &'a [u8],
+    splices: &'a mut Splices,
+    all: bool,
+    count: usize,
+}
+
+impl<'a> Edit<'a> {
+    fn messages(&mut self, text: &'a str) {
+        let Some(messages) = member_of(text, &["messages"]) else { return };
+        let mut all = Vec::new();
+        // What is no list of objects is for the provider to refuse.
+        let _ = json::array(messages, |message| {
+            let goes = self.content(message);
+            all.push((json::place_in(self.body, message), goes));
+        });
+        self.remove(&all);
+    }
+
+    /// Whether nothing is left of the message.
+    fn content(&mut self, message: &'a str) -> bool {
+        let Some(content) = member_of(message, &["content"]).filter(|content| content.starts_with('['))
+        else {
+            return false;
+        };
+        let mut blocks = Vec::new();
+        let _ = json::array(content, |block| {
+            blocks.push((json::place_in(self.body, block), is_foreign_thinking(block, self.all)));
+        });
+        let foreign = blocks.iter().filter(|(_, goes)| *goes).count();
+        self.count += foreign;
+        if foreign > 0 && foreign == blocks.len() {
+            return true;
+        }
+        self.remove(&blocks);
+        false
+    }
+
+    fn responses(&mut self, text: &'a str) {
+        let Some(input) = member_of(text, &["input"]).filter(|input| input.starts_with('[')) else { return };
+        let forgets = member_of(text, &["store"]) == Some("false");
+        let mut items = Vec::new();
+        let _ = json::array(input, |item| {
+            items.push((json::place_in(self.body, item), is_foreign_item(item, self.all, forgets)));
+        });
+        self.count += items.iter().filter(|(_, goes)| *goes).count();
+        self.remove(&items);
+    }
+
+    fn gemini(&mut self, text: &'a str, third_generation: bool) {
+        let Some(contents) = member_of(text, &["contents"]) else { return };
+        let _ = json::array(contents, |content| {
+            let Some(parts) = member_of(content, &["parts"]) else { return };
+            let _ = json::array(parts, |part| self.part(part, third_generation));
+        });
+    }
+
+    fn part(&mut self, part: &'a str, third_generation: bool) {
+        let (mut signature, mut is_call) = (None, false);
+        let _ = json::object(part, |field| match &*field.name() {
+            "thoughtSignature" | "thought_signature"
+                if json::string(field.value).is_some_and(|value| self.all || is_packed(&value)) =>
+            {
+                signature = Some((field.range_in(self.body), json::place_in(self.body, field.value)));
+            }
+            "functionCall" | "function_call" => is_call = true,
+            _ => {}
+        });
+        let Some((field, value)) = signature else { return };
+        self.count += 1;
+        if is_call && third_generation {
+            self.splices.replace_with_string(value, NO_PROOF);
+        } else {
+            self.splices.replace(member::with_comma(self.body, field), "");
+        }
+    }
+
+    fn remove(&mut self, elements: &[(Range<usize>, bool)]) {
+        for range in member::runs_out(elements) {
+            self.splices.replace(range, "");
+        }
+    }
+}
+
+/// Thoughts without a proof, or with another provider's.
+fn is_foreign_thinking(block: &str, all: bool) -> bool {
+    let (mut kind, mut proof, mut data) = (None, None, None);
+    let _ = json::object(block, |field| match &*field.name() {
+        "type" => kind = json::string(field.value),
+        "signature" => proof = json::string(field.value),
+        "data" => data = json::string(field.value),
+        _ => {}
+    });
+    match kind.as_deref() {
+        Some("thinking") => all || proof.is_none_or(|proof| proof.is_empty() || is_packed(&proof)),
+        Some("redacted_thinking") => all || data.is_some_and(|data| is_packed(&data)),
+        _ => false,
+    }
+}
+
+/// Reasoning that the provider can't read, or does not have because nothing is kept.
+fn is_foreign_item(item: &str, all: bool, forgets: bool) -> bool {
+    let (mut kind, mut cipher): (_, Option<Cow<'_, str>>) = (None, None);
+    let _ = json::object(item, |field| match &*field.name() {
+        "type" => kind = json::string(field.value),
+        "encrypted_content" => cipher = json::string(field.value),
+        _ => {}
+    });
+    kind.as_deref() == Some("reasoning")
+        && (all || cipher.filter(|cipher| !cipher.is_empty()).map_or(forgets, |cipher| is_packed(&cipher)))
+}
+
+fn member_of<'t>(object: &'t str, path: &[&str]) -> Option<&'t str> {
+    path.iter().try_fold(object, |object, name| {
+        let mut found = None;
+        json::object(object, |field| {
+            if field.name() == *name {
+                found = Some(field.value);
+            }
+        })
+        .ok()?;
+        found
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn without(wire: Wire, model: &str, body: &str) -> (String, usize) {
+        taken_out(Reasoning::Foreign, wire, model, body)
+    }
+
+    fn taken_out(which: Reasoning, wire: Wire, model: &str, body: &str) -> (String, usize) {
+        let mut splices = Splices::new();
+        let count = take_out(&mut splices, which, wire, body.as_bytes(), model);
+        let body = splices.apply(Bytes::copy_from_slice(body.as_bytes()));
+        (String::from_utf8(body.to_vec()).unwrap(), count)
+    }
+
+    #[test]
+    fn claude_gets_its_own_thoughts_byte_for_byte_and_nobody_elses() {
+        let own = r#"{"type":"thinking", "thinking":"" , "signature":"EqQBCgIYAhIM"}"#;
+        let foreign = r#"{"type":"thinking","thinking":"x","signature":"sy1.gemini.proof..abc"}"#;
+        let unproven = r#"{"type":"thinking","thinking":"x","signature":""}"#;
+        let redacted = r#"{"type":"redacted_thinking","data":"sy1.openai.encrypted.rs_1.gAAA"}"#;
+        let text = r#"{"type":"text","text":"\"thinking\""}"#;
+        let body = |turns: &[&str]| {
+            let turns: Vec<_> = turns
+                .iter()
+                .map(|blocks| format!(r#"{{"role":"assistant","content":[{blocks}]}}"#))
+                .collect();
+            format!(r#"{{"messages":[{}]}}"#, turns.join(" , "))
+        };
+        for (given, left, count) in [
+            (vec![format!("{own},{text}")], vec![format!("{own},{text}")], 0),
+            (vec![format!("{foreign},{text}")], vec![text.to_owned()], 1),
+            (vec![format!("{foreign} , {unproven},{text},{redacted}")], vec![text.to_owned()], 3),
+            (vec![format!("{text},{unproven} ,{own}")], vec![format!("{text} ,{own}")], 1),
+            (vec![foreign.to_owned(), text.to_owned()], vec![text.to_owned()], 1),
+            (vec![text.to_owned(), unproven.to_owned()], vec![text.to_owned()], 1),
+        ] {
+            let refs = |texts: &[String]| body(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(without(Wire::Messages, "claude-opus-5", &refs(&given)), (refs(&left), count));
+        }
+    }
+
+    #[test]
+    fn openai_gets_the_reasoning_that_it_can_read() {
+        let own = r#"{"type":"reasoning","id":"rs_1","encrypted_content":"gAAA","summary":[]}"#;
+        let kept = r#"{"type":"reasoning","id":"rs_2","summary":[]}"#;
+        let foreign =
+            r#"{"type":"reasoning","id":"rs_3","encrypted_content":"sy1.claude.proof..Eq","summary":[]}"#;
+        let call = r#"{"type":"function_call","call_id":"c","name":"reasoning","arguments":"{}"}"#;
+        let body = |store: &str, items: &[&str]| format!(r#"{{{store}"input":[{}]}}"#, items.join(","));
+        let forgetful = r#""store":false,"#;
+        let all = [own, kept, foreign, call];
+        let (left, count) = without(Wire::Responses, "gpt-5.1", &body(forgetful, &all));
+        assert_eq!((left, count), (body(forgetful, &[own, call]), 2));
+        let (left, count) = without(Wire::Responses, "gpt-5.1", &body("", &all));
+        assert_eq!((left, count), (body("", &[own, kept, call]), 1));
+        assert_eq!(without(Wire::Responses, "gpt-5.1", r#"{"input":"\"reasoning\""}"#).1, 0);
+    }
+
+    #[test]
+    fn all_of_it_goes_where_the_provider_refused_its_own() {
+        for (wire, body, expected) in [
+            (
+                Wire::Messages,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"Eq"},{"type":"text","text":"b"}]}]}"#,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"text","text":"b"}]}]}"#,
+            ),
+            (
+                Wire::Responses,
+                r#"{"input":[{"type":"message","content":"a"},{"type":"reasoning","encrypted_content":"gA"}]}"#,
+                r#"{"input":[{"type":"message","content":"a"}]}"#,
+            ),
+            (
+                Wire::Gemini,
+                r#"{"contents":[{"parts":[{"text":"a","thoughtSignature":"Ci"}]}]}"#,
+                r#"{"contents":[{"parts":[{"text":"a"}]}]}"#,
+            ),
+        ] {
+            assert_eq!(taken_out(Reasoning::All, wire, "gemini-3-pro", body), (expected.to_owned(), 1));
+            assert_eq!(without(wire, "gemini-3-pro", body), (body.to_owned(), 0));
+        }
+    }
+
+    #[test]
+    fn gemini_is_told_where_a_proof_is_not_to_be_had() {
+        let body = |signature: &str| {
+            format!(
+                r#"{{"contents":[{{"parts":[{{"functionCall":{{"name":"f"}}{signature}}},{{"text":"a"{signature}}}]}}]}}"#
+            )
+        };
+        let packed = r#","thoughtSignature":"sy1.claude.proof..Eq""#;
+        let proofless = format!(
+            r#"{{"contents":[{{"parts":[{{"functionCall":{{"name":"f"}},"thoughtSignature":"{NO_PROOF}"}},{{"text":"a"}}]}}]}}"#
+        );
+        assert_eq!(without(Wire::Gemini, "gemini-3-pro", &body(packed)), (proofless, 2));
+        assert_eq!(without(Wire::Gemini, "gemini-2.5-pro", &body(packed)), (body(""), 2));
+        let own = r#","thoughtSignature":"CiQB""#;
+        assert_eq!(without(Wire::Gemini, "gemini-3-pro", &body(own)), (body(own), 0));
+    }
+}
