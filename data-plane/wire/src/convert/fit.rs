@@ -78,8 +78,8 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
     };
     request.stream = target.stream;
     fit.extras(request)?;
-    fit.roles(request);
     fit.tool_search(request);
+    fit.roles(request);
     fit.tools(request)?;
     fit.content(request)?;
     fit.limits(request);

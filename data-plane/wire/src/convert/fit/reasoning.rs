@@ -137,8 +137,12 @@ impl Fit<'_> {
         thinking.effort = thinking.effort.or(thinking.budget.map(Effort::of_budget));
         thinking.mode = Some(ThinkingMode::Adaptive);
         thinking.budget = None;
-        if thinking.effort == Some(Effort::XHigh) && !claude.takes_highest_efforts() {
+        let asked = thinking.effort;
+        if asked == Some(Effort::XHigh) && !claude.takes_highest_efforts() {
             thinking.effort = Some(Effort::High);
+        }
+        thinking.effort = thinking.effort.map(|effort| effort.max(Effort::Low));
+        if thinking.effort != asked {
             self.losses.add(LossCode::Clamped, "reasoning");
         }
     }

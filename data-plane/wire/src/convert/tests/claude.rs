@@ -69,6 +69,7 @@ fn no_effort_is_made_up_and_none_is_said_that_a_model_does_not_know() {
         ask("claude-sonnet-4-6", "xhigh".into()),
         (adaptive, effort("high"), "clamped: reasoning".to_owned())
     );
+    assert_eq!(ask("claude-opus-5", "minimal".into()).1, effort("low"));
     let off = Some(tree!({"type": "disabled"}));
     assert_eq!(ask("claude-opus-5", "none".into()), (off, None, String::new()));
     assert_eq!(ask("claude-fable-5", "none".into()), (None, effort("low"), "clamped: reasoning".to_owned()));
