@@ -262,6 +262,14 @@ pub fn error_answer(client: Wire, status: u16, said: &UpstreamError, request_id:
     (words.status, error::body(client, &words.error(request_id)))
 }
 
+/// As [`error_answer`], told as a stream: Codex knows a conversation that is too long only by a stream's
+/// `response.failed`.
+#[must_use]
+pub fn error_events(client: Wire, status: u16, said: &UpstreamError, request_id: &str) -> Bytes {
+    let words = Words::of(client, status, said, "the upstream refused the request");
+    error::stream_event(client, &words.error(request_id))
+}
+
 /// An upstream's error in words that the client understands.
 struct Words<'w> {
     status: u16,
