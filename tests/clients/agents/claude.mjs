@@ -5,8 +5,17 @@ import { jsonLines } from './process.mjs'
 // Finds the program of this platform also where no install script has put it in its place.
 const CLI = fileURLToPath(import.meta.resolve('@anthropic-ai/claude-code/cli-wrapper.cjs'))
 
+/** It counts the models of a gateway among what isn't essential. */
+const DISCOVERING = {
+  CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY: '1',
+  DISABLE_AUTOUPDATER: '1',
+  DISABLE_ERROR_REPORTING: '1',
+  DISABLE_TELEMETRY: '1',
+}
+
 export const claude = {
-  version: '@anthropic-ai/claude-code',
+  /** So many tokens fill its model's window. */
+  full: 975_000,
 
   async prepare() {},
 
@@ -23,7 +32,7 @@ export const claude = {
     }),
   },
 
-  command({ gateway, model, prompt, session, variables = {} }) {
+  command({ gateway, model, prompt, session, discovers }) {
     const args = [CLI, '-p', prompt, '--output-format', 'stream-json', '--verbose', '--model', model]
     args.push('--permission-mode', 'acceptEdits', '--strict-mcp-config')
     if (session) args.push('--resume', session)
@@ -32,9 +41,7 @@ export const claude = {
       ANTHROPIC_AUTH_TOKEN: gateway.key,
       // Whatever it would ask a small model.
       ANTHROPIC_DEFAULT_HAIKU_MODEL: model,
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-      DISABLE_AUTOUPDATER: '1',
-      ...variables,
+      ...(discovers ? DISCOVERING : { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' }),
     }
     return { program: process.execPath, args, env }
   },

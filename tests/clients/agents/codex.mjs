@@ -31,7 +31,8 @@ remote_plugin = false
 `
 
 export const codex = {
-  version: '@openai/codex',
+  /** So many tokens fill its model's window. */
+  full: 252_000,
 
   async prepare({ place, gateway, models, variables, known = KNOWN_MODEL }) {
     const env = { ...place.variables, ...variables }
@@ -58,11 +59,10 @@ export const codex = {
     look: (place, name) => ({ name: 'view_image', arguments: { path: place.file(name) } }),
   },
 
-  command({ gateway, model, prompt, session, image }) {
+  command({ gateway, model, prompt, session }) {
     const args = [CLI, 'exec']
     if (session) args.push('resume')
     args.push('--skip-git-repo-check', '--json', '--dangerously-bypass-approvals-and-sandbox', '-m', model)
-    if (image) args.push('-i', image)
     args.push('--')
     if (session) args.push(session)
     args.push(prompt)

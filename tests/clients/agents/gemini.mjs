@@ -12,7 +12,8 @@ const SETTINGS = {
 }
 
 export const gemini = {
-  version: '@google/gemini-cli',
+  /** So many tokens fill its model's window. */
+  full: 800_000,
 
   async prepare({ place }) {
     await place.configure('.gemini/settings.json', SETTINGS)

@@ -44,6 +44,11 @@ export class Place {
     return file
   }
 
+  /** What the agent keeps in its home. */
+  async kept(path) {
+    return readFile(join(this.home, path), 'utf8')
+  }
+
   async remove() {
     await rm(this.root, { recursive: true, force: true, maxRetries: 3 })
   }

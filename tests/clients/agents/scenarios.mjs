@@ -1,6 +1,6 @@
-/** What is tried with each agent. Each is a function of a trial, and throws where it does not go as planned. */
+/** What agents are tried in. Each is a function of a trial, and throws where it does not go as planned. */
 import { deflateSync } from 'node:zlib'
-import { expect } from './trial.mjs'
+import { expect, USAGE } from './trial.mjs'
 
 export const FILES = { 'first.txt': 'alpha one\n', 'second.txt': 'beta two\n' }
 const PROMPT = 'Carry out the first plan.'
@@ -112,6 +112,20 @@ async function overflow(trial) {
   await changed(trial, 'second.txt', 'beta changed\n')
 }
 
+/** The window is full by the upstream's count: the agent sums up by itself, and goes on. */
+async function compact(trial) {
+  const plans = { [PROMPT]: turns(trial), [NEXT_PROMPT]: nextTurns(trial) }
+  for (const words of SUMMARY_WORDS) plans[words] = [{ text: `The summary. ${NEXT_PROMPT}` }]
+  await trial.script(plans, { queue: [{}, {}, { usage: { ...USAGE, input: trial.agent.full } }] })
+  const { session } = await trial.ask(PROMPT)
+  await changed(trial, 'first.txt', 'alpha changed\n')
+  hasSaid(await trial.ask(NEXT_PROMPT, { session }), NEXT_WORD)
+  await changed(trial, 'second.txt', 'beta changed\n')
+  await trial.collect()
+  const isSummedUp = trial.calls.some(({ body }) => SUMMARY_WORDS.some((words) => body.includes(words)))
+  expect(isSummedUp, 'it did not sum up')
+}
+
 /** What agents say when they ask for a summary. */
 const SUMMARY_WORDS = [
   'create a detailed summary of the conversation',
@@ -149,7 +163,7 @@ const OVERFLOW = {
 }
 
 /** Upstreams that count; for others the gateway estimates. */
-const COUNTING = ['messages', 'bedrock', 'gemini']
+const COUNTING = ['messages', 'bedrock', 'responses', 'gemini']
 
 /** What fills the context, counted by the provider. */
 async function count(trial) {
@@ -157,8 +171,17 @@ async function count(trial) {
   const { text } = await trial.ask('/context')
   expect(/tokens/i.test(text ?? ''), `it says ${JSON.stringify(text)}`)
   await trial.collect()
-  const isCounted = trial.calls.some(({ target }) => /count/i.test(target))
+  const isCounted = trial.calls.some(({ target }) => /count|input_tokens/i.test(target))
   expect(isCounted === COUNTING.includes(trial.spec.upstream), `counting came upstream: ${isCounted}`)
+}
+
+/** The agent asks which models there are. */
+async function discovery(trial) {
+  await trial.script({ [PROMPT]: [{ text: LAST_WORD }] })
+  hasSaid(await trial.ask(PROMPT, { discovers: true }), LAST_WORD)
+  const found = JSON.parse(await trial.place.kept('.claude/cache/gateway-models.json')).models
+  const ids = found.map(({ id }) => id)
+  expect(ids.includes(trial.targets[0].model), `it found ${ids}`)
 }
 
 /** A PNG of one red pixel. */
@@ -189,11 +212,13 @@ function crc32(bytes) {
 export const SCENARIOS = {
   loop: { run: (trial) => wholeLoop(trial) },
   continue: { run: goOn },
-  code: { run: code, agents: ['codex'], known: 'gpt-6.2-sol' },
-  subagent: { run: subagent, agents: ['claude'] },
+  code: { run: code, known: 'gpt-6.2-sol' },
+  subagent: { run: subagent },
   image: { run: image },
   429: { run: limited },
   cut: { run: cut },
   overflow: { run: overflow },
-  count: { run: count, agents: ['claude'] },
+  compact: { run: compact },
+  count: { run: count },
+  discovery: { run: discovery },
 }

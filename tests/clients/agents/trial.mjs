@@ -4,6 +4,7 @@ import { finished } from './process.mjs'
 
 /** For one run of an agent: far more than it takes. */
 const LIMIT_MS = 90_000
+const LONGEST_WORDS = 800
 /** What every answer reports, so that the ledger can be held to it. */
 export const USAGE = { input: 1003, cache_read: 211, cache_write_5m: 0, cache_write_1h: 0, output: 57, reasoning: 13 }
 
@@ -75,9 +76,14 @@ function decoded(base64) {
   return Buffer.from(base64, 'base64').toString()
 }
 
+/** What a run said of its own failing. */
 function said({ text, stderr, events }) {
-  const errors = events.filter((event) => event.type === 'error' || event.type === 'result' || event.type === 'turn.failed')
-  return [text, ...errors.map((event) => JSON.stringify(event)), stderr].filter(Boolean).join('\n').slice(-4000)
+  const words = events.map(({ type, result, message, error }) => {
+    if (type === 'result') return result ?? error?.message
+    return type === 'error' || type === 'turn.failed' ? (message ?? error?.message) : undefined
+  })
+  const last = words.findLast(Boolean) ?? text ?? ''
+  return `${last}`.slice(0, LONGEST_WORDS) || stderr.slice(-LONGEST_WORDS)
 }
 
 /** Fails with these words unless it holds. */

@@ -15,7 +15,37 @@ pub(crate) struct Exception {
     pub(crate) why: &'static str,
 }
 
-pub(crate) const EXCEPTIONS: &[Exception] = &[];
+pub(crate) const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        agents: &["codex"],
+        columns: &[],
+        scenarios: &["overflow"],
+        says: "Codex ran out of room in the model's context window",
+        why: "Codex sums up by its own count of tokens; a prompt that the upstream finds too long ends the session, with words that say so.",
+    },
+    Exception {
+        agents: &["codex"],
+        columns: &["openai-responses"],
+        scenarios: &["cut", "cut-spare"],
+        says: "of type 'reasoning' was provided without its required following item",
+        why: "A stream that broke off behind a thought Codex asks for again with that thought at the end, which OpenAI refuses.",
+    },
+    Exception {
+        agents: &["gemini"],
+        columns: &[],
+        scenarios: &["overflow"],
+        says: "it ended with",
+        why: "Gemini CLI sums up by its own count of tokens; a prompt that the upstream finds too long ends the session.",
+    },
+    Exception {
+        agents: &["gemini"],
+        // Whose sessions go on at Google.
+        columns: &["droid-common"],
+        scenarios: &["continue"],
+        says: "the number of function response parts is equal to the number of function call parts",
+        why: "A session that Gemini CLI goes on with says what each tool gave twice, which Google refuses.",
+    },
+];
 
 impl Exception {
     fn holds(&self, agent: &str, column: &str, scenario: &str) -> bool {

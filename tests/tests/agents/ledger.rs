@@ -1,24 +1,31 @@
-//! What the ledger and the upstream have of a trial: as many requests, all well, and counted as the upstream counted.
+//! What the ledger and the upstream have of a trial: as many tries, none refused, and counted as the upstream counted.
+
+use std::time::Duration;
 
 use serde_json::Value;
 use tests::{Gateway, eventually};
+use tokio::time::timeout;
 
 use crate::trials::Trial;
 
 /// What each of the emulator's answers reports; `USAGE` in `clients/agents/trial.mjs`.
 const COUNTED: [(&str, u64); 4] =
     [("input_tokens", 1003), ("cache_read_tokens", 211), ("cache_write_tokens", 0), ("output_tokens", 57)];
+/// From here on an input is meant to fill a model's window.
+const FULL: u64 = 200_000;
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is wrong, in lines.
 pub(crate) async fn check(gateway: &Gateway, trial: &Trial, said: &Value) -> Vec<String> {
     let calls = said["calls"].as_array().unwrap();
     let mut wrong: Vec<String> = calls.iter().filter_map(|call| refusal(trial, call)).collect();
-    for (account, id) in &trial.accounts {
-        let records = closed(gateway, id).await;
-        wrong.extend(records.iter().filter_map(miscounted).map(|what| format!("{what} ({})", account.key())));
+    match timeout(PATIENCE, records(gateway, trial, calls)).await {
+        Ok(records) => wrong.extend(records.iter().filter_map(miscounted)),
+        Err(_) => wrong.push(format!("the ledger does not have all of {} calls", calls.len())),
     }
-    let outside = said["outside"].as_array().unwrap();
-    wrong.extend(outside.iter().map(|host| format!("it tried to reach {host}")));
+    // Claude Code finds models only where it may also ask its maker for settings.
+    let outside = said["outside"].as_array().unwrap().iter().filter(|_| trial.scenario.name != "discovery");
+    wrong.extend(outside.map(|host| format!("it tried to reach {host}")));
     wrong
 }
 
@@ -31,14 +38,28 @@ fn refusal(trial: &Trial, call: &Value) -> Option<String> {
         _ => false,
     };
     let is_refused = (400..500).contains(&status) && !is_planned;
-    is_refused.then(|| format!("upstream refused {}: {status} {}", call["target"], call["said"]))
+    is_refused.then(|| {
+        let said = call["said"].as_str().unwrap_or_default();
+        format!("upstream refused {}: {status} {said}", call["target"].as_str().unwrap_or_default())
+    })
 }
 
-async fn closed(gateway: &Gateway, account: &str) -> Vec<Value> {
-    let path = format!("/api/admin/usage/records?limit=200&account_id={account}");
+/// The trial's records, once they are closed and tell of every call; that of counting is none.
+async fn records(gateway: &Gateway, trial: &Trial, calls: &[Value]) -> Vec<Value> {
+    let is_counting = |call: &&Value| {
+        let target = call["target"].as_str().unwrap().to_lowercase();
+        target.contains("count") || target.contains("input_tokens")
+    };
+    let made = calls.len() - calls.iter().filter(is_counting).count();
     eventually("the records to be closed", async || {
-        let records = gateway.admin.get(&path).await.ok()["records"].as_array().unwrap().clone();
-        records.iter().all(|record| record["outcome"] != "open").then_some(records)
+        let mut records = Vec::new();
+        for (_, id) in &trial.accounts {
+            let path = format!("/api/admin/usage/records?limit=200&account_id={id}");
+            records.extend(gateway.admin.get(&path).await.ok()["records"].as_array().unwrap().clone());
+        }
+        let attempts: usize = records.iter().map(|record| record["attempts"].as_array().unwrap().len()).sum();
+        let are_closed = records.iter().all(|record| record["outcome"] != "open");
+        (are_closed && attempts >= made).then_some(records)
     })
     .await
 }
@@ -48,6 +69,8 @@ fn miscounted(record: &Value) -> Option<String> {
     if record["outcome"] != "completed" {
         return None;
     }
-    let otherwise = COUNTED.iter().find(|(kind, wanted)| record[*kind].as_u64() != Some(*wanted));
+    let is_full = record["input_tokens"].as_u64() > Some(FULL);
+    let counted = if is_full { &COUNTED[1..] } else { &COUNTED };
+    let otherwise = counted.iter().find(|(kind, wanted)| record[*kind].as_u64() != Some(*wanted));
     otherwise.map(|(kind, wanted)| format!("the ledger has {kind} {} for {wanted}", record[*kind]))
 }

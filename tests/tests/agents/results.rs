@@ -25,6 +25,8 @@ pub(crate) fn read(trial: &Trial, said: &Value, more: Vec<String>) -> Found {
         wrong.push(said["detail"].as_str().unwrap().to_owned());
     }
     wrong.extend(more);
+    // An agent that asks again is refused again.
+    wrong.dedup();
     let stated = exceptions::of(trial).map(|exception| exception.says);
     Found { name: trial.name(), wrong, stated }
 }

@@ -63,7 +63,7 @@ const ONE_OF_EACH: &[&str] =
     &["claude-console", "bedrock", "bedrock-converse", "openai-responses", "droid-common", "gemini-api"];
 const WITHOUT_SPARE: &[&str] = &["claude-console", "openai-responses", "gemini-api"];
 
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario { name: "loop", heading: "loop", run: "loop", ..SCENARIO },
     Scenario {
         name: "continue",
@@ -75,6 +75,22 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
     },
     Scenario { name: "image", heading: "image", run: "image", columns: ONE_OF_EACH, ..SCENARIO },
     Scenario {
+        name: "code",
+        heading: "programs",
+        run: "code",
+        agents: &["codex"],
+        columns: &[
+            "claude-console",
+            "bedrock-converse",
+            "openai-login",
+            "openai-responses",
+            "azure-openai",
+            "droid-common",
+            "gemini-api",
+        ],
+        ..SCENARIO
+    },
+    Scenario {
         name: "subagent",
         heading: "subagent",
         run: "subagent",
@@ -83,6 +99,14 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         ..SCENARIO
     },
     Scenario { name: "overflow", heading: "overflow", run: "overflow", columns: ONE_OF_EACH, ..SCENARIO },
+    Scenario {
+        name: "compact",
+        heading: "window full",
+        run: "compact",
+        agents: &["claude", "codex"],
+        columns: ONE_OF_EACH,
+        ..SCENARIO
+    },
     Scenario { name: "limited", heading: "429", run: "429", columns: WITHOUT_SPARE, ..SCENARIO },
     Scenario {
         name: "limited-spare",

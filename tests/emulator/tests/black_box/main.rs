@@ -11,5 +11,6 @@ mod droid;
 mod faults;
 mod gemini;
 mod messages;
+mod plans;
 mod responses;
 mod script;

@@ -170,7 +170,7 @@ fn message<'a>(choice: u64, text: &'a str, turn: &'a Turn) -> Message<'a> {
     let refused = turn.stop == Stop::Refusal;
     Message {
         role: "assistant",
-        content: (turn.calls.is_empty() && !refused).then_some(text),
+        content: (!refused && (turn.calls.is_empty() || !text.is_empty())).then_some(text),
         reasoning_content: thinks_aloud(turn).then(|| turn.thinking.concat()),
         refusal: refused.then_some(text),
         annotations: [],

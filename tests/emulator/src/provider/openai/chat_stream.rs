@@ -158,7 +158,8 @@ pub(super) fn frames(checked: &Checked, turn: &Turn) -> Vec<Frame> {
 /// The first chunk of a choice only says who speaks. What will not come is null.
 fn opening(turn: &Turn) -> Delta<'static> {
     let refused = turn.stop == Stop::Refusal;
-    let silent = refused || thinks_aloud(turn) || !turn.calls.is_empty();
+    let only_calls = turn.pieces.is_empty() && !turn.calls.is_empty();
+    let silent = refused || thinks_aloud(turn) || only_calls;
     Delta {
         role: Some("assistant"),
         content: Some(if silent { None } else { Some("") }),

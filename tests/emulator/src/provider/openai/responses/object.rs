@@ -201,7 +201,7 @@ pub(super) fn output(checked: &Checked, turn: &Turn, memory: &Memory<'_>) -> Vec
             encrypted_content: checked.seal.then(|| reasoning::sealed(memory.number(), memory.owner())),
         });
     }
-    if turn.calls.is_empty() {
+    if turn.calls.is_empty() || !turn.pieces.is_empty() {
         items.push(Item::Message {
             id: format!("msg_{ID}"),
             status: status(&turn.stop),
