@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    io,
     pin::Pin,
     sync::Arc,
     task::Context,
@@ -14,6 +15,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -29,12 +31,24 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// A client that takes nothing for so long is given up: nobody else can see that it stands still.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Bytes that the kernel holds for a client and has not sent yet. With all of the buffer that it would take (megabytes), a
+/// third of that has to be free before it tells of any progress, and a client that reads slowly but steadily looks as if
+/// it stood still.
+const UNSENT_MAX: u32 = 32 << 10;
+
 /// Serves one connection to its end.
 pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
-    // Frames must not wait for the acknowledgement of earlier ones.
-    if stream.set_nodelay(true).is_ok() {
+    if prepare(&stream).is_ok() {
         serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await;
     }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Frames must not wait for the acknowledgement of earlier ones.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)?;
+    Ok(())
 }
 
 pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
@@ -94,5 +108,40 @@ impl Bells {
             self.told = true;
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpSocket},
+    };
+
+    use super::*;
+
+    /// Takes far more in the time limit than nothing, and far less than a third of the kernel's buffer.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_and_steadily_does_not_stand_still() {
+        const ALL: usize = 12 << 20;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        let mut client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream).unwrap();
+        let mut stream = WriteDeadline::new(stream, WRITE_TIMEOUT);
+        let reading = async {
+            let (mut read, mut buffer) = (0, vec![0; 64 << 10]);
+            while read < ALL {
+                tokio::time::sleep(WRITE_TIMEOUT / 6).await;
+                let taken = client.read(&mut buffer).await.unwrap();
+                assert!(taken > 0, "it was given up");
+                read += taken;
+            }
+        };
+        let all = vec![b'x'; ALL];
+        let (written, ()) = tokio::join!(stream.write_all(&all), reading);
+        written.unwrap();
     }
 }

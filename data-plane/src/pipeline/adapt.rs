@@ -320,8 +320,11 @@ impl Prepared {
             _ => endpoint.format(),
         };
         let target = Target { format, ..way.target(endpoint, false) };
-        let messages_only = way.front == Front::CodeAssist;
-        let (mut body, losses) = count::request(&self.ask(way.admitted), target, messages_only)?;
+        let ask = self.ask(way.admitted);
+        let (mut body, losses) = match way.front {
+            Front::BedrockClaude => count::request_of_invoke(&ask, target)?,
+            front => count::request(&ask, target, front == Front::CodeAssist)?,
+        };
         match way.front {
             Front::BedrockClaude => envelope::count_invoke(&mut body),
             Front::BedrockConverse => envelope::count_converse(&mut body),
@@ -355,6 +358,8 @@ impl<'a> Way<'a> {
                 self.account.kind,
                 Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)
             ),
+            // What a router hands on to, it knows best.
+            cache_marks: self.account.kind != Some(AccountType::Ccr),
         }
     }
 }

@@ -10,6 +10,7 @@ mod codecs;
 mod excerpts;
 mod fit;
 mod names;
+mod openai;
 mod restore;
 mod stream;
 
@@ -115,6 +116,8 @@ impl ConvertError {
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
+    // Who speaks that wire marks what it likes.
+    let target = Target { cache_marks: target.cache_marks && ask.wire != Wire::Messages, ..target };
     let stream = request.stream;
     let context = ask.context(&request.model);
     let (losses, names) = fit::fit(&mut request, target)?;
@@ -257,6 +260,14 @@ pub fn error_body(client: Wire, status: u16, body: &[u8], request_id: &str) -> (
 pub fn error_answer(client: Wire, status: u16, said: &UpstreamError, request_id: &str) -> (u16, Bytes) {
     let words = Words::of(client, status, said, "the upstream refused the request");
     (words.status, error::body(client, &words.error(request_id)))
+}
+
+/// As [`error_answer`], told as a stream: Codex knows a conversation that is too long only by a stream's
+/// `response.failed`.
+#[must_use]
+pub fn error_events(client: Wire, status: u16, said: &UpstreamError, request_id: &str) -> Bytes {
+    let words = Words::of(client, status, said, "the upstream refused the request");
+    error::stream_event(client, &words.error(request_id))
 }
 
 /// An upstream's error in words that the client understands.

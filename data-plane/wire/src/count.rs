@@ -31,6 +31,30 @@ pub fn request(
     target: Target<'_>,
     messages_only: bool,
 ) -> Result<(Vec<u8>, Losses), ConvertError> {
+    let unwanted: &[&str] = match target.format {
+        Format::Messages => &["max_tokens", "stream"],
+        Format::Responses => &["store", "stream", "include"],
+        Format::Converse => &["inferenceConfig"],
+        Format::Chat | Format::Gemini => &[],
+    };
+    question(ask, target, messages_only, unwanted)
+}
+
+/// The question for Bedrock about a Messages body: it reads the body as a model would be invoked with it, and refuses
+/// one without a limit.
+///
+/// # Errors
+/// See [`ConvertError`].
+pub fn request_of_invoke(ask: &Ask<'_>, target: Target<'_>) -> Result<(Vec<u8>, Losses), ConvertError> {
+    question(ask, target, false, &["stream"])
+}
+
+fn question(
+    ask: &Ask<'_>,
+    target: Target<'_>,
+    messages_only: bool,
+    unwanted: &[&str],
+) -> Result<(Vec<u8>, Losses), ConvertError> {
     let mut request = convert::decode(ask)?;
     if messages_only {
         put_in_front(&mut request);
@@ -41,13 +65,8 @@ pub fn request(
     request.max_output = None;
     request.stream = false;
     request.extras.clear();
+    let target = Target { cache_marks: false, ..target };
     let (mut body, losses, _names) = convert::write(&mut request, target, ask.body.len())?;
-    let unwanted: &[&str] = match target.format {
-        Format::Messages => &["max_tokens", "stream"],
-        Format::Responses => &["store", "stream", "include"],
-        Format::Converse => &["inferenceConfig"],
-        Format::Chat | Format::Gemini => &[],
-    };
     let mut splices = Splices::new();
     for name in unwanted {
         member::remove(&mut splices, &body, name);
@@ -155,4 +174,42 @@ fn of_media(media: &Media<'_>) -> u64 {
 
 const fn of_bytes(bytes: usize) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bedrock_is_told_a_limit() {
+        let body = br#"{"model":"m","max_tokens":7,"stream":true,"metadata":{"user_id":"u"},"thinking":{"type":"enabled","budget_tokens":2048},
+            "messages":[{"role":"user","content":"q"}]}"#;
+        let ask = Ask {
+            wire: Wire::Messages,
+            body,
+            model: "m",
+            stream: false,
+            array: false,
+            resume: None,
+            wants_usage: false,
+            id: "01J",
+            now: 0,
+        };
+        let target = Target {
+            format: Format::Messages,
+            model: "anthropic.claude-sonnet-4-5-v1:0",
+            stream: false,
+            default_max_output: 8192,
+            fetches_urls: false,
+            server_tools: false,
+            system_turns: false,
+            cache_marks: true,
+        };
+        let parsed = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();
+        let sent = parsed(&request_of_invoke(&ask, target).unwrap().0);
+        assert_eq!((&sent["max_tokens"], sent.get("stream")), (&8192.into(), None));
+        assert_eq!(sent["thinking"]["budget_tokens"], 2048, "the budget is inside the limit");
+        let sent = parsed(&request(&ask, target, false).unwrap().0);
+        assert_eq!((sent.get("max_tokens"), sent.get("stream"), sent.get("metadata")), (None, None, None));
+    }
 }

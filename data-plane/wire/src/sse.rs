@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 /// Largest frame that is gathered and read, in bytes. Providers' frames are far below; what is above passes unread.
-pub const FRAME_MAX: usize = 4 << 20;
+pub const FRAME_MAX: usize = 16 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -149,6 +149,7 @@ fn a_large_image_is_not_copied() {
                 fetches_urls: true,
                 server_tools: true,
                 system_turns: true,
+                cache_marks: false,
             };
             let before = HELD.with(Cell::get);
             MOST.with(|most| most.set(before));

@@ -13,7 +13,7 @@ describe('the settings of a client', () => {
     expect(textsOf('codex')[0]).toContain('base_url = "https://api.example.com/llm/v1"')
     expect(textsOf('claude-code')[0]).toContain('export ANTHROPIC_BASE_URL=https://api.example.com/llm\n')
     expect(textsOf('anthropic-node')[0]).toContain('export ANTHROPIC_BASE_URL=https://api.example.com/llm\n')
-    expect(textsOf('gemini-cli')[0]).toContain('export GOOGLE_GEMINI_BASE_URL=https://api.example.com/llm\n')
+    expect(textsOf('gemini-cli')[1]).toContain('export GOOGLE_GEMINI_BASE_URL=https://api.example.com/llm\n')
     expect(textsOf('genai-python')[1]).toContain('base_url="https://api.example.com/llm"')
     expect(textsOf('genai-node')[1]).toContain('baseUrl: "https://api.example.com/llm"')
   })

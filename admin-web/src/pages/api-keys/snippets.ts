@@ -88,7 +88,11 @@ export const CLIENTS: readonly Client[] = [
   },
   {
     id: 'gemini-cli', name: 'Gemini CLI', wire: 'gemini', namesModel: true, note: 'geminiCli',
-    parts: ({ url, key, model }) => [shell({ GOOGLE_GEMINI_BASE_URL: base(url), GEMINI_API_KEY: key, GEMINI_MODEL: model }, 'gemini')],
+    parts: ({ url, key, model }) => [
+      // Without it, it asks how to sign in, and does not start where it can't ask.
+      { place: 'file', file: '~/.gemini/settings.json', text: json({ security: { auth: { selectedType: 'gemini-api-key' } } }) },
+      shell({ GOOGLE_GEMINI_BASE_URL: base(url), GEMINI_API_KEY: key, GEMINI_MODEL: model }, 'gemini'),
+    ],
   },
   {
     id: 'openai-python', name: 'OpenAI SDK · Python', wire: 'chat', namesModel: true,

@@ -44,7 +44,7 @@ const fn target(format: Format, model: &str) -> Target<'_> {
         default_max_output: 4096,
         fetches_urls: true,
         server_tools: true,
-        system_turns: true,
+        system_turns: true, cache_marks: false,
     }
 }
 

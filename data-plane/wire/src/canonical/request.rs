@@ -84,6 +84,8 @@ pub enum Tool<'a> {
         description: Option<Cow<'a, str>>,
         /// OpenAI's `format` as the Responses wire has it: text, or a grammar whose fields stand beside its type.
         format: Option<Cow<'a, RawValue>>,
+        /// As a function's.
+        namespace: Option<Cow<'a, str>>,
     },
     /// The provider searches the web by itself. `value` is the whole tool in its wire's form.
     WebSearch(Opaque<'a>),

@@ -1,6 +1,7 @@
 //! Fits a request to what the target wire can say. All that differs between what was asked and what is sent happens
 //! here, and each difference is a loss by name, or a rejection where doing without would be another request.
 
+mod cache;
 mod content;
 mod limits;
 mod reasoning;
@@ -11,12 +12,14 @@ mod tools;
 
 use std::borrow::Cow;
 
+use sha2::{Digest as _, Sha256};
 use shared::wire::Wire;
 
 use super::{
     capabilities::{self, Capabilities, Format},
     claude::Claude,
     names::Names,
+    openai::OpenAi,
 };
 use crate::{
     canonical::{Block, Request, Role},
@@ -39,6 +42,9 @@ pub struct Target<'t> {
     pub server_tools: bool,
     /// Messages: system prompts in mid-conversation are taken, by the models that know them. Anthropic's own API does.
     pub system_turns: bool,
+    /// Messages: the gateway marks what is to be cached, for clients of other wires that mark nothing. Writing a cache
+    /// costs more than reading a prompt, and reading it much less.
+    pub cache_marks: bool,
 }
 
 pub(super) struct Fit<'t> {
@@ -72,13 +78,14 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
     };
     request.stream = target.stream;
     fit.extras(request)?;
-    fit.roles(request);
     fit.tool_search(request);
+    fit.roles(request);
     fit.tools(request)?;
     fit.content(request)?;
     fit.limits(request);
     fit.reasoning(request);
     fit.hints(request);
+    fit.mark(request);
     fit.ending(request);
     Ok((fit.losses, fit.names))
 }
@@ -102,6 +109,9 @@ fn forced(request: &Request<'_>) -> Option<String> {
     let choice: serde_json::Value = serde_json::from_str(choice.value.get()).ok()?;
     choice["type"].as_str().map(str::to_owned)
 }
+
+/// Of OpenAI's, in characters: as many as SHA-256 has digits.
+const NAME_MAX: usize = 64;
 
 /// What a user says to a model that is to go on with its own words.
 const GO_ON: &str = "Continue.";
@@ -135,6 +145,11 @@ impl Fit<'_> {
         Claude::of([self.target.model, asked])
     }
 
+    fn openai_model(&self) -> OpenAi {
+        let (_, asked) = shared::model::split_account_type(&self.asked);
+        OpenAi::of([self.target.model, asked])
+    }
+
     /// Newer models of Claude refuse a conversation that ends with the beginning of their answer, and Gemini's give
     /// nothing more: they are told to go on.
     fn ending(&mut self, request: &mut Request<'_>) {
@@ -162,6 +177,10 @@ impl Fit<'_> {
 
     fn hints(&mut self, request: &mut Request<'_>) {
         let hints = &mut request.hints;
+        if matches!(self.target.format, Format::Chat | Format::Responses) {
+            self.bound(&mut hints.user, "user");
+            self.bound(&mut hints.cache_key, "prompt_cache_key");
+        }
         self.drop_unless(self.can.user, &mut hints.user, "user");
         self.drop_unless(self.can.cache_key, &mut hints.cache_key, "prompt_cache_key");
         self.drop_unless(self.can.verbosity, &mut hints.verbosity, "verbosity");
@@ -176,6 +195,17 @@ impl Fit<'_> {
         self.drop_unless(can, &mut hints.service_tier, "service_tier");
         if !self.can.store && hints.store.take() == Some(true) {
             self.losses.add(LossCode::Field, "store");
+        }
+    }
+
+    /// OpenAI refuses longer names; a digest tells users apart as well.
+    fn bound(&mut self, name: &mut Option<Cow<'_, str>>, field: &'static str) {
+        if let Some(name) = name
+            && name.chars().count() > NAME_MAX
+        {
+            let digest = Sha256::digest(name.as_bytes());
+            *name = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+            self.losses.add(LossCode::Clamped, field);
         }
     }
 

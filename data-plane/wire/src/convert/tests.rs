@@ -4,6 +4,7 @@ mod answers;
 mod claude;
 mod excerpts;
 mod losses;
+mod openai;
 mod requests;
 mod samples;
 mod signatures;
@@ -33,6 +34,7 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        cache_marks: false,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversi
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        cache_marks: false,
     };
     convert::request(ask, target).unwrap().conversion
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use shared::wire::Wire;
-use wire::convert::error_body;
+use wire::{
+    convert::{error_answer, error_body, error_events},
+    error::upstream::UpstreamError,
+};
 
 use crate::{cases::hold, printed};
 
@@ -62,6 +65,22 @@ const ERRORS: [(&str, u16, &str); 14] = [
     ("a page", 502, "<html>Bad Gateway</html>"),
     ("nothing", 503, ""),
 ];
+
+#[test]
+fn a_conversation_that_is_too_long_is_a_bad_request_whatever_it_was() {
+    let said = UpstreamError {
+        message: "Input is too long for requested model.".into(),
+        ..UpstreamError::default()
+    };
+    for client in Wire::ALL {
+        assert_eq!(error_answer(client, 413, &said, "01J").0, 400);
+    }
+    let (status, _) = error_answer(Wire::Chat, 529, &UpstreamError::default(), "01J");
+    assert_eq!(status, 529);
+    let events = error_events(Wire::Responses, 413, &said, "01J");
+    let failed = r#""status":"failed","error":{"code":"context_length_exceeded""#;
+    assert!(String::from_utf8_lossy(&events).contains(failed), "{events:?}");
+}
 
 #[test]
 fn each_error_becomes_what_it_must() {

@@ -33,6 +33,7 @@ pub(crate) const fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        cache_marks: false,
     }
 }
 

@@ -97,7 +97,12 @@ pub(super) fn tools<'a>(request: &mut Request<'a>, tools: &[&'a RawValue]) -> Re
                 let Some(Str(name)) = custom.name else {
                     return Err(path.field("custom.name").wrong("is required"));
                 };
-                Tool::Custom { name, description: text(custom.description), format: custom.format.map(flat) }
+                Tool::Custom {
+                    name,
+                    description: text(custom.description),
+                    format: custom.format.map(flat),
+                    namespace: None,
+                }
             }
             ("function", ..) => return Err(path.field("function").wrong("is required")),
             ("custom", ..) => return Err(path.field("custom").wrong("is required")),

@@ -76,7 +76,7 @@ fn tool(a: &mut Array<'_>, tool: &Tool<'_>) {
                 o.some("strict", strict.as_ref());
             });
         }),
-        Tool::Custom { name, description, format } => a.object(|o| {
+        Tool::Custom { name, description, format, namespace: _ } => a.object(|o| {
             o.string("type", "custom");
             o.object("custom", |o| {
                 o.string("name", name);

@@ -94,7 +94,7 @@ mod tests {
         let schema = r#"{"type":"object","properties":{"sign":{"type":"string"}},"required":["sign"]}"#;
         let tools = vec![
             function("top_song", Some(schema), Some(CacheMark::FiveMinutes)),
-            Tool::Custom { name: "free".into(), description: None, format: None },
+            Tool::Custom { name: "free".into(), description: None, format: None, namespace: None },
             function("now", None, None),
         ];
         let schema: Value = serde_json::from_str(schema).unwrap();

@@ -4,9 +4,13 @@ use serde_json::Number;
 
 use super::Fit;
 use crate::{
-    canonical::{Format, Request},
+    canonical::{Format as Form, Request},
+    convert::capabilities::Format,
     loss::LossCode,
 };
+
+/// OpenAI refuses less.
+const RESPONSES_MIN_OUTPUT: u64 = 16;
 
 impl Fit<'_> {
     pub(super) fn limits(&mut self, request: &mut Request<'_>) {
@@ -38,20 +42,26 @@ impl Fit<'_> {
         if self.can.needs_max_output && request.max_output.is_none() {
             request.max_output = Some(self.target.default_max_output);
         }
+        if self.target.format == Format::Responses
+            && let Some(most) = request.max_output.as_mut().filter(|most| **most < RESPONSES_MIN_OUTPUT)
+        {
+            *most = RESPONSES_MIN_OUTPUT;
+            self.losses.add(LossCode::Clamped, "max_tokens");
+        }
         self.format(request);
     }
 
     fn format(&mut self, request: &mut Request<'_>) {
         match &mut request.format {
-            Format::JsonObject if !self.can.json_object => {
+            Form::JsonObject if !self.can.json_object => {
                 self.losses.add(LossCode::Strictness, "response_format");
-                request.format = Format::Text;
+                request.format = Form::Text;
             }
-            Format::JsonSchema { .. } if !self.can.json_schema => {
+            Form::JsonSchema { .. } if !self.can.json_schema => {
                 self.losses.add(LossCode::Strictness, "response_format");
-                request.format = Format::Text;
+                request.format = Form::Text;
             }
-            Format::JsonSchema { name, .. } => {
+            Form::JsonSchema { name, .. } => {
                 // OpenAI's wires want a name.
                 name.get_or_insert_with(|| "answer".into());
             }

@@ -6,9 +6,9 @@ use super::Fit;
 use crate::{
     canonical::{
         Block, Effort, Origin, Request, Role, Sampling, Show, Signature, SignatureKind, Thinking,
-        ThinkingMode, ToolChoice,
+        ThinkingMode, Tool, ToolChoice,
     },
-    convert::{capabilities::Format, claude::Claude},
+    convert::{capabilities::Format, claude::Claude, openai::OpenAi},
     gemini::encode::is_third_generation,
     loss::LossCode,
     raw::foreign::NO_PROOF,
@@ -28,8 +28,9 @@ impl Fit<'_> {
         request.turns.retain(|turn| !turn.blocks.is_empty());
         let thinking = &mut request.thinking;
         let is_silent = thinking.mode.is_none() && thinking.effort.is_none() && thinking.budget.is_none();
-        if is_silent && thinking.show.is_some_and(|show| show != Show::Hidden) {
-            // Who wants to read thoughts wants some.
+        // Claude thinks when it is told to: who wants to read thoughts wants some. Others show those that there are.
+        let must_be_told = matches!(self.target.format, Format::Messages | Format::Converse);
+        if must_be_told && is_silent && thinking.show.is_some_and(|show| show != Show::Hidden) {
             thinking.mode = Some(ThinkingMode::Adaptive);
         }
         match self.target.format {
@@ -136,8 +137,12 @@ impl Fit<'_> {
         thinking.effort = thinking.effort.or(thinking.budget.map(Effort::of_budget));
         thinking.mode = Some(ThinkingMode::Adaptive);
         thinking.budget = None;
-        if thinking.effort == Some(Effort::XHigh) && !claude.takes_highest_efforts() {
+        let asked = thinking.effort;
+        if asked == Some(Effort::XHigh) && !claude.takes_highest_efforts() {
             thinking.effort = Some(Effort::High);
+        }
+        thinking.effort = thinking.effort.map(|effort| effort.max(Effort::Low));
+        if thinking.effort != asked {
             self.losses.add(LossCode::Clamped, "reasoning");
         }
     }
@@ -163,6 +168,7 @@ impl Fit<'_> {
 
     /// OpenAI's models say by their names whether they think, and those that do refuse to be sampled otherwise.
     fn openai(&mut self, request: &mut Request<'_>) {
+        let model = self.openai_model();
         let thinking = &mut request.thinking;
         if thinking.effort.is_none() && thinking.mode != Some(ThinkingMode::Off) {
             thinking.effort = effort_of(thinking);
@@ -173,24 +179,46 @@ impl Fit<'_> {
             thinking.show = Some(Show::Auto);
         }
         thinking.budget = None;
-        let name = self.target.model;
-        let (least, most) = efforts(name);
+        if model.never_thinks() {
+            if wants(thinking) {
+                self.losses.add(LossCode::ReasoningOff, "model");
+            }
+            *thinking = Thinking::default();
+            return;
+        }
+        if self.target.format == Format::Chat
+            && model.thinks_in_responses_only()
+            && request.tools.iter().any(|tool| matches!(tool, Tool::Function { .. }))
+        {
+            // Left out, it means some there.
+            if wants(thinking) || model.thinks_by_itself() {
+                self.losses.add(LossCode::ReasoningOff, "tools");
+            }
+            *thinking = Thinking { mode: Some(ThinkingMode::Off), ..Thinking::default() };
+            return;
+        }
+        self.openai_effort(&model, thinking);
+        if thinking.mode != Some(ThinkingMode::Off) {
+            // What it thinks anyway comes back with the history.
+            thinking.encrypted |= model.thinks_by_itself();
+        }
+        let is_off = thinking.mode == Some(ThinkingMode::Off);
+        let thinks = thinking.effort.is_some() || (model.thinks_by_itself() && !is_off);
+        if model.always_thinks() || (model.is_fifth() && thinks) {
+            self.as_sampled_by_itself(request);
+        }
+    }
+
+    fn openai_effort(&mut self, model: &OpenAi, thinking: &mut Thinking) {
+        let (least, most) = model.efforts();
         let clamped = thinking.effort.map(|asked| asked.clamp(least, most));
-        let can_not = thinking.mode == Some(ThinkingMode::Off) && always_thinks(name);
-        if (clamped != thinking.effort && !never_thinks(name)) || can_not {
+        let can_not = thinking.mode == Some(ThinkingMode::Off) && model.always_thinks();
+        if clamped != thinking.effort || can_not {
             self.losses.add(LossCode::Clamped, "reasoning");
         }
         thinking.effort = clamped;
         if can_not {
             (thinking.mode, thinking.effort) = (None, Some(least));
-        }
-        if never_thinks(name) {
-            if wants(thinking) {
-                self.losses.add(LossCode::ReasoningOff, "model");
-            }
-            *thinking = Thinking::default();
-        } else if always_thinks(name) || (name.starts_with("gpt-5") && thinking.effort.is_some()) {
-            self.as_sampled_by_itself(request);
         }
     }
 
@@ -315,25 +343,4 @@ fn lacks_thinking(request: &Request<'_>) -> bool {
     };
     let is_last = last.is_some_and(|at| at + 1 == request.turns.len());
     (calls || is_last) && !turn.blocks.iter().any(thought)
-}
-
-/// OpenAI's models before those that think.
-fn never_thinks(model: &str) -> bool {
-    ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|prefix| model.starts_with(prefix))
-}
-
-/// `o1`, `o3-mini` …, and the first of the fifth: there is no way to have them not think.
-fn always_thinks(model: &str) -> bool {
-    matches!(model.as_bytes(), [b'o', digit, ..] if digit.is_ascii_digit())
-        || matches!(model, "gpt-5" | "gpt-5-mini" | "gpt-5-nano" | "gpt-5-codex")
-}
-
-/// The least and the most effort that OpenAI's model takes, beside none at all.
-fn efforts(model: &str) -> (Effort, Effort) {
-    match model.as_bytes() {
-        [b'o', digit, ..] if digit.is_ascii_digit() => (Effort::Low, Effort::High),
-        _ if always_thinks(model) => (Effort::Minimal, Effort::High),
-        _ if model.starts_with("gpt-5.") => (Effort::Low, Effort::XHigh),
-        _ => (Effort::Minimal, Effort::XHigh),
-    }
 }

@@ -1,6 +1,7 @@
-//! Codex looks for tools itself: it offers `tool_search` with `execution: client`, and what it finds it tells in the
-//! conversation, from where on these tools are offered. Elsewhere that is a function like others, and what was found
-//! stands with the tools.
+//! Tools that are told of in the conversation. Codex's newest models are offered theirs in an item of their own,
+//! `additional_tools`. And Codex looks for tools itself: it offers `tool_search` with `execution: client`, and what it
+//! finds it tells in the conversation, from where on these tools are offered. Elsewhere that is a function like others,
+//! and all tools stand in one place.
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ impl Fit<'_> {
         if self.is_own(Wire::Responses) {
             return;
         }
+        self.additional_tools(request);
         let taken = request
             .tools
             .iter()
@@ -46,10 +48,36 @@ impl Fit<'_> {
                 *block = result(&fields);
             }
         }
-        for tool in found {
-            if !request.tools.iter().any(|known| is_same(known, &tool)) {
-                request.tools.push(tool);
+        offer(request, found);
+    }
+
+    fn additional_tools(&mut self, request: &mut Request<'_>) {
+        let is_one = |block: &Block<'_>| match block {
+            Block::Opaque(opaque) => opaque.origin == Wire::Responses && opaque.kind == "additional_tools",
+            _ => false,
+        };
+        if !request.turns.iter().flat_map(|turn| &turn.blocks).any(is_one) {
+            return;
+        }
+        let mut found = Vec::new();
+        for turn in std::mem::take(&mut request.turns) {
+            let (tools, others): (Vec<_>, Vec<_>) = turn.blocks.into_iter().partition(is_one);
+            for block in &tools {
+                if let Block::Opaque(opaque) = block {
+                    found.extend(tools_of(&opaque.value, &mut self.losses));
+                }
             }
+            request.push(turn.role, others);
+        }
+        offer(request, found);
+    }
+}
+
+/// Beside those that are offered already.
+fn offer<'a>(request: &mut Request<'a>, found: Vec<Tool<'a>>) {
+    for tool in found {
+        if !request.tools.iter().any(|known| is_same(known, &tool)) {
+            request.tools.push(tool);
         }
     }
 }
@@ -127,8 +155,9 @@ fn tools_of<'a>(value: &Cow<'a, RawValue>, losses: &mut crate::loss::Losses) -> 
 fn is_same(one: &Tool<'_>, other: &Tool<'_>) -> bool {
     fn key<'t>(tool: &'t Tool<'_>) -> Option<(&'t str, Option<&'t str>)> {
         match tool {
-            Tool::Function { name, namespace, .. } => Some((name, namespace.as_deref())),
-            Tool::Custom { name, .. } => Some((name, None)),
+            Tool::Function { name, namespace, .. } | Tool::Custom { name, namespace, .. } => {
+                Some((name, namespace.as_deref()))
+            }
             Tool::WebSearch(_) | Tool::Server(_) => None,
         }
     }

@@ -27,15 +27,15 @@ impl Fit<'_> {
                 Tool::Function { name, description, parameters, strict, namespace, cache } => {
                     kept.push(self.function(name, description, parameters, strict, namespace, cache));
                 }
-                Tool::Custom { name, description, format } if self.can.custom_tools => {
-                    let (name, _) = self.sent(name, None, ToolKind::Custom);
-                    kept.push(Tool::Custom { name, description, format });
+                Tool::Custom { name, description, format, namespace } if self.can.custom_tools => {
+                    let (name, namespace) = self.sent(name, namespace, ToolKind::Custom);
+                    kept.push(Tool::Custom { name, description, format, namespace });
                 }
-                Tool::Custom { name, description, format } => {
+                Tool::Custom { name, description, format, namespace } => {
                     if format.is_some() {
                         self.losses.add(LossCode::Strictness, "tools.format");
                     }
-                    let (name, _) = self.sent(name, None, ToolKind::Custom);
+                    let (name, _) = self.sent(name, namespace, ToolKind::Custom);
                     kept.push(Tool::Function {
                         name,
                         description,

@@ -69,6 +69,7 @@ fn no_effort_is_made_up_and_none_is_said_that_a_model_does_not_know() {
         ask("claude-sonnet-4-6", "xhigh".into()),
         (adaptive, effort("high"), "clamped: reasoning".to_owned())
     );
+    assert_eq!(ask("claude-opus-5", "minimal".into()).1, effort("low"));
     let off = Some(tree!({"type": "disabled"}));
     assert_eq!(ask("claude-opus-5", "none".into()), (off, None, String::new()));
     assert_eq!(ask("claude-fable-5", "none".into()), (None, effort("low"), "clamped: reasoning".to_owned()));
@@ -174,4 +175,39 @@ fn a_prefill_goes_to_who_takes_it() {
     let (sent_body, losses) = sent_to(target(Format::Gemini, false), &body);
     assert_eq!(sent_body["contents"][2], tree!({"role": "user", "parts": [{"text": "Continue."}]}));
     assert_eq!(losses, ["field: prefill"]);
+}
+
+#[test]
+fn a_growing_conversation_is_marked_where_the_client_knows_no_marks() {
+    let ask_for = |wire: Wire, body: &Value, cache_marks: bool| {
+        let body = body.to_string();
+        let target = Target { cache_marks, ..target(Format::Messages, false) };
+        let converted = super::super::request(ask(wire, body.as_bytes(), false), target).unwrap();
+        String::from_utf8(converted.body).unwrap()
+    };
+    let marks = |body: &str| body.matches(r#""cache_control":{"type":"ephemeral"}"#).count();
+    let mut talk = messages(tree!([
+        {"role": "system", "content": "s"}, {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a"}, {"role": "user", "content": "r"},
+    ]));
+    let sent = ask_for(Wire::Chat, &talk, true);
+    let last =
+        r#"{"role":"user","content":[{"type":"text","text":"r","cache_control":{"type":"ephemeral"}}]}"#;
+    assert!(marks(&sent) == 2 && sent.contains(last), "{sent}");
+    talk["tools"] = tree!([{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]);
+    assert_eq!(marks(&ask_for(Wire::Chat, &talk, true)), 3);
+    assert_eq!(marks(&ask_for(Wire::Chat, &talk, false)), 0);
+    let loop_sent = ask_for(Wire::Chat, &in_a_loop(), true);
+    let result =
+        r#"{"type":"tool_result","tool_use_id":"c","content":"r","cache_control":{"type":"ephemeral"}}"#;
+    assert!(loop_sent.contains(result), "{loop_sent}");
+    // One question; a client that marks; a client that could.
+    assert_eq!(marks(&ask_for(Wire::Chat, &messages(tree!([{"role": "user", "content": "q"}])), true)), 0);
+    let mark = tree!([{"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}}]);
+    talk["messages"][1]["content"] = mark;
+    assert_eq!(marks(&ask_for(Wire::Chat, &talk, true)), 1);
+    let own = tree!({"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "r"},
+    ]});
+    assert_eq!(marks(&ask_for(Wire::Messages, &own, true)), 0);
 }

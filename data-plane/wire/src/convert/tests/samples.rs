@@ -88,10 +88,10 @@ fn tools() -> impl Strategy<Value = Vec<Tool<'static>>> {
                 // No two share a name.
                 let name = format!("{name}{index}").into();
                 let description = description.map(Into::into);
-                if kind == 0 {
-                    return Tool::Custom { name, description, format: None };
+                let namespace = matches!(kind, 1 | 2).then(|| "files".into());
+                if matches!(kind, 0 | 1) {
+                    return Tool::Custom { name, description, format: None, namespace };
                 }
-                let namespace = (kind == 1).then(|| "files".into());
                 let parameters = parameters.map(|_| r#"{"type":"object","properties":{}}"#.into());
                 Tool::Function { name, description, parameters, strict, namespace, cache: None }
             });
@@ -103,7 +103,7 @@ fn call(tools: &[Tool<'static>], index: Index, id: usize, arguments: String) -> 
     let tool = tools.get(index.index(tools.len().max(1)))?;
     let (name, namespace, kind) = match tool {
         Tool::Function { name, namespace, .. } => (name.clone(), namespace.clone(), ToolKind::Function),
-        Tool::Custom { name, .. } => (name.clone(), None, ToolKind::Custom),
+        Tool::Custom { name, namespace, .. } => (name.clone(), namespace.clone(), ToolKind::Custom),
         Tool::WebSearch(_) | Tool::Server(_) => return None,
     };
     let (id, arguments) = (format!("call_{id}").into(), arguments.into());

@@ -88,3 +88,23 @@ fn gemini_searches_only_where_no_functions_are_offered() {
     let inside = tree!({"type": "web_search", "external_web_access": false});
     assert_eq!(ask_for(tree!([inside])), (Value::Null, vec!["web_search".to_owned()]));
 }
+
+/// Codex's newest models are offered their tools in the conversation, in a group.
+#[test]
+fn a_custom_tool_of_a_group_comes_back_with_its_group() {
+    let item = tree!({"type": "additional_tools", "role": "developer", "tools": [
+        {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
+    ]});
+    let body = tree!({"model": "m", "input": [item, {"role": "user", "content": "q"}]}).to_string();
+    let call = |name: &str| {
+        let content = tree!([{"type": "tool_use", "id": "t", "name": name, "input": {"input": "ls()"}}]);
+        let answer = tree!({"id": "u", "type": "message", "role": "assistant", "model": "s", "content": content,
+            "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}});
+        answer.to_string()
+    };
+    let asked = ask(Wire::Responses, body.as_bytes(), false);
+    let conversion = super::super::request(asked, target(Format::Messages, false)).unwrap().conversion;
+    let item = json(&conversion.whole(call("functions__exec").as_bytes()).unwrap().body)["output"][0].clone();
+    assert_eq!((&item["type"], &item["name"]), (&"custom_tool_call".into(), &"exec".into()));
+    assert_eq!((&item["namespace"], &item["input"]), (&"functions".into(), &"ls()".into()));
+}

@@ -44,8 +44,12 @@ impl<'a> Calls<'a> {
     }
 
     /// A result without an id takes that of the oldest call of its name that has no result yet. So does one with a
-    /// number that no such call has: it counted calls in another way.
-    pub(super) fn result(&mut self, result: &mut ToolResult<'a>) {
+    /// number that no such call has: it counted calls in another way. Whether it is the first for its call: Google's own
+    /// client says results again when it resumes a session, and other providers take one each.
+    pub(super) fn result(&mut self, result: &mut ToolResult<'a>) -> bool {
+        if !id::is_number(&result.id) && self.answered.contains(&result.id) {
+            return false;
+        }
         let is_open = self.known.contains_key(&result.id) && !self.answered.contains(&result.id);
         if result.id.is_empty() || (id::is_number(&result.id) && !is_open) {
             let waiting = result.name.as_ref().and_then(|name| self.waiting.get_mut(name));
@@ -59,6 +63,7 @@ impl<'a> Calls<'a> {
             result.id = oldest.unwrap_or_else(|| self.fresh());
         }
         self.answered.insert(result.id.clone());
+        true
     }
 
     fn fresh(&mut self) -> Cow<'a, str> {

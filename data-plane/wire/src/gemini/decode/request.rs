@@ -130,7 +130,9 @@ fn add<'a>(request: &mut Request<'a>, calls: &mut Calls<'a>, role: Role, mut blo
             Role::Assistant
         }
         Block::ToolResult(result) => {
-            calls.result(result);
+            if !calls.result(result) {
+                return request.losses.add(LossCode::Block, "functionResponse");
+            }
             Role::User
         }
         Block::Reasoning(thought) => {
@@ -270,6 +272,20 @@ mod tests {
         ];
         let blocks: Vec<_> = request.turns.into_iter().flat_map(|turn| turn.blocks).collect();
         assert_eq!(words(&blocks), expected);
+    }
+
+    #[test]
+    fn a_result_that_is_said_again_is_left_out() {
+        let part = r#"{"functionResponse":{"id":"own","name":"f","response":{"output":"1"}}}"#;
+        let body = format!(
+            r#"{{"contents":[{{"role":"model","parts":[{{"functionCall":{{"id":"own","name":"f"}}}}]}},
+                {{"role":"user","parts":[{part},{part}]}},
+                {{"role":"model","parts":[{{"functionCall":{{"id":"own","name":"f"}}}}]}},{{"role":"user","parts":[{part}]}}]}}"#
+        );
+        let request = decoded(&body);
+        let turns: Vec<_> = request.turns.iter().map(|turn| turn.blocks.len()).collect();
+        assert_eq!(turns, [1, 1, 1, 1], "an id that is used again is answered again");
+        assert_eq!(request.losses.iter().map(|loss| &*loss.what).collect::<Vec<_>>(), ["functionResponse"]);
     }
 
     #[test]

@@ -395,7 +395,7 @@ mod tests {
         let tools = vec![
             Tool::Server(opaque(Wire::Responses)),
             Tool::WebSearch(opaque(Wire::Messages)),
-            Tool::Custom { name: "c".into(), description: None, format: None },
+            Tool::Custom { name: "c".into(), description: None, format: None, namespace: None },
         ];
         let extras = vec![Extra { origin: Wire::Chat, name: "logit_bias".into(), value: &value }];
         let found = encoded(&Request { turns, tools, extras, ..Request::default() });

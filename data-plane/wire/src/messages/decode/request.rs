@@ -144,7 +144,8 @@ fn thinking(value: &RawValue, losses: &mut Losses) -> Result<Thinking, Unreadabl
             ("budget_tokens", _) => {
                 thinking.budget = Some(count(value, &Place::Field(&at, "budget_tokens"))?);
             }
-            ("display", "\"summarized\"") => thinking.show = Some(Show::Auto),
+            // `updates` tells while it thinks what `summarized` tells then.
+            ("display", "\"summarized\"" | "\"updates\"") => thinking.show = Some(Show::Auto),
             ("display", "\"omitted\"") => thinking.show = Some(Show::Hidden),
             _ => losses.add_named(LossCode::Field, &format!("thinking.{name}")),
         }
@@ -308,6 +309,7 @@ mod tests {
                 ..Thinking::default()
             }
         );
+        assert_eq!(thinking(r#""thinking":{"type":"adaptive","display":"updates"}"#).show, Some(Show::Auto));
         assert_eq!(thinking(r#""thinking":{"type":"disabled"}"#).mode, Some(ThinkingMode::Off));
         assert_eq!(thinking(r#""thinking":null"#), Thinking::default());
     }

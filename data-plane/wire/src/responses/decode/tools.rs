@@ -80,10 +80,7 @@ fn own<'a>(
     let name = required(tool.name, || format!("{}.name", at()))?.0;
     let description = tool.description.map(|text| text.0);
     if kind == "custom" {
-        if namespace.is_some() {
-            losses.add(LossCode::Field, "tools.namespace");
-        }
-        return Ok(Tool::Custom { name, description, format: tool.format.map(Cow::Borrowed) });
+        return Ok(Tool::Custom { name, description, format: tool.format.map(Cow::Borrowed), namespace });
     }
     let parameters = tool.parameters.map(|schema| Cow::Borrowed(schema.get()));
     Ok(Tool::Function { name, description, parameters, strict: tool.strict, namespace, cache: None })

@@ -24,19 +24,13 @@ fn tools(a: &mut Array<'_>, tools: &[Tool<'_>]) {
     let mut groups: Vec<&str> = Vec::new();
     for tool in tools {
         match tool {
-            Tool::Function { namespace: Some(group), .. } => {
+            Tool::Function { namespace: Some(group), .. } | Tool::Custom { namespace: Some(group), .. } => {
                 if !groups.contains(&&**group) {
                     groups.push(group);
                     namespace(a, group, tools);
                 }
             }
-            Tool::Function { .. } => function(a, tool),
-            Tool::Custom { name, description, format } => a.object(|o| {
-                o.string("type", "custom");
-                o.string("name", name);
-                o.some_string("description", description.as_deref());
-                o.some_raw("format", format.as_deref());
-            }),
+            Tool::Function { .. } | Tool::Custom { .. } => own(a, tool),
             Tool::WebSearch(own) | Tool::Server(own) if own.origin == Wire::Responses => {
                 a.raw(own.value.get());
             }
@@ -45,7 +39,7 @@ fn tools(a: &mut Array<'_>, tools: &[Tool<'_>]) {
     }
 }
 
-/// All functions of a group, where its first one stands. The API wants a description: its name must do.
+/// All tools of a group, where its first one stands. The API wants a description: its name must do.
 fn namespace(a: &mut Array<'_>, group: &str, tools: &[Tool<'_>]) {
     a.object(|o| {
         o.string("type", "namespace");
@@ -53,24 +47,36 @@ fn namespace(a: &mut Array<'_>, group: &str, tools: &[Tool<'_>]) {
         o.string("description", group);
         o.array("tools", |a| {
             for tool in tools {
-                if matches!(tool, Tool::Function { namespace: Some(name), .. } if name == group) {
-                    function(a, tool);
+                if let Tool::Function { namespace: Some(name), .. }
+                | Tool::Custom { namespace: Some(name), .. } = tool
+                    && name == group
+                {
+                    own(a, tool);
                 }
             }
         });
     });
 }
 
-fn function(a: &mut Array<'_>, tool: &Tool<'_>) {
-    let Tool::Function { name, description, parameters, strict, .. } = tool else { return };
-    a.object(|o| {
-        o.string("type", "function");
-        o.string("name", name);
-        o.some_string("description", description.as_deref());
-        o.raw("parameters", parameters.as_deref().unwrap_or(NO_PARAMETERS));
-        // Left out it would mean true here.
-        o.value("strict", &strict.unwrap_or(false));
-    });
+/// A tool that the client runs.
+fn own(a: &mut Array<'_>, tool: &Tool<'_>) {
+    match tool {
+        Tool::Function { name, description, parameters, strict, .. } => a.object(|o| {
+            o.string("type", "function");
+            o.string("name", name);
+            o.some_string("description", description.as_deref());
+            o.raw("parameters", parameters.as_deref().unwrap_or(NO_PARAMETERS));
+            // Left out it would mean true here.
+            o.value("strict", &strict.unwrap_or(false));
+        }),
+        Tool::Custom { name, description, format, .. } => a.object(|o| {
+            o.string("type", "custom");
+            o.string("name", name);
+            o.some_string("description", description.as_deref());
+            o.some_raw("format", format.as_deref());
+        }),
+        Tool::WebSearch(_) | Tool::Server(_) => {}
+    }
 }
 
 fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) {
