@@ -33,9 +33,10 @@ export class Trial {
     await Promise.all(this.upstreams.map((upstream) => upstream.reset()))
   }
 
-  /** Every model follows these plans: `{prompt: turns}`. What is queued comes first, on the target's first account. */
+  /** Every model follows these plans: `{prompt: turns}`, or pairs of these. What is queued comes first, on the target's first account. */
   async script(plans, { target = 0, queue = [], usage = USAGE } = {}) {
-    const told = Object.entries(plans).map(([prompt, turns]) => ({ prompt, turns }))
+    const pairs = Array.isArray(plans) ? plans : Object.entries(plans)
+    const told = pairs.map(([prompt, turns]) => ({ prompt, turns }))
     const behaviour = { plans: told, usage }
     await Promise.all(this.upstreams.map((upstream) => upstream.always(behaviour)))
     this.faults.push(...queue.flatMap(({ fault }) => fault?.status?.error?.message ?? []))

@@ -16,7 +16,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The plan is for what the user says with this in it. Of several plans the one that was asked for last is followed.
+    /// The plan is for what the user says with this in it. Of several plans the one that was asked for last is followed;
+    /// of several for the same, the first whose tools are there.
     pub prompt: String,
     /// One after the other; the last again, when there are no more.
     pub turns: Vec<PlannedTurn>,
@@ -86,17 +87,14 @@ impl Plan {
 
 /// What the plans have the model do now, if they are about this request.
 pub(crate) fn next<'p>(prompt: &Prompt, plans: &'p [Plan]) -> Option<&'p PlannedTurn> {
-    let (at, plan) = prompt.past.iter().enumerate().rev().find_map(|(at, past)| match past {
-        Past::Said(said) => Some((at, asked_last(said, plans)?)),
-        Past::Called => None,
+    let (at, said) = prompt.past.iter().enumerate().rev().find_map(|(at, past)| match past {
+        Past::Said(said) if plans.iter().any(|plan| said.contains(&plan.prompt)) => Some((at, said)),
+        _ => None,
     })?;
     let called = prompt.past.iter().skip(at).filter(|past| **past == Past::Called).count();
-    plan.is_possible(prompt).then(|| plan.turn_after(called)).flatten()
-}
-
-fn asked_last<'p>(said: &str, plans: &'p [Plan]) -> Option<&'p Plan> {
-    let asked = plans.iter().filter_map(|plan| Some((said.rfind(&plan.prompt)?, plan)));
-    asked.max_by_key(|(at, _)| *at).map(|(_, plan)| plan)
+    let last = plans.iter().filter_map(|plan| said.rfind(&plan.prompt)).max();
+    let mut asked = plans.iter().filter(|plan| said.rfind(&plan.prompt) == last);
+    asked.find(|plan| plan.is_possible(prompt))?.turn_after(called)
 }
 
 #[cfg(test)]
@@ -167,6 +165,17 @@ mod tests {
         assert_eq!(Turn::new(&asked(past.clone()), &behaviour()).text(), "Change it, says the summary.");
         past.push(said("Sum up. Change it, says the summary."));
         assert_eq!(Turn::new(&asked(past), &behaviour()).text(), "Reading.");
+    }
+
+    #[test]
+    fn the_plan_with_the_tools_that_are_there_is_followed() {
+        let mut either = behaviour();
+        either.plans[0].turns[0].calls[0].name = "files__read".into();
+        either.plans.push(behaviour().plans.remove(0));
+        let mut prompt = asked(vec![said("Change it")]);
+        assert_eq!(Turn::new(&prompt, &either).calls[0].name, "read");
+        prompt.tools.push(Tool { name: "files__read".into(), schema: json!({}) });
+        assert_eq!(Turn::new(&prompt, &either).calls[0].name, "files__read");
     }
 
     #[test]
