@@ -141,9 +141,9 @@ async fn refused(
             unconvertible: None,
         });
     }
-    head(flight, &mut parts, false);
+    let streaming = flight.streaming;
     let body = match &flight.leg {
-        Some(leg) => leg.plan.error(wire, status, body, &id.to_string()),
+        Some(leg) => leg.plan.refusal(wire, streaming, &mut parts, (body, &said), &id.to_string()),
         None => body,
     };
     Ok(Opened::Whole { parts, body, outcome: Outcome::Refused })
