@@ -201,6 +201,11 @@ impl Plan {
         body
     }
 
+    /// Whether tokens are counted in another wire than the client's.
+    pub(super) const fn counts(&self) -> bool {
+        matches!(self, Self::Count)
+    }
+
     const fn passes_errors(&self) -> bool {
         matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. })
     }
