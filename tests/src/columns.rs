@@ -185,8 +185,8 @@ pub struct Account {
     pub column: &'static Column,
     /// Tells it apart from others of the column, in its models' names. Empty for one that knows the thinker too.
     pub lane: String,
-    /// Its model is the one that thinks, if the column's other one does not.
-    pub thinks: bool,
+    /// Its model, where it is another than the column's.
+    pub model: Option<&'static str>,
     /// Another account for the same models.
     pub is_spare: bool,
 }
@@ -194,7 +194,7 @@ pub struct Account {
 impl Account {
     #[must_use]
     pub fn new(column: &'static Column, lane: impl Into<String>) -> Self {
-        Self { column, lane: lane.into(), thinks: false, is_spare: false }
+        Self { column, lane: lane.into(), model: None, is_spare: false }
     }
 
     /// What a client asks for, by the account's type and by the model's name.
@@ -206,8 +206,8 @@ impl Account {
     /// What the model is called by clients, and by the upstream.
     #[must_use]
     pub fn models(&self) -> [String; 2] {
-        match self.column.thinker.filter(|_| self.thinks) {
-            Some(thinker) => [0; 2].map(|_| format!("{thinker}{}", self.lane)),
+        match self.model {
+            Some(model) => [0; 2].map(|_| format!("{model}{}", self.lane)),
             None => self.column.model.map(|model| model.replace("{}", &self.lane)),
         }
     }

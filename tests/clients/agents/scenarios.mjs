@@ -4,6 +4,7 @@ import { expect, USAGE } from './trial.mjs'
 
 export const FILES = { 'first.txt': 'alpha one\n', 'second.txt': 'beta two\n' }
 const PROMPT = 'Carry out the first plan.'
+const FILLER = 'Say how full the window is.'
 const NEXT_PROMPT = 'Carry out the second plan.'
 const LAST_WORD = 'Both files are read, and the first is changed.'
 const NEXT_WORD = 'The second is changed too.'
@@ -114,11 +115,12 @@ async function overflow(trial) {
 
 /** The window is full by the upstream's count: the agent sums up by itself, and goes on. */
 async function compact(trial) {
+  const { session } = await wholeLoop(trial)
+  await trial.script({ [FILLER]: [{ text: 'Full.' }] }, { usage: { ...USAGE, input: trial.agent.full } })
+  hasSaid(await trial.ask(FILLER, { session }), 'Full.')
   const plans = { [PROMPT]: turns(trial), [NEXT_PROMPT]: nextTurns(trial) }
   for (const words of SUMMARY_WORDS) plans[words] = [{ text: `The summary. ${NEXT_PROMPT}` }]
-  await trial.script(plans, { queue: [{}, {}, { usage: { ...USAGE, input: trial.agent.full } }] })
-  const { session } = await trial.ask(PROMPT)
-  await changed(trial, 'first.txt', 'alpha changed\n')
+  await trial.script(plans)
   hasSaid(await trial.ask(NEXT_PROMPT, { session }), NEXT_WORD)
   await changed(trial, 'second.txt', 'beta changed\n')
   await trial.collect()

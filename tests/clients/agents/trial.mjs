@@ -34,9 +34,9 @@ export class Trial {
   }
 
   /** Every model follows these plans: `{prompt: turns}`. What is queued comes first, on the target's first account. */
-  async script(plans, { target = 0, queue = [] } = {}) {
+  async script(plans, { target = 0, queue = [], usage = USAGE } = {}) {
     const told = Object.entries(plans).map(([prompt, turns]) => ({ prompt, turns }))
-    const behaviour = { plans: told, usage: USAGE }
+    const behaviour = { plans: told, usage }
     await Promise.all(this.upstreams.map((upstream) => upstream.always(behaviour)))
     this.faults.push(...queue.flatMap(({ fault }) => fault?.status?.error?.message ?? []))
     const queued = queue.map((more) => ({ ...behaviour, ...more }))

@@ -13,6 +13,13 @@ const COUNTED: [(&str, u64); 4] =
     [("input_tokens", 1003), ("cache_read_tokens", 211), ("cache_write_tokens", 0), ("output_tokens", 57)];
 /// From here on an input is meant to fill a model's window.
 const FULL: u64 = 200_000;
+/// Whom the upstream refuses with what, though all is well: they ask again without.
+const TRIED: [(&str, &str); 2] = [
+    // Claude Code tells of its surroundings among the messages, also to models that it can't know to take it.
+    ("claude", "role 'system' is not supported on this model"),
+    // Thoughts that another account has sealed; the gateway asks again.
+    ("", "could not be verified"),
+];
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is wrong, in lines.
@@ -37,11 +44,12 @@ fn refusal(trial: &Trial, call: &Value) -> Option<String> {
         "limited" | "limited-spare" => status == 429,
         _ => false,
     };
-    let is_refused = (400..500).contains(&status) && !is_planned;
-    is_refused.then(|| {
-        let said = call["said"].as_str().unwrap_or_default();
-        format!("upstream refused {}: {status} {said}", call["target"].as_str().unwrap_or_default())
-    })
+    let said = call["said"].as_str().unwrap_or_default();
+    let is_tried =
+        TRIED.iter().any(|(agent, words)| trial.agent.name.contains(agent) && said.contains(words));
+    let is_refused = (400..500).contains(&status) && !is_planned && !is_tried;
+    is_refused
+        .then(|| format!("upstream refused {}: {status} {said}", call["target"].as_str().unwrap_or_default()))
 }
 
 /// The trial's records, once they are closed and tell of every call; that of counting is none.

@@ -12,6 +12,7 @@ pub(crate) const AGENTS: [Agent; 3] = [
         short: "cc",
         title: "Claude Code",
         package: "@anthropic-ai/claude-code",
+        known_model: None,
         own: &["claude-official", "claude-console", "bedrock"],
     },
     Agent {
@@ -19,6 +20,7 @@ pub(crate) const AGENTS: [Agent; 3] = [
         short: "cx",
         title: "Codex",
         package: "@openai/codex",
+        known_model: Some("gpt-5.5"),
         own: &["openai", "openai-login", "openai-responses", "azure-openai"],
     },
     Agent {
@@ -26,6 +28,7 @@ pub(crate) const AGENTS: [Agent; 3] = [
         short: "gc",
         title: "Gemini CLI",
         package: "@google/gemini-cli",
+        known_model: None,
         own: &["gemini", "gemini-api", "gemini-api-2.5"],
     },
 ];
@@ -36,6 +39,8 @@ pub(crate) struct Agent {
     short: &'static str,
     pub(crate) title: &'static str,
     pub(crate) package: &'static str,
+    /// `KNOWN_MODEL` of its file, if there is one.
+    known_model: Option<&'static str>,
     /// Columns that it asks by the model's bare name, as without a gateway; others by account type and name.
     own: &'static [&'static str],
 }
@@ -187,6 +192,13 @@ pub(crate) async fn make(gateway: &Gateway) -> Vec<Trial> {
     made
 }
 
+impl Agent {
+    /// At its own kinds of account the model that it knows; elsewhere one that thinks.
+    fn model(&self, column: &Column) -> Option<&'static str> {
+        self.known_model.filter(|_| self.own.contains(&column.name)).or(column.thinker)
+    }
+}
+
 impl Scenario {
     pub(crate) fn is_for(&self, agent: &Agent, column: &Column) -> bool {
         let is_one_of = |names: &[&str], name| names.is_empty() || names.contains(&name);
@@ -211,7 +223,7 @@ impl Trial {
             // Without words that would make another model of a model's name.
             let at = COLUMNS.iter().position(|other| other.name == column.name).unwrap();
             let lane = format!("-{}{at}-{}", agent.short, scenario.name);
-            let account = Account { thinks: true, ..Account::new(place, lane) };
+            let account = Account { model: agent.model(place), ..Account::new(place, lane) };
             accounts.push((account.clone(), account.make(gateway).await));
             if scenario.has_spare {
                 let spare = Account { is_spare: true, ..account };
