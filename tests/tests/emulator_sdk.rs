@@ -14,7 +14,7 @@ const PLACES: [[&str; 5]; 6] = [
     ["chat", "/openai/v1", "gpt-4o", "gpt-5.1", "sk-itself-chat"],
     ["chat", "/openai/v1", "deepseek-r", "deepseek-r", "sk-itself-reasoner"],
     ["responses", "/openai/v1", "gpt-5.1", "gpt-5.1", "sk-itself-responses"],
-    ["messages", "/anthropic", "claude-sonnet-5", "claude-sonnet-5", "sk-ant-itself"],
+    ["messages", "/anthropic", "claude-opus-5", "claude-opus-5", "sk-ant-itself"],
     ["gemini", "/google", "gemini-3-pro", "gemini-3-pro", "AIza-itself"],
     ["gemini", "/google", "gemini-2.5-flash", "gemini-2.5-pro", "AIza-itself-2.5"],
 ];

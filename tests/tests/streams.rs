@@ -65,7 +65,7 @@ async fn the_head_is_not_held_back_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_break_after_the_first_content_ends_legally_and_is_recorded() {
+async fn a_break_after_the_first_content_ends_as_its_clients_understand_best_and_is_recorded() {
     let (gateway, caller) = start_with(&["--idle-timeout", "500ms"]).await;
     let usage = UsageScript { input: Some(100), output: Some(50), ..UsageScript::default() };
     for (count, fault) in
@@ -74,9 +74,12 @@ async fn a_break_after_the_first_content_ends_legally_and_is_recorded() {
         let behaviour = Behaviour::chunked(8).with_fault(fault.clone()).with_usage(usage);
         gateway.emulator.credential(CLAUDE).next(behaviour.clone()).unwrap();
         let reply = caller.messages(&messages_body("one two three four five six seven eight", true)).await;
-        assert!(reply.whole, "{fault:?}: the connection must end in order");
-        let last = reply.text().trim_end().rsplit("\n\n").next().unwrap().to_owned();
-        assert!(last.starts_with("event: error\ndata: {\"type\":\"error\""), "{fault:?}: {last}");
+        assert!(!reply.whole, "{fault:?}: the client must see that it is not whole");
+        assert!(
+            reply.text().ends_with("}\n\n") && !reply.text().contains("message_stop"),
+            "{fault:?}: {}",
+            reply.text()
+        );
 
         gateway.emulator.credential(OPENAI).next(behaviour).unwrap();
         let reply = caller.chat(&chat_body("one two three four five six seven eight", true)).await;

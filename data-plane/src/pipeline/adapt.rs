@@ -46,6 +46,8 @@ pub(super) struct Prepared {
     resumed: Option<Option<String>>,
     /// An upstream refused the history's reasoning.
     without_reasoning: bool,
+    /// An upstream does not count for the model.
+    estimates: bool,
 }
 
 /// What goes to the upstream, and how its answer is read.
@@ -111,6 +113,7 @@ impl Prepared {
             now,
             resumed: None,
             without_reasoning: false,
+            estimates: false,
         }
     }
 
@@ -123,6 +126,11 @@ impl Prepared {
     /// From now on no reasoning is sent along with the history.
     pub(super) const fn drop_reasoning(&mut self) {
         self.without_reasoning = true;
+    }
+
+    /// From now on the node counts by itself.
+    pub(super) const fn estimate(&mut self) {
+        self.estimates = true;
     }
 
     /// # Errors
@@ -140,7 +148,7 @@ impl Prepared {
         let way = Way { admitted, account, front, model };
         let operation = admitted.call.operation;
         let mut passage = passage(operation, way.front);
-        if operation.counts() && !provider.counts() {
+        if operation.counts() && (self.estimates || !provider.counts()) {
             passage = Passage::Estimate;
         }
         let body = match passage {
@@ -347,11 +355,13 @@ impl<'a> Way<'a> {
         let snapshot = &self.admitted.caller.snapshot;
         let known = |name: &str| snapshot.models.iter().find(|model| model.name == name)?.max_output;
         let (_, asked) = shared::model::split_account_type(&self.admitted.view.model);
+        let max_output = known(self.model).or_else(|| known(asked));
         Target {
             format: endpoint.format(),
             model: self.model,
             stream,
-            default_max_output: known(self.model).or_else(|| known(asked)).unwrap_or(DEFAULT_MAX_OUTPUT),
+            default_max_output: max_output.unwrap_or(DEFAULT_MAX_OUTPUT),
+            max_output,
             fetches_urls: !matches!(self.front, Front::BedrockClaude | Front::BedrockConverse),
             server_tools: !matches!(self.front, Front::BedrockClaude | Front::Chat | Front::Compatible),
             system_turns: matches!(

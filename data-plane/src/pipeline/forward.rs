@@ -140,8 +140,10 @@ impl Forwarding {
                 Err(failure) => failure,
             };
             learn(proxy, exchange, &account, &failure, admitted.call.id).await;
-            if failure.class == Class::Reasoning {
-                prepared.drop_reasoning();
+            match failure.class {
+                Class::Reasoning => prepared.drop_reasoning(),
+                Class::Counting => prepared.estimate(),
+                _ => {}
             }
             tries.note(&account, &failure);
             let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
@@ -268,13 +270,13 @@ async fn learn(
         }
         Class::Credential => proxy.tester.confirm(account),
         Class::NoEndpoint => account.state.note_no_responses(),
-        Class::Transient | Class::Refused | Class::Reasoning => {}
+        Class::Transient | Class::Refused | Class::Reasoning | Class::Counting => {}
     }
 }
 
 impl Tries {
     fn note(&mut self, account: &Account, failure: &Failure) {
-        if !matches!(failure.class, Class::NoEndpoint | Class::Reasoning) {
+        if !matches!(failure.class, Class::NoEndpoint | Class::Reasoning | Class::Counting) {
             self.tried.push(account.id);
         }
         let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
     response,
 };
@@ -10,7 +10,7 @@ use shared::wire::Wire;
 use wire::{
     convert::{self, Conversion, ConvertedStream},
     count, embeddings,
-    error::upstream::UpstreamError,
+    error::{overflow::Overflow, upstream::UpstreamError},
     loss::Losses,
     raw::{
         body::{self, BodyFacts},
@@ -176,9 +176,34 @@ impl Plan {
         conversion.gathered(stream).map(Read::from).ok_or(Reason::Cut)
     }
 
-    /// The body of an error that is about the request, as the client's wire says it.
-    pub(super) fn error(&self, wire: Wire, status: u16, body: Bytes, id: &str) -> Bytes {
-        if self.passes_errors() { body } else { convert::error_body(wire, status, &body, id).0 }
+    /// The answer to a request that the upstream refused, as the client's wire says it: its head, and its body.
+    pub(super) fn refusal(
+        &self,
+        wire: Wire,
+        streaming: bool,
+        parts: &mut response::Parts,
+        (body, said): (Bytes, &UpstreamError),
+        id: &str,
+    ) -> Bytes {
+        if self.passes_errors() {
+            return body;
+        }
+        let status = parts.status.as_u16();
+        // Codex knows a conversation that is too long by a stream's end only.
+        let told_as_stream = wire == Wire::Responses && streaming && Overflow::of(said).is_some();
+        let (status, body) = if told_as_stream {
+            (200, convert::error_events(wire, status, said, id))
+        } else {
+            convert::error_answer(wire, status, said, id)
+        };
+        self.head(parts, told_as_stream);
+        parts.status = StatusCode::from_u16(status).unwrap_or(parts.status);
+        body
+    }
+
+    /// Whether tokens are counted in another wire than the client's.
+    pub(super) const fn counts(&self) -> bool {
+        matches!(self, Self::Count)
     }
 
     const fn passes_errors(&self) -> bool {

@@ -47,6 +47,15 @@ const BETAS: [&str; 14] = [
 ];
 
 /// Whether AWS takes this beta.
+/// The model behind an inference profile of a region, or of all: `us.anthropic.…`, `global.amazon.…`.
+fn of_region(model: &str) -> &str {
+    const REGIONS: [&str; 9] = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"];
+    match model.split_once('.') {
+        Some((region, rest)) if REGIONS.contains(&region) => rest,
+        _ => model,
+    }
+}
+
 #[must_use]
 pub fn knows_beta(beta: &str) -> bool {
     BETAS.contains(&beta)
@@ -76,7 +85,12 @@ impl Provider for Bedrock {
             (Endpoint::BedrockCountTokens, _) => "count-tokens",
             _ => return Err(Unaddressable::NoEndpoint),
         };
-        let path = format!("/model/{}/{call}", segment(asked.model));
+        // Counting knows models only, and not the profiles that spread them over regions.
+        let model = match asked.endpoint {
+            Endpoint::BedrockCountTokens => of_region(asked.model),
+            _ => asked.model,
+        };
+        let path = format!("/model/{}/{call}", segment(model));
         match &account.upstream.base_url {
             Some(base) => join(base.as_str(), &path, None),
             None => join(&format!("https://bedrock-runtime.{}.amazonaws.com", region(account)?), &path, None),

@@ -95,6 +95,9 @@ pub enum Class {
     /// Reasoning in the history that another of the provider's accounts or models made. Worth the same account again,
     /// without it.
     Reasoning,
+    /// The upstream does not count for the model. The node estimates: to a client that learns nothing it would be worth
+    /// many requests that cost.
+    Counting,
     /// The server does not have the endpoint. Worth the same account again, by the other one.
     NoEndpoint,
     /// About the request itself: no other account would answer otherwise.

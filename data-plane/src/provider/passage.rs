@@ -109,17 +109,12 @@ pub const fn passage(operation: Operation, front: Front) -> Passage {
     use Passage::{Estimate, Raw, Refused, Via};
     match operation {
         Operation::Chat => match front {
-            Front::OpenAi
-            | Front::OpenAiThinking
-            | Front::Compatible
-            | Front::Chat
-            | Front::Azure
-            | Front::AzureThinking => Raw(ChatCompletions),
             Front::Responses | Front::ChatGpt => Via(Responses),
             Front::Anthropic => Via(Messages),
             Front::BedrockClaude => Via(Invoke),
             Front::BedrockConverse => Via(Converse),
             Front::Gemini | Front::CodeAssist => Via(GenerateContent),
+            _ => Raw(ChatCompletions),
         },
         Operation::Responses => match front {
             Front::OpenAi

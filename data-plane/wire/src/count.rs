@@ -200,6 +200,7 @@ mod tests {
             model: "anthropic.claude-sonnet-4-5-v1:0",
             stream: false,
             default_max_output: 8192,
+            max_output: None,
             fetches_urls: false,
             server_tools: false,
             system_turns: false,

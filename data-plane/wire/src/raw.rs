@@ -7,9 +7,10 @@
 //!
 //! - the value of `model`, where it is mapped, or has an account type in front;
 //! - reasoning of other providers goes out of a conversation that comes from another platform ([`foreign`]);
-//! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in;
+//! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in, and thoughts that were to
+//!   be shown as updates are summarized;
 //! - for the backend behind ChatGPT logins ([`envelope`]): `store` is false and `stream` true, as it wants them, and
-//!   `max_output_tokens` goes out;
+//!   `max_output_tokens` and `user` go out;
 //! - for Code Assist: the request goes into an envelope, and the answer comes out of one;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;

@@ -146,6 +146,7 @@ fn a_large_image_is_not_copied() {
                 model: "m",
                 stream: false,
                 default_max_output: 1024,
+                max_output: None,
                 fetches_urls: true,
                 server_tools: true,
                 system_turns: true,

@@ -126,7 +126,7 @@ fn agent_messages() -> Value {
         messages.push(json!({"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": id, "content": prose(RESULT_BYTES)}]}));
     }
-    json!({"max_tokens": 32_000, "tools": tools, "messages": messages,
+    json!({"max_tokens": 16_000, "tools": tools, "messages": messages,
         "system": [{"type": "text", "text": prose(SYSTEM_BYTES), "cache_control": {"type": "ephemeral"}}]})
 }
 
@@ -149,7 +149,7 @@ fn agent_chat() -> Value {
             "tool_calls": [{"id": id, "type": "function", "function": function}]}));
         messages.push(json!({"role": "tool", "tool_call_id": id, "content": prose(RESULT_BYTES)}));
     }
-    json!({"max_completion_tokens": 32_000, "tools": tools, "messages": messages})
+    json!({"max_completion_tokens": 16_000, "tools": tools, "messages": messages})
 }
 
 #[cfg(test)]

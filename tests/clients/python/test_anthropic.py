@@ -1,6 +1,7 @@
 """The official Anthropic SDK through the gateway: plain, streams, tools, counting, models, errors."""
 
 import anthropic
+import httpx2
 import pytest
 
 MODEL = "claude-sonnet-5"
@@ -138,5 +139,8 @@ def test_an_error_in_mid_stream(client, emulator):
 
 def test_a_cut_in_mid_stream_ends_as_an_error_not_as_an_answer(client, emulator):
     emulator.next({"chunks": 8, "fault": {"cut": {"content": 2}}})
-    with pytest.raises(anthropic.APIStatusError):
-        list(ask(client, "one two three four five six seven eight", stream=True))
+    seen = []
+    with pytest.raises(httpx2.RemoteProtocolError):
+        for event in ask(client, "one two three four five six seven eight", stream=True):
+            seen.append(event.type)
+    assert "content_block_delta" in seen and "message_stop" not in seen

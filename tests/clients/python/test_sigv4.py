@@ -21,9 +21,10 @@ def test_signatures_are_those_of_botocore(gateway_url, api_key, account):
         assert client.messages.create(**asked).content[0].text == text
         with client.messages.stream(**asked) as stream:
             assert "".join(stream.text_stream) == text
+        # It is asked for a profile too, for which AWS does not count, so that it is estimated.
         assert client.messages.count_tokens(model=asked["model"], messages=asked["messages"]).input_tokens > 0
     calls = [call for call in script.calls() if call["method"] == "POST"]
-    assert len(calls) >= 6
+    assert len(calls) >= 2 * len(account["calls"])
     paths = {call["target"].rsplit("/", 1)[1] for call in calls}
     assert paths == set(account["calls"])
     for call in calls:

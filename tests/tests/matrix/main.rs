@@ -71,7 +71,7 @@ async fn bedrock_is_signed_as_aws_signs() {
     let gateway = Gateway::standalone().await;
     let mut accounts = Vec::new();
     for (asked, sent, id, session, calls) in [
-        ("claude-sonnet-5", "us.anthropic.claude-sonnet-5-20260201-v1:0", "AKIACLAUDE", None, INVOKE),
+        ("claude-sonnet-4-5", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "AKIACLAUDE", None, INVOKE),
         ("nova", "amazon.nova-pro-v1:0", "ASIANOVA", Some("FwoGZX//////session+of=="), CONVERSE),
         ("claude-profile", PROFILE, "AKIAPROFILE", None, CONVERSE),
     ] {

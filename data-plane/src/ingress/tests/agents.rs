@@ -175,6 +175,59 @@ async fn a_deployments_name_says_nothing_and_the_name_that_was_asked_for_does() 
     assert_eq!(upstream.received()[0].line(), "POST /openai/v1/responses HTTP/1.1");
 }
 
+fn bedrock(url: String) -> Given {
+    let kind = AccountType::Bedrock;
+    Given {
+        kind,
+        url,
+        change: |account| {
+            account.upstream.options = crate::snapshot::Options::Bedrock { region: "us-east-1".into() };
+            account.model_mapping = vec![(pattern("claude-*"), "us.anthropic.claude-opus-5-v1:0".into())];
+        },
+    }
+}
+
+#[tokio::test]
+async fn bedrock_counts_by_the_models_own_id_and_the_node_counts_where_it_does_not() {
+    let counted = Upstream::always(json(200, r#"{"inputTokens":77}"#)).await;
+    let refusal = r#"{"message":"The provided model doesn't support counting tokens."}"#;
+    let refusing = Upstream::always(json(400, refusal)).await;
+    for (upstream, estimated) in [(&counted, false), (&refusing, true)] {
+        let gateway = Gateway::start(vec![bedrock(upstream.url())]).await;
+        let answer = gateway.post("/v1/messages/count_tokens", MESSAGES).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.headers.contains_key("x-switchyard-estimate"), estimated);
+        assert!(answer.json()["input_tokens"].as_u64().unwrap() > 0);
+        let received = upstream.received();
+        assert_eq!(received.len(), 1);
+        assert_eq!(received[0].line(), "POST /model/anthropic.claude-opus-5-v1%3A0/count-tokens HTTP/1.1");
+    }
+}
+
+#[tokio::test]
+async fn an_overflow_is_told_to_codex_as_a_streams_end() {
+    let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 213462 tokens > 200000 maximum"}}"#;
+    let upstream = Upstream::always(json(400, refusal)).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let codex = r#"{"model":"claude-opus-5","stream":true,"input":"hi"}"#;
+    let answer = gateway.post("/v1/responses", codex).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.headers["content-type"].to_str().unwrap()),
+        (200, "text/event-stream; charset=utf-8")
+    );
+    assert!(
+        answer.text().contains("event: response.failed") && answer.text().contains("context_length_exceeded"),
+        "{}",
+        answer.text()
+    );
+    let plain = gateway.post("/v1/responses", &codex.replace("true", "false")).await;
+    assert_eq!(
+        (plain.status.as_u16(), &plain.json()["error"]["code"]),
+        (400, &"context_length_exceeded".into())
+    );
+    assert_eq!(gateway.records(2).await[0].outcome(), Outcome::Refused);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_only_account_rests_no_longer_than_its_provider_asks_for() {
     // Two answers without a word on how long.

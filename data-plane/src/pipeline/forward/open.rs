@@ -129,7 +129,10 @@ async fn refused(
     let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
         Some(endpoint) if lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
         Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
-        _ => provider.class(status, &said),
+        _ => match provider.class(status, &said) {
+            Class::Refused if flight.leg.as_ref().is_some_and(|leg| leg.plan.counts()) => Class::Counting,
+            class => class,
+        },
     };
     if class != Class::Refused {
         let limited_for = limit(class, provider, &parts.headers, &said, flight);
@@ -141,9 +144,9 @@ async fn refused(
             unconvertible: None,
         });
     }
-    head(flight, &mut parts, false);
+    let streaming = flight.streaming;
     let body = match &flight.leg {
-        Some(leg) => leg.plan.error(wire, status, body, &id.to_string()),
+        Some(leg) => leg.plan.refusal(wire, streaming, &mut parts, (body, &said), &id.to_string()),
         None => body,
     };
     Ok(Opened::Whole { parts, body, outcome: Outcome::Refused })

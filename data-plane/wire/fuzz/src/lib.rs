@@ -42,9 +42,11 @@ const fn target(format: Format, model: &str) -> Target<'_> {
         model,
         stream: true,
         default_max_output: 4096,
+        max_output: None,
         fetches_urls: true,
         server_tools: true,
-        system_turns: true, cache_marks: false,
+        system_turns: true,
+        cache_marks: false,
     }
 }
 

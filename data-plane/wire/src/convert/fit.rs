@@ -36,6 +36,8 @@ pub struct Target<'t> {
     pub stream: bool,
     /// Output tokens to allow where the wire wants a limit and the client named none.
     pub default_max_output: u64,
+    /// The most that the model can say, where that is known.
+    pub max_output: Option<u64>,
     /// False: the upstream fetches no images or files from URLs.
     pub fetches_urls: bool,
     /// False: the provider runs no tools of its own there.

@@ -31,6 +31,7 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         model: model(format),
         stream,
         default_max_output: 4096,
+        max_output: None,
         fetches_urls: true,
         server_tools: true,
         system_turns: true,

@@ -20,11 +20,13 @@ pub fn invoked(body: &mut Vec<u8>) {
     }
 }
 
-/// A Responses body for the backend behind ChatGPT logins, which keeps nothing and only streams.
+/// A Responses body for the backend behind ChatGPT logins, which keeps nothing, only streams, and knows its user by the
+/// login.
 pub fn chatgpt(splices: &mut Splices, body: &[u8]) {
     member::set(splices, body, "store", "false".to_owned());
     member::set(splices, body, "stream", "true".to_owned());
     member::remove(splices, body, "max_output_tokens");
+    member::remove(splices, body, "user");
 }
 
 /// A Gemini body in Code Assist's envelope.

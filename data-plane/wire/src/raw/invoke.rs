@@ -17,13 +17,14 @@ pub fn to_invoke<'b>(body: &[u8], betas: impl IntoIterator<Item = &'b str>) -> R
     let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii_start();
     let mut members = Vec::new();
-    let (mut version, mut beta) = (None, None);
+    let (mut version, mut beta, mut thinking) = (None, None, None);
     let mut twice = false;
     json::object(text, |field| {
         let name = field.name();
         match &*name {
             "anthropic_version" => version = Some(field.value),
             BETA => twice |= beta.replace(field.value).is_some(),
+            "thinking" => thinking = Some(field.value),
             _ => {}
         }
         members.push(Member { at: field.range_in(body), goes: matches!(&*name, "model" | "stream") });
@@ -35,6 +36,7 @@ pub fn to_invoke<'b>(body: &[u8], betas: impl IntoIterator<Item = &'b str>) -> R
     let mut edits = Edits { body, splices: Splices::new(), added: Vec::new() };
     edits.add_version(version);
     edits.add_betas(beta, betas)?;
+    edits.summarize(thinking.unwrap_or("{}"));
     let inside = json::place_in(body, text).start + 1;
     Ok(edits.finish(inside, &members))
 }
@@ -59,6 +61,16 @@ impl Edits<'_> {
             Some(null @ "null") => self.splices.replace(json::place_in(self.body, null), VERSION),
             Some(_) => {}
         }
+    }
+
+    /// Updates on thoughts are a beta that is not to be had there; what comes nearest is their summary.
+    fn summarize(&mut self, thinking: &str) {
+        // What is no object is for the provider to refuse.
+        let _ = json::object(thinking, |field| {
+            if field.name() == "display" && field.value == "\"updates\"" {
+                self.splices.replace(json::place_in(self.body, field.value), "\"summarized\"");
+            }
+        });
     }
 
     fn add_betas<'b>(
@@ -132,6 +144,12 @@ mod tests {
     fn edited(body: &str, betas: &[&str]) -> String {
         let splices = to_invoke(body.as_bytes(), betas.iter().copied()).unwrap();
         String::from_utf8(splices.apply(Bytes::copy_from_slice(body.as_bytes())).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn updates_on_thoughts_become_a_summary() {
+        let body = r#"{"thinking":{"type":"adaptive","display": "updates"}}"#;
+        assert!(edited(body, &[]).ends_with(r#""thinking":{"type":"adaptive","display": "summarized"}}"#));
     }
 
     const VERSION_MEMBER: &str = r#""anthropic_version":"bedrock-2023-05-31""#;

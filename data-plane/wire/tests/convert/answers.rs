@@ -61,6 +61,7 @@ pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversi
         model: "sent",
         stream,
         default_max_output: 4096,
+        max_output: None,
         fetches_urls: true,
         server_tools: true,
         system_turns: true,

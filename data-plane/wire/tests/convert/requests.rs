@@ -30,6 +30,7 @@ pub(crate) const fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
         model,
         stream: false,
         default_max_output: 4096,
+        max_output: None,
         fetches_urls: true,
         server_tools: true,
         system_turns: true,

@@ -4,6 +4,8 @@ import OpenAI from 'openai'
 
 const ENDS = { stop: 'end', length: 'length', tool_calls: 'tools', content_filter: 'refusal' }
 
+const isApiError = (error) => error instanceof OpenAI.APIError
+
 export const chat = {
   name: 'chat',
   errors: {
@@ -15,7 +17,8 @@ export const chat = {
     429: OpenAI.RateLimitError,
     500: OpenAI.InternalServerError,
   },
-  midStreamError: OpenAI.APIError,
+  isMidStreamError: isApiError,
+  isCut: isApiError,
   /** What an upstream that is too busy is called. */
   overloaded: 503,
 
@@ -25,7 +28,7 @@ export const chat = {
     const completion = await client.chat.completions.create(body(model, asked))
     assert.equal(completion.object, 'chat.completion')
     assert.equal(completion.choices.length, 1)
-    assert.ok(completion.model && completion.id && completion.created)
+    assert.ok(completion.id && completion.created)
     const { message } = completion.choices[0]
     return answer(completion, message.reasoning_content ?? '', message)
   },
@@ -116,7 +119,7 @@ function joined(chunks) {
   if (!message.tool_calls.length) delete message.tool_calls
   const finished = chunks.find((chunk) => chunk.choices[0]?.finish_reason)
   const choice = { message, finish_reason: finished.choices[0].finish_reason }
-  return { choices: [choice], usage: chunks.at(-1).usage }
+  return { choices: [choice], usage: chunks.at(-1).usage, model: chunks.at(-1).model }
 }
 
 function note(chunk, seen) {
@@ -137,7 +140,7 @@ function merge(details, detail) {
   }
 }
 
-function answer({ choices: [choice], usage }, reasoning, replay) {
+function answer({ choices: [choice], usage, model }, reasoning, replay) {
   const { message } = choice
   assert.equal(message.role, 'assistant')
   const calls = (message.tool_calls ?? []).map(({ id, type, custom, function: called }) =>
@@ -152,6 +155,7 @@ function answer({ choices: [choice], usage }, reasoning, replay) {
     end: message.refusal ? 'refusal' : ENDS[choice.finish_reason],
     usage: usage && counts(usage),
     replay,
+    model,
   }
 }
 

@@ -22,9 +22,10 @@ export class Emulator {
     await this.#call('PUT', '/profile', { strict: true })
   }
 
-  /** Where the last request came to. */
-  async lastTarget() {
-    return (await this.#call('GET', '/calls')).at(-1)?.target ?? ''
+  /** The last request, with its body parsed. */
+  async lastCall() {
+    const { target, body } = (await this.#call('GET', '/calls')).at(-1)
+    return { target, body: JSON.parse(Buffer.from(body, 'base64').toString()) }
   }
 
   async #call(method, what, body) {

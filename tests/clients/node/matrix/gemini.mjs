@@ -1,6 +1,7 @@
 /** Gemini, through `@google/genai`. */
 import assert from 'node:assert/strict'
 import { ApiError, GoogleGenAI } from '@google/genai'
+import { isOfTheConnection } from './outcome.mjs'
 
 const ENDS = { STOP: 'end', MAX_TOKENS: 'length', SAFETY: 'refusal', PROHIBITED_CONTENT: 'refusal' }
 
@@ -10,7 +11,8 @@ export const gemini = {
   errors: Object.fromEntries([400, 401, 403, 404, 413, 429, 500].map((status) => [status, ApiError])),
   /** Google itself calls it a bad request. */
   wrongKeyAtHome: 400,
-  midStreamError: ApiError,
+  isMidStreamError: (error) => error instanceof ApiError,
+  isCut: isOfTheConnection,
   overloaded: 503,
 
   client: ({ url, base_url = url, key }) =>
@@ -82,7 +84,8 @@ function answer(chunks) {
   const parts = chunks.flatMap(partsOf)
   const finishes = chunks.map((chunk) => chunk.candidates?.[0]?.finishReason).filter(Boolean)
   assert.equal(finishes.length, 1, 'one reason to finish')
-  assert.ok(last.modelVersion && last.responseId)
+  assert.ok(last.responseId)
+  assert.equal(new Set(chunks.map((chunk) => chunk.modelVersion)).size, 1, 'one model')
   const calls = parts
     .filter((part) => part.functionCall)
     .map(({ functionCall: { id, name, args } }) => ({ id, name, input: args ?? {} }))
@@ -100,6 +103,7 @@ function answer(chunks) {
     usage: counts(last.usageMetadata),
     // As the SDK's own chats keep it: an empty text goes, unless it bears a signature.
     replay: { role: 'model', parts: parts.filter((part) => part.text !== '' || part.thoughtSignature) },
+    model: last.modelVersion,
   }
 }
 

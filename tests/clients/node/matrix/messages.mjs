@@ -1,6 +1,7 @@
 /** Messages, through `@anthropic-ai/sdk`. */
 import assert from 'node:assert/strict'
 import Anthropic from '@anthropic-ai/sdk'
+import { isOfTheConnection } from './outcome.mjs'
 
 const ENDS = { end_turn: 'end', max_tokens: 'length', tool_use: 'tools', stop_sequence: 'sequence', refusal: 'refusal' }
 
@@ -15,7 +16,8 @@ export const messages = {
     429: Anthropic.RateLimitError,
     500: Anthropic.InternalServerError,
   },
-  midStreamError: Anthropic.APIError,
+  isMidStreamError: (error) => error instanceof Anthropic.APIError,
+  isCut: isOfTheConnection,
   overloaded: 529,
 
   client: ({ url, base_url = url, key }) => new Anthropic({ baseURL: base_url, apiKey: key, maxRetries: 0 }),
@@ -60,10 +62,13 @@ function body(model, asked) {
   if (asked.parallel === false) body.tool_choice = { type: 'auto', disable_parallel_tool_use: true }
   if (asked.thinking) {
     body.max_tokens = 4096
-    body.thinking = { type: 'enabled', budget_tokens: 2048 }
+    body.thinking = { type: 'adaptive' }
+    body.output_config = { effort: 'medium' }
   }
   if (asked.stop) body.stop_sequences = [asked.stop]
-  if (asked.schema) body.output_config = { format: { type: 'json_schema', schema: asked.schema } }
+  if (asked.schema) {
+    body.output_config = { ...body.output_config, format: { type: 'json_schema', schema: asked.schema } }
+  }
   return body
 }
 
@@ -87,7 +92,7 @@ function part({ text, image, imageUrl, pdf }) {
 
 function answer(message) {
   assert.deepEqual([message.type, message.role], ['message', 'assistant'])
-  assert.ok(message.id && message.model)
+  assert.ok(message.id)
   const { content } = message
   const joined = (type, read) => content.filter((block) => block.type === type).map(read).join('')
   return {
@@ -100,6 +105,7 @@ function answer(message) {
     sequence: message.stop_sequence ?? undefined,
     usage: counts(message.usage),
     replay: content,
+    model: message.model,
   }
 }
 

@@ -18,6 +18,12 @@ export function isRefusal(error) {
   return [400, 501].includes(statusOf(error)) && REFUSALS.test(told)
 }
 
+/** Whether the connection was closed ahead of the answer's end, which the SDKs raise as it is, or as a cause. */
+export function isOfTheConnection(error) {
+  if (error instanceof TypeError && error.message === 'terminated') return true
+  return error.cause instanceof Error && isOfTheConnection(error.cause)
+}
+
 /** The error that `run` ends with. */
 export async function raised(run) {
   let answer

@@ -1,12 +1,12 @@
 /** Responses, through `openai`. Nothing is stored: what is replayed is what came. */
 import assert from 'node:assert/strict'
-import OpenAI from 'openai'
 import { chat } from './chat.mjs'
 
 export const responses = {
   name: 'responses',
   errors: chat.errors,
-  midStreamError: OpenAI.APIError,
+  isMidStreamError: chat.isMidStreamError,
+  isCut: chat.isCut,
   overloaded: 503,
   client: chat.client,
 
@@ -99,7 +99,7 @@ const texts = (output, type, read) => output.filter((item) => item.type === type
 
 function answer(response, replay) {
   assert.equal(response.object, 'response')
-  assert.ok(response.id && response.model && response.created_at)
+  assert.ok(response.id && response.created_at)
   const { output } = response
   const said = output.filter((item) => item.type === 'message').flatMap((item) => item.content)
   const refused = said.some((part) => part.type === 'refusal')
@@ -113,6 +113,7 @@ function answer(response, replay) {
     end: end(response, refused, calls),
     usage: counts(response.usage),
     replay,
+    model: response.model,
   }
 }
 

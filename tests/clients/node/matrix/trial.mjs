@@ -52,7 +52,7 @@ export class Trial {
   async upstream() {
     if (!this.#upstream) {
       await this.askLane({ turns: [{ user: 'Who serves this?' }] })
-      const target = await this.emulator.lastTarget()
+      const { target } = await this.emulator.lastCall()
       this.#upstream = UPSTREAMS.find(([path]) => path.test(target))?.[1]
       if (!this.#upstream) throw new Error(`the request came to ${target}`)
     }

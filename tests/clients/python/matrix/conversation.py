@@ -40,6 +40,8 @@ class Said:
     usage: Usage | None
     # The turn as the SDK gave it, to be sent back.
     turn: object
+    # As the answer names it.
+    model: str
 
 
 @dataclass

@@ -19,7 +19,6 @@ from .conversation import (
     WEATHER,
     WEATHER_ARGUMENTS,
     Ask,
-    System,
     User,
     ask,
     png,
@@ -39,13 +38,16 @@ def both(wire, make):
 
 
 def plain(wire, cell):
-    said = wire.say(ask(cell.model, TEXT))
-    equal((said.text, said.calls), (TEXT, []), "the answer")
+    check_echo(wire.say(ask(cell.model, TEXT)), cell)
 
 
 def stream(wire, cell):
-    said = wire.say(ask(cell.model, TEXT, stream=True))
+    check_echo(wire.say(ask(cell.model, TEXT, stream=True)), cell)
+
+
+def check_echo(said, cell):
     equal((said.text, said.calls), (TEXT, []), "the answer")
+    equal(said.model, cell.model, "the model, which is called as the client calls it,")
 
 
 def tools(wire, cell):
@@ -174,18 +176,6 @@ def system(wire, cell):
         equal(said.text, prompt, "what the model was told")
 
 
-def system_mid(wire, cell):
-    if wire.name == "gemini":
-        raise Skipped
-    first = wire.say(ask(cell.model, "Hello."))
-    turns = [User("Hello."), first, User("It is dark."), System("The lamp is lit."), User(SAY_SYSTEM)]
-    if wire.name == "messages":
-        # There it stands behind what the user says, which is answered next.
-        turns = [User("Hello."), first, User(SAY_SYSTEM), System("The lamp is lit.")]
-    for said in both(wire, lambda: Ask(cell.model, turns, system="You are the clerk of a lighthouse.")):
-        equal(said.text, "You are the clerk of a lighthouse.\nThe lamp is lit.", "what the model was told")
-
-
 STATELESS = [
     plain,
     stream,
@@ -205,5 +195,4 @@ STATELESS = [
     stop_tool,
     stop_refusal,
     system,
-    system_mid,
 ]

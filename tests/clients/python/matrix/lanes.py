@@ -1,13 +1,15 @@
-"""What needs an account of its own, one thing after the other: scripted usage, and errors of all kinds."""
+"""What needs an account of its own, one thing after the other: what came upstream, scripted usage, and errors."""
 
 from .cells import Script
-from .conversation import ask
-from .features import usage
-from .outcome import equal
+from . import upstream
+from .conversation import SAY_SYSTEM, Ask, System, User, ask
+from .features import both, usage
+from .outcome import Skipped, equal
 
 # Said by the upstream in errors that are about the request.
 WORDS = "the model has no wings"
 COUNTS = {"input": 101, "cache_read": 7, "output": 13, "reasoning": 5}
+PROMPT, LIT = "You are the clerk of a lighthouse.", "The lamp is lit."
 
 
 def failing(status, **more):
@@ -19,6 +21,7 @@ class Lanes:
 
     # Limits come last in each lane: they take its account out for a while.
     ORDER = (
+        "system_mid",
         "usage",
         "error_400",
         "error_401",
@@ -39,6 +42,24 @@ class Lanes:
         self.first, self.second = cell.lanes[wire.name]
         self.script = Script(emulator_url, self.first.emulator_key)
         self.second_script = Script(emulator_url, self.second.emulator_key)
+
+    def system_mid(self):
+        """It stays behind what it followed: as one of the system where the upstream knows such, else as the user's."""
+        if self.wire.name == "gemini":
+            raise Skipped
+        first = self.wire.say(ask(self.first.model, "Hello."))
+        dark, asked = User("It is dark."), User(SAY_SYSTEM)
+        # In messages it stands behind what the user says, which is answered next.
+        last = [asked, System(LIT)] if self.wire.name == "messages" else [dark, System(LIT), asked]
+        turns = [User("Hello."), first, *last]
+        for said in both(self.wire, lambda: Ask(self.first.model, turns, system=PROMPT)):
+            call = self.script.calls()[-1]
+            told, knows = upstream.told(call), upstream.is_openai(call)
+            equal([text for _, text in told[-len(last) :]], [turn.text for turn in last], "what was told last")
+            role = next(role for role, text in told if text == LIT)
+            assert role in ("system", "developer") or role == "user" and not knows, f"the {role} tells it"
+            # The emulator says all prompts of the system.
+            equal(said.text, PROMPT if role == "user" else f"{PROMPT}\n{LIT}", f"what the model heard from the {role}")
 
     def usage(self):
         usage(self.wire, self.cell)
@@ -82,17 +103,18 @@ class Lanes:
         self.fails_with(529, self.second_script, self.second.model, self.wire.overloaded)
 
     def error_in_stream(self):
-        self.breaks({"error_event": {"at": {"content": 2}, "status": 500, "error": {"message": WORDS}}}, says=WORDS)
+        fault = {"error_event": {"at": {"content": 2}, "status": 500, "error": {"message": WORDS}}}
+        self.breaks(fault, self.wire.error, says=WORDS)
 
     def cut_in_stream(self):
-        self.breaks({"cut": {"content": 2}})
+        self.breaks({"cut": {"content": 2}}, self.wire.cut)
 
-    def breaks(self, fault, says=""):
-        """A stream that breaks ends in an error of the SDK's, not as if it were whole."""
+    def breaks(self, fault, expected, says=""):
+        """A stream that breaks ends in an error, not as if it were whole."""
         self.second_script.next({"chunks": 8, "fault": fault})
         try:
             said = self.wire.say(ask(self.second.model, "one two three four five six seven eight", stream=True))
-        except self.wire.error as error:
+        except expected as error:
             assert says in str(error), f"the error says {error}"
             return
         raise AssertionError(f"no error, but the answer {said.text!r}")

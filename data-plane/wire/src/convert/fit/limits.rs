@@ -39,6 +39,12 @@ impl Fit<'_> {
             self.losses.add(code, "stop");
             sampling.stop.truncate(self.can.stop_max);
         }
+        if let (Some(most), Some(asked)) = (self.target.max_output, request.max_output)
+            && asked > most
+        {
+            request.max_output = Some(most);
+            self.losses.add(LossCode::Clamped, "max_output_tokens");
+        }
         if self.can.needs_max_output && request.max_output.is_none() {
             request.max_output = Some(self.target.default_max_output);
         }

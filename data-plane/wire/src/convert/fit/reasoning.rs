@@ -249,11 +249,15 @@ impl Fit<'_> {
         let (is_pro, is_off) = (name.contains("pro"), thinking.mode == Some(ThinkingMode::Off));
         let before = *thinking;
         if is_third_generation(name) {
-            let least = if is_pro { Effort::Low } else { Effort::Minimal };
+            let least = if is_pro || minor(name) >= 7 { Effort::Low } else { Effort::Minimal };
             if is_off {
                 (thinking.mode, thinking.budget, thinking.effort) = (None, None, Some(least));
             }
             thinking.effort = thinking.effort.map(|effort| effort.max(least));
+            // The first of the generation knows low and high.
+            if name.starts_with("gemini-3-pro") && thinking.effort == Some(Effort::Medium) {
+                thinking.effort = Some(Effort::High);
+            }
         } else if name.contains("gemini-2.5") && is_pro && is_off {
             (thinking.mode, thinking.budget, thinking.effort) = (None, Some(PRO_BUDGET_MIN), None);
         } else if name.contains("gemini-2.5") && !is_pro {
@@ -318,6 +322,13 @@ fn wants(thinking: &Thinking) -> bool {
         Some(_) => true,
         None => asked,
     }
+}
+
+/// The number behind the point in `gemini-3.7-flash`; 0: none.
+fn minor(model: &str) -> u32 {
+    let rest = model.strip_prefix("gemini-3.").unwrap_or_default();
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..digits).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 fn effort_of(thinking: &Thinking) -> Option<Effort> {

@@ -206,3 +206,17 @@ fn a_loss_of_marks_is_named_once() {
     let codes: Vec<_> = converted.losses.iter().map(|loss| loss.code).collect();
     assert_eq!(codes, [LossCode::CacheMark]);
 }
+
+#[test]
+fn no_more_is_asked_for_than_the_model_can_say() {
+    let body = br#"{"model":"m","max_tokens":32000,"messages":[{"role":"user","content":"hi"}]}"#;
+    for (most, sent, losses) in [(Some(16_384), 16_384, 1), (Some(64_000), 32_000, 0), (None, 32_000, 0)] {
+        let target = Target { max_output: most, ..target(Format::Chat, false) };
+        let converted = request(ask(Wire::Messages, body, false), target).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&converted.body).unwrap();
+        assert_eq!(
+            (&written["max_completion_tokens"], converted.losses.iter().count()),
+            (&sent.into(), losses)
+        );
+    }
+}

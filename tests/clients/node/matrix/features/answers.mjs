@@ -15,18 +15,20 @@ const SCHEMA = {
 /** What the emulator fills in. */
 const FILLED = { city: 'city', degrees: 1, wind: ['wind'] }
 
-function assertEcho(answer) {
+function assertEcho(trial, answer) {
   assert.deepEqual([answer.text, answer.calls], [TEXT, []])
+  // The gateway calls the model as the client does; OpenAI tells its version.
+  if (!trial.isDirect) assert.equal(answer.model, trial.cell.model)
   assert.ok(answer.usage.input > 0 && answer.usage.output > 0)
 }
 
 export async function plain(trial) {
-  assertEcho(await trial.ask({ turns: [{ user: TEXT }] }))
+  assertEcho(trial, await trial.ask({ turns: [{ user: TEXT }] }))
 }
 
 export async function stream(trial) {
   const answer = await trial.ask({ turns: [{ user: TEXT }] }, true)
-  assertEcho(answer)
+  assertEcho(trial, answer)
   assert.ok(answer.pieces > 1, `a stream of ${answer.pieces} pieces`)
 }
 

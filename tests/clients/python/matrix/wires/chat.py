@@ -25,6 +25,7 @@ class Chat:
     name = "chat"
     overloaded = 503
     error = openai.APIError
+    cut = openai.APIError
 
     def __init__(self, url, key):
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=30)
@@ -133,7 +134,8 @@ def heard(completion):
         cached = counts.prompt_tokens_details and counts.prompt_tokens_details.cached_tokens
         usage = Usage(counts.prompt_tokens, cached or 0, counts.completion_tokens)
     thoughts = (message.model_extra or {}).get("reasoning_content") or ""
-    return Said(message.content or message.refusal or "", thoughts, calls, stop, usage, replayed(message))
+    text = message.content or message.refusal or ""
+    return Said(text, thoughts, calls, stop, usage, replayed(message), completion.model)
 
 
 def replayed(message):

@@ -1,5 +1,6 @@
 """Gemini, through Google's SDK."""
 
+import httpx2
 from google import genai
 from google.genai import errors, types
 
@@ -28,6 +29,8 @@ class Gemini:
     name = "gemini"
     overloaded = 503
     error = errors.APIError
+    # What a stream that is cut raises: the connection's own error.
+    cut = httpx2.RemoteProtocolError
 
     def __init__(self, url, key):
         once = types.HttpRetryOptions(attempts=1)
@@ -104,12 +107,13 @@ def parts(user):
 
 def heard(answers):
     """The parts of all answers, and what the last one counts."""
-    every, reason, counts = [], None, None
+    every, reason, counts, models = [], None, None, set()
     for answer in answers:
         for candidate in answer.candidates or []:
             every += (candidate.content and candidate.content.parts) or []
             reason = candidate.finish_reason or reason
         counts = answer.usage_metadata or counts
+        models.add(answer.model_version)
     text = "".join(part.text for part in every if part.text and not part.thought)
     thoughts = "".join(part.text for part in every if part.text and part.thought)
     calls = [
@@ -127,7 +131,12 @@ def heard(answers):
         assert counts.total_token_count == read + output, counts
         usage = Usage(read, counts.cached_content_token_count or 0, output)
     turn = types.Content(role="model", parts=[part for part in every if not says_nothing(part)])
-    return Said(text, thoughts, calls, stop, usage, turn)
+    return Said(text, thoughts, calls, stop, usage, turn, one(models))
+
+
+def one(models):
+    assert len(models) == 1, f"one answer by the models {models}"
+    return models.pop()
 
 
 def says_nothing(part):

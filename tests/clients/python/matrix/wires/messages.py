@@ -3,6 +3,7 @@
 import base64
 
 import anthropic
+import httpx2
 
 from ..conversation import Call, Results, Said, System, Usage, User
 
@@ -31,6 +32,8 @@ class Messages:
     name = "messages"
     overloaded = 529
     error = anthropic.APIError
+    # What a stream that is cut raises: the connection's own error.
+    cut = httpx2.RemoteProtocolError
 
     def __init__(self, url, key):
         self.client = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=30)
@@ -117,4 +120,4 @@ def heard(message):
     # Converse does not tell which one it was.
     assert stop == "stop_sequence" or not message.stop_sequence, f"{stop}, at {message.stop_sequence!r}"
     turn = [block.model_dump(exclude_none=True, exclude={"parsed_output"}) for block in blocks]
-    return Said(text, thoughts, calls, stop, Usage(read, cached, counts.output_tokens), turn)
+    return Said(text, thoughts, calls, stop, Usage(read, cached, counts.output_tokens), turn, message.model)

@@ -16,6 +16,7 @@ class Responses:
     name = "responses"
     overloaded = 503
     error = (openai.APIError, Broken)
+    cut = error
 
     def __init__(self, url, key):
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=30)
@@ -100,7 +101,8 @@ def heard(response):
         assert counts.total_tokens == counts.input_tokens + counts.output_tokens, counts
         usage = Usage(counts.input_tokens, counts.input_tokens_details.cached_tokens, counts.output_tokens)
     turn = [replayed(item) for item in response.output]
-    return Said(response.output_text or refusals, thoughts, calls, stop(response, calls, refusals), usage, turn)
+    text, why = response.output_text or refusals, stop(response, calls, refusals)
+    return Said(text, thoughts, calls, why, usage, turn, response.model)
 
 
 def stop(response, calls, refusals):
