@@ -27,7 +27,7 @@ pub use caller::{Caller, Reply, chat_body, messages_body, read};
 pub use certificates::Certificates;
 pub use columns::{Account, COLUMNS, Column};
 pub use gateway::{ADMIN_PASSWORD, Gateway};
-pub use node::{run_agent, run_node_matrix};
+pub use node::{run_agent, run_node_matrix, run_snippets};
 pub use process::{Program, eventually, eventually_within, until};
 pub use python::{SdkGeneration, check_deployment, run_pytest, run_python_matrix};
 pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};

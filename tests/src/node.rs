@@ -36,13 +36,28 @@ pub fn run_node_matrix(variables: &[(&str, &str)]) {
 /// It says nothing, or the agents are not installed.
 #[must_use]
 pub fn run_agent(spec: &Value) -> Value {
+    ask_agents("run.mjs", spec)
+}
+
+/// Sets the coding agents up by README and the key page, as `clients/agents/snippets.mjs` describes, and gives what came
+/// of each. Blocks.
+///
+/// # Panics
+/// It says nothing, or the agents are not installed.
+#[must_use]
+pub fn run_snippets(spec: &Value) -> Value {
+    ask_agents("snippets.mjs", spec)
+}
+
+/// Gives a program under `clients/agents` the spec, and what it says of it.
+fn ask_agents(program: &str, spec: &Value) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/agents");
     assert!(
         folder.join("node_modules/installed.json").exists(),
         "the coding agents are not installed: run .ci/install"
     );
     let mut running = Command::new("node")
-        .arg("run.mjs")
+        .arg(program)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

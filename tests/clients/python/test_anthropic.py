@@ -88,6 +88,20 @@ def test_tool_use(client, stream):
     assert answer.content
 
 
+def test_a_system_prompt_in_mid_conversation_stays_there(client):
+    """Opus takes it behind what the user says. The emulator says all system prompts."""
+    answer = client.messages.create(
+        model="claude-opus-5",
+        max_tokens=256,
+        system="You are terse.",
+        messages=[
+            {"role": "user", "content": "Say the system prompt."},
+            {"role": "system", "content": "Be kind."},
+        ],
+    )
+    assert answer.content[0].text == "You are terse.\nBe kind."
+
+
 def test_count_tokens(client):
     count = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "How many?"}])
     assert count.input_tokens > 0

@@ -90,6 +90,24 @@ def test_tool_use(client, stream):
     assert answer.choices
 
 
+@pytest.mark.parametrize(
+    "model, said", [("claude-opus-5", "You are terse.\nBe kind."), ("claude-sonnet-5", "You are terse.")]
+)
+def test_claude_is_told_in_mid_conversation_by_the_system_where_it_knows_such_and_else_by_the_user(
+    client, model, said
+):
+    """The emulator says all prompts of the system."""
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[
+            {"role": "system", "content": "You are terse."},
+            {"role": "user", "content": "Say the system prompt."},
+            {"role": "system", "content": "Be kind."},
+        ],
+    )
+    assert answer.choices[0].message.content == said
+
+
 def test_embeddings(client):
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"])
     assert len(answer.data) == 2 and len(answer.data[0].embedding) > 0

@@ -23,6 +23,8 @@ pub(crate) struct Exception {
 const CHAT: &[&str] = &["openai", "azure-openai", "droid-common"];
 /// Columns whose upstream is asked for responses.
 const RESPONSES: &[&str] = &["openai-login", "openai-responses", "droid-openai"];
+/// Columns whose upstream is asked for messages.
+const MESSAGES: &[&str] = &["claude-official", "claude-console", "ccr", "bedrock", "droid-anthropic"];
 
 const NO_FETCHING: &str = "Bedrock fetches nothing: images are to be sent by value.";
 const SECRET: &str = "OpenAI's chat completions show nothing of what the model thinks; it is counted.";
@@ -84,7 +86,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         why: "The Responses API has no stop sequences.",
     },
     Exception {
-        wires: &["chat", "messages", "gemini"],
+        wires: &["chat"],
         columns: CHAT,
         features: &["reasoning"],
         outcome: Outcome::Absent,
@@ -92,7 +94,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         why: SECRET,
     },
     Exception {
-        wires: &["responses"],
+        wires: &["responses", "messages", "gemini"],
         columns: &["droid-common"],
         features: &["reasoning"],
         outcome: Outcome::Absent,
@@ -114,6 +116,14 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         outcome: Outcome::Absent,
         says: "does not think",
         why: "How a model is asked to think is each one's own in Converse: it is asked for the answer only.",
+    },
+    Exception {
+        wires: &["messages"],
+        columns: MESSAGES,
+        features: &["system_mid"],
+        outcome: Outcome::Refused,
+        says: "role 'system' is not supported on this model",
+        why: "Claude takes system prompts in mid-conversation from Opus 4.8 on, and none on Bedrock.",
     },
 ];
 

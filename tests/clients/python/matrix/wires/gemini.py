@@ -24,6 +24,9 @@ NAMES = {
     503: "UNAVAILABLE",
 }
 
+# Without a budget, a model that is not Google's thinks only if it does so by itself.
+AS_MUCH_AS_IT_LIKES = -1
+
 
 class Gemini:
     name = "gemini"
@@ -78,7 +81,7 @@ def parameters(ask):
         config.response_mime_type = "application/json"
         config.response_json_schema = ask.schema
     if ask.think:
-        config.thinking_config = types.ThinkingConfig(include_thoughts=True)
+        config.thinking_config = types.ThinkingConfig(include_thoughts=True, thinking_budget=AS_MUCH_AS_IT_LIKES)
     return {"model": ask.model, "contents": [said(turn) for turn in ask.turns], "config": config}
 
 
