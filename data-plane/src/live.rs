@@ -2,11 +2,12 @@
 //!
 //! Two backends behind one enum: [`Live::Memory`] for a node that is alone, [`Live::Redis`] for many. Both apply a
 //! mark to this node's [`AccountState`] at once; the picker reads only that and waits for nobody. A [`Binding`] says
-//! which account an id that a provider issued belongs to; only requests that name such an id ask for it.
+//! which account an id that a provider issued belongs to; only requests that name such an id ask for it. A memo is reasoning that a client does not send back with its calls.
 
 mod account_state;
 mod binding;
 mod memory;
+mod memos;
 mod redis;
 
 pub use account_state::{AccountState, AccountStates, InFlight, Mark, MarkKind};
@@ -14,7 +15,11 @@ pub use binding::Binding;
 pub use memory::MemoryLive;
 pub use redis::{RedisError, RedisLive, RedisSettings};
 
-use shared::{clock::Clock, id::AccountId, tasks::Tasks};
+use shared::{
+    clock::Clock,
+    id::{AccountId, UserId},
+    tasks::Tasks,
+};
 
 #[derive(Debug)]
 pub enum Live {
@@ -75,6 +80,32 @@ impl Live {
         match self {
             Self::Memory(live) => live.bound(id),
             Self::Redis(live) => live.bound(id).await,
+        }
+    }
+
+    /// Remembers the reasoning that led to a user's call, sealed, here at once and on the other nodes soon.
+    pub fn remember(&self, user: UserId, call: &str, reasoning: &str) {
+        match self {
+            Self::Memory(live) => live.remember(user, call, reasoning),
+            Self::Redis(live) => live.remember(user, call, reasoning),
+        }
+    }
+
+    /// The reasoning that led to a user's call. `None`: it is not known, perhaps because the shared state is out of reach.
+    pub async fn recall(&self, user: UserId, call: &str) -> Option<String> {
+        match self {
+            Self::Memory(live) => live.recall(user, call),
+            Self::Redis(live) => live.recall(user, call).await,
+        }
+    }
+
+    /// Whether there may be anything to recall.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        match self {
+            Self::Memory(live) => live.remembers(),
+            // Other nodes' is not known here.
+            Self::Redis(_) => true,
         }
     }
 

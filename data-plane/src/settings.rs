@@ -161,6 +161,10 @@ pub struct LimitSettings {
     /// asked for, since some drop a model's reasoning where the two differ
     #[arg(long, env = "SWITCHYARD_SERVED_MODEL_NAMES", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub served_model_names: bool,
+    /// Remember for an hour, sealed, the reasoning that led to a model's calls, for clients of chat, which send the calls
+    /// back without it
+    #[arg(long, env = "SWITCHYARD_REMEMBER_REASONING", action = ArgAction::Set, default_value_t = true, num_args = 0..=1, default_missing_value = "true")]
+    pub remember_reasoning: bool,
     /// Rounds over accounts that failed for the moment, once no other account is eligible
     #[arg(long, env = "SWITCHYARD_MAX_RETRIES", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=10))]
     pub max_retries: u32,
@@ -266,6 +270,7 @@ impl Default for LimitSettings {
             drain_timeout: limits.drain,
             cut_revoked_streams: limits.cut_revoked_streams,
             served_model_names: limits.served_model_names,
+            remember_reasoning: limits.remember_reasoning,
             max_retries: limits.retries.max,
             retry_delay: limits.retries.delay,
             retry_backoff: limits.retries.backoff,
@@ -304,6 +309,7 @@ impl NodeSettings {
             drain: limits.drain_timeout,
             cut_revoked_streams: limits.cut_revoked_streams,
             served_model_names: limits.served_model_names,
+            remember_reasoning: limits.remember_reasoning,
             retries: Retries {
                 max: limits.max_retries,
                 delay: limits.retry_delay,

@@ -3,8 +3,9 @@
 //! An account's marks are a hash `sy:{a:<id>}:status` that expires with the last of them: field `kind` or
 //! `kind:family`, value `<until, by Redis's clock> <reason>`. Whoever changes one publishes the account's id, and every
 //! node reads the hash again. The one task in `sync` does all of that: a request that marks an account changes
-//! this node's state and leaves a note, whatever state Redis is in. The one thing that a request itself asks Redis is whose
-//! an id is (`sy:{b:<digest>}`, kept 30 days), where this node does not know; it waits no longer than a command may take.
+//! this node's state and leaves a note, whatever state Redis is in. What a request itself asks Redis, where this node does
+//! not know, is whose an id is (`sy:{b:<digest>}`, kept 30 days) and what reasoning led to a call that its client sends back
+//! without (`sy:{m:<digest>}`, an hour); it waits no longer than a command may take.
 
 mod marks;
 mod sync;
@@ -21,7 +22,7 @@ use std::{
 use parking_lot::Mutex;
 use shared::{
     clock::{Clock, Millis},
-    id::AccountId,
+    id::{AccountId, UserId},
     secret::Secret,
     tasks::Tasks,
 };
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 use super::{
     AccountStates, Binding, Mark,
     binding::{Bindings, BoundId},
+    memos::{self, Memos},
 };
 
 /// How Redis is reached, and how long it may take.
@@ -66,13 +68,14 @@ pub struct RedisError(String);
 #[derive(Debug)]
 pub struct RedisLive {
     shared: Arc<Shared>,
-    bound: sync::Lookup,
+    lookup: sync::Lookup,
 }
 
 #[derive(Debug)]
 struct Shared {
     states: AccountStates,
     bindings: Bindings,
+    memos: Memos,
     clock: Clock,
     own: Mutex<HashMap<AccountId, Own>>,
     /// Accounts with something to be written.
@@ -110,6 +113,7 @@ impl RedisLive {
         let shared = Arc::new(Shared {
             states: AccountStates::default(),
             bindings: Bindings::default(),
+            memos: Memos::default(),
             clock,
             own: Mutex::default(),
             dirty: Notify::new(),
@@ -117,10 +121,10 @@ impl RedisLive {
             degraded: AtomicBool::new(true),
         });
         let connections = sync::Connections::new(settings).map_err(|error| RedisError(error.to_string()))?;
-        let bound = connections.lookup();
+        let lookup = connections.lookup();
         let task = sync::Sync::new(Arc::clone(&shared), connections, settings.clone());
         tasks.spawn(task.run(tasks.stopping()));
-        Ok(Self { shared, bound })
+        Ok(Self { shared, lookup })
     }
 
     pub(super) fn bind(&self, id: &str, binding: Binding) {
@@ -136,9 +140,26 @@ impl RedisLive {
         if self.degraded() {
             return None;
         }
-        let binding = Binding::read(&self.bound.get(id.key()).await?)?;
+        let binding = Binding::read(&self.lookup.get(id.key()).await?)?;
         self.shared.bindings.bind(id, binding, self.shared.now(), false);
         Some(binding)
+    }
+
+    pub(super) fn remember(&self, user: UserId, call: &str, reasoning: &str) {
+        if let Some((id, sealed)) = memos::sealed(user, call, reasoning) {
+            self.shared.memos.remember(id, sealed, self.shared.now(), true);
+            self.shared.dirty.notify_one();
+        }
+    }
+
+    pub(super) async fn recall(&self, user: UserId, call: &str) -> Option<String> {
+        if let Some(reasoning) = self.shared.memos.recall(user, call, self.shared.now()) {
+            return Some(reasoning);
+        }
+        if self.degraded() {
+            return None;
+        }
+        memos::opened(user, call, &self.lookup.get(memos::lookup_key(user, call)).await?)
     }
 
     pub(super) fn mark(&self, account: AccountId, mark: Mark) {

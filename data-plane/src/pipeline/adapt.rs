@@ -2,11 +2,12 @@
 //! edits. Other wire: through the canonical form.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request};
 use proto::v1::gemini_options::Form;
 use shared::{account::AccountType, clock::Millis};
 use wire::{
-    convert::{self, Ask, Conversion, ConvertError, Format, Target},
+    convert::{self, Ask, Conversion, ConvertError, Format, Memo, Target},
     count, embeddings,
     loss::{LossCode, Losses},
     raw::{
@@ -24,6 +25,7 @@ use super::{
     plan::{Errors, Plan},
 };
 use crate::{
+    live::Live,
     provider::{
         self, Asked, Endpoint, Front, Operation, Passage, Provider, RequestBody, Unaddressable,
         bedrock_knows, client_betas, fresh_request_headers, passage::passage,
@@ -48,6 +50,8 @@ pub(super) struct Prepared {
     without_reasoning: bool,
     /// An upstream does not count for the model.
     estimates: bool,
+    /// What the client does not send back of its conversation; none: nobody has looked yet.
+    memos: Option<Vec<Memo>>,
 }
 
 /// What goes to the upstream, and how its answer is read.
@@ -114,6 +118,7 @@ impl Prepared {
             resumed: None,
             without_reasoning: false,
             estimates: false,
+            memos: None,
         }
     }
 
@@ -126,6 +131,20 @@ impl Prepared {
     /// From now on no reasoning is sent along with the history.
     pub(super) const fn drop_reasoning(&mut self) {
         self.without_reasoning = true;
+    }
+
+    /// Looks up what the client does not send back of its conversation, ahead of the first conversion of it.
+    pub(super) async fn recall(&mut self, admitted: &Admitted, live: &Live) {
+        let remembers = admitted.caller.snapshot.limits.remember_reasoning && live.remembers();
+        if self.memos.is_some() || !remembers {
+            return;
+        }
+        let (wire, user) = (admitted.call.operation.wire(), admitted.caller.key.user_id);
+        let calls = convert::remembered_calls(wire, &admitted.body);
+        let recalled = join_all(calls.iter().map(|call| live.recall(user, call))).await;
+        let memo =
+            |(call_id, reasoning): (String, Option<String>)| Some(Memo { call_id, reasoning: reasoning? });
+        self.memos = Some(calls.into_iter().zip(recalled).filter_map(memo).collect());
     }
 
     /// From now on the node counts by itself.
@@ -210,6 +229,7 @@ impl Prepared {
                 .resumed
                 .as_ref()
                 .map(|answer_id| convert::Resume { answer_id: answer_id.as_deref() }),
+            memos: self.memos.as_deref().unwrap_or_default(),
             id: &self.id,
             now: self.now.0 / 1000,
         }

@@ -334,8 +334,20 @@ impl Flight {
         }))
     }
 
+    /// Remembers the reasoning that the client will not send back. It may come again as soon as it has the call.
+    pub(super) fn remember(&mut self) {
+        if !self.snapshot.limits.remember_reasoning {
+            return;
+        }
+        let Some(leg) = &mut self.leg else { return };
+        for memo in leg.reading.memos() {
+            self.proxy.live.remember(self.user, &memo.call_id, &memo.reasoning);
+        }
+    }
+
     /// Ends the attempt under way: its slot is free, its connection goes back to the pool or is closed.
     pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        self.remember();
         let Some(leg) = self.leg.take() else { return };
         self.deadlines.end_attempt();
         let (usage, served, complete) = leg.reading.used();

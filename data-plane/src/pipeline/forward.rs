@@ -203,7 +203,7 @@ async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<Acco
 async fn attempt(
     exchange: &mut Exchange,
     admitted: &Admitted,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
 ) -> Result<Opened, Failure> {
     let stopped = Failure::of(Reason::Stopped);
     let Some(flight) = exchange.flight() else { return Err(stopped) };
@@ -213,6 +213,9 @@ async fn attempt(
     let Some(provider) = provider::for_account(&account) else {
         return Err(unaddressable);
     };
+    if converts(admitted, &account, &model) {
+        prepared.recall(admitted, &flight.proxy.live).await;
+    }
     match prepared.adapt(admitted, provider, &account, &model) {
         Ok(Adapted::Send(outgoing)) => {
             tell(flight, admitted.call.id, &outgoing.losses);
@@ -229,6 +232,12 @@ async fn attempt(
         }
     }
     open::open(flight, provider, admitted.call.id, || prepared.within(admitted)).await
+}
+
+fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {
+    let (_, asked) = shared::model::split_account_type(&admitted.view.model);
+    let passage = provider::passage_to(account, admitted.call.operation, model, asked);
+    matches!(passage, Some(provider::Passage::Via(_)))
 }
 
 /// What the conversion could not carry across is written down, counted and logged.

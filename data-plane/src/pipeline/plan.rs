@@ -8,7 +8,7 @@ use http::{
 };
 use shared::wire::Wire;
 use wire::{
-    convert::{self, Conversion, ConvertedStream},
+    convert::{self, Conversion, ConvertedStream, Memo},
     count, embeddings,
     error::{overflow::Overflow, upstream::UpstreamError},
     loss::Losses,
@@ -69,6 +69,7 @@ pub(super) struct Read {
     pub(super) body: Bytes,
     pub(super) facts: BodyFacts,
     pub(super) losses: Losses,
+    pub(super) memos: Vec<Memo>,
 }
 
 /// Names under which upstreams give a request's id.
@@ -143,7 +144,7 @@ impl Plan {
                     Some(asked) if facts.served_model.is_some() => body::under_the_name(wire, body, asked),
                     _ => body,
                 };
-                Ok(Read { body, facts, losses: Losses::default() })
+                Ok(Read { body, facts, ..Read::default() })
             }
             Self::Converted { conversion, framing } => {
                 let body = match framing {
@@ -163,7 +164,7 @@ impl Plan {
                 let (body, usage) = embeddings::from_gemini(&body, answer).map_err(|_| Reason::Malformed)?;
                 let facts =
                     BodyFacts { usage, served_model: Some(answer.model.clone()), ..BodyFacts::default() };
-                Ok(Read { body: body.into(), facts, losses: Losses::default() })
+                Ok(Read { body: body.into(), facts, ..Read::default() })
             }
         }
     }
@@ -247,7 +248,7 @@ impl From<convert::Whole> for Read {
     fn from(whole: convert::Whole) -> Self {
         let facts =
             BodyFacts { usage: whole.usage, served_model: whole.served_model, ..BodyFacts::default() };
-        Self { body: whole.body, facts, losses: whole.losses }
+        Self { body: whole.body, facts, losses: whole.losses, memos: whole.memos }
     }
 }
 

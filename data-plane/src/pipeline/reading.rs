@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use shared::usage::Usage;
 use smallvec::SmallVec;
-use wire::{loss::Losses, raw::body::BodyFacts, relay::Relay};
+use wire::{convert::Memo, loss::Losses, raw::body::BodyFacts, relay::Relay};
 
 /// How the answer is read on its way.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Collected {
     length: usize,
     pub(super) facts: Option<BodyFacts>,
     pub(super) losses: Losses,
+    pub(super) memos: Vec<Memo>,
 }
 
 impl Collected {
@@ -66,6 +67,15 @@ impl Reading {
             Self::Opaque => None,
             Self::Stream(relay) => relay.issued_id(),
             Self::Whole(collected) => collected.facts.as_ref()?.issued_id.as_deref(),
+        }
+    }
+
+    /// What is to be remembered for the client, of what came since the last time.
+    pub(super) fn memos(&mut self) -> Vec<Memo> {
+        match self {
+            Self::Opaque => Vec::new(),
+            Self::Stream(relay) => relay.memos(),
+            Self::Whole(collected) => std::mem::take(&mut collected.memos),
         }
     }
 

@@ -228,6 +228,11 @@ impl Passing {
         if seen.content {
             self.content();
         }
+        if seen.stopped
+            && let Some(flight) = self.exchange.flight()
+        {
+            flight.remember();
+        }
     }
 
     /// From here on no other account can go on.

@@ -48,6 +48,7 @@ impl LimitOverrides {
             body_idle: own.body_idle,
             drain: duration(self.0.drain_timeout_ms, own.drain),
             served_model_names: own.served_model_names,
+            remember_reasoning: own.remember_reasoning,
             retries: own.retries.clone(),
             cut_revoked_streams: self.0.cut_revoked_streams.unwrap_or(own.cut_revoked_streams),
         }

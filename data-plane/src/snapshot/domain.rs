@@ -157,6 +157,8 @@ pub struct Limits {
     pub cut_revoked_streams: bool,
     /// Answers that pass unchanged keep the upstream's name for the model; else it is the one that was asked for.
     pub served_model_names: bool,
+    /// Reasoning that clients don't send back is remembered for them, for an hour.
+    pub remember_reasoning: bool,
     pub retries: Retries,
 }
 
@@ -189,6 +191,7 @@ impl Default for Limits {
             drain: Duration::from_secs(60),
             cut_revoked_streams: false,
             served_model_names: false,
+            remember_reasoning: true,
             retries: Retries::default(),
         }
     }

@@ -9,6 +9,7 @@ mod claude;
 mod codecs;
 mod excerpts;
 mod fit;
+mod memo;
 mod names;
 mod openai;
 mod restore;
@@ -22,6 +23,7 @@ use shared::{usage::Usage, wire::Wire};
 pub use capabilities::Format;
 pub use excerpts::{Excerpts, Pieces};
 pub use fit::Target;
+pub use memo::{MEMO_MAX, Memo, calls as remembered_calls};
 pub use stream::ConvertedStream;
 
 use crate::{
@@ -52,6 +54,8 @@ pub struct Ask<'a> {
     pub array: bool,
     /// Set where the client was already told that the answer has begun.
     pub resume: Option<Resume<'a>>,
+    /// What the gateway remembers of the conversation, which the client does not send back.
+    pub memos: &'a [Memo],
     /// The request's id, which the answer's ids are made of.
     pub id: &'a str,
     /// Seconds since 1970.
@@ -116,6 +120,7 @@ impl ConvertError {
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
+    memo::put_back(&mut request, ask.memos, capabilities::of(target.format).reasoning_of);
     // Who speaks that wire marks what it likes.
     let target = Target { cache_marks: target.cache_marks && ask.wire != Wire::Messages, ..target };
     let stream = request.stream;
@@ -162,6 +167,8 @@ pub struct Whole {
     /// The model that the upstream says it served.
     pub served_model: Option<String>,
     pub losses: Losses,
+    /// What the gateway should remember for the client.
+    pub memos: Vec<Memo>,
 }
 
 impl Conversion {
@@ -202,6 +209,7 @@ impl Conversion {
             usage: stream.usage(),
             served_model: stream.served_model().map(str::to_owned),
             losses: stream.losses(),
+            memos: stream.memos(),
         })
     }
 
@@ -220,7 +228,9 @@ impl Conversion {
     fn write(&self, mut response: canonical::Response<'_>) -> Whole {
         let served_model = served(&response.model);
         let losses = restore::response(&mut response, self.client, &self.names, &self.context.id);
+        let memos = memo::of_response(&response, self.client);
         Whole {
+            memos,
             body: codecs::encode_response(self.client, &response, &self.context).into(),
             usage: response.usage,
             served_model,

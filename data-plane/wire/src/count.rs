@@ -192,6 +192,7 @@ mod tests {
             array: false,
             resume: None,
             wants_usage: false,
+            memos: &[],
             id: "01J",
             now: 0,
         };

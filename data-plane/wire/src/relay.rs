@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shared::usage::Usage;
 
 use crate::{
-    convert::ConvertedStream,
+    convert::{ConvertedStream, Memo},
     error::{ErrorKind, WireError},
     eventstream::{Bodies, EventStreamToSse},
     loss::Losses,
@@ -181,6 +181,14 @@ impl Relay {
             Body::Raw(watch) => watch.failure(),
             Body::Converted(stream) => stream.failure(),
         })
+    }
+
+    /// What the gateway should remember for the client, of what came since the last time.
+    pub fn memos(&mut self) -> Vec<Memo> {
+        match &mut self.body {
+            Body::Raw(_) => Vec::new(),
+            Body::Converted(stream) => stream.memos(),
+        }
     }
 
     /// What was lost so far. None: nothing is converted.

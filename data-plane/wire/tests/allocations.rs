@@ -137,6 +137,7 @@ fn a_large_image_is_not_copied() {
             wants_usage: false,
             array: false,
             resume: None,
+            memos: &[],
             id: "01J",
             now: 0,
         };

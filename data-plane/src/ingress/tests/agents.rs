@@ -108,6 +108,57 @@ async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
     assert_eq!(stubborn.received().len(), 2);
 }
 
+const THOUGHT: &str = r#"{"type":"thinking","thinking":"the weather matters","signature":"EqQBCg"}"#;
+const CALLS: &str = r#"{"id":"m","type":"message","role":"assistant","model":"claude-opus-5","content":[THOUGHT,{"type":"text","text":"One moment."},{"type":"tool_use","id":"toolu_1","name":"f","input":{}},{"type":"tool_use","id":"toolu_2","name":"f","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":9}}"#;
+const TOOL: &str = r#""tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;
+
+/// What a client of chat sends back: the calls, and nothing of what led to them.
+fn next_turn(calls: &[&str]) -> String {
+    let called: Vec<_> = calls
+        .iter()
+        .map(|id| {
+            format!(r#"{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}"#)
+        })
+        .collect();
+    let results: Vec<_> =
+        calls.iter().map(|id| format!(r#"{{"role":"tool","tool_call_id":"{id}","content":"ok"}}"#)).collect();
+    format!(
+        r#"{{"model":"claude-opus-5",{TOOL},"messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":"One moment.","tool_calls":[{}]}},{}]}}"#,
+        called.join(","),
+        results.join(",")
+    )
+}
+
+#[tokio::test]
+async fn reasoning_that_a_client_of_chat_does_not_send_back_is_remembered_for_it() {
+    let answer = CALLS.replace("THOUGHT", THOUGHT);
+    let upstream = Upstream::always(json(200, &answer)).await;
+    for stream in [false, true] {
+        for remembers in [true, false] {
+            let gateway = Gateway::limited(vec![claude(upstream.url())], |limits| {
+                limits.remember_reasoning = remembers
+            })
+            .await;
+            let before = upstream.received().len();
+            let body = format!(
+                r#"{{"model":"claude-opus-5","stream":{stream},{TOOL},"messages":[{{"role":"user","content":"hi"}}]}}"#
+            );
+            assert_eq!(gateway.post("/v1/chat/completions", &body).await.status, 200);
+            let next = next_turn(&["toolu_1", "toolu_2"]);
+            assert_eq!(gateway.post("/v1/chat/completions", &next).await.status, 200);
+            let sent: serde_json::Value =
+                serde_json::from_slice(&upstream.received()[before + 1].body).unwrap();
+            let turn = &sent["messages"][1]["content"];
+            let thought: serde_json::Value = serde_json::from_str(THOUGHT).unwrap();
+            assert_eq!(
+                (turn[0] == thought, &turn[1 - usize::from(!remembers)]["type"]),
+                (remembers, &"text".into()),
+                "{turn}"
+            );
+        }
+    }
+}
+
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"gpt-5.4-2026-03-05","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}}"#;
 const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt-5.4","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}"#;
 

@@ -27,7 +27,10 @@ use super::{
     Binding, BoundId, RedisSettings, Shared, Write,
     marks::{self, CHANNEL, MARK},
 };
-use crate::live::binding::KEPT;
+use crate::live::{
+    binding::KEPT,
+    memos::{self, MemoId},
+};
 
 /// Accounts read at the same time.
 const READ_TOGETHER: usize = 256;
@@ -88,6 +91,11 @@ impl Connections {
         self.commands().set(id.key(), binding.written(), Some(expiry), Some(SetOptions::NX), false).await
     }
 
+    async fn remember(&self, id: MemoId, sealed: String) -> Result<()> {
+        let expiry = Expiration::EX(i64::try_from(memos::KEPT.as_secs()).unwrap_or(i64::MAX));
+        self.commands().set(id.key(), sealed, Some(expiry), Some(SetOptions::NX), false).await
+    }
+
     fn commands(&self) -> WithOptions<Client> {
         self.commands.with_options(&self.options)
     }
@@ -129,7 +137,7 @@ impl Lookup {
     /// None: there is none, or no answer in time.
     pub(super) async fn get(&self, key: String) -> Option<String> {
         self.0.get(key).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "Redis does not say whose an id is");
+            tracing::debug!(%error, "Redis does not say what is asked of it");
             None
         })
     }
@@ -226,6 +234,10 @@ impl Sync {
         while let Some((id, binding)) = self.shared.bindings.to_tell() {
             self.redis.tell(id, binding).await?;
             self.shared.bindings.told(id);
+        }
+        while let Some((id, sealed)) = self.shared.memos.to_tell(self.shared.now()) {
+            self.redis.remember(id, sealed).await?;
+            self.shared.memos.told(id);
         }
         Ok(())
     }

@@ -238,8 +238,8 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reas
     if !(200..300).contains(&leg.status) {
         return Ok(body);
     }
-    let Read { body, facts, losses } = leg.plan.read(wire, body)?;
-    (collected.facts, collected.losses) = (Some(facts), losses);
+    let Read { body, facts, losses, memos } = leg.plan.read(wire, body)?;
+    (collected.facts, collected.losses, collected.memos) = (Some(facts), losses, memos);
     flight.content();
     Ok(body)
 }
@@ -285,6 +285,7 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
     let read = leg.plan.gathered(stream).map_err(Trouble::Read);
     if let Ok(read) = &read {
         (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
+        collected.memos.clone_from(&read.memos);
     }
     leg.reading = Reading::Whole(collected);
     let read = read?;

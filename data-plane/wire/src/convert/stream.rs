@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use shared::{usage::Usage, wire::Wire};
 
-use super::{Conversion, Format, Words, codecs, restore::Restore};
+use super::{
+    Conversion, Format, Words, codecs,
+    memo::{Collector, Memo},
+    restore::Restore,
+};
 use crate::{
     canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer, replay::replay},
     codec::{StreamDecoder, StreamEncoder, Unreadable},
@@ -43,6 +47,7 @@ struct Back {
     resumed: bool,
     /// Of a whole answer that was played.
     losses: Losses,
+    collector: Option<Collector>,
 }
 
 /// Where the events end up.
@@ -83,6 +88,7 @@ impl ConvertedStream {
                 written: Vec::new(),
                 resumed: conversion.resumed,
                 losses: Losses::default(),
+                collector: Collector::of(conversion.client),
             },
         }
     }
@@ -213,6 +219,11 @@ impl ConvertedStream {
         self.back.failure.as_ref()
     }
 
+    /// What the gateway should remember for the client, of what came since the last time.
+    pub fn memos(&mut self) -> Vec<Memo> {
+        self.back.collector.as_mut().map(Collector::found).unwrap_or_default()
+    }
+
     /// What was lost so far, in reading and in writing.
     #[must_use]
     pub fn losses(&self) -> Losses {
@@ -264,7 +275,8 @@ fn read(decoder: &mut dyn StreamDecoder, back: &mut Back, event: Option<&str>, d
 
 impl Back {
     fn take(&mut self, event: Event<'_>) {
-        let Self { legal, restore, writer, notes, usage, usage_is_final, failure, kept, written, .. } = self;
+        let Self { legal, restore, writer, notes, usage, usage_is_final, failure, kept, .. } = self;
+        let (written, collector) = (&mut self.written, &mut self.collector);
         let resumed = self.resumed;
         let mut failed = None;
         legal.take(event, &mut |event| {
@@ -273,15 +285,20 @@ impl Back {
                 failed = Some(error);
                 return;
             }
-            restore.take(event, &mut |event| match writer {
-                Writer::Stream(encoder) => {
-                    let ahead = written.len();
-                    encoder.event(&event, written);
-                    if resumed && matches!(event, Event::Start { .. }) {
-                        written.truncate(ahead);
-                    }
+            restore.take(event, &mut |event| {
+                if let Some(collector) = collector {
+                    collector.take(&event);
                 }
-                Writer::Whole(aggregator) => aggregator.take(event),
+                match writer {
+                    Writer::Stream(encoder) => {
+                        let ahead = written.len();
+                        encoder.event(&event, written);
+                        if resumed && matches!(event, Event::Start { .. }) {
+                            written.truncate(ahead);
+                        }
+                    }
+                    Writer::Whole(aggregator) => aggregator.take(event),
+                }
             });
         });
         if let Some(error) = failed {

@@ -48,6 +48,7 @@ const fn ask(wire: Wire, body: &[u8], stream: bool) -> Ask<'_> {
         array: false,
         resume: None,
         wants_usage: true,
+        memos: &[],
         id: "01J",
         now: 1_764_090_000,
     }

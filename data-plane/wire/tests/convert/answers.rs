@@ -53,6 +53,7 @@ pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversi
         array: false,
         resume: None,
         wants_usage: true,
+        memos: &[],
         id: "01J",
         now: 1_764_090_000,
     };

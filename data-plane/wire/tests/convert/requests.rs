@@ -47,6 +47,7 @@ pub(crate) const fn ask(wire: Wire, body: &[u8]) -> Ask<'_> {
         array: false,
         resume: None,
         wants_usage: false,
+        memos: &[],
         id: "01J",
         now: 1_764_090_000,
     }
