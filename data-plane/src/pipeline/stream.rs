@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH}
 use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
-    error::{ErrorKind, WireError, breaks_off, stream_event},
+    error::{ErrorKind, StreamEnd, WireError, broken_end, stream_event},
     raw::watch::Chunks,
     relay::Relay,
 };
@@ -292,9 +292,12 @@ impl Passing {
     /// No account went on: what the client has is ended in its wire.
     fn end_without_leg(&mut self, reason: Reason, out: &mut Chunks) {
         let id = self.id.to_string();
-        match self.exchange.flight().map(|flight| flight.meter.wire()) {
-            Some(wire) if !breaks_off(wire) => out.push(stream_event(wire, &ending(reason, &id))),
-            _ => self.broken = Break::Flush,
+        if let Some(wire) = self.exchange.flight().map(|flight| flight.meter.wire()) {
+            match broken_end(wire) {
+                StreamEnd::Event => out.push(stream_event(wire, &ending(reason, &id))),
+                StreamEnd::Break => self.broken = Break::Flush,
+                StreamEnd::Unfinished => {}
+            }
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
         self.exchange.finish(early(reason), Some(reason));
@@ -332,12 +335,13 @@ impl Passing {
     /// The stream can't go on: the client is told so in the way that its wire's clients understand best.
     fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
         let (id, outcome) = (self.id.to_string(), early(reason));
-        let breaks = self.exchange.flight().is_none_or(|flight| breaks_off(flight.meter.wire()));
-        match self.relay() {
+        let end = self.exchange.flight().map_or(StreamEnd::Break, |flight| broken_end(flight.meter.wire()));
+        match (self.relay(), end) {
             // Only the connection's end is missing.
-            Some(relay) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
-            Some(relay) if !breaks => out.push(relay.close(&ending(reason, &id))),
-            _ => self.broken = Break::Flush,
+            (Some(relay), _) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
+            (Some(relay), StreamEnd::Event) => out.push(relay.close(&ending(reason, &id))),
+            (Some(_), StreamEnd::Unfinished) => {}
+            (None, _) | (Some(_), StreamEnd::Break) => self.broken = Break::Flush,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
         self.exchange.finish(outcome, Some(reason));

@@ -46,7 +46,6 @@ const BETAS: [&str; 14] = [
     "tool-search-tool-2025-10-19",
 ];
 
-/// Whether AWS takes this beta.
 /// The model behind an inference profile of a region, or of all: `us.anthropic.…`, `global.amazon.…`.
 fn of_region(model: &str) -> &str {
     const REGIONS: [&str; 9] = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"];
@@ -56,6 +55,7 @@ fn of_region(model: &str) -> &str {
     }
 }
 
+/// Whether AWS takes this beta.
 #[must_use]
 pub fn knows_beta(beta: &str) -> bool {
     BETAS.contains(&beta)

@@ -103,14 +103,31 @@ pub fn body(wire: Wire, error: &WireError<'_>) -> Bytes {
     }
 }
 
-/// Whether a stream that can't go on is broken off, rather than ended by [`stream_event`].
+/// How a stream that can't go on is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// With [`stream_event`].
+    Event,
+    /// The connection breaks off.
+    Break,
+    /// In order, and without what would say that the answer is complete.
+    Unfinished,
+}
+
+/// How a stream of this wire is ended that can't go on: in the way after which its own clients recover best, as was seen
+/// with them.
 ///
-/// What their own clients recover from decides. Claude Code sends a request again whose stream broke off, and gives up at
-/// an error event; Gemini CLI takes such an event for the end of an answer. Codex tries again after either, and the
-/// OpenAI SDKs raise an error that says more where there is an event.
+/// Claude Code sends a request again whose stream broke off, and gives up at an error event. Gemini CLI asks again where an
+/// answer has no `finishReason`, takes an error event for the end of an answer, and gives up where the connection breaks.
+/// Codex tries again after an event and a break alike, and the OpenAI SDKs raise an error that says more where there is an
+/// event.
 #[must_use]
-pub const fn breaks_off(wire: Wire) -> bool {
-    matches!(wire, Wire::Messages | Wire::Gemini)
+pub const fn broken_end(wire: Wire) -> StreamEnd {
+    match wire {
+        Wire::Chat | Wire::Responses => StreamEnd::Event,
+        Wire::Messages => StreamEnd::Break,
+        Wire::Gemini => StreamEnd::Unfinished,
+    }
 }
 
 /// What ends a stream that can't go on: one frame, but for clients of Responses, of which SDKs heed the first and Codex

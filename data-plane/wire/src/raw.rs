@@ -10,7 +10,7 @@
 //! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in, and thoughts that were to
 //!   be shown as updates are summarized;
 //! - for the backend behind ChatGPT logins ([`envelope`]): `store` is false and `stream` true, as it wants them, and
-//!   `max_output_tokens` and `user` go out;
+//!   what it refuses goes out (`max_output_tokens`, `temperature`, `user` and their like);
 //! - for Code Assist: the request goes into an envelope, and the answer comes out of one;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;

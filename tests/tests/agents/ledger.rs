@@ -14,11 +14,13 @@ const COUNTED: [(&str, u64); 4] =
 /// From here on an input is meant to fill a model's window.
 const FULL: u64 = 200_000;
 /// Whom the upstream refuses with what, though all is well: they ask again without.
-const TRIED: [(&str, &str); 2] = [
+const TRIED: [(&str, &str); 3] = [
     // Claude Code tells of its surroundings among the messages, also to models that it can't know to take it.
     ("claude", "role 'system' is not supported on this model"),
     // Thoughts that another account has sealed; the gateway asks again.
     ("", "could not be verified"),
+    // Bedrock counts for some models only; the gateway estimates.
+    ("", "doesn't support counting tokens"),
 ];
 const PATIENCE: Duration = Duration::from_secs(15);
 

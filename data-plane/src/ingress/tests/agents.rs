@@ -108,6 +108,23 @@ async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
     assert_eq!(stubborn.received().len(), 2);
 }
 
+#[tokio::test]
+async fn a_gemini_stream_that_cannot_go_on_ends_without_a_reason_for_its_end() {
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        send(&[START, REST.split("event: message_delta").next().unwrap()].concat()),
+        Step::Cut,
+    ])
+    .await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let path = "/v1beta/models/claude-opus-5:streamGenerateContent?alt=sse";
+    let answer = gateway.send_and_wait(gateway.request(path, body)).await;
+    assert!(answer.whole && answer.text().contains("hi"), "{}", answer.text());
+    assert!(!answer.text().contains("finishReason") && !answer.text().contains("error"), "{}", answer.text());
+    assert_eq!(gateway.records(1).await[0].outcome(), Outcome::UpstreamError);
+}
+
 const THOUGHT: &str = r#"{"type":"thinking","thinking":"the weather matters","signature":"EqQBCg"}"#;
 const CALLS: &str = r#"{"id":"m","type":"message","role":"assistant","model":"claude-opus-5","content":[THOUGHT,{"type":"text","text":"One moment."},{"type":"tool_use","id":"toolu_1","name":"f","input":{}},{"type":"tool_use","id":"toolu_2","name":"f","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":9}}"#;
 const TOOL: &str = r#""tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;

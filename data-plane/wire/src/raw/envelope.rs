@@ -20,13 +20,18 @@ pub fn invoked(body: &mut Vec<u8>) {
     }
 }
 
+/// What the backend behind ChatGPT logins refuses by name.
+const CHATGPT_UNKNOWN: [&str; 7] =
+    ["max_output_tokens", "metadata", "safety_identifier", "temperature", "top_logprobs", "top_p", "user"];
+
 /// A Responses body for the backend behind ChatGPT logins, which keeps nothing, only streams, and knows its user by the
 /// login.
 pub fn chatgpt(splices: &mut Splices, body: &[u8]) {
     member::set(splices, body, "store", "false".to_owned());
     member::set(splices, body, "stream", "true".to_owned());
-    member::remove(splices, body, "max_output_tokens");
-    member::remove(splices, body, "user");
+    for unknown in CHATGPT_UNKNOWN {
+        member::remove(splices, body, unknown);
+    }
 }
 
 /// A Gemini body in Code Assist's envelope.

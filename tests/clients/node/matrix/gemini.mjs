@@ -1,9 +1,11 @@
 /** Gemini, through `@google/genai`. */
 import assert from 'node:assert/strict'
 import { ApiError, GoogleGenAI } from '@google/genai'
-import { isOfTheConnection } from './outcome.mjs'
 
 const ENDS = { STOP: 'end', MAX_TOKENS: 'length', SAFETY: 'refusal', PROHIBITED_CONTENT: 'refusal' }
+
+/** No chunk of the stream says why the answer has ended. */
+class Unfinished extends Error {}
 
 export const gemini = {
   name: 'gemini',
@@ -12,7 +14,7 @@ export const gemini = {
   /** Google itself calls it a bad request. */
   wrongKeyAtHome: 400,
   isMidStreamError: (error) => error instanceof ApiError,
-  isCut: isOfTheConnection,
+  isCut: (error) => error instanceof Unfinished,
   overloaded: 503,
 
   client: ({ url, base_url = url, key }) =>
@@ -25,6 +27,8 @@ export const gemini = {
   async stream(client, model, asked) {
     const chunks = []
     for await (const chunk of await client.models.generateContentStream(body(model, asked))) chunks.push(chunk)
+    const candidates = chunks.flatMap((chunk) => chunk.candidates ?? [])
+    if (candidates.length > 0 && !candidates.some(({ finishReason }) => finishReason)) throw new Unfinished()
     const pieces = chunks.filter((chunk) => partsOf(chunk).some((part) => part.text && !part.thought)).length
     return { ...answer(chunks), pieces }
   },

@@ -203,7 +203,8 @@ impl Fit<'_> {
             thinking.encrypted |= model.thinks_by_itself();
         }
         let is_off = thinking.mode == Some(ThinkingMode::Off);
-        let thinks = thinking.effort.is_some() || (model.thinks_by_itself() && !is_off);
+        let is_shown = thinking.show.is_some_and(|show| show != Show::Hidden);
+        let thinks = thinking.effort.is_some() || is_shown || (model.thinks_by_itself() && !is_off);
         if model.always_thinks() || (model.is_fifth() && thinks) {
             self.as_sampled_by_itself(request);
         }

@@ -1,6 +1,5 @@
 """Gemini, through Google's SDK."""
 
-import httpx2
 from google import genai
 from google.genai import errors, types
 
@@ -28,12 +27,16 @@ NAMES = {
 AS_MUCH_AS_IT_LIKES = -1
 
 
+class Unfinished(Exception):
+    """No chunk of the stream says why the answer has ended."""
+
+
 class Gemini:
     name = "gemini"
     overloaded = 503
     error = errors.APIError
-    # What a stream that is cut raises: the connection's own error.
-    cut = httpx2.RemoteProtocolError
+    # A stream that is cut ends in order, and without a reason for its end.
+    cut = Unfinished
 
     def __init__(self, url, key):
         once = types.HttpRetryOptions(attempts=1)
@@ -44,7 +47,11 @@ class Gemini:
         arguments = parameters(ask)
         if not ask.stream:
             return heard([self.client.models.generate_content(**arguments)])
-        return heard(list(self.client.models.generate_content_stream(**arguments)))
+        chunks = list(self.client.models.generate_content_stream(**arguments))
+        candidates = [candidate for chunk in chunks for candidate in chunk.candidates or []]
+        if candidates and not any(candidate.finish_reason for candidate in candidates):
+            raise Unfinished
+        return heard(chunks)
 
     def count(self, model, text):
         return self.client.models.count_tokens(model=model, contents=text).total_tokens
