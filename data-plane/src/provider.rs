@@ -200,22 +200,28 @@ pub fn for_account(account: &Account) -> Option<&'static dyn Provider> {
 ///
 /// `None`: this build doesn't know the type, or the account lacks what its type needs.
 #[must_use]
-pub fn passage_to(account: &Account, operation: Operation, model: &str, asked: &str) -> Option<Passage> {
+pub fn passage_to(
+    account: &Account,
+    operation: Operation,
+    model: &str,
+    asked: &str,
+    now: Millis,
+) -> Option<Passage> {
     let provider = for_account(account)?;
     if !provider.takes(&account.upstream.credential) || !provider.complete(account) {
         return None;
     }
-    Some(passage::passage(operation, front(provider, account, model, asked)))
+    Some(passage::passage(operation, front(provider, account, model, asked, now)))
 }
 
 /// What kind of upstream this is for the model, by what is known of the server. A deployment's name says nothing of the
 /// model behind it, so the names that it goes by before count too.
 #[must_use]
-pub fn front(provider: &dyn Provider, account: &Account, model: &str, asked: &str) -> Front {
+pub fn front(provider: &dyn Provider, account: &Account, model: &str, asked: &str, now: Millis) -> Front {
     let sent = provider.model(account, model);
     let thinks = || [sent, model, asked].iter().any(|name| openai::thinks(name));
     match provider.front(account, sent) {
-        Front::OpenAi | Front::Azure if account.state.has_no_responses() => Front::Compatible,
+        Front::OpenAi | Front::Azure if account.state.has_no_responses(now) => Front::Compatible,
         Front::OpenAi if thinks() => Front::OpenAiThinking,
         Front::Azure if thinks() => Front::AzureThinking,
         front => front,

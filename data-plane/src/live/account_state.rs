@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -12,6 +12,9 @@ use papaya::HashMap;
 use parking_lot::RwLock;
 use shared::{clock::Millis, id::AccountId};
 use smallvec::SmallVec;
+
+/// How long it is remembered that a server has no Responses API.
+const NO_RESPONSES: Duration = Duration::from_secs(1800);
 
 /// A passing condition of an account; it ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +43,8 @@ pub struct AccountState {
     /// The latest end of any mark, so that an account without marks costs one load.
     marked_until: AtomicI64,
     marks: RwLock<SmallVec<[Mark; 2]>>,
-    /// The server was asked for the Responses API, and does not have it.
-    no_responses: AtomicBool,
+    /// The server was asked for the Responses API, and does not have it: until then it is not asked again.
+    no_responses_until: AtomicI64,
 }
 
 impl AccountState {
@@ -62,12 +65,13 @@ impl AccountState {
 
     /// Whether the server behind the account is known to have no Responses API.
     #[must_use]
-    pub fn has_no_responses(&self) -> bool {
-        self.no_responses.load(Ordering::Relaxed)
+    pub fn has_no_responses(&self, now: Millis) -> bool {
+        self.no_responses_until.load(Ordering::Relaxed) > now.0
     }
 
-    pub fn note_no_responses(&self) {
-        self.no_responses.store(true, Ordering::Relaxed);
+    /// Servers change, and one answer may have been a proxy's.
+    pub fn note_no_responses(&self, now: Millis) {
+        self.no_responses_until.store(now.plus(NO_RESPONSES).0, Ordering::Relaxed);
     }
 
     /// Whether a mark in force covers `model`, and which kind. `asked_only`: guesses don't count. Allocates nothing.

@@ -21,6 +21,9 @@ const HELD_MAX: usize = 64 << 20;
 /// What waits for Redis, in number; beyond, the oldest is forgotten there.
 const WAITING_MAX: usize = 1_000;
 
+/// Bytes ahead of what is sealed.
+const NONCE: usize = 12;
+
 /// A call of a user, as it is kept: its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct MemoId([u8; 16]);
@@ -42,24 +45,23 @@ fn digest(purpose: &str, user: UserId, call: &str) -> [u8; 32] {
     parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
 }
 
-/// Every call has a key of its own, and is sealed once: so the nonce need not differ.
-fn cipher(user: UserId, call: &str) -> (ChaCha20Poly1305, Nonce) {
-    let key = Key::from(digest("key", user, call));
-    (ChaCha20Poly1305::new(&key), Nonce::default())
+fn cipher(user: UserId, call: &str) -> ChaCha20Poly1305 {
+    ChaCha20Poly1305::new(&Key::from(digest("key", user, call)))
 }
 
 /// None: it can't be sealed.
 pub(super) fn sealed(user: UserId, call: &str, reasoning: &str) -> Option<(MemoId, String)> {
-    let (cipher, nonce) = cipher(user, call);
-    let sealed = cipher.encrypt(&nonce, reasoning.as_bytes()).ok()?;
-    Some((MemoId::of(user, call), BASE64.encode(sealed)))
+    // A call's id may come again, on another node or later.
+    let nonce: [u8; NONCE] = rand::random();
+    let sealed = cipher(user, call).encrypt(&Nonce::from(nonce), reasoning.as_bytes()).ok()?;
+    Some((MemoId::of(user, call), BASE64.encode([&nonce[..], &sealed].concat())))
 }
 
 /// None: it is of another build, or not what was kept.
 pub(super) fn opened(user: UserId, call: &str, sealed: &str) -> Option<String> {
-    let (cipher, nonce) = cipher(user, call);
-    let opened = cipher.decrypt(&nonce, BASE64.decode(sealed).ok()?.as_slice()).ok()?;
-    String::from_utf8(opened).ok()
+    let sealed = BASE64.decode(sealed).ok()?;
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
+    String::from_utf8(cipher(user, call).decrypt(&Nonce::from(*nonce), sealed).ok()?).ok()
 }
 
 /// What this node remembers.

@@ -62,6 +62,8 @@ pub(super) struct Outgoing {
     pub(super) endpoint: Endpoint,
     /// A stream is asked for, whatever the client wants.
     pub(super) stream: bool,
+    /// There is another endpoint, where the server lacks this one.
+    pub(super) falls_back: bool,
     pub(super) without_reasoning: bool,
     pub(super) losses: Losses,
 }
@@ -128,9 +130,9 @@ impl Prepared {
         self.resumed.get_or_insert_with(|| answer_id.map(str::to_owned));
     }
 
-    /// From now on no reasoning is sent along with the history.
-    pub(super) const fn drop_reasoning(&mut self) {
-        self.without_reasoning = true;
+    /// From now on no reasoning is sent along with the history. False: none was.
+    pub(super) const fn drop_reasoning(&mut self) -> bool {
+        !std::mem::replace(&mut self.without_reasoning, true)
     }
 
     /// Looks up what the client does not send back of its conversation, ahead of the first conversion of it.
@@ -147,9 +149,9 @@ impl Prepared {
         self.memos = Some(calls.into_iter().zip(recalled).filter_map(memo).collect());
     }
 
-    /// From now on the node counts by itself.
-    pub(super) const fn estimate(&mut self) {
-        self.estimates = true;
+    /// From now on the node counts by itself. False: it did.
+    pub(super) const fn estimate(&mut self) -> bool {
+        !std::mem::replace(&mut self.estimates, true)
     }
 
     /// # Errors
@@ -162,7 +164,7 @@ impl Prepared {
         model: &str,
     ) -> Result<Adapted, AdaptError> {
         let (_, asked) = shared::model::split_account_type(&admitted.view.model);
-        let front = provider::front(provider, account, model, asked);
+        let front = provider::front(provider, account, model, asked, self.now);
         let model = provider.model(account, model);
         let way = Way { admitted, account, front, model };
         let operation = admitted.call.operation;
@@ -203,7 +205,8 @@ impl Prepared {
         let request = Request::from_parts(parts, std::mem::take(&mut body.body));
         let Body { plan, endpoint, stream, losses, .. } = body;
         let without_reasoning = self.without_reasoning;
-        Ok(Outgoing { request, plan, endpoint, stream, without_reasoning, losses })
+        let falls_back = way.front.falls_back();
+        Ok(Outgoing { request, plan, endpoint, stream, falls_back, without_reasoning, losses })
     }
 
     /// How an answer in the client's own wire is read that comes in another form than it was asked for in. None: this
@@ -389,7 +392,7 @@ impl<'a> Way<'a> {
                 Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)
             ),
             // What a router hands on to, it knows best.
-            cache_marks: self.account.kind != Some(AccountType::Ccr),
+            cache_marks: snapshot.limits.cache_marks && self.account.kind != Some(AccountType::Ccr),
         }
     }
 }

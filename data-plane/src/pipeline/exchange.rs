@@ -135,11 +135,14 @@ pub(super) struct Leg {
     pub(super) plan: Plan,
     /// What is called; none before the request is sent.
     pub(super) endpoint: Option<Endpoint>,
+    /// There is another endpoint, where the server lacks this one.
+    pub(super) falls_back: bool,
     /// All reasoning was taken out of the history.
     pub(super) without_reasoning: bool,
     pub(super) reading: Reading,
     upstream: Upstream,
-    _slot: InFlight,
+    /// None: it goes on to the next attempt.
+    slot: Option<InFlight>,
 }
 
 enum Upstream {
@@ -172,21 +175,33 @@ impl Flight {
             status: 0,
             plan: Plan::default(),
             endpoint: None,
+            falls_back: false,
             without_reasoning: false,
             reading: Reading::Opaque,
             upstream: Upstream::None,
-            _slot: picked.slot,
+            slot: Some(picked.slot),
         });
     }
 
+    /// Ends the attempt under way and begins another one with the same account, in the same slot. False: there is none.
+    pub(super) fn begin_again(&mut self, reason: Reason) -> bool {
+        let Some(leg) = &mut self.leg else { return false };
+        let (account, model, slot) = (Arc::clone(&leg.account), leg.model.clone(), leg.slot.take());
+        self.end_attempt(Outcome::UpstreamError, Some(reason));
+        let Some(slot) = slot else { return false };
+        self.begin(Picked { account: &account, model: &model, slot });
+        true
+    }
+
     pub(super) fn send(&mut self, outgoing: Outgoing) {
-        let Outgoing { request, plan, endpoint, stream, without_reasoning, losses: _ } = outgoing;
+        let Outgoing { request, plan, endpoint, stream, falls_back, without_reasoning, losses: _ } = outgoing;
         if stream {
             self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
         }
         if let Some(leg) = &mut self.leg {
             leg.plan = plan;
-            (leg.endpoint, leg.without_reasoning) = (Some(endpoint), without_reasoning);
+            (leg.endpoint, leg.falls_back) = (Some(endpoint), falls_back);
+            leg.without_reasoning = without_reasoning;
             leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
         }
     }
@@ -291,10 +306,6 @@ impl Flight {
         }
     }
 
-    pub(super) const fn had_content(&self) -> bool {
-        self.meter.had_content()
-    }
-
     /// Whether the key or the account was taken away meanwhile, and streams are to be cut for that.
     pub(super) fn revoked(&mut self) -> bool {
         let current = self.proxy.snapshot.load();
@@ -359,6 +370,10 @@ impl Flight {
             }
         }
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
+        if leg.endpoint.is_none() && usage.is_none() {
+            // Nothing was sent.
+            return;
+        }
         let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)
             || self.meter.had_content();
         if consumed && !complete {

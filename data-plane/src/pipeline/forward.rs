@@ -11,6 +11,7 @@ use http::response;
 use proto::v1::Outcome;
 use rand::Rng as _;
 use shared::{
+    clock::Millis,
     id::{AccountId, RequestId},
     wire::Wire,
 };
@@ -139,12 +140,12 @@ impl Forwarding {
                 Ok(opened) => return Some(opened),
                 Err(failure) => failure,
             };
-            learn(proxy, exchange, &account, &failure, admitted.call.id).await;
-            match failure.class {
-                Class::Reasoning => prepared.drop_reasoning(),
-                Class::Counting => prepared.estimate(),
-                _ => {}
+            if repeats(&failure, prepared, &account, proxy.clock.now()) {
+                tell_of_failure(&account, &failure, admitted.call.id);
+                exchange.flight()?.begin_again(failure.reason).then_some(())?;
+                continue;
             }
+            learn(proxy, exchange, &account, &failure, admitted.call.id).await;
             tries.note(&account, &failure);
             let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
             exchange.flight()?.begin(picked);
@@ -236,7 +237,8 @@ async fn attempt(
 
 fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {
     let (_, asked) = shared::model::split_account_type(&admitted.view.model);
-    let passage = provider::passage_to(account, admitted.call.operation, model, asked);
+    let passage =
+        provider::passage_to(account, admitted.call.operation, model, asked, admitted.call.started_at);
     matches!(passage, Some(provider::Passage::Via(_)))
 }
 
@@ -252,6 +254,26 @@ fn tell(flight: &mut Flight, request: RequestId, losses: &Losses) {
     }
 }
 
+/// Whether the same account is asked once more, at once and in another way. Each way is left once only.
+fn repeats(failure: &Failure, prepared: &mut Prepared, account: &Account, now: Millis) -> bool {
+    match failure.class {
+        Class::Reasoning => prepared.drop_reasoning(),
+        Class::Counting => prepared.estimate(),
+        Class::NoEndpoint if !account.state.has_no_responses(now) => {
+            account.state.note_no_responses(now);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn tell_of_failure(account: &Account, failure: &Failure, request: RequestId) {
+    tracing::info!(
+        %request, account = %account.name, account_id = %account.id, reason = %failure.reason.code(),
+        detail = %failure.detail, "an attempt failed"
+    );
+}
+
 /// The attempt's end is written down, and what it says about the account becomes known to others.
 async fn learn(
     proxy: &Proxy,
@@ -261,10 +283,7 @@ async fn learn(
     request: RequestId,
 ) {
     let reason = failure.reason.code();
-    tracing::info!(
-        %request, account = %account.name, account_id = %account.id, %reason, detail = %failure.detail,
-        "an attempt failed"
-    );
+    tell_of_failure(account, failure, request);
     proxy.metrics.attempt_failed(failure.reason);
     if let Some(flight) = exchange.flight() {
         flight.end_attempt(Outcome::UpstreamError, Some(failure.reason));
@@ -278,16 +297,13 @@ async fn learn(
             proxy.live.mark(account.id, mark).await;
         }
         Class::Credential => proxy.tester.confirm(account),
-        Class::NoEndpoint => account.state.note_no_responses(),
-        Class::Transient | Class::Refused | Class::Reasoning | Class::Counting => {}
+        Class::Transient | Class::Refused | Class::Reasoning | Class::Counting | Class::NoEndpoint => {}
     }
 }
 
 impl Tries {
     fn note(&mut self, account: &Account, failure: &Failure) {
-        if !matches!(failure.class, Class::NoEndpoint | Class::Reasoning | Class::Counting) {
-            self.tried.push(account.id);
-        }
+        self.tried.push(account.id);
         let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
         if failure.class == Class::Transient || guessed {
             self.transient.push(account.id);
@@ -371,6 +387,9 @@ async fn answer(mut exchange: Exchange, opened: Opened, forwarding: Box<Forwardi
     }
     let (parts, body) = match opened {
         Opened::Whole { parts, body, outcome } => {
+            if let Some(flight) = exchange.flight() {
+                flight.sent_status = parts.status.as_u16();
+            }
             exchange.finish(outcome, None);
             (parts, AnswerBody::Whole(body))
         }

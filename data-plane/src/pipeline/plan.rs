@@ -141,7 +141,9 @@ impl Plan {
                 };
                 let facts = body::facts(wire, &body);
                 let body = match asked {
-                    Some(asked) if facts.served_model.is_some() => body::under_the_name(wire, body, asked),
+                    Some(asked) if facts.served_model.as_ref().is_some_and(|served| **served != **asked) => {
+                        body::under_the_name(wire, body, asked)
+                    }
                     _ => body,
                 };
                 Ok(Read { body, facts, ..Read::default() })

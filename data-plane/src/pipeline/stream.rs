@@ -83,8 +83,7 @@ impl StreamBody {
         forwarding: Box<Forwarding>,
     ) -> Self {
         let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
-        let had_content = exchange.flight().is_none_or(|flight| flight.had_content());
-        let forwarding = (!had_content).then_some(forwarding);
+        let forwarding = (!told(&mut exchange)).then_some(forwarding);
         let passing = Passing { exchange, id, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
@@ -110,6 +109,14 @@ impl StreamBody {
 
     pub(super) fn is_over(&self) -> bool {
         self.first.is_none() && self.coalescer.is_over() && self.passing.broken == Break::None
+    }
+}
+
+/// Whether the client has got some of the answer, so that no other account can go on with it.
+fn told(exchange: &mut Exchange) -> bool {
+    match exchange.flight().and_then(|flight| flight.leg.as_ref()).map(|leg| &leg.reading) {
+        Some(Reading::Stream(relay)) => relay.seen().told,
+        _ => true,
     }
 }
 
@@ -145,7 +152,7 @@ struct Passing {
     exchange: Exchange,
     id: RequestId,
     broken: Break,
-    /// There until the first content.
+    /// There until the client has got some of the content.
     forwarding: Option<Box<Forwarding>>,
     switching: Option<Switching>,
 }
@@ -225,8 +232,13 @@ impl Passing {
         {
             relay.release(out);
         }
-        if seen.content {
-            self.content();
+        if seen.content
+            && let Some(flight) = self.exchange.flight()
+        {
+            flight.content();
+        }
+        if seen.told {
+            self.forwarding = None;
         }
         if seen.stopped
             && let Some(flight) = self.exchange.flight()
@@ -257,7 +269,7 @@ impl Passing {
     /// Ahead of all content another account is asked; behind it the stream ends. Whether it goes on.
     fn failed(&mut self, failure: Failure, out: &mut Chunks) -> bool {
         let over = matches!(failure.reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
-        if over || self.forwarding.is_none() || self.relay().is_none_or(|relay| relay.seen().content) {
+        if over || self.forwarding.is_none() || self.relay().is_none_or(|relay| relay.seen().told) {
             self.end_early(failure.reason, out);
             return false;
         }
@@ -283,7 +295,7 @@ impl Passing {
             return false;
         };
         out.extend(chunks);
-        if self.exchange.flight().is_some_and(|flight| !flight.had_content()) {
+        if !told(&mut self.exchange) {
             self.forwarding = Some(forwarding);
         }
         true

@@ -70,18 +70,41 @@ impl Endpoint {
     }
 }
 
-/// Whether a refusal says that the server has no Responses API at all, and not that it lacks the model or an item.
+impl Front {
+    /// Whether chat is asked where the server turns out to have no Responses API.
+    #[must_use]
+    pub const fn falls_back(self) -> bool {
+        matches!(self, Self::OpenAi | Self::OpenAiThinking | Self::Azure | Self::AzureThinking)
+    }
+}
+
+/// Whether a refusal says that the server has no Responses API at all. Only words that servers have for a path are taken
+/// for that: what a client names, and is not there, must not cost the account an endpoint.
 #[must_use]
 pub fn lacks_endpoint(endpoint: Endpoint, status: u16, said: &UpstreamError) -> bool {
-    const OTHERS: [&str; 5] = ["model", "deployment", "item with id", "response with id", "engine"];
-    let names_another = || {
-        let words = said.message.to_ascii_lowercase();
-        let code = said.code.as_deref().unwrap_or_default().to_ascii_lowercase();
-        OTHERS.iter().any(|other| words.contains(other) || code.contains(other))
-    };
-    matches!(endpoint, Endpoint::Responses | Endpoint::InputTokens)
+    const WORDS: [&str; 9] = [
+        "not found",
+        "404 page not found",
+        "resource not found",
+        "method not allowed",
+        "invalid url",
+        "unknown request url",
+        "unknown url",
+        "cannot post",
+        "no route matched",
+    ];
+    let words = said.message.trim().to_ascii_lowercase();
+    let of_a_path = words.is_empty()
+        || WORDS.iter().any(|known| match *known {
+            // Alone: with more behind or ahead of it, it is about a thing.
+            "not found" | "404 page not found" | "resource not found" | "method not allowed" => {
+                words.trim_end_matches('.') == *known
+            }
+            known => words.starts_with(known),
+        });
+    endpoint == Endpoint::Responses
         && matches!(status, 404 | 405 | 501)
-        && !names_another()
+        && (of_a_path || said.code.as_deref() == Some("unknown_url"))
 }
 
 /// How a request gets to an upstream.
@@ -205,6 +228,8 @@ mod tests {
             (404, said(None, "The model `llama` does not exist.")),
             (404, said(Some("DeploymentNotFound"), "The API deployment for this resource does not exist.")),
             (404, said(None, "Item with id 'rs_1' not found.")),
+            (404, said(None, "Conversation with id 'conv_1' not found.")),
+            (404, said(None, "No file found with id 'file_1'.")),
             (400, said(None, "")),
             (500, said(None, "")),
         ] {

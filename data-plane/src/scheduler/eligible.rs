@@ -90,7 +90,7 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
     }
     usable(account, now)?;
     let model = mapped(account, wanted.model).ok_or(Exclusion::ModelNotAllowed)?;
-    match provider::passage_to(account, wanted.operation, model, wanted.model) {
+    match provider::passage_to(account, wanted.operation, model, wanted.model, now) {
         None => return Err(Exclusion::UnsupportedByNode),
         Some(Passage::Refused(_)) => return Err(Exclusion::NoCounterpart),
         Some(_) => {}

@@ -49,6 +49,7 @@ impl LimitOverrides {
             drain: duration(self.0.drain_timeout_ms, own.drain),
             served_model_names: own.served_model_names,
             remember_reasoning: own.remember_reasoning,
+            cache_marks: own.cache_marks,
             retries: own.retries.clone(),
             cut_revoked_streams: self.0.cut_revoked_streams.unwrap_or(own.cut_revoked_streams),
         }

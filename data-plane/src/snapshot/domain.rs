@@ -159,6 +159,8 @@ pub struct Limits {
     pub served_model_names: bool,
     /// Reasoning that clients don't send back is remembered for them, for an hour.
     pub remember_reasoning: bool,
+    /// Requests of clients that know no cache marks get the gateway's own, where Claude is to read them.
+    pub cache_marks: bool,
     pub retries: Retries,
 }
 
@@ -192,6 +194,7 @@ impl Default for Limits {
             cut_revoked_streams: false,
             served_model_names: false,
             remember_reasoning: true,
+            cache_marks: true,
             retries: Retries::default(),
         }
     }

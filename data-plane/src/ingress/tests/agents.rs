@@ -176,6 +176,18 @@ async fn reasoning_that_a_client_of_chat_does_not_send_back_is_remembered_for_it
     }
 }
 
+#[tokio::test]
+async fn a_growing_conversation_is_marked_for_the_cache_where_operators_do_not_object() {
+    let upstream = Upstream::always(json(200, GOOD)).await;
+    for (number, marks) in [true, false].into_iter().enumerate() {
+        let gateway =
+            Gateway::limited(vec![claude(upstream.url())], |limits| limits.cache_marks = marks).await;
+        assert_eq!(gateway.post("/v1/chat/completions", &next_turn(&["toolu_1"])).await.status, 200);
+        let sent = String::from_utf8(upstream.received()[number].body.clone()).unwrap();
+        assert_eq!(sent.contains("cache_control"), marks, "{sent}");
+    }
+}
+
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"gpt-5.4-2026-03-05","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}}"#;
 const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt-5.4","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":9,"total_tokens":16}}"#;
 
@@ -222,6 +234,16 @@ async fn a_server_without_the_responses_api_is_asked_once_and_then_through_chat(
     let records = gateway.records(3).await;
     assert_eq!(records[0].attempts.len(), 2);
     assert_eq!((records[0].outcome(), &*records[0].attempts[0].reason), (Outcome::Completed, "status_404"));
+}
+
+#[tokio::test]
+async fn an_account_of_the_responses_api_alone_is_not_asked_again_and_again() {
+    let upstream = Upstream::always(json(404, r#"{"detail":"Not Found"}"#)).await;
+    let responses = Given { kind: AccountType::OpenaiResponses, url: upstream.url(), change: |_| {} };
+    let gateway = Gateway::start(vec![responses]).await;
+    let body = to_openai(MESSAGES).replace("openai,", "openai-responses,");
+    assert_eq!(gateway.post("/v1/messages", &body).await.status, 404);
+    assert_eq!(upstream.received().len(), 1);
 }
 
 #[tokio::test]

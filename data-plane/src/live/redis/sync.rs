@@ -34,6 +34,8 @@ use crate::live::{
 
 /// Accounts read at the same time.
 const READ_TOGETHER: usize = 256;
+/// Memos written before anything else has its turn.
+const MEMOS_AT_ONCE: usize = 64;
 const RECONNECT_MIN_MS: u32 = 100;
 const RECONNECT_MAX_MS: u32 = 2_000;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -235,11 +237,22 @@ impl Sync {
             self.redis.tell(id, binding).await?;
             self.shared.bindings.told(id);
         }
-        while let Some((id, sealed)) = self.shared.memos.to_tell(self.shared.now()) {
-            self.redis.remember(id, sealed).await?;
-            self.shared.memos.told(id);
-        }
+        self.tell_memos().await;
         Ok(())
+    }
+
+    /// A few at a time, and what Redis does not take is forgotten there: a convenience must not keep marks from anybody.
+    async fn tell_memos(&self) {
+        for _ in 0..MEMOS_AT_ONCE {
+            let Some((id, sealed)) = self.shared.memos.to_tell(self.shared.now()) else { return };
+            self.shared.memos.told(id);
+            if let Err(error) = self.redis.remember(id, sealed).await {
+                tracing::debug!(%error, "Redis does not take what is to be remembered");
+                return;
+            }
+        }
+        // The rest comes after what else there is to do.
+        self.shared.dirty.notify_one();
     }
 
     async fn read(&self, accounts: BTreeSet<AccountId>) -> Result<()> {

@@ -126,8 +126,9 @@ async fn refused(
     let body = error_body(flight, most, wait).await?;
     let said = plan::said(&body);
     let may_drop_reasoning = !flight.leg.as_ref().is_some_and(|leg| leg.without_reasoning);
+    let falls_back = flight.leg.as_ref().is_some_and(|leg| leg.falls_back);
     let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
-        Some(endpoint) if lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        Some(endpoint) if falls_back && lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
         Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
         _ => match provider.class(status, &said) {
             Class::Refused if flight.leg.as_ref().is_some_and(|leg| leg.plan.counts()) => Class::Counting,

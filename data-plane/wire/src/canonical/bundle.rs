@@ -11,6 +11,10 @@ use super::{Block, Reasoning, Role, Signature, Turn};
 /// Ahead of the JSON. As a signature's mark, with a word where its origin would stand.
 const MARK: &str = "sy1.bundle.";
 
+/// Clients could write more into one than a model ever thinks, and have us compare all of it.
+const ENTRIES_MAX: usize = 64;
+const LENGTH_MAX: usize = 1 << 20;
+
 /// Reasoning of one call.
 #[derive(Debug, Clone)]
 pub struct Carried<'a> {
@@ -40,13 +44,20 @@ pub fn packed(all: &[Carried<'_>]) -> Option<String> {
     };
     let entries: Vec<Entry<'_>> = all.iter().filter_map(entry).collect();
     let json = serde_json::to_string(&entries).ok().filter(|_| !entries.is_empty())?;
+    if entries.len() > ENTRIES_MAX || json.len() > LENGTH_MAX {
+        return None;
+    }
     Some(format!("{MARK}{json}"))
 }
 
 /// None: it was not packed here.
 #[must_use]
 pub fn unpacked(text: &str) -> Option<Vec<Carried<'static>>> {
-    let entries: Vec<Entry<'_>> = serde_json::from_str(text.strip_prefix(MARK)?).ok()?;
+    let json = text.strip_prefix(MARK).filter(|json| json.len() <= LENGTH_MAX)?;
+    let entries: Vec<Entry<'_>> = serde_json::from_str(json).ok()?;
+    if entries.len() > ENTRIES_MAX {
+        return None;
+    }
     let carried = |entry: Entry<'_>| {
         let signature = Some(Signature::unpacked(&entry.signature)?);
         let reasoning = Reasoning { text: Cow::Owned(entry.text.into_owned()), signature };

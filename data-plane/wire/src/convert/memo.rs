@@ -90,6 +90,7 @@ pub(super) fn put_back(request: &mut Request<'_>, memos: &[Memo], own: Option<Or
 pub(super) struct Collector {
     carried: Vec<Carried<'static>>,
     open: Option<Reasoning<'static>>,
+    too_long: bool,
     found: Vec<Memo>,
 }
 
@@ -116,8 +117,11 @@ impl Collector {
 
     fn delta(&mut self, delta: &Delta<'_>) {
         match (&mut self.open, delta) {
-            (Some(reasoning), Delta::Text(text)) if reasoning.text.len() + text.len() <= MEMO_MAX => {
-                reasoning.text.to_mut().push_str(text);
+            (Some(reasoning), Delta::Text(text)) => {
+                self.too_long |= reasoning.text.len() + text.len() > MEMO_MAX;
+                if !self.too_long {
+                    reasoning.text.to_mut().push_str(text);
+                }
             }
             (Some(reasoning), Delta::Signature(signature)) => {
                 reasoning.signature = Some(signature.clone().into_owned());
@@ -131,6 +135,10 @@ impl Collector {
 
     fn call(&mut self, id: &str) {
         let carried = std::mem::take(&mut self.carried);
+        // A part of it would be refused.
+        if std::mem::take(&mut self.too_long) {
+            return;
+        }
         let reasoning = bundle::packed(&carried).filter(|packed| packed.len() <= MEMO_MAX);
         self.found.extend(reasoning.map(|reasoning| Memo { call_id: id.to_owned(), reasoning }));
     }

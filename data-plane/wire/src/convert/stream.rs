@@ -293,6 +293,7 @@ impl Back {
                     Writer::Stream(encoder) => {
                         let ahead = written.len();
                         encoder.event(&event, written);
+                        notes.seen.told |= is_content(&event) && written.len() > ahead;
                         if resumed && matches!(event, Event::Start { .. }) {
                             written.truncate(ahead);
                         }
@@ -344,6 +345,10 @@ impl Back {
         }
         self.notes.seen
     }
+}
+
+const fn is_content(event: &Event<'_>) -> bool {
+    matches!(event, Event::Open { .. } | Event::Delta { .. } | Event::Close { .. } | Event::Stop { .. })
 }
 
 fn note(event: &Event<'_>, notes: &mut Notes, usage: &mut Option<Usage>, usage_is_final: &mut bool) {

@@ -29,9 +29,7 @@ const CHATGPT_UNKNOWN: [&str; 7] =
 pub fn chatgpt(splices: &mut Splices, body: &[u8]) {
     member::set(splices, body, "store", "false".to_owned());
     member::set(splices, body, "stream", "true".to_owned());
-    for unknown in CHATGPT_UNKNOWN {
-        member::remove(splices, body, unknown);
-    }
+    member::remove_all(splices, body, &CHATGPT_UNKNOWN);
 }
 
 /// A Gemini body in Code Assist's envelope.

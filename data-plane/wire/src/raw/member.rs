@@ -45,6 +45,18 @@ pub(crate) fn runs_out(elements: &[(Range<usize>, bool)]) -> Vec<Range<usize>> {
     ranges
 }
 
+/// Takes out all members of these names, with their commas.
+pub(crate) fn remove_all(splices: &mut Splices, body: &[u8], names: &[&str]) {
+    let Ok(text) = std::str::from_utf8(body) else { return };
+    let mut members = Vec::new();
+    let read = json::object(text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii(), |field| {
+        members.push((field.range_in(body), names.contains(&&*field.name())));
+    });
+    if read.is_ok() {
+        runs_out(&members).into_iter().for_each(|range| splices.replace(range, ""));
+    }
+}
+
 struct Members {
     /// Where the first member would start.
     inside: usize,

@@ -3,7 +3,7 @@
 //! Claude Code drops every signed thought, and other clients their encrypted reasoning, where an answer's model is not
 //! the request's. Providers name the version that they served, accounts map names: the record keeps all of them.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -40,15 +40,16 @@ impl Rename {
         let start = fields.data_at.as_ref()?.start;
         let data = fields.data.as_deref()?;
         let place = place(self.wire, data, true)?;
-        // A message says its model once, at its beginning.
-        self.done = self.wire == Wire::Messages;
-        is_other(data, &place, &self.asked)
-            .then(|| (start + place.start..start + place.end, self.written.clone()))
+        let name = name(data, &place)?;
+        // A message says its model once, at its beginning; and who says the right one goes on doing so.
+        self.done = self.wire == Wire::Messages || name == *self.asked;
+        (name != *self.asked).then(|| (start + place.start..start + place.end, self.written.clone()))
     }
 
     /// An answer that is no stream.
     pub(crate) fn in_body(&self, body: Bytes) -> Bytes {
-        match place(self.wire, &body, false).filter(|place| is_other(&body, place, &self.asked)) {
+        let other = |place: &Range<usize>| name(&body, place).is_some_and(|name| name != *self.asked);
+        match place(self.wire, &body, false).filter(other) {
             Some(Range { start, end }) => [body.get(..start), Some(&self.written), body.get(end..)]
                 .map(Option::unwrap_or_default)
                 .concat()
@@ -100,9 +101,10 @@ fn member<'t>(object: &'t str, name: &str) -> Option<&'t str> {
     found
 }
 
-fn is_other(data: &[u8], place: &Range<usize>, asked: &str) -> bool {
-    let name = data.get(place.clone()).and_then(|name| std::str::from_utf8(name).ok()).and_then(json::string);
-    name.is_some_and(|name| !name.is_empty() && name != asked)
+/// None: none is said.
+fn name<'d>(data: &'d [u8], place: &Range<usize>) -> Option<Cow<'d, str>> {
+    let name = std::str::from_utf8(data.get(place.clone())?).ok().and_then(json::string)?;
+    Some(name).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

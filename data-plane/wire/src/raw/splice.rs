@@ -6,6 +6,9 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+/// Edits made in place; with more, a copy is cheaper.
+const IN_PLACE_MAX: usize = 16;
+
 /// Edits of one body, in any order. They must lie inside the body and apart from each other; one that does not is
 /// left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +64,11 @@ impl Splices {
     /// As [`Splices::apply`], to a body that nobody else holds: a long one is moved about, not copied.
     pub fn apply_to(&self, body: &mut Vec<u8>) {
         let edits = self.in_order(body.len());
+        if edits.len() > IN_PLACE_MAX {
+            // Each edit in place moves all behind it.
+            *body = self.apply(std::mem::take(body).into()).into();
+            return;
+        }
         body.reserve_exact(inserted(&edits));
         for edit in edits.into_iter().rev() {
             body.splice(edit.range.clone(), edit.text.bytes());

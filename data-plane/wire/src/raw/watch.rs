@@ -42,8 +42,11 @@ pub struct Seen {
     pub preamble: bool,
     /// A `ping` event, or a comment that keeps the connection alive, ahead of all content.
     pub ping: bool,
-    /// Something of the answer itself. From here on there is no switching to another account.
+    /// Something of the answer itself.
     pub content: bool,
+    /// And the client has got some of it: from here on there is no switching to another account. A conversion may hold
+    /// content back, as that to Gemini does with calls.
+    pub told: bool,
     /// A reason was given for the answer's end: it is complete, even if the legal end does not follow.
     pub stopped: bool,
     /// The legal end: `message_stop`, `response.completed`, `[DONE]`. It may come without content. gemini has none: its
@@ -262,7 +265,7 @@ impl StreamWatch {
 
     #[must_use]
     pub const fn seen(&self) -> Seen {
-        self.notes.seen
+        Seen { told: self.notes.seen.content, ..self.notes.seen }
     }
 
     /// The last usage that was reported.
