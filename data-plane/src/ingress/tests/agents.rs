@@ -125,6 +125,22 @@ async fn a_gemini_stream_that_cannot_go_on_ends_without_a_reason_for_its_end() {
     assert_eq!(gateway.records(1).await[0].outcome(), Outcome::UpstreamError);
 }
 
+/// A call of Gemini's is told in one piece: while it is gathered the client has nothing yet.
+#[tokio::test]
+async fn a_cut_within_a_call_that_the_client_has_not_been_told_of_goes_on_elsewhere() {
+    let call = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{}}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":\"}}\n\n";
+    let bad = Upstream::always(vec![sse_head(), send(&[START, call].concat()), Step::Cut]).await;
+    let good = Upstream::always(sse(&[START, REST])).await;
+    let gateway = Gateway::start(vec![claude(bad.url()), claude(good.url())]).await;
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let path = "/v1beta/models/claude-opus-5:streamGenerateContent?alt=sse";
+    let answer = gateway.send_and_wait(gateway.request(path, body)).await;
+    let text = answer.text();
+    assert!(text.contains("hi") && text.contains("\"STOP\"") && !text.contains("functionCall"), "{text}");
+    assert_eq!((bad.received().len(), good.received().len()), (1, 1));
+    assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Completed);
+}
+
 const THOUGHT: &str = r#"{"type":"thinking","thinking":"the weather matters","signature":"EqQBCg"}"#;
 const CALLS: &str = r#"{"id":"m","type":"message","role":"assistant","model":"claude-opus-5","content":[THOUGHT,{"type":"text","text":"One moment."},{"type":"tool_use","id":"toolu_1","name":"f","input":{}},{"type":"tool_use","id":"toolu_2","name":"f","input":{}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":9}}"#;
 const TOOL: &str = r#""tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;
