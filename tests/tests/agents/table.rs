@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use serde_json::Value;
-use tests::{COLUMNS, Column};
+use tests::{COLUMNS, Column, check_page};
 
 use crate::{
     exceptions::{EXCEPTIONS, stated},
@@ -26,19 +26,9 @@ below; an empty cell is not tried.
 - **429**, **cut**: in the middle of the loop the upstream has no room, or its stream breaks off.
 ";
 
-/// Holds the page to what is stated, which the other test holds to what is so; with `UPDATE_MATRIX` set, writes it.
-///
-/// # Panics
-/// The page is another.
+/// Holds the page to what is stated, which the other test holds to what is so.
 pub(crate) fn check() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("data-plane/AGENTS.md");
-    let page = page();
-    if std::env::var_os("UPDATE_MATRIX").is_some() {
-        fs::write(path, page).unwrap();
-        return;
-    }
-    let kept = fs::read_to_string(path).unwrap_or_default();
-    assert!(kept == page, "data-plane/AGENTS.md is not what is stated; run this test with UPDATE_MATRIX=1");
+    check_page("data-plane/AGENTS.md", &page());
 }
 
 fn page() -> String {

@@ -4,11 +4,7 @@
 //! that against [`exceptions`], and [`table`] makes the page of it. To add a kind of account: a column. To add a feature:
 //! a function in each program, and its name in `results::FEATURES`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers too"
-)]
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking, its helpers too")]
 
 mod columns;
 mod exceptions;

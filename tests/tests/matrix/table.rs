@@ -1,6 +1,8 @@
 //! The matrix as people read it.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use tests::check_page;
 
 use crate::{
     columns::{COLUMNS, WIRES},
@@ -17,19 +19,9 @@ The test `matrix` of the package `tests` makes this page, and fails where it is 
 has no words for.
 ";
 
-/// Holds the page to what is stated, which the other test holds to what is so; with `UPDATE_MATRIX` set, writes it.
-///
-/// # Panics
-/// The page is another.
+/// Holds the page to what is stated, which the other test holds to what is so.
 pub(crate) fn check() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("data-plane/MATRIX.md");
-    let page = page();
-    if std::env::var_os("UPDATE_MATRIX").is_some() {
-        fs::write(path, page).unwrap();
-        return;
-    }
-    let kept = fs::read_to_string(path).unwrap_or_default();
-    assert!(kept == page, "data-plane/MATRIX.md is not what is stated; run this test with UPDATE_MATRIX=1");
+    check_page("data-plane/MATRIX.md", &page());
 }
 
 fn page() -> String {
