@@ -15,7 +15,7 @@ use control_plane::{
 };
 use shared::{
     clock::Clock,
-    program::{self, Failure, Signals},
+    program::{self, Failure, Signals, Threads},
 };
 
 #[global_allocator]
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Verb::Serve(serve) => serve.log.clone(),
         Verb::Migrate(maintenance) | Verb::AdoptEpoch(maintenance) => maintenance.log.clone(),
     };
-    program::main(log, async |arguments: Arguments, signals| match arguments.verb {
+    program::main(log, Threads::Cpus, async |arguments: Arguments, signals| match arguments.verb {
         Verb::Serve(arguments) => run(*arguments, signals).await,
         Verb::Migrate(arguments) => migrate(&arguments.database).await,
         Verb::AdoptEpoch(arguments) => adopt_epoch(&arguments.database).await,

@@ -4,9 +4,10 @@
 //! it, picks an account, forwards, streams back, and leaves a record of the tokens used. [`pipeline`] is the life of
 //! a request, stage by stage; read it first.
 //!
-//! Who calls whom: [`node`] puts a process together. [`ingress`] takes connections and hands calls to [`pipeline`],
+//! Who calls whom: [`node`] puts a process together, with a [`worker`] for each core. [`ingress`] takes connections and
+//! hands calls to [`pipeline`],
 //! which asks [`snapshot`] (what is configured), [`scheduler`] (which account), [`provider`] (how it is reached),
-//! [`live`] (what changes with every request) and [`usage`] (what was consumed). [`control`] is all talk with the
+//! [`upstream`] (the connections to it), [`live`] (what changes with every request) and [`usage`] (what was consumed). [`control`] is all talk with the
 //! control plane: it fills the snapshot, empties the spool, beats the heart and carries out commands.
 //!
 //! To add a provider: a file under `provider/`, and its row in `provider::for_type`. To add a stage: a file under
@@ -22,4 +23,6 @@ pub mod provider;
 pub mod scheduler;
 pub mod settings;
 pub mod snapshot;
+pub mod upstream;
 pub mod usage;
+pub mod worker;

@@ -9,7 +9,7 @@ use data_plane::{
 };
 use shared::{
     clock::Clock,
-    program::{self, Failure, Signals},
+    program::{self, Failure, Signals, Threads},
     tasks::Tasks,
 };
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Verb::Serve(serve) => serve.log.clone(),
         Verb::Drain(drain) => drain.log.clone(),
     };
-    program::main(log, async |arguments: Arguments, signals| match arguments.verb {
+    program::main(log, Threads::Beside, async |arguments: Arguments, signals| match arguments.verb {
         Verb::Serve(arguments) => serve(*arguments, signals).await,
         Verb::Drain(arguments) => drain(&arguments, signals).await,
     })

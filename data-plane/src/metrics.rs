@@ -1,25 +1,33 @@
 //! What the node counts and times, for `GET /metrics`.
 //!
-//! A request touches atomics that were looked up when the process started: no label is made and no lock is taken on
-//! the way. To add a metric: a field, its line in [`Metrics::new`]; whoever measures something that is not a request
-//! registers a collector with [`Metrics::register`].
+//! A request touches atomics of its own worker ([`Counters`]), which are summed at each scrape: no label is made and no
+//! lock is taken on the way. To add a metric: a field of [`Counters`] and its line in [`OfWorkers::encode`], or, for what
+//! happens seldom, a field and its line in [`Metrics::new`]; whoever measures something that is not a request registers
+//! a collector with [`Metrics::register`].
 
+mod counters;
 mod timings;
 
-use std::{fmt, sync::atomic::AtomicI64, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        MetricType, TypedMetric,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+    },
     registry::Registry,
 };
 use shared::wire::Wire;
 use wire::loss::LossCode;
 
-use crate::provider::failure::Reason;
-use timings::Timings;
+use crate::{ingress::Load, provider::failure::Reason};
+pub use counters::{Counters, Running};
+use timings::{Histogram, Timings};
 
 /// How a request ended, as counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +74,18 @@ struct LossLabels {
     code: &'static str,
 }
 
-/// The node's registry, and the handles of the request path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkerLabels {
+    worker: u64,
+}
+
+/// The node's registry, and what all workers count together.
 pub struct Metrics {
     registry: Mutex<Registry>,
-    requests: [[Counter; Ending::ALL.len()]; Wire::ALL.len()],
+    workers: Arc<[Arc<Counters>]>,
     failed_attempts: Family<AttemptLabels, Counter>,
     picks_failed: Counter,
     losses: Family<LossLabels, Counter>,
-    first_token: Timings,
-    total: Timings,
-    open_streams: Gauge,
-    in_flight: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -85,51 +94,22 @@ impl fmt::Debug for Metrics {
     }
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
+    /// With a place for each worker.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(loads: impl IntoIterator<Item = Arc<Load>>) -> Self {
+        let workers: Arc<[_]> = loads.into_iter().map(|load| Arc::new(Counters::of(load))).collect();
         let mut registry = Registry::with_prefix("switchyard");
-        let requests = Family::<RequestLabels, Counter>::default();
-        let handles = Wire::ALL.map(|wire| {
-            Ending::ALL.map(|ending| {
-                let labels = RequestLabels { wire: wire.as_str(), outcome: ending.as_str() };
-                requests.get_or_create(&labels).clone()
-            })
-        });
         let failed_attempts = Family::default();
         let picks_failed = Counter::default();
-        let (first_token, total) = (Timings::default(), Timings::default());
-        let (open_streams, in_flight) = (Gauge::default(), Gauge::default());
-        registry.register("requests", "Requests of clients that ended, by wire and outcome", requests);
+        let losses = Family::default();
+        registry.register_collector(Box::new(OfWorkers(Arc::clone(&workers))));
         let help = "Attempts at an upstream that gave no answer, by reason";
         registry.register("failed_attempts", help, failed_attempts.clone());
         registry.register("picks_failed", "Requests that found no eligible account", picks_failed.clone());
-        let losses = Family::default();
         let help = "Parts of requests that could not be said in the upstream's wire, by code";
         registry.register("conversion_losses", help, losses.clone());
-        let help = "From a request's arrival to its first content";
-        registry.register("first_token_seconds", help, first_token.clone());
-        registry.register("request_seconds", "From a request's arrival to its end", total.clone());
-        registry.register("open_streams", "Streams that run", open_streams.clone());
-        registry.register("requests_in_flight", "Requests that have not ended", in_flight.clone());
-        let registry = Mutex::new(registry);
-        Self {
-            registry,
-            requests: handles,
-            failed_attempts,
-            picks_failed,
-            losses,
-            first_token,
-            total,
-            open_streams,
-            in_flight,
-        }
+        Self { registry: Mutex::new(registry), workers, failed_attempts, picks_failed, losses }
     }
 
     /// Adds what somebody else measures; it is asked at each scrape.
@@ -146,77 +126,161 @@ impl Metrics {
         text
     }
 
-    pub fn ended(&self, wire: Wire, ending: Ending) {
-        self.requests[wire as usize][ending as usize].inc();
-    }
-
-    pub fn took(&self, first_token: Option<Duration>, total: Duration) {
-        if let Some(first_token) = first_token {
-            self.first_token.observe(first_token);
-        }
-        self.total.observe(total);
-    }
-
-    pub fn attempt_failed(&self, reason: Reason) {
-        let labels = AttemptLabels { reason: reason.code().into_owned() };
-        self.failed_attempts.get_or_create(&labels).inc();
-    }
-
-    /// Something of a request could not be said in the upstream's wire.
-    pub fn lost(&self, code: LossCode) {
-        self.losses.get_or_create(&LossLabels { code: code.as_str() }).inc();
-    }
-
-    pub fn pick_failed(&self) {
-        self.picks_failed.inc();
-    }
-
-    /// Counts as running until the guard is dropped.
-    #[must_use]
-    pub fn open_stream(&self) -> Running {
-        Running::new(&self.open_streams)
-    }
-
-    /// Counts as in flight until the guard is dropped.
-    #[must_use]
-    pub fn request(&self) -> Running {
-        Running::new(&self.in_flight)
+    /// What each worker has to do, by its number.
+    pub fn loads(&self) -> impl Iterator<Item = &Arc<Load>> {
+        self.workers.iter().map(|counters| &counters.load)
     }
 
     /// Requests that ended, and those of them that the gateway or an upstream failed.
     #[must_use]
     pub fn requests_and_errors(&self) -> (u64, u64) {
-        let count =
-            |ending: Ending| self.requests.iter().map(|of_wire| of_wire[ending as usize].get()).sum::<u64>();
+        let count = |ending: Ending| {
+            let of = |counters: &Arc<Counters>| Wire::ALL.map(|wire| counters.requests(wire, ending));
+            self.workers.iter().flat_map(of).sum::<u64>()
+        };
         let all = Ending::ALL.into_iter().map(count).sum();
         (all, count(Ending::UpstreamError) + count(Ending::CutOff))
     }
 
     #[must_use]
     pub fn streams(&self) -> u64 {
-        u64::try_from(self.open_streams.get()).unwrap_or(0)
+        u64::try_from(self.workers.iter().map(|counters| counters.streams()).sum::<i64>()).unwrap_or(0)
     }
 
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        u64::try_from(self.in_flight.get()).unwrap_or(0)
+        u64::try_from(self.workers.iter().map(|counters| counters.in_flight()).sum::<i64>()).unwrap_or(0)
     }
 }
 
-/// Something that runs; dropping it counts it off.
+/// The metrics as one worker's requests touch them.
+#[derive(Debug, Clone)]
+pub struct WorkerMetrics {
+    pub node: Arc<Metrics>,
+    own: Arc<Counters>,
+}
+
+impl WorkerMetrics {
+    /// Those of the worker of this number; none: there is no such worker.
+    #[must_use]
+    pub fn of(node: &Arc<Metrics>, number: usize) -> Option<Self> {
+        let own = Arc::clone(node.workers.get(number)?);
+        Some(Self { node: Arc::clone(node), own })
+    }
+
+    #[must_use]
+    pub fn load(&self) -> &Arc<Load> {
+        &self.own.load
+    }
+
+    pub fn ended(&self, wire: Wire, ending: Ending) {
+        self.own.ended(wire, ending);
+    }
+
+    pub fn took(&self, first_token: Option<Duration>, total: Duration) {
+        self.own.took(first_token, total);
+    }
+
+    pub fn attempt_failed(&self, reason: Reason) {
+        let labels = AttemptLabels { reason: reason.code().into_owned() };
+        self.node.failed_attempts.get_or_create(&labels).inc();
+    }
+
+    /// Something of a request could not be said in the upstream's wire.
+    pub fn lost(&self, code: LossCode) {
+        self.node.losses.get_or_create(&LossLabels { code: code.as_str() }).inc();
+    }
+
+    pub fn pick_failed(&self) {
+        self.node.picks_failed.inc();
+    }
+
+    /// Counts as running until the guard is dropped.
+    #[must_use]
+    pub fn open_stream(&self) -> Running {
+        Running::stream(&self.own)
+    }
+
+    /// Counts as in flight until the guard is dropped.
+    #[must_use]
+    pub fn request(&self) -> Running {
+        Running::request(&self.own)
+    }
+}
+
+/// What the workers count, summed at each scrape, and what each has to do.
 #[derive(Debug)]
-pub struct Running(Gauge<i64, AtomicI64>);
+struct OfWorkers(Arc<[Arc<Counters>]>);
 
-impl Running {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+impl Collector for OfWorkers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.requests(&mut encoder)?;
+        let help = "From a request's arrival to its first content";
+        self.timings(&mut encoder, ("first_token_seconds", help), |counters| &counters.first_token)?;
+        let help = "From a request's arrival to its end";
+        self.timings(&mut encoder, ("request_seconds", help), |counters| &counters.total)?;
+        self.gauge(&mut encoder, ("open_streams", "Streams that run"), Counters::streams)?;
+        let help = "Requests that have not ended";
+        self.gauge(&mut encoder, ("requests_in_flight", help), Counters::in_flight)?;
+        let help = "Connections of clients, by worker";
+        self.by_worker(&mut encoder, ("worker_connections", help), |load| {
+            ConstGauge::new(i64::try_from(load.connections()).unwrap_or(i64::MAX))
+        })?;
+        let help = "Time that a worker has worked, by worker";
+        self.by_worker(&mut encoder, ("worker_busy_seconds", help), |load| {
+            ConstCounter::new(Duration::from_micros(load.worked_micros()).as_secs_f64())
+        })
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.dec();
+/// A metric's name, and what it says.
+type Named = (&'static str, &'static str);
+
+impl OfWorkers {
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests of clients that ended, by wire and outcome";
+        let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+        for wire in Wire::ALL {
+            for ending in Ending::ALL {
+                let count: u64 = self.0.iter().map(|counters| counters.requests(wire, ending)).sum();
+                let labels = RequestLabels { wire: wire.as_str(), outcome: ending.as_str() };
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn timings(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): Named,
+        of: fn(&Counters) -> &Timings,
+    ) -> fmt::Result {
+        let sum: Histogram = self.0.iter().map(|counters| of(counters)).collect();
+        sum.encode(encoder.encode_descriptor(name, help, None, MetricType::Histogram)?)
+    }
+
+    fn gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): Named,
+        of: fn(&Counters) -> i64,
+    ) -> fmt::Result {
+        let sum = ConstGauge::new(self.0.iter().map(|counters| of(counters)).sum::<i64>());
+        sum.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn by_worker<M: EncodeMetric + TypedMetric>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): Named,
+        of: fn(&Load) -> M,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, M::TYPE)?;
+        for (worker, counters) in (0..).zip(self.0.iter()) {
+            of(&counters.load).encode(family.encode_family(&WorkerLabels { worker })?)?;
+        }
+        Ok(())
     }
 }
 
@@ -226,25 +290,31 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_in_the_text() {
-        let metrics = Metrics::new();
-        metrics.ended(Wire::Messages, Ending::Completed);
-        metrics.ended(Wire::Chat, Ending::UpstreamError);
-        metrics.took(Some(Duration::from_millis(30)), Duration::from_secs(2));
-        metrics.attempt_failed(Reason::Status(529));
-        let running = metrics.open_stream();
+        let metrics = Arc::new(Metrics::new([Arc::default(), Arc::default()]));
+        let [first, second] = [0, 1].map(|number| WorkerMetrics::of(&metrics, number).unwrap());
+        first.ended(Wire::Messages, Ending::Completed);
+        second.ended(Wire::Messages, Ending::Completed);
+        second.ended(Wire::Chat, Ending::UpstreamError);
+        first.took(Some(Duration::from_millis(30)), Duration::from_secs(2));
+        second.took(None, Duration::from_secs(2));
+        first.attempt_failed(Reason::Status(529));
+        let running = [first.open_stream(), second.open_stream()];
+        let _connection = second.load().connection();
         let text = metrics.text();
         for line in [
-            r#"switchyard_requests_total{wire="messages",outcome="completed"} 1"#,
+            r#"switchyard_requests_total{wire="messages",outcome="completed"} 2"#,
             r#"switchyard_requests_total{wire="chat",outcome="upstream_error"} 1"#,
             r#"switchyard_failed_attempts_total{reason="status_529"} 1"#,
-            "switchyard_open_streams 1",
+            "switchyard_open_streams 2",
             "switchyard_first_token_seconds_count 1",
-            r#"switchyard_request_seconds_bucket{le="2.5"} 1"#,
+            r#"switchyard_request_seconds_bucket{le="2.5"} 2"#,
+            r#"switchyard_worker_connections{worker="1"} 1"#,
+            r#"switchyard_worker_busy_seconds_total{worker="0"} 0.0"#,
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
         drop(running);
         assert_eq!(metrics.streams(), 0);
-        assert_eq!(metrics.requests_and_errors(), (2, 1));
+        assert_eq!(metrics.requests_and_errors(), (3, 1));
     }
 }

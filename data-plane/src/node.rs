@@ -7,17 +7,19 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
 use shared::{account, clock::Clock, tasks::Tasks, wire};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
 
 use crate::{
     control::{ControlPlane, Link, LinkState, Serving, StatusWrites},
-    ingress::{self, Proxy, ProxyParts},
+    ingress::{self, Common, Lifecycle, Load},
     live::{Live, RedisError, RedisSettings},
     metrics::Metrics,
-    provider::upstream::OutboundError,
+    provider::{self, Tester},
     settings::NodeSettings,
     snapshot::{Account, Configuration, ConfigurationParts, SealKey},
+    upstream::{OutboundError, OutboundSettings, UpstreamClient},
     usage::{Journal, SpoolError},
+    worker::{WorkerError, Workers},
 };
 
 /// What runs beside requests has this long to end.
@@ -48,6 +50,8 @@ pub enum StartError {
     Redis(#[from] RedisError),
     #[error("the HTTP client for upstreams can't be set up: {0}")]
     Outbound(#[from] OutboundError),
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     #[error("the listener has no address: {0}")]
     Listener(#[from] std::io::Error),
     #[error("reading the data folder failed: {0}")]
@@ -61,11 +65,12 @@ pub struct Running {
     pub address: SocketAddr,
     link: Link,
     settings: NodeSettings,
-    /// Of requests.
-    serving: Tasks,
-    /// Of everything else; it outlives the requests.
+    lifecycle: Arc<Lifecycle>,
+    workers: Workers,
+    /// Of the listener.
+    listening: Tasks,
+    /// Of everything that is no request; it outlives them.
     beside: Tasks,
-    accepting: JoinHandle<()>,
 }
 
 /// Starts a node. It serves at once from its local copy where there is one, and else once the control plane has told
@@ -75,7 +80,7 @@ pub struct Running {
 /// See [`StartError`]. A control plane or a Redis that is away is no error.
 pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     let address = parts.listener.local_addr()?;
-    let (serving, beside) = (Tasks::new(), Tasks::new());
+    let beside = Tasks::new();
     let clock = parts.clock;
     let live = Arc::new(match &parts.redis {
         None => Live::memory(clock.clone()),
@@ -84,18 +89,22 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     let folder =
         Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
     let (journal, configuration) = folder.open(&parts.settings, Arc::clone(&live), &clock, &beside).await?;
-    let metrics = Arc::new(Metrics::new());
     let status_writes = StatusWrites::default();
-    let proxy = Proxy::new(ProxyParts {
+    let upstream = UpstreamClient::new(parts.settings.outbound())?;
+    let tester =
+        tester(&parts.settings, &configuration, status_writes.clone(), clock.clone(), beside.clone())?;
+    let common = Common {
         snapshot: configuration.handle(),
         live: Arc::clone(&live),
         journal: journal.clone(),
-        status_writes: status_writes.clone(),
-        metrics: Arc::clone(&metrics),
+        tester,
+        metrics: Arc::new(Metrics::new((0..parts.settings.workers()).map(|_| Arc::new(Load::default())))),
         clock: clock.clone(),
-        tasks: serving.clone(),
-        outbound: parts.settings.outbound(),
-    })?;
+        lifecycle: Arc::new(Lifecycle::default()),
+        drains: Common::permits(),
+        started_at: clock.now(),
+        settings: parts.settings.server(),
+    };
     let link = Link {
         control_plane: parts.control_plane,
         node_id: parts.node_id,
@@ -103,17 +112,45 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         live,
         journal,
         status_writes,
-        serving: Arc::new(Clients(Arc::clone(&proxy))),
+        serving: Arc::new(Clients(common.clone())),
         state: Arc::new(LinkState::new()),
         clock,
         tasks: beside.clone(),
     };
-    metrics.register(Box::new(gauges::Gauges::new(&link)));
+    common.metrics.register(Box::new(gauges::Gauges::new(&link)));
     link.start();
-    let grace = parts.settings.grace();
-    let accepting = beside.spawn(ingress::serve(proxy, parts.listener, serving.clone(), grace));
-    tracing::info!(whom = "clients", %address, node = link.node_id, "listening");
-    Ok(Running { address, link, settings: parts.settings, serving, beside, accepting })
+    let (workers, listening) = listen(&common, &upstream, parts.listener, &parts.settings)?;
+    tracing::info!(whom = "clients", %address, node = link.node_id, workers = workers.count(), "listening");
+    let lifecycle = common.lifecycle;
+    Ok(Running { address, link, settings: parts.settings, lifecycle, workers, listening, beside })
+}
+
+/// Starts the workers and what hands them connections.
+fn listen(
+    common: &Common,
+    upstream: &UpstreamClient,
+    listener: TcpListener,
+    settings: &NodeSettings,
+) -> Result<(Workers, Tasks), WorkerError> {
+    let (workers, hands) = Workers::start(common, upstream, settings.grace())?;
+    let listening = Tasks::new();
+    listening.spawn(workers.measure(listening.stopping()));
+    let most = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
+    listening.spawn(ingress::accept(listener, hands, most, listening.stopping()));
+    Ok((workers, listening))
+}
+
+/// Account tests are no requests of clients, and keep no connections.
+fn tester(
+    settings: &NodeSettings,
+    configuration: &Configuration,
+    status_writes: StatusWrites,
+    clock: Clock,
+    tasks: Tasks,
+) -> Result<Tester, OutboundError> {
+    let outbound = OutboundSettings { pool_max_idle: 0, ..settings.outbound() };
+    let upstream = Arc::new(UpstreamClient::new(outbound)?);
+    Ok(Tester::new(upstream, configuration.handle(), status_writes, clock, tasks))
 }
 
 /// What needs the node's folder.
@@ -155,9 +192,10 @@ impl Running {
     /// False: something did not end in time.
     pub async fn shutdown(self) -> bool {
         self.link.state.leave();
-        self.serving.stop();
-        let accepted = self.accepting.await.is_ok();
-        let served = self.serving.shutdown(ENDING_TIME).await;
+        // Readiness goes off ahead of the listener.
+        self.lifecycle.stop();
+        let accepted = self.listening.shutdown(ENDING_TIME).await;
+        let served = self.workers.ended().await;
         let journal = self.link.journal.clone();
         let synced = self.beside.spawn_blocking(move || journal.sync()).await.is_ok();
         let delivered = tokio::time::timeout(self.settings.report_grace, self.link.journal.delivered()).await;
@@ -171,8 +209,8 @@ impl Running {
     }
 }
 
-/// The proxy as the control plane's loops see it.
-struct Clients(Arc<Proxy>);
+/// The workers as the control plane's loops see them.
+struct Clients(Common);
 
 impl Serving for Clients {
     fn statistics(&self) -> NodeStatistics {
@@ -180,15 +218,15 @@ impl Serving for Clients {
     }
 
     fn wires(&self) -> Vec<Wire> {
-        self.0.served_wires().into_iter().map(wire_message).collect()
+        provider::served_wires().into_iter().map(wire_message).collect()
     }
 
     fn account_types(&self) -> Vec<AccountType> {
-        self.0.served_types().into_iter().map(type_message).collect()
+        provider::served_types().into_iter().map(type_message).collect()
     }
 
     fn test(&self, account: Arc<Account>, model: Option<String>) -> BoxFuture<'static, TestAccountResult> {
-        let tester = self.0.tester();
+        let tester = self.0.tester.clone();
         Box::pin(async move { tester.test(&account, model.as_deref()).await })
     }
 }

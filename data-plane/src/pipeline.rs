@@ -33,7 +33,8 @@ pub mod refusal;
 pub mod schedule;
 pub mod stream;
 
-pub(crate) use drain::MAX_DRAINS;
+pub(crate) use drain::{MAX_DRAINS, drain, end_departed};
+pub(crate) use exchange::Flight;
 
 use std::sync::Arc;
 

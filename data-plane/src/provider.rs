@@ -1,8 +1,8 @@
 //! How upstreams are reached: URL, headers, authentication, failure classes, reset headers. No JSON bodies here.
 //!
 //! [`Provider`] is one upstream's manners, and [`for_type`] the table of them. [`passage`] is the table of how each
-//! wire gets to each kind of upstream. [`failure`] says what an upstream's refusal means, [`upstream`] is the HTTP
-//! client that all share, and [`tester`] sends the smallest request there is to learn whether an account works.
+//! wire gets to each kind of upstream. [`failure`] says what an upstream's refusal means, and [`tester`] sends the smallest
+//! request there is to learn whether an account works.
 //!
 //! To add a provider: a file with its [`Provider`], and a row in [`for_type`].
 
@@ -16,11 +16,8 @@ mod headers;
 mod openai;
 pub mod passage;
 mod percent;
-mod private;
-mod request_body;
 mod reset;
 pub mod tester;
-pub mod upstream;
 
 use std::time::Duration;
 
@@ -32,11 +29,12 @@ pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
 pub use passage::{Endpoint, Front, Passage, lacks_endpoint};
-pub use request_body::RequestBody;
 pub use tester::Tester;
-pub use upstream::{OutboundSettings, UpstreamClient};
 
-use crate::snapshot::{Account, Credential};
+use crate::{
+    snapshot::{Account, Credential},
+    upstream::RequestBody,
+};
 use failure::{Class, class_of_words};
 
 /// What a client asks for.

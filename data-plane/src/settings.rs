@@ -13,9 +13,10 @@ use shared::{
 
 use crate::{
     control::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError},
+    ingress::ServerSettings,
     live::RedisSettings,
-    provider::OutboundSettings,
     snapshot::{InvalidSealKey, Limits, Retries, SealKey},
+    upstream::OutboundSettings,
     usage::SpoolSettings,
 };
 
@@ -107,6 +108,16 @@ pub struct ControlArguments {
 /// What holds for a node however it is started.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct NodeSettings {
+    /// Threads that serve clients, each with connections of its own [default: the CPUs that the process may use]
+    #[arg(long, env = "SWITCHYARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Connections of clients; one that is too many is answered 503 and closed
+    #[arg(long, env = "SWITCHYARD_MAX_CONNECTIONS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+    /// A client's connection ends behind the first answer after about this long, so that load may move to other workers
+    /// and nodes
+    #[arg(long, env = "SWITCHYARD_MAX_CONNECTION_AGE", value_parser = duration, default_value = "10m")]
+    pub max_connection_age: Duration,
     /// How long running requests may go on at shutdown [default: --max-stream and a minute]
     #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
     pub shutdown_grace: Option<Duration>,
@@ -250,6 +261,9 @@ impl ControlArguments {
 impl Default for NodeSettings {
     fn default() -> Self {
         Self {
+            workers: None,
+            max_connections: 16_384,
+            max_connection_age: ServerSettings::default().max_connection_age,
             shutdown_grace: None,
             report_grace: Duration::from_secs(10),
             allow_private_upstreams: false,
@@ -287,6 +301,16 @@ impl NodeSettings {
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.shutdown_grace.unwrap_or(self.limits.max_stream + GRACE_MARGIN)
+    }
+
+    /// As many as the control group and the affinity give CPUs, where nothing else is said.
+    pub(crate) fn workers(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.workers.map_or_else(all, usize::from)
+    }
+
+    pub(crate) const fn server(&self) -> ServerSettings {
+        ServerSettings { max_connection_age: self.max_connection_age }
     }
 
     pub(crate) fn spool(&self) -> SpoolSettings {

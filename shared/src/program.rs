@@ -21,10 +21,23 @@ const USAGE: u8 = 2;
 /// Why a program ends; said on standard error.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// The threads of a program's runtime.
+#[derive(Debug, Clone, Copy)]
+pub enum Threads {
+    /// One for each CPU: the runtime does the program's work.
+    Cpus,
+    /// Two: the work is done by threads of the program's own, and what runs beside it must not wait for one thing.
+    Beside,
+}
+
 /// Runs a program: reads its settings, sets up its log, and drives `run` on a runtime of its own.
 ///
 /// Ends with 0 where `run` gives true, 1 where it gives false or fails, 2 where the settings are at fault.
-pub fn main<A, F>(log: impl FnOnce(&A) -> LogSettings, run: impl FnOnce(A, Signals) -> F) -> ExitCode
+pub fn main<A, F>(
+    log: impl FnOnce(&A) -> LogSettings,
+    threads: Threads,
+    run: impl FnOnce(A, Signals) -> F,
+) -> ExitCode
 where
     A: CommandFactory + FromArgMatches,
     F: Future<Output = Result<bool, Failure>>,
@@ -43,7 +56,11 @@ where
     if let Err(error) = telemetry::init(&log(&arguments)) {
         return fail(&error, ExitCode::from(USAGE));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Threads::Beside = threads {
+        runtime.worker_threads(2);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };

@@ -4,7 +4,10 @@ use std::{
     future::{Future as _, poll_fn},
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Context,
     time::Duration,
 };
@@ -15,14 +18,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rand::Rng as _;
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    proxy::{Phase, Proxy},
-    service::serve_request,
-    write_deadline::WriteDeadline,
+    lifecycle::Phase, load::Load, proxy::Proxy, service::serve_request, write_deadline::WriteDeadline,
 };
 
 /// From a connection's start, or the end of its last answer, to a whole request head.
@@ -38,6 +40,7 @@ const UNSENT_MAX: u32 = 32 << 10;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
+    let _counted = proxy.load.connection();
     if prepare(&stream).is_ok() {
         serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await;
     }
@@ -52,9 +55,13 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
+    let lasts = Arc::new(Lasts::new(proxy.settings.max_connection_age));
     let service = {
-        let proxy = Arc::clone(&proxy);
-        service_fn(move |request| serve_request(Arc::clone(&proxy), request))
+        let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
+        service_fn(move |request| {
+            lasts.look(&proxy.load);
+            serve_request(Arc::clone(&proxy), request)
+        })
     };
     let hyper = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -62,15 +69,46 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
         .serve_connection(io, service);
     let mut hyper = std::pin::pin!(hyper);
     let mut bells = Bells::of(&proxy);
+    let mut told = false;
     let ended = poll_fn(|cx| {
         if bells.ring(&proxy, cx) {
             hyper.as_mut().graceful_shutdown();
         }
-        hyper.as_mut().poll(cx)
+        let polled = hyper.as_mut().poll(cx);
+        if polled.is_pending() && !told && lasts.is_over() {
+            told = true;
+            hyper.as_mut().graceful_shutdown();
+        }
+        polled
     })
     .await;
     if let Err(error) = ended {
         tracing::trace!(%error, "a client's connection ended");
+    }
+}
+
+/// How long a connection lasts. Looked at with each request, and told with its answer, so that no request meets a
+/// connection that is being closed.
+struct Lasts {
+    until: Instant,
+    over: AtomicBool,
+}
+
+impl Lasts {
+    /// Not all that began together end together.
+    fn new(age: Duration) -> Self {
+        let until = Instant::now() + age.mul_f64(rand::rng().random_range(0.8..1.2));
+        Self { until, over: AtomicBool::new(false) }
+    }
+
+    fn look(&self, load: &Load) {
+        if Instant::now() >= self.until || load.sheds() {
+            self.over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 }
 

@@ -1,94 +1,51 @@
 //! What every request needs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::{sync::Arc, time::Duration};
 
 use proto::v1::NodeStatistics;
 use shared::{
-    account::AccountType,
     clock::{Clock, Millis},
     tasks::Tasks,
-    wire::Wire,
 };
 use tokio::sync::Semaphore;
-use tokio_util::{
-    sync::{CancellationToken, WaitForCancellationFutureOwned},
-    task::TaskTracker,
-};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::{
+    departed::Departed,
+    lifecycle::{Lifecycle, Phase},
+    load::Load,
+};
 use crate::{
-    control::StatusWrites,
     live::Live,
-    metrics::Metrics,
-    pipeline::MAX_DRAINS,
-    provider::{self, OutboundSettings, Tester, UpstreamClient, upstream::OutboundError},
+    metrics::{Metrics, WorkerMetrics},
+    pipeline::{Flight, MAX_DRAINS},
+    provider::Tester,
     snapshot::SnapshotHandle,
+    upstream::UpstreamClient,
     usage::Journal,
 };
 
-/// What a [`Proxy`] is made of.
-#[derive(Debug)]
-pub struct ProxyParts {
+/// What all workers of a node share. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Common {
     pub snapshot: SnapshotHandle,
     pub live: Arc<Live>,
     pub journal: Journal,
-    pub status_writes: StatusWrites,
+    pub tester: Tester,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    pub tasks: Tasks,
-    pub outbound: OutboundSettings,
-}
-
-/// What every request needs; one for a node.
-#[derive(Debug)]
-pub struct Proxy {
-    pub(crate) snapshot: SnapshotHandle,
-    pub(crate) live: Arc<Live>,
-    pub(crate) journal: Journal,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) clock: Clock,
-    pub(crate) tasks: Tasks,
-    pub(crate) upstream: Arc<UpstreamClient>,
-    pub(crate) tester: Tester,
+    pub lifecycle: Arc<Lifecycle>,
     /// Permits to read on after a client that left.
-    pub(crate) drains: Arc<Semaphore>,
-    /// The requests whose clients left.
-    pub(crate) departed: TaskTracker,
-    pub(super) lifecycle: Lifecycle,
-    started_at: Millis,
+    pub drains: Arc<Semaphore>,
+    pub started_at: Millis,
+    pub settings: ServerSettings,
 }
 
-impl Proxy {
-    /// Call from within a runtime.
-    ///
-    /// # Errors
-    /// The HTTP client can't be set up.
-    pub fn new(parts: ProxyParts) -> Result<Arc<Self>, OutboundError> {
-        let ProxyParts { snapshot, live, journal, status_writes, metrics, clock, tasks, outbound } = parts;
-        let upstream = Arc::new(UpstreamClient::new(&outbound)?);
-        let tester =
-            Tester::new(Arc::clone(&upstream), snapshot.clone(), status_writes, clock.clone(), tasks.clone());
-        Ok(Arc::new(Self {
-            started_at: clock.now(),
-            drains: Arc::new(Semaphore::new(MAX_DRAINS)),
-            departed: TaskTracker::new(),
-            lifecycle: Lifecycle::default(),
-            snapshot,
-            live,
-            journal,
-            metrics,
-            clock,
-            tasks,
-            upstream,
-            tester,
-        }))
-    }
-
+impl Common {
+    /// With as many permits as a node has.
     #[must_use]
-    pub fn tester(&self) -> Tester {
-        self.tester.clone()
+    pub fn permits() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(MAX_DRAINS))
     }
 
     /// For the heartbeat.
@@ -109,15 +66,63 @@ impl Proxy {
             live_degraded: self.live.degraded(),
         }
     }
+}
 
-    #[must_use]
-    pub fn served_wires(&self) -> Vec<Wire> {
-        provider::served_wires()
+/// What every request needs; one for each worker.
+#[derive(Debug)]
+pub struct Proxy {
+    pub(crate) snapshot: SnapshotHandle,
+    pub(crate) live: Arc<Live>,
+    pub(crate) journal: Journal,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) load: Arc<Load>,
+    pub(crate) clock: Clock,
+    /// Of this worker's runtime.
+    pub(crate) tasks: Tasks,
+    pub(crate) upstream: Arc<UpstreamClient>,
+    pub(crate) tester: Tester,
+    pub(crate) drains: Arc<Semaphore>,
+    /// The requests whose clients left.
+    pub(crate) departed: Departed<Box<Flight>>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(super) settings: ServerSettings,
+}
+
+/// How clients' connections are kept.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// A connection ends behind the answer that is the first after so long, so that load may move to another worker.
+    pub max_connection_age: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { max_connection_age: Duration::from_secs(600) }
     }
+}
 
+impl Proxy {
+    /// For one worker, whose runtime this is called in. None: there is no worker of this number.
     #[must_use]
-    pub fn served_types(&self) -> Vec<AccountType> {
-        provider::served_types()
+    pub fn new(common: Common, number: usize, upstream: UpstreamClient, tasks: Tasks) -> Option<Arc<Self>> {
+        let Common { snapshot, live, journal, tester, metrics, clock, lifecycle, drains, settings, .. } =
+            common;
+        let metrics = WorkerMetrics::of(&metrics, number)?;
+        Some(Arc::new(Self {
+            load: Arc::clone(metrics.load()),
+            departed: Departed::default(),
+            upstream: Arc::new(upstream),
+            snapshot,
+            live,
+            journal,
+            metrics,
+            clock,
+            tasks,
+            tester,
+            drains,
+            lifecycle,
+            settings,
+        }))
     }
 
     /// Whether new requests are welcome: there is a configuration, records can be written, no shutdown has begun.
@@ -133,50 +138,6 @@ impl Proxy {
 
     /// Resolves once [`Self::closing`] is true; for those that no connection wakes.
     pub(crate) fn closed(&self) -> WaitForCancellationFutureOwned {
-        self.lifecycle.closing.clone().cancelled_owned()
-    }
-}
-
-/// How far the node's shutdown has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    Serving,
-    /// No new requests; those that run may end by themselves.
-    Stopping,
-    /// The grace is over: streams end now.
-    Closing,
-}
-
-/// The phase as an atomic, so that looking at it costs nothing; and a bell for each change, so that connections
-/// which wait for something else look at all.
-#[derive(Debug, Default)]
-pub(super) struct Lifecycle {
-    phase: AtomicU8,
-    stopping: CancellationToken,
-    closing: CancellationToken,
-}
-
-impl Lifecycle {
-    pub(super) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Serving,
-            1 => Phase::Stopping,
-            _ => Phase::Closing,
-        }
-    }
-
-    pub(super) fn stop(&self) {
-        self.phase.fetch_max(1, Ordering::AcqRel);
-        self.stopping.cancel();
-    }
-
-    pub(super) fn close(&self) {
-        self.stop();
-        self.phase.fetch_max(2, Ordering::AcqRel);
-        self.closing.cancel();
-    }
-
-    pub(super) fn bells(&self) -> (CancellationToken, CancellationToken) {
-        (self.stopping.clone(), self.closing.clone())
+        self.lifecycle.closed()
     }
 }

@@ -1,63 +1,89 @@
-//! Accepts connections, and ends them in good order.
+//! What a worker does: serves the connections that it is handed, and ends them in good order.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::TcpStream, sync::Arc, time::Duration};
 
-use shared::tasks::Tasks;
-use tokio::net::TcpListener;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
 use super::{connection, proxy::Proxy};
+use crate::pipeline;
 
 /// What legal endings have to be written out, and records to be closed.
-const CLOSING_TIME: Duration = Duration::from_secs(5);
-/// After a failure to accept (no file descriptors, mostly).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(5);
+/// How often a worker shows that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
 
-/// Serves until `tasks` are stopped. Then nothing new is taken; what runs may end by itself for `grace`, and is ended
-/// in its client's wire after that. Returns once all connections are closed and all requests metered, or could not be.
-pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener, tasks: Tasks, grace: Duration) {
+/// Serves until nobody hands over connections any more. What runs then may end by itself for `grace`, and is ended in its
+/// client's wire after that. Returns once all connections are closed and all requests metered, or could not be.
+pub async fn serve(proxy: Arc<Proxy>, handed: mpsc::UnboundedReceiver<TcpStream>, grace: Duration) {
+    tokio::select! {
+        () = run(&proxy, handed, grace) => {}
+        () = show_alive(&proxy) => {}
+        () = sweep(&proxy) => {}
+        () = take_departed(&proxy) => {}
+    }
+    for flight in proxy.departed.close() {
+        pipeline::end_departed(flight);
+    }
+    proxy.upstream.close();
+}
+
+async fn run(proxy: &Arc<Proxy>, mut handed: mpsc::UnboundedReceiver<TcpStream>, grace: Duration) {
     let connections = TaskTracker::new();
-    accept(&proxy, listener, &tasks, &connections).await;
+    while let Some(stream) = handed.recv().await {
+        match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => {
+                let serving = connections.track_future(connection::serve(Arc::clone(proxy), stream));
+                proxy.tasks.spawn(serving);
+            }
+            Err(error) => tracing::warn!(%error, "a connection can't be served"),
+        }
+    }
     proxy.lifecycle.stop();
-    tracing::info!(open = connections.len(), "no new requests are taken");
-    if !all_end(&connections, &proxy.departed, grace).await {
+    if !all_end(&connections, proxy, grace).await {
         tracing::warn!(open = connections.len(), "the grace for running requests is over");
     }
     proxy.lifecycle.close();
-    if !all_end(&connections, &proxy.departed, CLOSING_TIME).await {
+    if !all_end(&connections, proxy, CLOSING_TIME).await {
         tracing::warn!(open = connections.len(), "some clients do not take the end of their streams");
     }
-    proxy.upstream.close(CLOSING_TIME).await;
 }
 
 /// Connections, then the requests that their clients left behind. False: not within `time`.
-async fn all_end(connections: &TaskTracker, departed: &TaskTracker, time: Duration) -> bool {
+async fn all_end(connections: &TaskTracker, proxy: &Proxy, time: Duration) -> bool {
     let ending = async {
         connections.close();
         connections.wait().await;
-        departed.close();
-        departed.wait().await;
+        proxy.departed.ended().await;
     };
     tokio::time::timeout(time, ending).await.is_ok()
 }
 
-async fn accept(proxy: &Arc<Proxy>, listener: TcpListener, tasks: &Tasks, connections: &TaskTracker) {
-    let stopping = tasks.stopping();
+/// Never returns.
+async fn take_departed(proxy: &Proxy) {
     loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _peer)) => {
-                let serving = connections.track_future(connection::serve(Arc::clone(proxy), stream));
-                tasks.spawn(serving);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let left = proxy.departed.next().await;
+        proxy.tasks.spawn(async move {
+            pipeline::drain(left.what).await;
+            drop(left.counted);
+        });
+    }
+}
+
+/// Never returns.
+async fn show_alive(proxy: &Proxy) {
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        proxy.load.show_alive();
+    }
+}
+
+/// Never returns.
+async fn sweep(proxy: &Proxy) {
+    loop {
+        tokio::time::sleep(proxy.upstream.sweep_every()).await;
+        tokio::task::coop::unconstrained(async { proxy.upstream.sweep() }).await;
     }
 }

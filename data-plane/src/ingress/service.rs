@@ -14,8 +14,9 @@ use shared::{id::RequestId, wire::Wire};
 use tokio::time::Instant;
 
 use super::{
+    lifecycle::Phase,
     models,
-    proxy::{Phase, Proxy},
+    proxy::Proxy,
     route::{Route, route, wire_of},
 };
 use crate::{
@@ -32,6 +33,9 @@ use crate::{
 
 /// What a client still sends after it was refused is read for so long, so that it gets to see the answer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A worker shows each second that it goes on. One that has not for this long hangs, and the node with it.
+pub(crate) const SILENT: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve_request(
     proxy: Arc<Proxy>,
@@ -63,14 +67,25 @@ pub(super) async fn serve_request(
         }),
         Err(error) => answer(&proxy, &parts, |_| Err(error.into())),
         Ok(Route::Root) => Response::new(ResponseBody::empty()),
-        Ok(Route::Health) => text(StatusCode::OK, "text/plain", "ok\n".into()),
+        Ok(Route::Health) => match silent_worker(&proxy) {
+            None => text(StatusCode::OK, "text/plain", "ok\n".into()),
+            Some(number) => {
+                let said = format!("worker {number} does not go on\n");
+                text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", said.into())
+            }
+        },
         Ok(Route::Ready) if proxy.ready() => text(StatusCode::OK, "text/plain", "ready\n".into()),
         Ok(Route::Ready) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", unready(&proxy).into()),
         Ok(Route::Metrics) => {
             const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            text(StatusCode::OK, OPEN_METRICS, proxy.metrics.text().into())
+            text(StatusCode::OK, OPEN_METRICS, proxy.metrics.node.text().into())
         }
     })
+}
+
+/// The number of a worker that has not gone on for long: nothing that it serves goes on either.
+fn silent_worker(proxy: &Proxy) -> Option<usize> {
+    proxy.metrics.node.loads().position(|load| load.silent_for() > SILENT)
 }
 
 /// What a call's path says.

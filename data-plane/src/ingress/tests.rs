@@ -11,5 +11,6 @@ mod passing;
 mod reforming;
 mod refusing;
 mod resuming;
+mod reusing;
 mod stopping;
 mod upstream;

@@ -27,10 +27,11 @@ use super::{
 use crate::{
     live::Live,
     provider::{
-        self, Asked, Endpoint, Front, Operation, Passage, Provider, RequestBody, Unaddressable,
-        bedrock_knows, client_betas, fresh_request_headers, passage::passage,
+        self, Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows,
+        client_betas, fresh_request_headers, passage::passage,
     },
     snapshot::{Account, Options},
+    upstream::RequestBody,
 };
 
 /// Output tokens to allow where the upstream's wire wants a limit, the client named none, and the model's own is not

@@ -1,22 +1,28 @@
 //! A burst of frames becomes one write.
 //!
-//! Hyper hands the upstream's frames over one for each turn of the connection's task, and writes out whatever a body
-//! gives as soon as the body has nothing more. So a body that gave each frame at once would cost a system call for
-//! each. With a frame in hand, the task is given a few more turns (it wakes itself and says that it is not ready), and
-//! what arrives in them goes out together. Nobody waits for anything: a frame that comes alone is on its way after
-//! some hundred nanoseconds.
+//! Upstreams write their frames one by one, and hyper writes out whatever a body gives as soon as the body has nothing
+//! more. So a body that gave each frame at once would cost a system call for each. With a frame in hand, the task yields
+//! once, so that the runtime looks at its sockets; what has arrived by then goes out together, and as long as more
+//! arrives, it yields again. Nobody waits for anything: a frame that comes alone is on its way after a look at the
+//! sockets, and in a stream whose frames come one at a time even that is left out.
 
-use std::task::{Context, Poll};
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 use wire::raw::watch::Chunks;
 
-/// Turns that a frame in hand waits for another.
-const TURNS: u8 = 3;
 /// Frames are copied together up to this size. Larger ones go as they are.
 const MAX_MERGED: usize = 64 << 10;
 /// Frames in one write, so that a source that is always ready can't keep the client waiting.
 const MAX_FRAMES: usize = 256;
+/// A frame that comes so soon after the last write is part of a burst.
+const BURST: Duration = Duration::from_millis(1);
 
 /// Where the bytes come from.
 pub(super) trait Source {
@@ -27,8 +33,12 @@ pub(super) trait Source {
 #[derive(Debug, Default)]
 pub(super) struct Coalescer {
     waiting: Chunks,
-    turns: u8,
+    /// The sockets were looked at since the last frame came.
+    looked: bool,
     frames: usize,
+    /// The last write was of one frame, though another one was waited for.
+    alone: bool,
+    written_at: Option<Instant>,
     /// What is waiting goes out before the source is asked again.
     going: bool,
     ended: bool,
@@ -56,15 +66,16 @@ impl Coalescer {
         while !self.going && !self.ended {
             match source.poll_more(cx, &mut self.waiting) {
                 Poll::Ready(true) => {
-                    self.turns = 0;
+                    self.looked = false;
                     self.frames += 1;
                     self.going = self.frames >= MAX_FRAMES || self.length() >= MAX_MERGED;
                 }
                 Poll::Ready(false) => self.ended = true,
                 Poll::Pending if self.waiting.is_empty() => return Poll::Pending,
-                Poll::Pending if self.turns < TURNS => {
-                    self.turns += 1;
-                    cx.waker().wake_by_ref();
+                Poll::Pending if !self.looked && self.may_be_followed() => {
+                    self.looked = true;
+                    // Unlike a task that wakes itself, one that yields lets the runtime look at its sockets first.
+                    _ = pin!(tokio::task::yield_now()).poll(cx);
                     return Poll::Pending;
                 }
                 Poll::Pending => self.going = true,
@@ -72,13 +83,20 @@ impl Coalescer {
         }
         let next = self.take();
         if self.waiting.is_empty() {
-            (self.going, self.turns, self.frames) = (false, 0, 0);
+            self.alone = self.frames == 1;
+            self.written_at = Some(Instant::now());
+            (self.going, self.looked, self.frames) = (false, false, 0);
         }
         match next {
             // All that came was kept back: ask again.
             None if !self.ended => self.poll_merged(source, cx),
             next => Poll::Ready(next),
         }
+    }
+
+    /// Whether more is likely to come at once.
+    fn may_be_followed(&self) -> bool {
+        !self.alone || self.written_at.is_some_and(|at| at.elapsed() < BURST)
     }
 
     fn length(&self) -> usize {

@@ -7,7 +7,7 @@ use proto::v1::Outcome;
 use wire::raw::watch::Chunks;
 
 use super::{
-    exchange::{Flight, Next},
+    exchange::{Flight, Leg, Next},
     forward,
     reading::Reading,
 };
@@ -16,22 +16,39 @@ use crate::{provider::failure::Reason, snapshot::ClientGone};
 /// Upstreams that are read on at the same time; beyond, they are closed.
 pub(crate) const MAX_DRAINS: usize = 1024;
 
-/// Takes over from a client that left. Does nothing by itself: the task does.
+/// Takes over from a client that left: the worker reads on, or ends it. Where there is no worker any more, it ends here.
 pub(super) fn hand_off(flight: Box<Flight>) {
     let proxy = Arc::clone(&flight.proxy);
-    proxy.tasks.spawn(proxy.departed.track_future(drain(flight)));
+    if let Err(flight) = proxy.departed.push(flight) {
+        end_departed(flight);
+    }
 }
 
-async fn drain(mut flight: Box<Flight>) {
-    let Some(leg) = &flight.leg else {
+/// Ends it without reading on.
+pub(crate) fn end_departed(flight: Box<Flight>) {
+    if !is_complete(&flight) && flight.leg.is_some() {
+        let mut flight = flight;
+        flight.meter.condition("drain_refused");
         return flight.finish(Outcome::ClientGone, None);
-    };
-    if let Reading::Stream(relay) = &leg.reading
-        && relay.seen().end
-    {
-        // Clients may hang up at the legal end, without waiting for the connection's.
-        return flight.finish(Outcome::Completed, None);
     }
+    end(flight);
+}
+
+/// Clients may hang up at the legal end, without waiting for the connection's.
+fn is_complete(flight: &Flight) -> bool {
+    matches!(&flight.leg, Some(Leg { reading: Reading::Stream(relay), .. }) if relay.seen().end)
+}
+
+fn end(flight: Box<Flight>) {
+    let outcome = if is_complete(&flight) { Outcome::Completed } else { Outcome::ClientGone };
+    flight.finish(outcome, None);
+}
+
+/// Reads on where that may tell the usage, and ends it.
+pub(crate) async fn drain(mut flight: Box<Flight>) {
+    let Some(leg) = flight.leg.as_ref().filter(|_| !is_complete(&flight)) else {
+        return end(flight);
+    };
     let drains = Arc::clone(&flight.proxy.drains);
     match (leg.account.client_gone, drains.try_acquire()) {
         (ClientGone::Cancel, _) => flight.meter.condition("cancelled"),

@@ -5,8 +5,6 @@
 //! consumed is metered all the same.
 
 use std::{
-    future::Future as _,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -14,8 +12,6 @@ use std::{
 
 use bytes::Bytes;
 use http::response;
-use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::ResponseFuture;
 use proto::v1::Outcome;
 use shared::{id::UserId, secret::KeyHash};
 use tokio::time::Instant;
@@ -33,9 +29,10 @@ use super::{
 use crate::{
     ingress::Proxy,
     live::{Binding, InFlight},
-    provider::{Endpoint, failure::Reason, upstream::reason_of},
+    provider::{Endpoint, failure::Reason},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
+    upstream::Call,
 };
 
 /// A request under way. Dropped before [`Exchange::finish`], it is handed to a task.
@@ -107,7 +104,7 @@ pub(super) enum Next {
 }
 
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(crate) struct Flight {
     pub(super) proxy: Arc<Proxy>,
     /// What the request was last checked against.
     snapshot: Arc<Snapshot>,
@@ -140,25 +137,10 @@ pub(super) struct Leg {
     /// All reasoning was taken out of the history.
     pub(super) without_reasoning: bool,
     pub(super) reading: Reading,
-    upstream: Upstream,
+    /// None before the request is sent.
+    call: Option<Call>,
     /// None: it goes on to the next attempt.
     slot: Option<InFlight>,
-}
-
-enum Upstream {
-    Head(ResponseFuture),
-    Body(Incoming),
-    None,
-}
-
-impl std::fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Head(_) => "Head",
-            Self::Body(_) => "Body",
-            Self::None => "None",
-        })
-    }
 }
 
 impl Flight {
@@ -178,7 +160,7 @@ impl Flight {
             falls_back: false,
             without_reasoning: false,
             reading: Reading::Opaque,
-            upstream: Upstream::None,
+            call: None,
             slot: Some(picked.slot),
         });
     }
@@ -193,7 +175,8 @@ impl Flight {
         true
     }
 
-    pub(super) fn send(&mut self, outgoing: Outgoing) {
+    /// `fresh`: on a connection of its own.
+    pub(super) fn send(&mut self, outgoing: Outgoing, fresh: bool) {
         let Outgoing { request, plan, endpoint, stream, falls_back, without_reasoning, losses: _ } = outgoing;
         if stream {
             self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
@@ -202,29 +185,32 @@ impl Flight {
             leg.plan = plan;
             (leg.endpoint, leg.falls_back) = (Some(endpoint), falls_back);
             leg.without_reasoning = without_reasoning;
-            leg.upstream = self.proxy.upstream.send(request).map_or(Upstream::None, Upstream::Head);
+            leg.call = self.proxy.upstream.send(request, fresh);
         }
+    }
+
+    /// Whether the request may be sent once more, since nobody can have answered it; see [`Call::went_stale`].
+    pub(super) fn went_stale(&self) -> bool {
+        self.leg.as_ref().and_then(|leg| leg.call.as_ref()).is_some_and(Call::went_stale)
     }
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Reason>> {
         let Some(leg) = &mut self.leg else {
             return Poll::Ready(Err(Reason::Cut));
         };
-        let Upstream::Head(head) = &mut leg.upstream else {
+        let Some(call) = &mut leg.call else {
             return Poll::Ready(Err(Reason::Stopped));
         };
-        match Pin::new(head).poll(cx) {
-            Poll::Ready(Ok(answer)) => {
-                let (parts, body) = answer.into_parts();
+        match call.poll_head(cx) {
+            Poll::Ready(Ok(parts)) => {
                 leg.status = parts.status.as_u16();
-                leg.upstream = Upstream::Body(body);
                 self.deadlines.lift(Limit::FirstByte);
                 self.read_on();
                 Poll::Ready(Ok(parts))
             }
             Poll::Ready(Err(error)) => {
                 tracing::debug!(account = %leg.account.name, error = %chain(&error), "no answer from the upstream");
-                Poll::Ready(Err(reason_of(&error)))
+                Poll::Ready(Err(Reason::of(&error)))
             }
             Poll::Pending if self.proxy.closing() => Poll::Ready(Err(Reason::Stopped)),
             Poll::Pending => loop {
@@ -236,27 +222,21 @@ impl Flight {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let Some(Leg { upstream: Upstream::Body(body), account, .. }) = &mut self.leg else {
+        let Some(Leg { call: Some(call), account, .. }) = &mut self.leg else {
             return Poll::Ready(Next::End);
         };
-        loop {
-            match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers are of no use to model APIs' clients.
-                    let Ok(chunk) = frame.into_data() else { continue };
-                    self.read_on();
-                    return Poll::Ready(Next::Chunk(chunk));
-                }
-                Poll::Ready(None) => return Poll::Ready(Next::End),
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(account = %account.name, error = %chain(&error), "the upstream's answer broke off");
-                    return Poll::Ready(Next::Failed(Reason::Cut));
-                }
-                Poll::Pending if self.proxy.closing() => return Poll::Ready(Next::Failed(Reason::Stopped)),
-                Poll::Pending => {
-                    return self.poll_over(cx).map(|reason| reason.map_or(Next::HoldOver, Next::Failed));
-                }
+        match call.poll_chunk(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.read_on();
+                Poll::Ready(Next::Chunk(chunk))
             }
+            Poll::Ready(None) => Poll::Ready(Next::End),
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(account = %account.name, error = %chain(&error), "the upstream's answer broke off");
+                Poll::Ready(Next::Failed(Reason::Cut))
+            }
+            Poll::Pending if self.proxy.closing() => Poll::Ready(Next::Failed(Reason::Stopped)),
+            Poll::Pending => self.poll_over(cx).map(|reason| reason.map_or(Next::HoldOver, Next::Failed)),
         }
     }
 

@@ -33,7 +33,7 @@ use crate::{
     ingress::Proxy,
     live::Mark,
     provider::{
-        self,
+        self, Provider,
         failure::{Class, Reason},
     },
     scheduler::{Picked, Tried, Wanted},
@@ -210,17 +210,42 @@ async fn attempt(
     let Some(flight) = exchange.flight() else { return Err(stopped) };
     let Some(leg) = &flight.leg else { return Err(stopped) };
     let (account, model) = (Arc::clone(&leg.account), leg.model.clone());
-    let unaddressable = Failure::of(Reason::Unaddressable);
     let Some(provider) = provider::for_account(&account) else {
-        return Err(unaddressable);
+        return Err(Failure::of(Reason::Unaddressable));
     };
     if converts(admitted, &account, &model) {
         prepared.recall(admitted, &flight.proxy.live).await;
     }
-    match prepared.adapt(admitted, provider, &account, &model) {
+    let target = Addressed { provider, account: &account, model: &model };
+    let failure = match ask(flight, admitted, prepared, &target, false).await {
+        Err(failure) if flight.went_stale() => failure,
+        done => return done,
+    };
+    tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
+    flight.meter.condition("resent");
+    ask(flight, admitted, prepared, &target, true).await
+}
+
+/// Whom a request goes to.
+struct Addressed<'a> {
+    provider: &'static dyn Provider,
+    account: &'a Account,
+    model: &'a str,
+}
+
+/// Sends the request, and waits for what may go to the client. `fresh`: on a connection of its own.
+async fn ask(
+    flight: &mut Flight,
+    admitted: &Admitted,
+    prepared: &Prepared,
+    target: &Addressed<'_>,
+    fresh: bool,
+) -> Result<Opened, Failure> {
+    let unaddressable = Failure::of(Reason::Unaddressable);
+    match prepared.adapt(admitted, target.provider, target.account, target.model) {
         Ok(Adapted::Send(outgoing)) => {
             tell(flight, admitted.call.id, &outgoing.losses);
-            flight.send(*outgoing);
+            flight.send(*outgoing, fresh);
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
         Err(AdaptError::Unconvertible(error)) => {
@@ -232,7 +257,7 @@ async fn attempt(
             return Err(Failure { detail: error.to_string(), ..unaddressable });
         }
     }
-    open::open(flight, provider, admitted.call.id, || prepared.within(admitted)).await
+    open::open(flight, target.provider, admitted.call.id, || prepared.within(admitted)).await
 }
 
 fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {

@@ -1,13 +1,16 @@
 //! What an upstream's refusal or silence means, and what follows from it.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use http::HeaderMap;
 use shared::clock::Millis;
 use wire::error::upstream::UpstreamError;
 
 use super::{Provider, reset};
-use crate::live::MarkKind;
+use crate::{
+    live::MarkKind,
+    upstream::{CallError, is_private_address, source},
+};
 
 /// An account is left alone this long where a 429 doesn't say how long.
 pub const DEFAULT_RATE_LIMITED: Duration = Duration::from_secs(60);
@@ -46,6 +49,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Why no answer came.
+    #[must_use]
+    pub fn of(error: &CallError) -> Self {
+        match error {
+            CallError::Over => Self::Stopped,
+            CallError::Http(_) => Self::Cut,
+            CallError::Connect(error) if is_private_address(&**error) => Self::PrivateAddress,
+            CallError::Connect(error) => match source::<io::Error>(&**error) {
+                Some(error) if error.kind() == io::ErrorKind::TimedOut => Self::ConnectTimeout,
+                _ => Self::Connect,
+            },
+        }
+    }
+
     /// The short code that records and logs carry.
     #[must_use]
     pub fn code(self) -> Cow<'static, str> {

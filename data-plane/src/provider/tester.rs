@@ -1,11 +1,9 @@
 //! Finds out whether an account works, by the smallest request that its upstream answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{HeaderMap, Method, Request};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use papaya::HashMap;
 use proto::v1::{StatusWrite, TestAccountResult, droid_options::Endpoint as Kind};
 use serde_json::{Value, json};
@@ -18,13 +16,13 @@ use shared::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Asked, Endpoint, Front, RequestBody, UpstreamClient, failure::Reason, for_account, fresh_request_headers,
-    strip_request_headers, upstream::reason_of,
+    Asked, Endpoint, Front, failure::Reason, for_account, fresh_request_headers, strip_request_headers,
 };
 use crate::{
     control::StatusWrites,
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
+    upstream::{Call, RequestBody, UpstreamClient},
 };
 
 /// How long an upstream may take to begin its answer to a test.
@@ -163,11 +161,11 @@ impl Tester {
 
     /// The status, and a refusal's words. An answer that is none says all with its head.
     async fn exchange(&self, request: Request<RequestBody>) -> Result<(u16, String), Reason> {
-        let sending = self.0.upstream.send(request).ok_or(Reason::Stopped)?;
-        let answer = timeout(HEAD_TIMEOUT, sending).await.map_err(|_elapsed| Reason::FirstByteTimeout)?;
-        let answer = answer.map_err(|error| reason_of(&error))?;
-        let status = answer.status();
-        let words = if status.is_success() { String::new() } else { words(answer.into_body()).await };
+        let mut call = self.0.upstream.send(request, true).ok_or(Reason::Stopped)?;
+        let head = timeout(HEAD_TIMEOUT, poll_fn(|cx| call.poll_head(cx)));
+        let head = head.await.map_err(|_elapsed| Reason::FirstByteTimeout)?;
+        let status = head.map_err(|error| Reason::of(&error))?.status;
+        let words = if status.is_success() { String::new() } else { words(call).await };
         Ok((status.as_u16(), words))
     }
 }
@@ -250,15 +248,13 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
 }
 
 /// The error's message where there is one, else the beginning of what came of the body in time.
-async fn words(mut body: Incoming) -> String {
+async fn words(mut call: Call) -> String {
     let mut read = BytesMut::new();
     let reading = async {
         while read.len() < 16 * 1024
-            && let Some(Ok(frame)) = body.frame().await
+            && let Some(Ok(data)) = poll_fn(|cx| call.poll_chunk(cx)).await
         {
-            if let Some(data) = frame.data_ref() {
-                read.extend_from_slice(data);
-            }
+            read.extend_from_slice(&data);
         }
     };
     _ = timeout(WORDS_TIMEOUT, reading).await;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use shared::{
-    program::{self, Failure, Signals},
+    program::{self, Failure, Signals, Threads},
     telemetry::{LogFormat, LogSettings},
 };
 use standalone::{
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         // The demo's screen is for its own lines.
         Verb::Demo(demo) => LogSettings { log: demo.log.clone(), log_format: LogFormat::Text },
     };
-    program::main(log, run)
+    program::main(log, Threads::Beside, run)
 }
 
 async fn run(arguments: Arguments, mut signals: Signals) -> Result<bool, Failure> {

@@ -21,18 +21,19 @@ use shared::{
     wire::Platform,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 use crate::{
     control::StatusWrites,
-    ingress::{Proxy, ProxyParts, serve},
+    ingress::{Common, Hand, Lifecycle, Load, Proxy, ServerSettings, accept, serve},
     live::Live,
     metrics::Metrics,
-    provider::OutboundSettings,
+    provider::Tester,
     snapshot::{
         Account, ApiKey, ClientGone, Credential, Limits, Model, Options, Revision, Snapshot, SnapshotHandle,
         Upstream,
     },
+    upstream::{OutboundSettings, UpstreamClient},
     usage::{Journal, SpoolSettings, spool::BatchSize},
 };
 
@@ -117,23 +118,38 @@ impl Gateway {
             Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
         let snapshot = SnapshotHandle::new(Limits::default());
         let status_writes = StatusWrites::default();
-        let proxy = Proxy::new(ProxyParts {
+        let upstream = UpstreamClient::new(OutboundSettings { allow_private, ..OutboundSettings::default() });
+        let upstream = upstream.unwrap();
+        let for_tests = Arc::new(upstream.for_another_runtime());
+        let load = Arc::new(Load::default());
+        let common = Common {
             snapshot: snapshot.clone(),
             live: Arc::new(Live::memory(clock.clone())),
             journal: journal.clone(),
-            status_writes: status_writes.clone(),
-            metrics: Arc::new(Metrics::new()),
+            tester: Tester::new(
+                for_tests,
+                snapshot.clone(),
+                status_writes.clone(),
+                clock.clone(),
+                tasks.clone(),
+            ),
+            metrics: Arc::new(Metrics::new([Arc::clone(&load)])),
+            started_at: clock.now(),
             clock,
-            tasks: tasks.clone(),
-            outbound: OutboundSettings { allow_private, ..OutboundSettings::default() },
-        })
-        .unwrap();
+            lifecycle: Arc::new(Lifecycle::default()),
+            drains: Common::permits(),
+            settings: ServerSettings::default(),
+        };
+        let proxy = Proxy::new(common, 0, upstream, tasks.clone()).unwrap();
         let mut configured = snapshot_of(&proxy, accounts);
         limits(&mut configured.limits);
         snapshot.publish(configured, Revision { epoch: [1; 16], version: 1 });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let server = tasks.spawn(serve(Arc::clone(&proxy), listener, tasks.clone(), grace));
+        let (connections, handed) = mpsc::unbounded_channel();
+        let hands = vec![Hand { connections, load }];
+        tasks.spawn(accept(listener, hands, usize::MAX, tasks.stopping()));
+        let server = tasks.spawn(serve(Arc::clone(&proxy), handed, grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self {
             proxy,

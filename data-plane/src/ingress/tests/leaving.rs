@@ -31,7 +31,7 @@ async fn the_upstream_of_a_client_that_left_is_read_on_to_learn_the_usage() {
     let upstream = Upstream::always(script).await;
     let gateway = Gateway::start(vec![claude(upstream.url())]).await;
     read_and_leave(&gateway, &[START, DELTA].concat()).await;
-    until("the client is seen to be gone", || gateway.proxy.statistics().open_streams == 0).await;
+    until("the client is seen to be gone", || gateway.proxy.metrics.node.streams() == 0).await;
     gate.open();
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome(), record.status, record.estimated), (Outcome::ClientGone, 200, false));

@@ -106,7 +106,7 @@ async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
         let grace = if waits { Duration::from_secs(60) } else { Duration::from_millis(50) };
         let mut gateway = Gateway::with(vec![claude(upstream.url())], |_| {}, grace, true).await;
         drop(gateway.open(gateway.request("/v1/messages", STREAMED)).await);
-        until("the client is seen to be gone", || gateway.proxy.statistics().open_streams == 0).await;
+        until("the client is seen to be gone", || gateway.proxy.metrics.node.streams() == 0).await;
         gateway.tasks.stop();
         if waits {
             gate.open();

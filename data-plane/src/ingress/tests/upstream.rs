@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -99,6 +102,7 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     hung_up: Arc<Semaphore>,
+    connections: Arc<AtomicUsize>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -110,22 +114,25 @@ impl Upstream {
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let hung_up = Arc::new(Semaphore::new(0));
         let (stop, mut stopped) = oneshot::channel::<()>();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         let (seen, gone, script) = (Arc::clone(&received), Arc::clone(&hung_up), Arc::new(script));
         let accepting = async move {
-            let mut connections = tokio::task::JoinSet::new();
+            let mut conversations = tokio::task::JoinSet::new();
             loop {
                 tokio::select! {
                     _ = &mut stopped => return,
                     accepted = listener.accept() => {
                         let (stream, _) = accepted.unwrap();
-                        connections.spawn(converse(stream, Arc::clone(&seen), Arc::clone(&gone), Arc::clone(&script)));
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        conversations.spawn(converse(stream, Arc::clone(&seen), Arc::clone(&gone), Arc::clone(&script)));
                     }
                 }
             }
         };
         #[expect(clippy::disallowed_methods, reason = "a test's server ends with its runtime")]
         tokio::spawn(accepting);
-        Self { address, received, hung_up, _stop: stop }
+        Self { address, received, hung_up, connections, _stop: stop }
     }
 
     /// Answers every request in the same way.
@@ -135,6 +142,11 @@ impl Upstream {
 
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many were made to it.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(super) fn received(&self) -> Vec<Received> {

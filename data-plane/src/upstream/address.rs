@@ -62,12 +62,12 @@ impl Service<Name> for Resolver {
 
 /// TCP connections to upstreams. Hosts that are written as addresses never reach the resolver, so they are checked here.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(super) struct Tcp {
     inner: HttpConnector<Resolver>,
     allow_private: bool,
 }
 
-impl Connector {
+impl Tcp {
     pub(super) fn new(allow_private: bool, configure: impl FnOnce(&mut HttpConnector<Resolver>)) -> Self {
         let mut inner =
             HttpConnector::new_with_resolver(Resolver { inner: GaiResolver::new(), allow_private });
@@ -78,7 +78,7 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
+impl Service<Uri> for Tcp {
     type Response = TokioIo<TcpStream>;
     type Error = BoxError;
     type Future = BoxFuture<Self::Response>;
@@ -188,8 +188,8 @@ mod tests {
         for url in
             ["http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:127.0.0.1]:1/", "http://localhost:1/"]
         {
-            let error = Connector::new(false, |_| {}).call(Uri::from_static(url)).await.unwrap_err();
-            assert!(super::super::upstream::is_private_address(&*error), "{url}: {error:?}");
+            let error = Tcp::new(false, |_| {}).call(Uri::from_static(url)).await.unwrap_err();
+            assert!(super::super::is_private_address(&*error), "{url}: {error:?}");
         }
     }
 }

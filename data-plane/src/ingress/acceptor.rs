@@ -1,0 +1,63 @@
+//! Takes connections from the listener, and hands each to a worker.
+
+use std::{io::Write as _, net::TcpStream, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{balance, load::Load};
+
+/// After a failure to accept (no file descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a client gets whose connection is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-type: application/json\r\ncontent-length: 93\r\n\r\n\
+    {\"error\":{\"type\":\"overloaded_error\",\"message\":\"too many connections; try again in a second\"}}";
+
+/// The way to a worker.
+#[derive(Debug)]
+pub struct Hand {
+    pub connections: mpsc::UnboundedSender<TcpStream>,
+    pub load: Arc<Load>,
+}
+
+/// Hands out connections until `stopping`; then the listener is closed, and what waits in it is reset by the system.
+pub async fn accept(listener: TcpListener, hands: Vec<Hand>, most: usize, stopping: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(stream, _peer)| stream.into_std()) {
+            Ok(stream) if open(&hands) >= most => refuse(stream),
+            Ok(stream) => hand_out(&hands, stream),
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn open(hands: &[Hand]) -> usize {
+    hands.iter().map(|hand| hand.load.connections()).sum()
+}
+
+fn hand_out(hands: &[Hand], stream: TcpStream) {
+    let Some(hand) =
+        balance::choose(hands.iter().map(|hand| &*hand.load)).and_then(|number| hands.get(number))
+    else {
+        return;
+    };
+    hand.load.add_fresh();
+    if hand.connections.send(stream).is_err() {
+        tracing::error!("a worker takes no connections");
+    }
+}
+
+/// The socket takes this much at once, or the client is not told.
+fn refuse(mut stream: TcpStream) {
+    tracing::debug!("too many connections");
+    _ = stream.write(FULL);
+}

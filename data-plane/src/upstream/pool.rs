@@ -1,0 +1,100 @@
+//! Idle connections, by where they lead.
+
+use std::{collections::HashMap, time::Duration};
+
+use http::uri::{Authority, Scheme};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::link::Link;
+
+/// Where a connection leads. What is kept idle for one is never given to another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
+}
+
+/// Connections on which nothing is under way.
+pub(super) struct Pool {
+    idle: Mutex<Idle>,
+    for_longest: Duration,
+    most_of_origin: usize,
+    most: usize,
+}
+
+#[derive(Default)]
+struct Idle {
+    links: HashMap<Origin, Vec<Resting>>,
+    count: usize,
+    /// Nothing is kept any more.
+    closed: bool,
+}
+
+struct Resting {
+    link: Box<Link>,
+    since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(for_longest: Duration, most_of_origin: usize, most: usize) -> Self {
+        Self { idle: Mutex::default(), for_longest, most_of_origin, most }
+    }
+
+    /// The connection used last that still stands: upstreams close the others first.
+    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Link>> {
+        let mut idle = self.idle.lock();
+        let idle = &mut *idle;
+        let resting = idle.links.get_mut(origin)?;
+        while let Some(Resting { mut link, since }) = resting.pop() {
+            idle.count -= 1;
+            if since.elapsed() < self.for_longest && link.is_free() {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection, where there is room and nothing is under way on it.
+    pub(super) fn put(&self, origin: Origin, mut link: Box<Link>) {
+        if !link.is_free() {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        let idle = &mut *idle;
+        if idle.closed || idle.count >= self.most {
+            return;
+        }
+        let resting = idle.links.entry(origin).or_default();
+        if resting.len() < self.most_of_origin {
+            resting.push(Resting { link, since: Instant::now() });
+            idle.count += 1;
+        }
+    }
+
+    /// Lets go of those that were idle for too long, and of those that the upstream has closed.
+    pub(super) fn sweep(&self) {
+        let mut idle = self.idle.lock();
+        let idle = &mut *idle;
+        idle.links.retain(|_, resting| {
+            resting.retain_mut(|it| it.since.elapsed() < self.for_longest && it.link.is_free());
+            !resting.is_empty()
+        });
+        idle.count = idle.links.values().map(Vec::len).sum();
+    }
+
+    pub(super) fn close(&self) {
+        let mut idle = self.idle.lock();
+        idle.closed = true;
+        idle.links.clear();
+        idle.count = 0;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.idle.lock().closed
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.idle.lock().count
+    }
+}
