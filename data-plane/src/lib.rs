@@ -13,6 +13,8 @@
 //! To add a provider: a file under `provider/`, and its row in `provider::for_type`. To add a stage: a file under
 //! `pipeline/` and a line in `pipeline.rs`, with a type that the next stage needs.
 
+pub mod budget;
+pub mod compute;
 pub mod control;
 pub mod ingress;
 pub mod live;

@@ -10,6 +10,8 @@ use shared::{account, clock::Clock, tasks::Tasks, wire};
 use tokio::net::TcpListener;
 
 use crate::{
+    budget::Budget,
+    compute::Compute,
     control::{ControlPlane, Link, LinkState, Serving, StatusWrites},
     ingress::{self, Common, Lifecycle, Load},
     live::{Live, RedisError, RedisSettings},
@@ -99,6 +101,9 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         journal: journal.clone(),
         tester,
         metrics: Arc::new(Metrics::new((0..parts.settings.workers()).map(|_| Arc::new(Load::default())))),
+        compute: Compute::start(Compute::threads(parts.settings.workers())).map_err(WorkerError::from)?.0,
+        requests: Budget::of(parts.settings.request_memory),
+        answers: Budget::of(parts.settings.answer_memory),
         clock: clock.clone(),
         lifecycle: Arc::new(Lifecycle::default()),
         drains: Common::permits(),

@@ -82,7 +82,8 @@ pub async fn run(
     let caller = authenticate::authenticate(proxy, &call.headers, &call.uri)?;
     let mut deadlines = Deadlines::default();
     let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut deadlines).await?;
-    let admitted = filter::filter(call, caller, body)?;
+    let length = body.len();
+    let admitted = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body)).await??;
     let reservation = quota::reserve(admitted);
     let answer = forward::forward(proxy, reservation, deadlines).await?;
     Ok(stream::stream(answer))

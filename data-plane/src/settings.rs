@@ -118,6 +118,12 @@ pub struct NodeSettings {
     /// and nodes
     #[arg(long, env = "SWITCHYARD_MAX_CONNECTION_AGE", value_parser = duration, default_value = "10m")]
     pub max_connection_age: Duration,
+    /// Bytes of requests' bodies that are held at a time, of all requests together; one that is too many is answered 503
+    #[arg(long, env = "SWITCHYARD_REQUEST_MEMORY", default_value_t = 512 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    pub request_memory: u64,
+    /// Bytes of answers that are held to be read whole; while there are more, requests are answered 503
+    #[arg(long, env = "SWITCHYARD_ANSWER_MEMORY", default_value_t = 256 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    pub answer_memory: u64,
     /// How long running requests may go on at shutdown [default: --max-stream and a minute]
     #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
     pub shutdown_grace: Option<Duration>,
@@ -264,6 +270,8 @@ impl Default for NodeSettings {
             workers: None,
             max_connections: 16_384,
             max_connection_age: ServerSettings::default().max_connection_age,
+            request_memory: 512 * 1024 * 1024,
+            answer_memory: 256 * 1024 * 1024,
             shutdown_grace: None,
             report_grace: Duration::from_secs(10),
             allow_private_upstreams: false,

@@ -224,3 +224,6 @@ fn shed(workers: &[Measured]) {
         worker.load.ask_to_shed(balance::surplus(&worker.load, least));
     }
 }
+
+#[cfg(test)]
+mod tests;

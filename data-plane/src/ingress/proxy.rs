@@ -16,6 +16,8 @@ use super::{
     load::Load,
 };
 use crate::{
+    budget::Budget,
+    compute::Compute,
     live::Live,
     metrics::{Metrics, WorkerMetrics},
     pipeline::{Flight, MAX_DRAINS},
@@ -33,6 +35,11 @@ pub struct Common {
     pub journal: Journal,
     pub tester: Tester,
     pub metrics: Arc<Metrics>,
+    pub compute: Compute,
+    /// Of requests' bodies.
+    pub requests: Arc<Budget>,
+    /// Of answers that are read whole.
+    pub answers: Arc<Budget>,
     pub clock: Clock,
     pub lifecycle: Arc<Lifecycle>,
     /// Permits to read on after a client that left.
@@ -76,6 +83,9 @@ pub struct Proxy {
     pub(crate) journal: Journal,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) load: Arc<Load>,
+    pub(crate) compute: Compute,
+    pub(crate) requests: Arc<Budget>,
+    pub(crate) answers: Arc<Budget>,
     pub(crate) clock: Clock,
     /// Of this worker's runtime.
     pub(crate) tasks: Tasks,
@@ -105,8 +115,21 @@ impl Proxy {
     /// For one worker, whose runtime this is called in. None: there is no worker of this number.
     #[must_use]
     pub fn new(common: Common, number: usize, upstream: UpstreamClient, tasks: Tasks) -> Option<Arc<Self>> {
-        let Common { snapshot, live, journal, tester, metrics, clock, lifecycle, drains, settings, .. } =
-            common;
+        let Common {
+            snapshot,
+            live,
+            journal,
+            tester,
+            metrics,
+            compute,
+            requests,
+            answers,
+            clock,
+            lifecycle,
+            drains,
+            settings,
+            ..
+        } = common;
         let metrics = WorkerMetrics::of(&metrics, number)?;
         Some(Arc::new(Self {
             load: Arc::clone(metrics.load()),
@@ -119,6 +142,9 @@ impl Proxy {
             clock,
             tasks,
             tester,
+            compute,
+            requests,
+            answers,
             drains,
             lifecycle,
             settings,

@@ -25,7 +25,8 @@ use super::{
     plan::{Errors, Plan},
 };
 use crate::{
-    live::Live,
+    compute::NotDone,
+    ingress::Proxy,
     provider::{
         self, Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows,
         client_betas, fresh_request_headers, passage::passage,
@@ -39,7 +40,7 @@ use crate::{
 const DEFAULT_MAX_OUTPUT: u64 = 8192;
 
 /// What does not change from account to account.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Prepared {
     headers: HeaderMap,
     query: Option<String>,
@@ -84,6 +85,8 @@ pub(super) enum AdaptError {
     Unconvertible(#[from] ConvertError),
     #[error("the account can't serve this: {0}")]
     Refused(&'static str),
+    #[error(transparent)]
+    Failed(#[from] NotDone),
 }
 
 /// One account's way of being asked.
@@ -137,13 +140,17 @@ impl Prepared {
     }
 
     /// Looks up what the client does not send back of its conversation, ahead of the first conversion of it.
-    pub(super) async fn recall(&mut self, admitted: &Admitted, live: &Live) {
+    pub(super) async fn recall(&mut self, admitted: &Admitted, proxy: &Proxy) {
+        let live = &proxy.live;
         let remembers = admitted.caller.snapshot.limits.remember_reasoning && live.remembers();
         if self.memos.is_some() || !remembers {
             return;
         }
         let (wire, user) = (admitted.call.operation.wire(), admitted.caller.key.user_id);
-        let calls = convert::remembered_calls(wire, &admitted.body);
+        let body = admitted.body.clone();
+        let looking = proxy.compute.run_if_large(body.len(), move || convert::remembered_calls(wire, &body));
+        // Where that fails, the conversion does, and says so.
+        let calls = looking.await.unwrap_or_default();
         let recalled = join_all(calls.iter().map(|call| live.recall(user, call))).await;
         let memo =
             |(call_id, reasoning): (String, Option<String>)| Some(Memo { call_id, reasoning: reasoning? });

@@ -87,7 +87,7 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
             }
             (Next::Chunk(_), Reading::Opaque) => flight.content(),
             (Next::Chunk(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
-                collected.push(chunk);
+                collected.push(chunk, &flight.proxy.answers);
             }
             (Next::Chunk(_) | Next::HoldOver, _) => {}
             (Next::Failed(reason), _) => return Err(reason),
@@ -96,7 +96,7 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
                 return Ok(());
             }
             (Next::End, _) => {
-                return forward::read_whole(flight).map(drop);
+                return forward::read_whole(flight).await.map(drop);
             }
         }
     }

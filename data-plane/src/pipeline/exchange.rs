@@ -129,7 +129,8 @@ pub(super) struct Leg {
     pub(super) model: String,
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
-    pub(super) plan: Plan,
+    /// Shared with the thread that reads a long answer.
+    pub(super) plan: Arc<Plan>,
     /// What is called; none before the request is sent.
     pub(super) endpoint: Option<Endpoint>,
     /// There is another endpoint, where the server lacks this one.
@@ -155,7 +156,7 @@ impl Flight {
             account: Arc::clone(picked.account),
             model: picked.model.to_owned(),
             status: 0,
-            plan: Plan::default(),
+            plan: Arc::default(),
             endpoint: None,
             falls_back: false,
             without_reasoning: false,
@@ -182,7 +183,7 @@ impl Flight {
             self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
         }
         if let Some(leg) = &mut self.leg {
-            leg.plan = plan;
+            leg.plan = Arc::new(plan);
             (leg.endpoint, leg.falls_back) = (Some(endpoint), falls_back);
             leg.without_reasoning = without_reasoning;
             leg.call = self.proxy.upstream.send(request, fresh);

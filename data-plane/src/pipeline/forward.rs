@@ -30,6 +30,7 @@ use super::{
     stream::StreamBody,
 };
 use crate::{
+    compute::LARGE,
     ingress::Proxy,
     live::Mark,
     provider::{
@@ -92,8 +93,9 @@ struct Tries {
 #[derive(Debug)]
 pub(super) struct Forwarding {
     proxy: Arc<Proxy>,
-    admitted: Admitted,
-    prepared: Prepared,
+    /// Shared with the thread that converts a long body.
+    admitted: Arc<Admitted>,
+    prepared: Arc<Prepared>,
     bound: Option<AccountId>,
     tries: Tries,
 }
@@ -106,12 +108,13 @@ pub(super) async fn forward(
     deadlines: Deadlines,
 ) -> Result<Answer, Refusal> {
     let mut admitted = reservation.admitted;
-    let prepared = Prepared::of(&mut admitted, proxy.clock.now());
+    let prepared = Arc::new(Prepared::of(&mut admitted, proxy.clock.now()));
     let bound = bound_account(proxy, &admitted).await?;
+    let admitted = Arc::new(admitted);
     let mut forwarding =
         Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, bound, tries: Tries::default() });
     let mut exchange = {
-        let admitted = &forwarding.admitted;
+        let admitted = &*forwarding.admitted;
         let (wanted, snapshot) = (admitted.wanted(bound)?, &*admitted.caller.snapshot);
         let now = proxy.clock.now();
         let Some(picked) = schedule::next(snapshot, &wanted, &[], now) else {
@@ -136,11 +139,11 @@ impl Forwarding {
         let (wanted, snapshot) = (admitted.wanted(*bound).ok()?, &*admitted.caller.snapshot);
         loop {
             let account = Arc::clone(&exchange.flight()?.leg.as_ref()?.account);
-            let failure = match attempt(exchange, admitted, prepared).await {
+            let failure = match attempt(proxy, exchange, admitted, prepared).await {
                 Ok(opened) => return Some(opened),
                 Err(failure) => failure,
             };
-            if repeats(&failure, prepared, &account, proxy.clock.now()) {
+            if repeats(&failure, Arc::make_mut(prepared), &account, proxy.clock.now()) {
                 tell_of_failure(&account, &failure, admitted.call.id);
                 exchange.flight()?.begin_again(failure.reason).then_some(())?;
                 continue;
@@ -160,7 +163,7 @@ impl Forwarding {
             if let Reading::Stream(relay) = &leg.reading
                 && relay.seen().preamble
             {
-                self.prepared.resume(relay.answer_id());
+                Arc::make_mut(&mut self.prepared).resume(relay.answer_id());
             }
             Arc::clone(&leg.account)
         };
@@ -202,9 +205,10 @@ async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<Acco
 
 /// One try at the account that was picked.
 async fn attempt(
+    proxy: &Proxy,
     exchange: &mut Exchange,
-    admitted: &Admitted,
-    prepared: &mut Prepared,
+    admitted: &Arc<Admitted>,
+    prepared: &mut Arc<Prepared>,
 ) -> Result<Opened, Failure> {
     let stopped = Failure::of(Reason::Stopped);
     let Some(flight) = exchange.flight() else { return Err(stopped) };
@@ -214,23 +218,26 @@ async fn attempt(
         return Err(Failure::of(Reason::Unaddressable));
     };
     if converts(admitted, &account, &model) {
-        prepared.recall(admitted, &flight.proxy.live).await;
+        Arc::make_mut(prepared).recall(admitted, proxy).await;
     }
-    let target = Addressed { provider, account: &account, model: &model };
-    let failure = match ask(flight, admitted, prepared, &target, false).await {
+    let target = Addressed { provider, account, model };
+    let outgoing = adapt(proxy, admitted, prepared, &target).await;
+    let failure = match ask(flight, admitted, prepared, provider, outgoing, false).await {
         Err(failure) if flight.went_stale() => failure,
         done => return done,
     };
     tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
     flight.meter.condition("resent");
-    ask(flight, admitted, prepared, &target, true).await
+    let outgoing = adapt(proxy, admitted, prepared, &target).await;
+    ask(flight, admitted, prepared, provider, outgoing, true).await
 }
 
 /// Whom a request goes to.
-struct Addressed<'a> {
+#[derive(Clone)]
+struct Addressed {
     provider: &'static dyn Provider,
-    account: &'a Account,
-    model: &'a str,
+    account: Arc<Account>,
+    model: String,
 }
 
 /// Sends the request, and waits for what may go to the client. `fresh`: on a connection of its own.
@@ -238,11 +245,11 @@ async fn ask(
     flight: &mut Flight,
     admitted: &Admitted,
     prepared: &Prepared,
-    target: &Addressed<'_>,
+    provider: &'static dyn Provider,
+    outgoing: Result<Adapted, AdaptError>,
     fresh: bool,
 ) -> Result<Opened, Failure> {
-    let unaddressable = Failure::of(Reason::Unaddressable);
-    match prepared.adapt(admitted, target.provider, target.account, target.model) {
+    match outgoing {
         Ok(Adapted::Send(outgoing)) => {
             tell(flight, admitted.call.id, &outgoing.losses);
             flight.send(*outgoing, fresh);
@@ -254,10 +261,27 @@ async fn ask(
             return Err(Failure { detail, unconvertible, ..Failure::of(Reason::Unconvertible) });
         }
         Err(error) => {
-            return Err(Failure { detail: error.to_string(), ..unaddressable });
+            return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unaddressable) });
         }
     }
-    open::open(flight, target.provider, admitted.call.id, || prepared.within(admitted)).await
+    open::open(flight, provider, admitted.call.id, || prepared.within(admitted)).await
+}
+
+/// The request as its upstream wants it. A long one is put into that form elsewhere.
+async fn adapt(
+    proxy: &Proxy,
+    admitted: &Arc<Admitted>,
+    prepared: &Arc<Prepared>,
+    target: &Addressed,
+) -> Result<Adapted, AdaptError> {
+    let adapt = |admitted: &Admitted, prepared: &Prepared, target: &Addressed| {
+        prepared.adapt(admitted, target.provider, &target.account, &target.model)
+    };
+    if admitted.body.len() < LARGE {
+        return adapt(admitted, prepared, target);
+    }
+    let (admitted, prepared, target) = (Arc::clone(admitted), Arc::clone(prepared), target.clone());
+    proxy.compute.run(move || adapt(&admitted, &prepared, &target)).await?
 }
 
 fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {

@@ -1,9 +1,14 @@
 //! How an upstream's answer is read on its way, and what it said of usage.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use shared::usage::Usage;
 use smallvec::SmallVec;
 use wire::{convert::Memo, loss::Losses, raw::body::BodyFacts, relay::Relay};
+
+use super::plan::Read;
+use crate::budget::{Budget, FREE, Share};
 
 /// How the answer is read on its way.
 #[derive(Debug)]
@@ -17,35 +22,63 @@ pub(super) enum Reading {
 /// An answer that is no stream, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    chunks: SmallVec<[Bytes; 4]>,
+    chunks: Chunks,
     length: usize,
+    /// What a long one takes of the node's memory.
+    share: Option<Share>,
     pub(super) facts: Option<BodyFacts>,
     pub(super) losses: Losses,
     pub(super) memos: Vec<Memo>,
 }
 
+/// Most answers come in one.
+pub(super) type Chunks = SmallVec<[Bytes; 4]>;
+
 impl Collected {
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes, budget: &Arc<Budget>) {
         self.length += chunk.len();
         self.chunks.push(chunk);
+        if self.length > FREE {
+            self.share.get_or_insert_with(|| budget.share()).stretch_to(self.length);
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
         self.length
     }
 
-    /// All of it; without a copy if it came in one chunk.
+    /// All of it.
     pub(super) fn take(&mut self) -> Bytes {
-        let mut chunks = std::mem::take(&mut self.chunks);
-        if chunks.len() <= 1 {
-            return chunks.pop().unwrap_or_default();
-        }
-        let mut all = BytesMut::with_capacity(self.length);
-        for chunk in &chunks {
-            all.extend_from_slice(chunk);
-        }
-        all.freeze()
+        join(std::mem::take(&mut self.chunks))
     }
+
+    /// The same bytes again; they stay.
+    pub(super) fn chunks(&self) -> Chunks {
+        self.chunks.clone()
+    }
+
+    /// It was read, and is not held any more; what was made of it is counted in its place.
+    pub(super) fn read(&mut self, read: Read) -> Bytes {
+        self.chunks.clear();
+        let Read { body, facts, losses, memos } = read;
+        (self.facts, self.losses, self.memos) = (Some(facts), losses, memos);
+        match self.share.take() {
+            Some(share) => share.with(body),
+            None => body,
+        }
+    }
+}
+
+/// In one piece; without a copy if they are one.
+pub(super) fn join(mut chunks: Chunks) -> Bytes {
+    if chunks.len() <= 1 {
+        return chunks.pop().unwrap_or_default();
+    }
+    let mut all = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for chunk in &chunks {
+        all.extend_from_slice(chunk);
+    }
+    all.freeze()
 }
 
 impl Reading {

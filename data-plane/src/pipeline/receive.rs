@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Poll, ready},
 };
 
@@ -16,7 +17,11 @@ use super::{
     deadlines::{Deadlines, Limit},
     refusal::Refusal,
 };
-use crate::{ingress::Proxy, snapshot::Limits};
+use crate::{
+    budget::{Budget, FREE, Share},
+    ingress::Proxy,
+    snapshot::Limits,
+};
 
 /// # Errors
 /// The body is over the limit, comes too slowly, or breaks off; or the node stops.
@@ -32,20 +37,45 @@ pub(super) async fn receive(
     if stated.is_some_and(|length| length > limits.max_body) {
         return Err(too_large);
     }
+    let stated = stated.and_then(|length| usize::try_from(length).ok());
+    let mut counted = Holding { budget: &proxy.requests, share: None };
+    if proxy.answers.is_used_up() || !counted.up_to(stated.unwrap_or(0)) {
+        return Err(Refusal::NoMemory);
+    }
     deadlines.set(Limit::Deadline, Instant::now() + limits.deadline);
     deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
     let most = usize::try_from(limits.max_body).unwrap_or(usize::MAX);
-    let room = Room { stated: stated.and_then(|length| usize::try_from(length).ok()), most };
+    let room = Room { stated, most };
     let mut received = Received::Nothing;
     while let Some(chunk) = chunk(proxy, body, deadlines).await? {
         if (received.len() + chunk.len()) as u64 > limits.max_body {
             return Err(too_large);
         }
+        if !counted.up_to(received.len() + chunk.len()) {
+            return Err(Refusal::NoMemory);
+        }
         received = received.and(chunk, room);
         deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
     }
     deadlines.lift(Limit::Idle);
-    Ok(received.into_bytes())
+    let body = received.into_bytes();
+    Ok(match counted.share {
+        Some(share) => share.with(body),
+        None => body,
+    })
+}
+
+/// What a body takes of the node's memory; none for a short one.
+struct Holding<'a> {
+    budget: &'a Arc<Budget>,
+    share: Option<Share>,
+}
+
+impl Holding<'_> {
+    /// False: there is no room for so much.
+    fn up_to(&mut self, bytes: usize) -> bool {
+        bytes <= FREE || self.share.get_or_insert_with(|| self.budget.share()).grow_to(bytes)
+    }
 }
 
 /// Bodies of at least this length have memory of the system's, which goes back to it with them: an allocator would keep

@@ -15,6 +15,7 @@ use wire::{
 
 use super::body::ResponseBody;
 use crate::{
+    compute::NotDone,
     live::MarkKind,
     pipeline::stream::set_request_id,
     provider::failure::{Class, Reason},
@@ -36,6 +37,14 @@ pub enum Refusal {
     Stopping,
     #[error("the gateway can't write usage records and takes no requests; its operators have to make room")]
     NoRoomForRecords,
+    #[error(
+        "the gateway failed to handle this request; send it again, and tell its operators if that does not help"
+    )]
+    Failed(#[from] NotDone),
+    #[error(
+        "the gateway holds as many long requests and answers as it has memory for; send the request again shortly"
+    )]
+    NoMemory,
     #[error("the request body is larger than {limit} bytes; send a smaller one")]
     BodyTooLarge { limit: u64 },
     #[error("the request body did not arrive in time; send it faster")]
@@ -116,6 +125,8 @@ impl Refusal {
             Self::ExpiredKey => (ErrorKind::Authentication, 401, Some("expired_api_key")),
             Self::NotConfigured => plain(ErrorKind::Unavailable, "not_configured"),
             Self::Stopping => plain(ErrorKind::Unavailable, "shutting_down"),
+            Self::NoMemory => plain(ErrorKind::Unavailable, "out_of_memory"),
+            Self::Failed(_) => plain(ErrorKind::Api, "internal_error"),
             Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
             Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),
             Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
@@ -170,7 +181,7 @@ impl Refusal {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NotConfigured | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::NotConfigured | Self::Stopping | Self::NoMemory => Some(Duration::from_secs(1)),
             Self::NoRoomForRecords => Some(Duration::from_secs(30)),
             Self::NoAccount(explanation) if explanation.passing() => {
                 Some(explanation.frees_in().unwrap_or(Duration::from_secs(1)))

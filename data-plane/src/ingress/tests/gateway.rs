@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 use crate::{
+    compute::Compute,
     control::StatusWrites,
     ingress::{Common, Hand, Lifecycle, Load, Proxy, ServerSettings, accept, serve},
     live::Live,
@@ -134,6 +135,9 @@ impl Gateway {
                 tasks.clone(),
             ),
             metrics: Arc::new(Metrics::new([Arc::clone(&load)])),
+            compute: Compute::start(1).unwrap().0,
+            requests: crate::budget::Budget::of(64 << 20),
+            answers: crate::budget::Budget::of(64 << 20),
             started_at: clock.now(),
             clock,
             lifecycle: Arc::new(Lifecycle::default()),

@@ -1,6 +1,6 @@
 //! Opens one attempt's answer: its head, and as much of the body as shows that it can be passed on.
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -20,10 +20,11 @@ use wire::{
 
 use super::Failure;
 use crate::{
+    compute::LARGE,
     pipeline::{
         exchange::{Flight, Next},
         plan::{self, Read},
-        reading::{Collected, Reading},
+        reading::{Collected, Reading, join},
     },
     provider::{
         Provider,
@@ -59,8 +60,8 @@ pub(super) async fn open(
         return refused(flight, provider, id, parts).await;
     }
     let streaming = flight.streaming;
-    if let Some(leg) = &mut flight.leg {
-        leg.plan.reform(streaming, &parts.headers, within);
+    if let Some(plan) = flight.leg.as_mut().and_then(|leg| Arc::get_mut(&mut leg.plan)) {
+        plan.reform(streaming, &parts.headers, within);
     }
     choose_reading(flight, &parts);
     let streams = flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)));
@@ -174,7 +175,7 @@ async fn error_body(flight: &mut Flight, most: usize, wait: Option<Duration>) ->
     }
     while read.len() < most {
         match poll_fn(|cx| flight.poll_next(cx)).await {
-            Next::Chunk(chunk) => read.push(chunk),
+            Next::Chunk(chunk) => read.push(chunk, &flight.proxy.answers),
             Next::Failed(reason) if wait.is_none() => return Err(Failure::of(reason)),
             Next::End | Next::Failed(_) | Next::HoldOver => break,
         }
@@ -192,13 +193,13 @@ async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome
                 let Some(Reading::Whole(collected)) = flight.leg.as_mut().map(|leg| &mut leg.reading) else {
                     break;
                 };
-                collected.push(chunk);
+                collected.push(chunk, &flight.proxy.answers);
                 if collected.len() > MAX_WHOLE {
                     break;
                 }
             }
             Next::End => {
-                let body = read_whole(flight).map_err(Failure::of)?;
+                let body = read_whole(flight).await.map_err(Failure::of)?;
                 let streams = flight.leg.as_ref().is_some_and(|leg| leg.plan.streams());
                 head(flight, &mut parts, streams);
                 // It may be another one now.
@@ -227,7 +228,7 @@ async fn whole(flight: &mut Flight, mut parts: response::Parts, outcome: Outcome
 ///
 /// # Errors
 /// It can't be read.
-pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reason> {
+pub(in crate::pipeline) async fn read_whole(flight: &mut Flight) -> Result<Bytes, Reason> {
     let wire = flight.meter.wire();
     let Some(leg) = &mut flight.leg else { return Ok(Bytes::new()) };
     let Reading::Whole(collected) = &mut leg.reading else { return Ok(Bytes::new()) };
@@ -235,12 +236,18 @@ pub(in crate::pipeline) fn read_whole(flight: &mut Flight) -> Result<Bytes, Reas
         // The client left while it was given what had been read.
         return Ok(Bytes::new());
     }
-    let body = collected.take();
     if !(200..300).contains(&leg.status) {
-        return Ok(body);
+        return Ok(collected.take());
     }
-    let Read { body, facts, losses, memos } = leg.plan.read(wire, body)?;
-    (collected.facts, collected.losses, collected.memos) = (Some(facts), losses, memos);
+    let read = if collected.len() < LARGE {
+        leg.plan.read(wire, collected.take())
+    } else {
+        // It stays here meanwhile, for the case that the client leaves and it has to be read once more.
+        let (plan, chunks) = (Arc::clone(&leg.plan), collected.chunks());
+        let reading = flight.proxy.compute.run(move || plan.read(wire, join(chunks)));
+        reading.await.map_err(|_| Reason::Malformed)?
+    };
+    let body = collected.read(read?);
     flight.content();
     Ok(body)
 }

@@ -1,0 +1,161 @@
+use std::{net::SocketAddr, process::Command, sync::mpsc::channel};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use shared::{clock::Clock, tasks::Tasks};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    control::StatusWrites,
+    ingress::{Lifecycle, ServerSettings, accept},
+    live::Live,
+    metrics::Metrics,
+    provider::Tester,
+    snapshot::{Limits, SnapshotHandle},
+    upstream::OutboundSettings,
+    usage::{Journal, SpoolSettings},
+};
+
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Workers with nothing configured: health and metrics are all they answer.
+struct Started {
+    workers: Workers,
+    common: Common,
+    listening: Tasks,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+async fn start(count: usize) -> Started {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, tasks) = (Clock::System, Tasks::new());
+    let journal = Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
+    let snapshot = SnapshotHandle::new(Limits::default());
+    let upstream = UpstreamClient::new(OutboundSettings::default()).unwrap();
+    let for_tests = Arc::new(upstream.for_another_runtime());
+    let common = Common {
+        snapshot: snapshot.clone(),
+        live: Arc::new(Live::memory(clock.clone())),
+        journal,
+        tester: Tester::new(for_tests, snapshot, StatusWrites::default(), clock.clone(), tasks.clone()),
+        metrics: Arc::new(Metrics::new((0..count).map(|_| Arc::default()))),
+        compute: crate::compute::Compute::start(1).unwrap().0,
+        requests: crate::budget::Budget::of(64 << 20),
+        answers: crate::budget::Budget::of(64 << 20),
+        started_at: clock.now(),
+        clock,
+        lifecycle: Arc::new(Lifecycle::default()),
+        drains: Common::permits(),
+        settings: ServerSettings::default(),
+    };
+    let (workers, hands) = Workers::start(&common, &upstream, GRACE).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let listening = Tasks::new();
+    listening.spawn(workers.measure(listening.stopping()));
+    listening.spawn(accept(listener, hands, 1000, listening.stopping()));
+    Started { workers, common, listening, address, _folder: folder }
+}
+
+impl Started {
+    /// What `GET path` answers, on a connection of its own.
+    async fn get(&self, path: &str) -> (u16, String) {
+        let client: Client<_, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let request = Request::get(format!("http://{}{path}", self.address)).body(Full::default()).unwrap();
+        let answer = client.request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Has the worker of this number do nothing but wait, until the sender is dropped.
+    fn hang(&self, number: usize) -> std::sync::mpsc::Sender<()> {
+        let (release, held) = channel::<()>();
+        let (hangs, told) = channel();
+        self.workers.threads[number].runtime.spawn(async move {
+            hangs.send(()).unwrap();
+            _ = held.recv();
+        });
+        told.recv().unwrap();
+        release
+    }
+}
+
+#[tokio::test]
+async fn workers_serve_and_end_once_nobody_hands_them_connections() {
+    let started = start(3).await;
+    assert_eq!(started.get("/healthz").await, (200, "ok\n".into()));
+    let (_, metrics) = started.get("/metrics").await;
+    assert!(metrics.contains("switchyard_worker_connections{worker=\"2\"} 0"), "{metrics}");
+    assert!(started.listening.shutdown(GRACE).await);
+    assert!(started.workers.ended().await);
+    assert_eq!(started.common.lifecycle.phase(), crate::ingress::Phase::Closing);
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_fails_the_health_check_and_does_not_hold_up_the_shutdown_of_the_others() {
+    let started = start(2).await;
+    let release = started.hang(0);
+    // Connections go to the first worker until it shows that it takes no more of them; so the second is asked by itself.
+    let loads: Vec<_> = started.common.metrics.loads().cloned().collect();
+    loads[0].set_busy(1000, 0);
+    let asking = async {
+        loop {
+            let (status, said) = started.get("/healthz").await;
+            if status != 200 {
+                return (status, said);
+            }
+            loads[0].set_busy(1000, 0);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let answer = tokio::time::timeout(SILENT * 2, asking).await.expect("the node looks healthy");
+    assert_eq!(answer, (503, "worker 0 does not go on\n".into()));
+    assert!(started.listening.shutdown(GRACE).await);
+    assert!(!tokio::time::timeout(SILENT, started.workers.ended()).await.expect("the shutdown waits for it"));
+    drop(release);
+}
+
+/// In a process of its own, since it ends.
+#[test]
+fn a_worker_that_panics_ends_the_process() {
+    const INSIDE: &str = "SWITCHYARD_TEST_PANICKING_WORKER";
+    if std::env::var_os(INSIDE).is_some() {
+        end_process_on_panic(|| panic!("as asked"));
+        return;
+    }
+    let name = "worker::tests::a_worker_that_panics_ends_the_process";
+    let ended = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(PANICKED), "{}", String::from_utf8_lossy(&ended.stdout));
+}
+
+/// The issue of pools that stay warm: connections that do little are all served by workers that know their upstream.
+#[tokio::test]
+async fn connections_that_do_little_are_served_by_few_of_many_workers() {
+    let started = start(16).await;
+    let mut connections = Vec::new();
+    for _ in 0..32 {
+        connections.push(tokio::net::TcpStream::connect(started.address).await.unwrap());
+        let taken = || started.common.metrics.loads().map(|load| load.connections()).sum::<usize>();
+        while taken() < connections.len() {
+            tokio::task::yield_now().await;
+        }
+        // As by requests that come one in a second.
+        started.common.metrics.loads().for_each(|load| load.forget_fresh(1));
+    }
+    let counts: Vec<_> = started.common.metrics.loads().map(|load| load.connections()).collect();
+    assert_eq!(counts[0], 32, "{counts:?}");
+}
