@@ -78,7 +78,8 @@ impl Compute {
         bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotDone> {
-        if bytes < LARGE { Ok(work()) } else { self.run(work).await }
+        // Boxed, so that those that wait for short work are not as large as if they waited for long.
+        if bytes < LARGE { Ok(work()) } else { Box::pin(self.run(work)).await }
     }
 }
 

@@ -79,7 +79,7 @@ impl Live {
     pub async fn bound(&self, id: &str) -> Option<Binding> {
         match self {
             Self::Memory(live) => live.bound(id),
-            Self::Redis(live) => live.bound(id).await,
+            Self::Redis(live) => Box::pin(live.bound(id)).await,
         }
     }
 
@@ -95,7 +95,7 @@ impl Live {
     pub async fn recall(&self, user: UserId, call: &str) -> Option<String> {
         match self {
             Self::Memory(live) => live.recall(user, call),
-            Self::Redis(live) => live.recall(user, call).await,
+            Self::Redis(live) => Box::pin(live.recall(user, call)).await,
         }
     }
 

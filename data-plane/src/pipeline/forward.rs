@@ -148,9 +148,11 @@ impl Forwarding {
                 exchange.flight()?.begin_again(failure.reason).then_some(())?;
                 continue;
             }
-            learn(proxy, exchange, &account, &failure, admitted.call.id).await;
+            // Boxed, as are other things that happen seldom: a future is as large as the largest that it waits for, and is
+            // moved as a whole.
+            Box::pin(learn(proxy, exchange, &account, &failure, admitted.call.id)).await;
             tries.note(&account, &failure);
-            let picked = next(proxy, exchange, snapshot, &wanted, tries).await?;
+            let picked = Box::pin(next(proxy, exchange, snapshot, &wanted, tries)).await?;
             exchange.flight()?.begin(picked);
         }
     }
@@ -218,7 +220,7 @@ async fn attempt(
         return Err(Failure::of(Reason::Unaddressable));
     };
     if converts(admitted, &account, &model) {
-        Arc::make_mut(prepared).recall(admitted, proxy).await;
+        Box::pin(Arc::make_mut(prepared).recall(admitted, proxy)).await;
     }
     let target = Addressed { provider, account, model };
     let outgoing = adapt(proxy, admitted, prepared, &target).await;
@@ -229,7 +231,7 @@ async fn attempt(
     tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
     flight.meter.condition("resent");
     let outgoing = adapt(proxy, admitted, prepared, &target).await;
-    ask(flight, admitted, prepared, provider, outgoing, true).await
+    Box::pin(ask(flight, admitted, prepared, provider, outgoing, true)).await
 }
 
 /// Whom a request goes to.
@@ -281,7 +283,7 @@ async fn adapt(
         return adapt(admitted, prepared, target);
     }
     let (admitted, prepared, target) = (Arc::clone(admitted), Arc::clone(prepared), target.clone());
-    proxy.compute.run(move || adapt(&admitted, &prepared, &target)).await?
+    Box::pin(proxy.compute.run(move || adapt(&admitted, &prepared, &target))).await?
 }
 
 fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {

@@ -57,7 +57,7 @@ pub(super) async fn open(
 ) -> Result<Opened, Failure> {
     let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
     if !parts.status.is_success() {
-        return refused(flight, provider, id, parts).await;
+        return Box::pin(refused(flight, provider, id, parts)).await;
     }
     let streaming = flight.streaming;
     if let Some(plan) = flight.leg.as_mut().and_then(|leg| Arc::get_mut(&mut leg.plan)) {
@@ -69,7 +69,9 @@ pub(super) async fn open(
         return whole(flight, parts, Outcome::Completed).await;
     }
     if gathers(flight) {
-        let read = gathered(flight).await.map_err(|cause| blame(cause, provider, &parts.headers, flight))?;
+        let read = Box::pin(gathered(flight))
+            .await
+            .map_err(|cause| blame(cause, provider, &parts.headers, flight))?;
         head(flight, &mut parts, false);
         return Ok(Opened::Whole { parts, body: read.body, outcome: Outcome::Completed });
     }
@@ -245,7 +247,7 @@ pub(in crate::pipeline) async fn read_whole(flight: &mut Flight) -> Result<Bytes
         // It stays here meanwhile, for the case that the client leaves and it has to be read once more.
         let (plan, chunks) = (Arc::clone(&leg.plan), collected.chunks());
         let reading = flight.proxy.compute.run(move || plan.read(wire, join(chunks)));
-        reading.await.map_err(|_| Reason::Malformed)?
+        Box::pin(reading).await.map_err(|_| Reason::Malformed)?
     };
     let body = collected.read(read?);
     flight.content();
