@@ -3,8 +3,8 @@
 //! The row of (node, spool) in `spool_cursors` says how far the spool is taken. A transaction locks it, takes the
 //! records that follow without a gap, and moves it on; so what is sent again, on whatever stream and to whatever
 //! replica, finds the cursor past it. A batch that begins beyond the next sequence is not taken: what is missing may
-//! be under way on another stream. A node that has lost a record for good sends its sequence without content, which is
-//! kept as rejected.
+//! be under way on another stream. A node that has lost a record for good sends an empty one in its place, which is kept
+//! as rejected; so is one that can't be decoded.
 //!
 //! A request counts once even where two spools close it: only the transaction that turns its row from open to closed,
 //! or makes it closed, adds to the roll-ups.
@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
-use prost::Message as _;
-use proto::v1 as contract;
+use prost::{Message as _, bytes::Bytes};
+use proto::v1::{self as contract, RecordBatch};
 use shared::{
     clock::{Clock, Millis},
     id::{AccountId, RequestId, SpoolId, UserId},
@@ -49,8 +49,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Models without a price are warned of this often at most.
 const WARN_EVERY_MS: i64 = 60_000;
 
-/// Takes what is new of `records` and answers what of the spool has been taken for good: all records up to and with
-/// that sequence. Where it is below the last record's, a record in between has not arrived.
+/// Takes what is new of `batch` and answers what of the spool has been taken for good: all records up to and with
+/// that sequence. Where it is below the batch's first, a record before it has not arrived.
 ///
 /// # Errors
 /// `Busy` or `Unavailable`, with the part taken before it in place: sending the same again is right. A record that
@@ -60,21 +60,33 @@ pub async fn ingest(
     clock: &Clock,
     node_id: &str,
     spool: SpoolId,
-    mut records: Vec<contract::Record>,
+    batch: RecordBatch,
 ) -> Result<u64, StoreError> {
-    if records.is_empty() {
+    if batch.records.is_empty() {
         return acknowledged(store, node_id, spool).await;
     }
     let node = node_name(node_id);
-    records.sort_by_key(|record| record.sequence);
-    let mut reached = 0;
-    for batch in records.chunks(MAX_BATCH) {
-        reached = take_patiently(store, clock, node, spool, batch).await?;
-        if batch.last().is_some_and(|last| reached < last.sequence) {
+    let (mut reached, mut first) = (0, batch.first_sequence);
+    for records in batch.records.chunks(MAX_BATCH) {
+        reached = take_patiently(store, clock, node, spool, Run { first, records }).await?;
+        first = first.saturating_add(count(records));
+        if reached.saturating_add(1) < first {
             break;
         }
     }
     Ok(reached)
+}
+
+/// Encoded records with rising sequences.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a> {
+    /// Sequence of the first.
+    first: u64,
+    records: &'a [Bytes],
+}
+
+fn count(records: &[Bytes]) -> u64 {
+    u64::try_from(records.len()).unwrap_or(u64::MAX)
 }
 
 /// What of the spool has been taken for good; 0 for a spool never heard of.
@@ -96,7 +108,7 @@ async fn take_patiently(
     clock: &Clock,
     node: &str,
     spool: SpoolId,
-    records: &[contract::Record],
+    records: Run<'_>,
 ) -> Result<u64, StoreError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
@@ -118,7 +130,7 @@ async fn take(
     now: Millis,
     node: &str,
     spool: SpoolId,
-    records: &[contract::Record],
+    records: Run<'_>,
 ) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
     let cursor = rows::lock_cursor(&mut tx, node, spool, now).await?;
@@ -157,8 +169,8 @@ struct Batch {
     fresh: u64,
     /// Further close records of one request.
     closed_twice: u64,
-    /// The sequence after which some are missing.
-    gap: Option<u64>,
+    /// Records before the first are missing.
+    gap: bool,
 }
 
 #[derive(Debug, Default)]
@@ -168,26 +180,27 @@ struct Pending {
 }
 
 impl Batch {
-    /// `records` by rising sequence.
-    fn new(records: &[contract::Record], cursor: u64, now: Millis) -> Self {
+    fn new(run: Run<'_>, cursor: u64, now: Millis) -> Self {
         let mut batch = Self { reached: cursor, ..Self::default() };
-        for record in records {
-            if record.sequence <= batch.reached {
-                batch.repeated += 1;
-            } else if record.sequence == batch.reached + 1 {
-                batch.reached = record.sequence;
-                batch.fresh += 1;
-                batch.take(record, now);
-            } else {
-                batch.gap = Some(batch.reached);
-                break;
-            }
+        let next = cursor.saturating_add(1);
+        if run.first > next {
+            batch.gap = true;
+            return batch;
+        }
+        batch.repeated = next.saturating_sub(run.first).min(count(run.records));
+        let fresh = run.records.iter().skip(usize::try_from(batch.repeated).unwrap_or(usize::MAX));
+        for record in fresh {
+            batch.reached += 1;
+            batch.fresh += 1;
+            batch.take(record, now);
         }
         batch
     }
 
-    fn take(&mut self, record: &contract::Record, now: Millis) {
-        match record::parse(record, now) {
+    /// The record of the sequence that is now reached.
+    fn take(&mut self, record: &Bytes, now: Millis) {
+        let decoded = contract::Record::decode(record.clone()).map_err(|_| Rejection::NoContent);
+        match decoded.and_then(|decoded| record::parse(&decoded, now)) {
             Ok(parsed) => {
                 if let Some(reason) = parsed.left_out {
                     self.reject(record, reason);
@@ -209,10 +222,9 @@ impl Batch {
         }
     }
 
-    fn reject(&mut self, record: &contract::Record, reason: Rejection) {
-        let mut payload = record.encode_to_vec();
-        payload.truncate(MAX_REJECTED_BYTES);
-        self.rejected.push(RejectedRow { sequence: record.sequence, reason: reason.as_str(), payload });
+    fn reject(&mut self, record: &Bytes, reason: Rejection) {
+        let payload = record[..record.len().min(MAX_REJECTED_BYTES)].to_vec();
+        self.rejected.push(RejectedRow { sequence: self.reached, reason: reason.as_str(), payload });
     }
 
     fn users(&self) -> Vec<UserId> {
@@ -221,9 +233,9 @@ impl Batch {
     }
 
     fn note_gap(&self, node: &str, spool: SpoolId, cursor: u64) {
-        if let Some(after) = self.gap {
+        if self.gap {
             metrics().gaps.inc();
-            tracing::warn!(node, %spool, cursor, after, "usage records are missing from a batch; it is taken up to there");
+            tracing::warn!(node, %spool, cursor, "usage records before a batch are missing; it is not taken");
         }
     }
 

@@ -32,7 +32,7 @@ const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
 /// Why a record, or a part of it, could not be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// Neither open nor close: the node lost what was here, or is newer.
+    /// Neither open nor close: the node lost what was here, or is newer, or its bytes are no record.
     NoContent,
     /// A close record without the request that it closes.
     NoRequest,
@@ -384,7 +384,7 @@ mod tests {
     }
 
     fn record(record: contract::record::Record) -> contract::Record {
-        contract::Record { sequence: 1, record: Some(record) }
+        contract::Record { record: Some(record) }
     }
 
     fn parse_close(close: contract::CloseRecord) -> (Closed, Option<Rejection>) {
@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn what_names_no_request_is_rejected() {
         let reason = |record: contract::Record| parse(&record, NOW).unwrap_err();
-        assert_eq!(reason(contract::Record { sequence: 1, record: None }), Rejection::NoContent);
+        assert_eq!(reason(contract::Record { record: None }), Rejection::NoContent);
         let close = contract::CloseRecord::default();
         assert_eq!(reason(record(contract::record::Record::Close(close))), Rejection::NoRequest);
         for (spoil, expected) in [

@@ -10,11 +10,12 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use prost::Message as _;
 use proto::v1::{
     Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, ReportRequest,
     ReportResponse, Update, WatchRequest,
     node_service_server::{NodeService, NodeServiceServer},
-    report_request,
+    record, report_request,
     snapshot_service_server::{SnapshotService, SnapshotServiceServer},
     usage_service_server::{UsageService, UsageServiceServer},
     watch_request,
@@ -57,8 +58,14 @@ pub(crate) struct Heard {
     pub(crate) refuse_heartbeats: bool,
     pub(crate) results: Vec<CommandResult>,
     /// By spool; in the order of arrival.
-    pub(crate) ledger: HashMap<Vec<u8>, Vec<Record>>,
+    pub(crate) ledger: HashMap<Vec<u8>, Vec<Reported>>,
     pub(crate) report_streams: usize,
+}
+
+/// A record as it arrived. Without content: the node has lost it.
+pub(crate) struct Reported {
+    pub(crate) sequence: u64,
+    pub(crate) record: Option<record::Record>,
 }
 
 impl FakeControlPlane {
@@ -178,12 +185,15 @@ impl FakeControlPlane {
             let Some(report_request::Message::Batch(batch)) = request.message else {
                 return Err(Status::invalid_argument("no batch"));
             };
-            for record in batch.records {
+            for (bytes, sequence) in batch.records.into_iter().zip(batch.first_sequence..) {
                 if left == 0 {
                     return Err(Status::unavailable("broken by the test"));
                 }
                 left -= 1;
-                self.heard(|heard| heard.ledger.entry(spool.clone()).or_default().push(record));
+                let record = Record::decode(bytes).expect("nodes send records").record;
+                self.heard(|heard| {
+                    heard.ledger.entry(spool.clone()).or_default().push(Reported { sequence, record });
+                });
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use proto::v1::{Record, RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message};
+use proto::v1::{RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message};
 use shared::tasks::Tasks;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -131,13 +131,14 @@ impl Session<'_> {
     }
 
     async fn send_batch(&mut self, mut reader: Reader, durable: u64) -> Result<Reader, ReportError> {
+        let first_sequence = reader.next_sequence();
         let read = self.tasks.spawn_blocking(move || (reader.batch(durable, BATCH), reader));
         let (records, reader) = read.await?;
-        let records: Vec<Record> = records?;
-        if let Some(last) = records.last() {
-            self.sent = last.sequence;
-            self.under_way.push_back(last.sequence);
-            send(&self.batches, Message::Batch(RecordBatch { records })).await;
+        let records = records?;
+        if !records.is_empty() {
+            self.sent = reader.next_sequence() - 1;
+            self.under_way.push_back(self.sent);
+            send(&self.batches, Message::Batch(RecordBatch { first_sequence, records })).await;
         }
         Ok(reader)
     }

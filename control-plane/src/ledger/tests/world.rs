@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use proto::v1::{self as contract, record::Record as Content};
+use prost::{Message as _, bytes::Bytes};
+use proto::v1::{self as contract, RecordBatch, record::Record as Content};
 use shared::{
     clock::{Clock, Millis},
     id::{AccountId, KeyId, RequestId, SpoolId, UserId},
@@ -52,6 +53,22 @@ pub(super) struct Spool {
     sequence: AtomicU64,
 }
 
+/// A record as it lies in a spool.
+#[derive(Debug, Clone)]
+pub(super) struct Spooled {
+    sequence: u64,
+    bytes: Bytes,
+}
+
+/// What of a spool is sent in one message.
+pub(super) fn batch(records: &[Spooled]) -> RecordBatch {
+    let first_sequence = records.first().map_or(0, |first| first.sequence);
+    let follow_on =
+        records.iter().zip(first_sequence..).all(|(record, expected)| record.sequence == expected);
+    assert!(follow_on, "a batch has no room for a gap: {records:?}");
+    RecordBatch { first_sequence, records: records.iter().map(|record| record.bytes.clone()).collect() }
+}
+
 impl World {
     pub(super) async fn new(store: Store) -> Self {
         let world = Self { store, clock: Clock::manual(START) };
@@ -79,8 +96,8 @@ impl World {
         Client { user, key, account: AccountId::new(START) }
     }
 
-    pub(super) async fn take(&self, spool: &Spool, records: Vec<contract::Record>) -> u64 {
-        ingest(&self.store, &self.clock, NODE, spool.id, records).await.unwrap()
+    pub(super) async fn take(&self, spool: &Spool, records: Vec<Spooled>) -> u64 {
+        ingest(&self.store, &self.clock, NODE, spool.id, batch(&records)).await.unwrap()
     }
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
@@ -170,16 +187,16 @@ impl Spool {
     }
 
     /// The next record.
-    pub(super) fn next(&self, content: Option<Content>) -> contract::Record {
-        contract::Record { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, record: content }
+    pub(super) fn next(&self, bytes: impl Into<Bytes>) -> Spooled {
+        Spooled { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, bytes: bytes.into() }
     }
 
-    pub(super) fn open(&self, open: &contract::OpenRecord) -> contract::Record {
-        self.next(Some(Content::Open(open.clone())))
+    pub(super) fn open(&self, open: &contract::OpenRecord) -> Spooled {
+        self.next(contract::Record { record: Some(Content::Open(open.clone())) }.encode_to_vec())
     }
 
-    pub(super) fn close(&self, close: &contract::CloseRecord) -> contract::Record {
-        self.next(Some(Content::Close(close.clone())))
+    pub(super) fn close(&self, close: &contract::CloseRecord) -> Spooled {
+        self.next(contract::Record { record: Some(Content::Close(close.clone())) }.encode_to_vec())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What state accounts are in, and what was last wrong with them.
 
+use prost::Message as _;
 use proto::v1::{self as contract, AccountLive, HeartbeatRequest, StatusMark, status_mark::Kind};
 use shared::id::{AccountId, KeyId, RequestId, SpoolId};
 
@@ -134,8 +135,9 @@ async fn an_account_shows_the_last_attempt_that_failed() {
         attempts: vec![attempt],
         ..contract::CloseRecord::default()
     };
-    let record = contract::Record { sequence: 1, record: Some(contract::record::Record::Close(close)) };
-    ingest(&api.app.store, &api.app.clock, "node-1", SpoolId::new(START), vec![record]).await.unwrap();
+    let record = contract::Record { record: Some(contract::record::Record::Close(close)) };
+    let batch = contract::RecordBatch { first_sequence: 1, records: vec![record.encode_to_vec().into()] };
+    ingest(&api.app.store, &api.app.clock, "node-1", SpoolId::new(START), batch).await.unwrap();
 
     let after = api.get(&path).by(&token).send().await.expect(StatusCode::OK);
     let error = json!({

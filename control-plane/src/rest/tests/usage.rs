@@ -1,5 +1,6 @@
 //! Usage: what its owner sees, what who reads all sees, and what neither may ask.
 
+use prost::Message as _;
 use proto::v1 as contract;
 use shared::id::{AccountId, KeyId, RequestId, SpoolId};
 
@@ -58,10 +59,10 @@ async fn requests(api: &TestApi, user: UserId, key: KeyId, count: u64) -> Accoun
     let records = (1..=count).map(|sequence| {
         let at = BEFORE.plus(Duration::from_secs(sequence));
         let close = contract::record::Record::Close(close(user, key, account, at));
-        contract::Record { sequence, record: Some(close) }
+        contract::Record { record: Some(close) }.encode_to_vec().into()
     });
-    let taken =
-        ingest(&app.store, &app.clock, "node-1", SpoolId::new(BEFORE), records.collect()).await.unwrap();
+    let batch = contract::RecordBatch { first_sequence: 1, records: records.collect() };
+    let taken = ingest(&app.store, &app.clock, "node-1", SpoolId::new(BEFORE), batch).await.unwrap();
     assert_eq!(taken, count);
     account
 }

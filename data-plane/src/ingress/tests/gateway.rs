@@ -10,7 +10,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use proto::v1::{CloseRecord, record};
+use prost::Message as _;
+use proto::v1::{CloseRecord, Record, record};
 use shared::{
     account::AccountType,
     clock::{Clock, Millis},
@@ -231,13 +232,15 @@ impl Gateway {
         let outbox = self.journal.outboxes().pop().unwrap();
         let mut reader = outbox.reader(0);
         let size = BatchSize { records: 10_000, bytes: usize::MAX };
-        let records = reader.batch(outbox.durable().0, size).unwrap();
-        let opened = records.iter().filter(|it| matches!(it.record, Some(record::Record::Open(_)))).count();
-        let closed = records.into_iter().filter_map(|record| match record.record {
-            Some(record::Record::Close(close)) => Some(close),
-            _ => None,
-        });
-        (opened, closed.collect())
+        let (mut opened, mut closed) = (0, Vec::new());
+        for bytes in reader.batch(outbox.durable().0, size).unwrap() {
+            match Record::decode(bytes).unwrap().record {
+                Some(record::Record::Open(_)) => opened += 1,
+                Some(record::Record::Close(close)) => closed.push(close),
+                None => {}
+            }
+        }
+        (opened, closed)
     }
 }
 

@@ -1,7 +1,8 @@
 //! One record in a segment file.
 //!
 //! 16 bytes of header, then the payload: length of the payload (u32 LE), CRC-32 of spool id, length, sequence and
-//! payload (u32 LE), sequence (u64 LE). The payload is a `Record` of the contract without its sequence.
+//! payload (u32 LE), sequence (u64 LE). The payload is an encoded `Record` of the
+//! contract.
 
 use shared::id::SpoolId;
 

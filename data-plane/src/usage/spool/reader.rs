@@ -1,9 +1,14 @@
-//! The end of a spool that is read from: batches of records, in order, from the files.
+//! The end of a spool that is read from: batches of encoded records, in order, from the files.
+//!
+//! What is handed on are slices of what was read: a record's bytes are neither decoded nor copied on their way.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
-use prost::Message as _;
-use proto::v1::{CloseRecord, Record, record};
+use bytes::{Buf as _, Bytes};
+use rustix::{
+    buffer::spare_capacity,
+    io::{Errno, pread},
+};
 use shared::id::SpoolId;
 
 use super::{
@@ -29,7 +34,7 @@ pub(crate) struct Reader {
     last: u64,
     segment: Option<OpenSegment>,
     /// Records that follow on those in the files; see `recovery`.
-    after_files: Vec<CloseRecord>,
+    after_files: Vec<Bytes>,
     files_end: u64,
 }
 
@@ -37,51 +42,54 @@ pub(crate) struct Reader {
 struct OpenSegment {
     file: File,
     first: u64,
-    /// Of what is in `buffer`, in the file.
+    /// Of what is in `ahead`, in the file.
     offset: u64,
-    buffer: Vec<u8>,
+    /// Read and not yet given.
+    ahead: Bytes,
 }
 
 impl Reader {
     /// Gives what comes after `last`. The files end with `files_end`; `after_files` follow.
-    pub(super) fn new(
+    pub(super) const fn new(
         folder: PathBuf,
         spool: SpoolId,
         last: u64,
         files_end: u64,
-        after_files: Vec<CloseRecord>,
+        after_files: Vec<Bytes>,
     ) -> Self {
         Self { folder, spool, last, segment: None, after_files, files_end }
     }
 
+    /// Sequence of the record that the next batch begins with.
+    pub(crate) const fn next_sequence(&self) -> u64 {
+        self.last + 1
+    }
+
     /// The next records up to and with `to`, at least one where there is one. A sequence whose record the disk has
-    /// lost comes as a record without content, so that sequences go on rising by one.
-    pub(crate) fn batch(&mut self, to: u64, size: BatchSize) -> io::Result<Vec<Record>> {
+    /// lost comes as an empty one, so that sequences go on rising by one.
+    pub(crate) fn batch(&mut self, to: u64, size: BatchSize) -> io::Result<Vec<Bytes>> {
         let mut records = Vec::new();
         let mut bytes = 0;
         while self.last < to && records.len() < size.records && bytes < size.bytes {
             let record = self.next_record()?;
-            bytes += record.encoded_len();
+            bytes += record.len();
             records.push(record);
         }
         Ok(records)
     }
 
-    fn next_record(&mut self) -> io::Result<Record> {
+    fn next_record(&mut self) -> io::Result<Bytes> {
         let sequence = self.last + 1;
         let record = match sequence.checked_sub(self.files_end).and_then(|behind| behind.checked_sub(1)) {
-            Some(after) => usize::try_from(after)
-                .ok()
-                .and_then(|after| self.after_files.get(after))
-                .map(|close| Record { sequence, record: Some(record::Record::Close(close.clone())) }),
+            Some(after) => usize::try_from(after).ok().and_then(|after| self.after_files.get(after)).cloned(),
             None => self.stored(sequence)?,
         };
         self.last = sequence;
-        Ok(record.unwrap_or(Record { sequence, record: None }))
+        Ok(record.unwrap_or_default())
     }
 
     /// The record of this sequence. `None`: it is lost; what follows is kept for the next call.
-    fn stored(&mut self, sequence: u64) -> io::Result<Option<Record>> {
+    fn stored(&mut self, sequence: u64) -> io::Result<Option<Bytes>> {
         loop {
             let Some(segment) = &mut self.segment else {
                 let Some(segment) = self.segment_for(sequence)? else {
@@ -90,13 +98,12 @@ impl Reader {
                 self.segment = Some(segment);
                 continue;
             };
-            match frame::next(&segment.buffer, self.spool) {
+            match frame::next(&segment.ahead, self.spool) {
                 Next::Frame { sequence: found, .. } if found > sequence => return Ok(None),
-                Next::Frame { sequence: found, payload, size } => {
-                    let record = (found == sequence).then(|| decode(sequence, payload));
-                    segment.consume(size);
-                    if record.is_some() {
-                        return Ok(record);
+                Next::Frame { sequence: found, size, .. } => {
+                    let frame = segment.take(size);
+                    if found == sequence {
+                        return Ok(Some(frame.slice(frame::HEADER..)));
                     }
                 }
                 Next::Damaged => segment.skip_damage(self.spool)?,
@@ -104,7 +111,7 @@ impl Reader {
                     if segment.fill()? {
                         continue;
                     }
-                    if !segment.buffer.is_empty() {
+                    if !segment.ahead.is_empty() {
                         segment.skip_damage(self.spool)?;
                     } else if !self.next_segment(sequence)? {
                         return Ok(None);
@@ -138,46 +145,95 @@ impl Reader {
 impl OpenSegment {
     fn open(folder: &std::path::Path, first: u64) -> io::Result<Self> {
         let file = File::open(segment::path(folder, first))?;
-        Ok(Self { file, first, offset: 0, buffer: Vec::new() })
+        Ok(Self { file, first, offset: 0, ahead: Bytes::new() })
     }
 
-    fn consume(&mut self, size: usize) {
-        self.buffer.drain(..size);
+    fn take(&mut self, size: usize) -> Bytes {
         self.offset += u64::try_from(size).unwrap_or(0);
+        self.ahead.split_to(size)
     }
 
-    /// Reads more behind what is in the buffer. False: the file has no more.
+    fn skip(&mut self, size: usize) {
+        self.offset += u64::try_from(size).unwrap_or(0);
+        self.ahead.advance(size);
+    }
+
+    /// Reads what is ahead anew, further than before: the end of it may have been a part of a record that the writer
+    /// took back since. False: the file has no more.
     fn fill(&mut self) -> io::Result<bool> {
-        let held = self.buffer.len();
-        self.buffer.resize(held + READ_BYTES, 0);
-        let at = self.offset + u64::try_from(held).unwrap_or(0);
-        let read = loop {
-            match self.file.read_at(&mut self.buffer[held..], at) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
+        let held = self.ahead.len();
+        let mut buffer = Vec::with_capacity(held + held.max(READ_BYTES));
+        while buffer.len() <= held {
+            let at = self.offset + u64::try_from(buffer.len()).unwrap_or(0);
+            match pread(&self.file, spare_capacity(&mut buffer), at) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
-        };
-        self.buffer.truncate(held + read.as_ref().copied().unwrap_or(0));
-        read.map(|read| read > 0)
+        }
+        let more = buffer.len() > held;
+        self.ahead = buffer.into();
+        Ok(more)
     }
 
     /// Drops what is no record.
     fn skip_damage(&mut self, spool: SpoolId) -> io::Result<()> {
         while self.fill()? {}
-        let size = frame::find(&self.buffer, spool, 0).unwrap_or(self.buffer.len());
+        let size = frame::find(&self.ahead, spool, 0).unwrap_or(self.ahead.len());
         tracing::error!(
             segment = self.first,
             at = self.offset,
             bytes = size,
             "usage records on this disk are damaged"
         );
-        self.consume(size);
+        self.skip(size);
         Ok(())
     }
 }
 
-/// A payload that is no record, though its checksum is right, is one of another version: it comes without content.
-fn decode(sequence: u64, payload: &[u8]) -> Record {
-    let record = Record::decode(payload).ok().and_then(|record| record.record);
-    Record { sequence, record }
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use shared::clock::Millis;
+
+    use super::*;
+
+    const ALL: BatchSize = BatchSize { records: 1_000, bytes: usize::MAX };
+
+    fn frame(spool: SpoolId, sequence: u64, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; frame::HEADER];
+        frame.extend_from_slice(payload);
+        frame::seal(&mut frame, spool, sequence);
+        frame
+    }
+
+    #[test]
+    fn records_are_slices_of_one_read() {
+        let (folder, spool) = (tempfile::tempdir().unwrap(), SpoolId::new(Millis(1)));
+        let frames: Vec<u8> = (1..=3).flat_map(|sequence| frame(spool, sequence, b"payload")).collect();
+        fs::write(segment::path(folder.path(), 1), frames).unwrap();
+        let mut reader = Reader::new(folder.path().to_owned(), spool, 0, u64::MAX, Vec::new());
+        let records = reader.batch(3, ALL).unwrap();
+        assert_eq!(records, ["payload"; 3]);
+        let apart = |pair: &[Bytes]| pair[1].as_ptr().addr() - pair[0].as_ptr().addr();
+        assert!(records.windows(2).all(|pair| apart(pair) == frame::HEADER + 7), "they were copied");
+    }
+
+    #[test]
+    fn what_the_writer_took_back_after_it_was_read_ahead_is_read_anew() {
+        let (folder, spool) = (tempfile::tempdir().unwrap(), SpoolId::new(Millis(1)));
+        let path = segment::path(folder.path(), 1);
+        let first = frame(spool, 1, b"first");
+        let mut torn = first.clone();
+        torn.extend_from_slice(&frame(spool, 2, b"taken back")[..20]);
+        fs::write(&path, torn).unwrap();
+        let mut reader = Reader::new(folder.path().to_owned(), spool, 0, u64::MAX, Vec::new());
+        assert_eq!(reader.batch(1, ALL).unwrap(), ["first"]);
+
+        let mut whole = first;
+        whole.extend(frame(spool, 2, b"second"));
+        fs::write(&path, whole).unwrap();
+        assert_eq!(reader.batch(2, ALL).unwrap(), ["second"]);
+    }
 }

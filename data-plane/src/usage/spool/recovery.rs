@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use prost::Message as _;
 use proto::v1::{CloseRecord, OpenRecord, Outcome, Record, record};
 use shared::id::SpoolId;
@@ -31,7 +32,8 @@ pub(super) struct Recovered {
     pub(super) node_id: String,
     /// Sequence of the last record in the files.
     pub(super) files_end: u64,
-    pub(super) cut_off: Vec<CloseRecord>,
+    /// Encoded close records of the requests that it left open.
+    pub(super) cut_off: Vec<Bytes>,
 }
 
 impl Recovered {
@@ -130,12 +132,13 @@ fn truncate(path: &Path, size: usize) -> io::Result<()> {
     file.sync_all()
 }
 
-fn cut_off(open: OpenRecord) -> CloseRecord {
-    CloseRecord {
+fn cut_off(open: OpenRecord) -> Bytes {
+    let close = CloseRecord {
         open: Some(open),
         outcome: Outcome::CutOff.into(),
         estimated: true,
         conditions: vec![CONDITION.to_owned()],
         ..CloseRecord::default()
-    }
+    };
+    Record { record: Some(record::Record::Close(close)) }.encode_to_vec().into()
 }

@@ -1,6 +1,8 @@
 use std::time::Instant;
 
+use bytes::Bytes;
 use proptest::prelude::*;
+use prost::Message as _;
 use proto::v1::{Outcome, Record, record};
 use shared::clock::Millis;
 
@@ -29,21 +31,32 @@ fn journal(folder: &Path, segment_bytes: u64, tasks: &Tasks) -> Journal {
     Journal::create(folder, "node-a", settings, &Clock::manual(Millis(1)), tasks).unwrap()
 }
 
-fn read(outbox: &Outbox, after: u64) -> Vec<Record> {
+/// A record that was read. Without content: it is lost.
+#[derive(Debug)]
+struct Read {
+    sequence: u64,
+    record: Option<record::Record>,
+}
+
+fn read(outbox: &Outbox, after: u64) -> Vec<Read> {
     let (to, _) = outbox.durable();
     let mut reader = outbox.reader(after);
     let mut records = Vec::new();
     loop {
-        let batch = reader.batch(to, SIZE).unwrap();
+        let first = reader.next_sequence();
+        let batch: Vec<Bytes> = reader.batch(to, SIZE).unwrap();
         if batch.is_empty() {
             return records;
         }
-        records.extend(batch);
+        records.extend(batch.into_iter().zip(first..).map(|(bytes, sequence)| {
+            assert_eq!(bytes.is_empty(), Record::decode(bytes.clone()).unwrap().record.is_none());
+            Read { sequence, record: Record::decode(bytes).unwrap().record }
+        }));
     }
 }
 
 /// Positive: the request opened; negative: the request closed; 0: lost.
-fn shape(records: &[Record]) -> Vec<i64> {
+fn shape(records: &[Read]) -> Vec<i64> {
     let number = |open: &OpenRecord| {
         i64::try_from(u128::from_be_bytes(open.request_id.as_slice().try_into().unwrap())).unwrap()
     };
@@ -57,7 +70,7 @@ fn shape(records: &[Record]) -> Vec<i64> {
         .collect()
 }
 
-fn sequences(records: &[Record]) -> Vec<u64> {
+fn sequences(records: &[Read]) -> Vec<u64> {
     records.iter().map(|record| record.sequence).collect()
 }
 

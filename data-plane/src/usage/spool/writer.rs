@@ -14,8 +14,8 @@ use shared::id::{RequestId, SpoolId};
 use super::{SpoolError, frame, segment};
 
 /// Field numbers of the contract's `Record`.
-const OPEN: u32 = 2;
-const CLOSE: u32 = 3;
+const OPEN: u32 = 1;
+const CLOSE: u32 = 2;
 
 /// Appends records, one write each, and knows which segments may go.
 #[derive(Debug)]
