@@ -202,7 +202,7 @@ impl Running {
         let accepted = self.listening.shutdown(ENDING_TIME).await;
         let served = self.workers.ended().await;
         let journal = self.link.journal.clone();
-        let synced = self.beside.spawn_blocking(move || journal.sync()).await.is_ok();
+        let synced = self.beside.spawn_blocking(move || journal.sync()).await.unwrap_or(false);
         let delivered = tokio::time::timeout(self.settings.report_grace, self.link.journal.delivered()).await;
         if delivered.is_err() {
             let left = self.link.journal.depth();

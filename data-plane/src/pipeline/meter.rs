@@ -14,15 +14,15 @@ use crate::{
     metrics::{Ending, Running},
     provider::failure::Reason,
     snapshot::Account,
-    usage::Journal,
+    usage::{Journal, Opened},
 };
 
 /// A request's record as it grows.
 #[derive(Debug)]
 pub(super) struct Meter {
     record: CloseRecord,
-    /// Of operations that consume no tokens nothing is written.
-    metered: bool,
+    /// `None`: the operation consumes no tokens, and nothing is written of it.
+    opened: Option<Opened>,
     wire: Wire,
     arrived: Instant,
     attempt_began: Instant,
@@ -48,12 +48,10 @@ impl Meter {
             stream: admitted.view.stream,
         };
         let metered = call.operation.metered();
-        if metered {
-            write_open(&proxy.journal, &open)?;
-        }
+        let opened = metered.then(|| write_open(&proxy.journal, &open)).transpose()?;
         Ok(Self {
             record: CloseRecord { open: Some(open), ..CloseRecord::default() },
-            metered,
+            opened,
             wire,
             arrived: call.arrived,
             attempt_began: call.arrived,
@@ -131,21 +129,21 @@ impl Meter {
         let total = self.arrived.elapsed();
         proxy.metrics.ended(self.wire, ending(outcome));
         proxy.metrics.took(self.first_content, total);
-        if !self.metered {
+        let Some(opened) = self.opened else {
             return;
-        }
+        };
         let record = &mut self.record;
         record.set_outcome(outcome);
         record.status = u32::from(status);
         record.first_token_ms = self.first_content.map(milliseconds);
         record.total_ms = milliseconds(total);
-        if let Err(error) = proxy.journal.close(record) {
+        if let Err(error) = proxy.journal.close(opened, record) {
             tracing::error!(%error, "a request's close record is not on disk yet");
         }
     }
 }
 
-fn write_open(journal: &Journal, open: &OpenRecord) -> Result<(), Refusal> {
+fn write_open(journal: &Journal, open: &OpenRecord) -> Result<Opened, Refusal> {
     if !journal.healthy() {
         return Err(Refusal::NoRoomForRecords);
     }

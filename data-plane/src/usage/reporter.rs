@@ -107,9 +107,9 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn run(mut self, mut reader: Reader) -> Result<(), ReportError> {
-        let (_, mut rising) = self.outbox.durable();
+        let mut rising = self.outbox.rising();
         loop {
-            let (durable, _) = self.outbox.durable();
+            let durable = self.outbox.durable();
             if self.outbox.finished() {
                 return Ok(());
             }
@@ -144,9 +144,8 @@ impl Session<'_> {
     }
 
     async fn acknowledged(&mut self, answer: ReportResponse) -> Result<(), ReportError> {
-        let outbox = self.outbox.clone();
         self.under_way.retain(|last| *last > answer.acknowledged);
-        Ok(self.tasks.spawn_blocking(move || outbox.acknowledge(answer.acknowledged)).await?)
+        Ok(self.outbox.acknowledge(answer.acknowledged, self.tasks).await?)
     }
 }
 

@@ -33,13 +33,11 @@ async fn every_record_is_delivered_once_though_streams_break_and_the_control_pla
     fake.break_reports_after(7);
     let node = setting.node();
     let journal = node.link.journal.clone();
-    for number in 1..=20 {
-        journal.open(&open_record(number)).unwrap();
-    }
+    let running: Vec<_> = (1..=20).map(|number| journal.open(&open_record(number)).unwrap()).collect();
     until("some is delivered", || journal.depth() < 20).await;
     fake.go_down().await;
-    for number in 1..=20 {
-        journal.close(&close_record(number)).unwrap();
+    for (opened, number) in running.into_iter().zip(1..) {
+        journal.close(opened, &close_record(number)).unwrap();
     }
     assert!(journal.depth() >= 20);
     fake.come_up();
@@ -57,15 +55,14 @@ async fn what_a_dead_process_left_is_delivered_by_the_next_one() {
     let fake = &setting.fake;
     fake.go_down().await;
     let node = setting.node();
-    for number in 1..=3 {
-        node.link.journal.open(&open_record(number)).unwrap();
-    }
-    node.link.journal.close(&close_record(2)).unwrap();
+    let mut running: Vec<_> =
+        (1..=3).map(|number| node.link.journal.open(&open_record(number)).unwrap()).collect();
+    node.link.journal.close(running.remove(1), &close_record(2)).unwrap();
     node.stop().await;
 
     fake.come_up();
     let node = setting.node();
-    node.link.journal.open(&open_record(4)).unwrap();
+    let _running = node.link.journal.open(&open_record(4)).unwrap();
     until("both spools are delivered", || node.link.journal.depth() == 0).await;
     let mut delivered = ledger(fake);
     delivered.sort();
@@ -80,7 +77,7 @@ async fn an_orphaned_spool_is_drained_and_gone() {
     let fake = &setting.fake;
     fake.go_down().await;
     let node = setting.node();
-    node.link.journal.open(&open_record(1)).unwrap();
+    let _running = node.link.journal.open(&open_record(1)).unwrap();
     let tasks = Tasks::new();
     let busy = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await;
     assert!(busy.unwrap_err().to_string().contains("another process"));

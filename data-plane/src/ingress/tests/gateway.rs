@@ -116,8 +116,10 @@ impl Gateway {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, tasks) = (Clock::System, Tasks::new());
+        // As in a node, what keeps the records outlives the requests.
+        let beside = Tasks::new();
         let journal =
-            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
+            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &beside).unwrap();
         let snapshot = SnapshotHandle::new(Limits::default());
         let status_writes = StatusWrites::default();
         let upstream = UpstreamClient::new(OutboundSettings { allow_private, ..OutboundSettings::default() });
@@ -228,12 +230,12 @@ impl Gateway {
 
     /// How many open records there are, and the close records.
     pub(super) fn journal_now(&self) -> (usize, Vec<CloseRecord>) {
-        self.journal.sync();
+        assert!(self.journal.sync());
         let outbox = self.journal.outboxes().pop().unwrap();
         let mut reader = outbox.reader(0);
         let size = BatchSize { records: 10_000, bytes: usize::MAX };
         let (mut opened, mut closed) = (0, Vec::new());
-        for bytes in reader.batch(outbox.durable().0, size).unwrap() {
+        for bytes in reader.batch(outbox.durable(), size).unwrap() {
             match Record::decode(bytes).unwrap().record {
                 Some(record::Record::Open(_)) => opened += 1,
                 Some(record::Record::Close(close)) => closed.push(close),

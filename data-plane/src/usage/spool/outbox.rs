@@ -1,12 +1,9 @@
 //! Spools as the reporter sees them: where to read, and who hears that something was delivered.
 
-use std::{
-    fs, io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fs, io, sync::Arc};
 
-use shared::id::SpoolId;
-use tokio::sync::watch;
+use shared::{id::SpoolId, tasks::Tasks};
+use tokio::{sync::watch, task::JoinError};
 
 use super::{Own, Reader, recovery::Recovered};
 
@@ -26,14 +23,12 @@ impl Found {
         self.recovered.end().saturating_sub(*self.acknowledged.borrow())
     }
 
-    fn acknowledge(&self, sequence: u64) {
-        if sequence >= self.recovered.end()
-            && let Err(error) = fs::remove_dir_all(&self.recovered.folder)
+    fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.recovered.folder)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::error!(%error, folder = %self.recovered.folder.display(), "a delivered spool can't be removed");
         }
-        self.acknowledged.send_replace(sequence);
     }
 }
 
@@ -60,11 +55,19 @@ impl Outbox {
         }
     }
 
-    /// Sequence of the last record that may be reported; rises. `None`: it rises no more.
-    pub(crate) fn durable(&self) -> (u64, Option<watch::Receiver<u64>>) {
+    /// Sequence of the last record that may be reported.
+    pub(crate) fn durable(&self) -> u64 {
         match self {
-            Self::Own(own) => (*own.durable.borrow(), Some(own.durable.subscribe())),
-            Self::Found(found) => (found.recovered.end(), None),
+            Self::Own(own) => *own.durable.borrow(),
+            Self::Found(found) => found.recovered.end(),
+        }
+    }
+
+    /// Follows [`Self::durable`]. `None`: it rises no more.
+    pub(crate) fn rising(&self) -> Option<watch::Receiver<u64>> {
+        match self {
+            Self::Own(own) => Some(own.durable.subscribe()),
+            Self::Found(_) => None,
         }
     }
 
@@ -78,12 +81,20 @@ impl Outbox {
         }
     }
 
-    /// The ledger has all up to and with `sequence`. Removes files that are no longer needed; blocks on the disk.
-    pub(crate) fn acknowledge(&self, sequence: u64) {
+    /// The ledger has all up to and with `sequence`. Resolves at once, save where that ends a spool that was found:
+    /// its folder is removed first.
+    pub(crate) async fn acknowledge(&self, sequence: u64, tasks: &Tasks) -> Result<(), JoinError> {
         match self {
             Self::Own(own) => own.acknowledge(sequence),
-            Self::Found(found) => found.acknowledge(sequence),
+            Self::Found(found) => {
+                if sequence >= found.recovered.end() {
+                    let found = Arc::clone(found);
+                    tasks.spawn_blocking(move || found.remove()).await?;
+                }
+                found.acknowledged.send_replace(sequence);
+            }
         }
+        Ok(())
     }
 
     fn acknowledged(&self) -> &watch::Sender<u64> {
@@ -104,7 +115,7 @@ impl Outbox {
     /// Resolves once the ledger has all that is in it now.
     pub(crate) async fn delivered(&self) {
         let end = match self {
-            Self::Own(own) => own.written.load(Ordering::Acquire),
+            Self::Own(own) => own.writer.0.lock().last(),
             Self::Found(found) => found.recovered.end(),
         };
         // The sender is in `self`: it can't be gone.

@@ -3,10 +3,13 @@
 //! Requests that it opened and did not close get a close record, as cut off. These are not written: they follow
 //! from the files, in the order of the open records, and are counted on from the last record; so recovering twice
 //! gives the same, and a full disk is no obstacle.
+//!
+//! A segment that had not got its name yet gets it now, if there is a record in it. What is found is synced, as what
+//! the ledger has must not be lost by a power cut: its sequences would be used again.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
@@ -61,6 +64,7 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Recovered>> {
 
 /// `None`: nothing was ever recorded in it.
 fn one(spool: SpoolId, folder: PathBuf) -> io::Result<Option<Recovered>> {
+    name_unnamed(spool, &folder)?;
     let firsts = segment::list(&folder)?;
     let node_id = segment::node_id(&folder)?;
     let (Some(node_id), Some(last_segment)) = (node_id, firsts.last()) else {
@@ -78,10 +82,25 @@ fn one(spool: SpoolId, folder: PathBuf) -> io::Result<Option<Recovered>> {
             tracing::warn!(path = %path.display(), bytes = bytes.len() - intact, "a usage record was cut off by a crash; its remains are removed");
             truncate(&path, intact)?;
         }
+        File::open(&path)?.sync_data()?;
     }
+    segment::sync_folder(&folder)?;
     let cut_off: Vec<_> = open.by_sequence.into_values().map(cut_off).collect();
     tracing::info!(%spool, records = end, cut_off = cut_off.len(), "usage records of an earlier process are to be delivered");
     Ok(Some(Recovered { folder, spool, node_id, files_end: end, cut_off }))
+}
+
+fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
+    for path in segment::unnamed(folder)? {
+        let bytes = fs::read(&path)?;
+        let first = frame::find(&bytes, spool, 0).map(|at| frame::next(&bytes[at..], spool));
+        match first {
+            Some(Next::Frame { sequence, .. }) => fs::rename(&path, segment::path(folder, sequence))?,
+            // Made ahead, or the one record in it was cut off.
+            _ => fs::remove_file(&path)?,
+        }
+    }
+    Ok(())
 }
 
 #[derive(Default)]

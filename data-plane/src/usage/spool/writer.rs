@@ -1,21 +1,22 @@
 //! The end of the spool that is written to.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    fs::{self, File},
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::Arc,
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+
+use shared::id::SpoolId;
+
+use super::{
+    SpoolError, frame,
+    segment::{self, SegmentFile},
 };
 
-use prost::Message;
-use shared::id::{RequestId, SpoolId};
-
-use super::{SpoolError, frame, segment};
-
-/// Field numbers of the contract's `Record`.
-const OPEN: u32 = 1;
-const CLOSE: u32 = 2;
+/// A request whose open record is on disk, until its close record is: what keeps the files of both. Dropped without
+/// its close, it keeps them until the process ends.
+#[derive(Debug)]
+#[must_use = "the request's close record takes it back"]
+pub struct Opened(
+    /// Sequence of the open record.
+    u64,
+);
 
 /// Appends records, one write each, and knows which segments may go.
 #[derive(Debug)]
@@ -24,35 +25,56 @@ pub(super) struct Writer {
     spool: SpoolId,
     segment_bytes: u64,
     current: Option<Current>,
-    /// Segments that are full: first sequence → last sequence.
-    full: BTreeMap<u64, u64>,
+    /// The next segment's file, made ahead.
+    ready: Option<SegmentFile>,
+    /// Files made so far.
+    made: u64,
+    /// Oldest first.
+    full: VecDeque<Full>,
     /// Sequence of the last record written; 0 before the first.
     last: u64,
-    /// Requests that were opened and not closed, with the open record's sequence.
-    open: HashMap<RequestId, u64>,
-    open_sequences: BTreeSet<u64>,
-    /// Written since the last sync.
-    unsynced: Vec<Arc<File>>,
+    dirty: bool,
+    /// Segments, save the current one, that were written to since their last sync.
+    unsynced: Vec<Begun>,
     folder_unsynced: bool,
     /// Close records that the disk did not take, oldest first; one at most for each request that is running.
-    waiting: VecDeque<(Option<RequestId>, Vec<u8>)>,
-    scratch: Vec<u8>,
+    waiting: VecDeque<(Opened, Vec<u8>)>,
 }
 
 #[derive(Debug)]
 struct Current {
-    file: Arc<File>,
-    first: u64,
+    begun: Begun,
     bytes: u64,
+    /// Open records in it whose close is not written.
+    open: u64,
 }
 
-/// What a sync has to make durable.
+#[derive(Debug)]
+struct Full {
+    first: u64,
+    last: u64,
+    open: u64,
+}
+
+/// A segment with at least one record.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    pub(super) file: Arc<SegmentFile>,
+    pub(super) first: u64,
+}
+
+/// What a sync has to make durable, and what it may do once that is done.
 #[derive(Debug)]
 pub(super) struct Unsynced {
-    pub(super) files: Vec<Arc<File>>,
+    pub(super) segments: Vec<Begun>,
+    /// Names in it.
     pub(super) folder: bool,
-    /// The last record in these files.
+    /// The last record in these segments.
     pub(super) last: u64,
+    /// How many of the oldest segments nobody needs any more, once the close records here are durable.
+    pub(super) released: usize,
+    /// Number of a file that is to be made ready.
+    pub(super) wanted: Option<u64>,
 }
 
 impl Writer {
@@ -62,14 +84,14 @@ impl Writer {
             spool,
             segment_bytes,
             current: None,
-            full: BTreeMap::new(),
+            ready: None,
+            made: 0,
+            full: VecDeque::new(),
             last: 0,
-            open: HashMap::new(),
-            open_sequences: BTreeSet::new(),
+            dirty: false,
             unsynced: Vec::new(),
             folder_unsynced: false,
             waiting: VecDeque::new(),
-            scratch: Vec::with_capacity(4096),
         }
     }
 
@@ -81,172 +103,180 @@ impl Writer {
         self.waiting.len()
     }
 
-    pub(super) fn open(
-        &mut self,
-        record: &impl Message,
-        request: Option<RequestId>,
-    ) -> Result<(), SpoolError> {
-        self.encode(OPEN, record)?;
-        let sequence = self.append()?;
-        if let Some(request) = request {
-            self.open.insert(request, sequence);
-            self.open_sequences.insert(sequence);
+    /// `frame`: the record, with room for its header.
+    pub(super) fn open(&mut self, frame: &mut [u8]) -> Result<Opened, SpoolError> {
+        let sequence = self.append(frame)?;
+        if let Some(current) = &mut self.current {
+            current.open += 1;
         }
-        Ok(())
+        Ok(Opened(sequence))
     }
 
-    pub(super) fn close(
-        &mut self,
-        record: &impl Message,
-        request: Option<RequestId>,
-    ) -> Result<(), SpoolError> {
-        self.encode(CLOSE, record)?;
+    /// `frame`: the record, with room for its header.
+    pub(super) fn close(&mut self, opened: Opened, frame: &mut [u8]) -> Result<(), SpoolError> {
         // Behind those that wait already, so that the order stays.
-        let written = if self.waiting.is_empty() { self.append().map(|_| ()) } else { Err(SpoolError::Full) };
+        let written =
+            if self.waiting.is_empty() { self.append(frame).map(|_| ()) } else { Err(SpoolError::Unhealthy) };
         match written {
-            Ok(()) => self.forget_open(request),
-            Err(_) => self.waiting.push_back((request, self.scratch.clone())),
+            Ok(()) => self.closed(&opened),
+            Err(_) => self.waiting.push_back((opened, frame.to_vec())),
         }
         written
     }
 
-    /// Writes what waited for room.
-    pub(super) fn write_waiting(&mut self) -> Result<(), SpoolError> {
-        while let Some((request, frame)) = self.waiting.front() {
-            let request = *request;
-            self.scratch.clone_from(frame);
-            self.append()?;
-            self.waiting.pop_front();
-            self.forget_open(request);
+    /// Writes one record that waited for room. False: none waits.
+    pub(super) fn write_waiting(&mut self) -> Result<bool, SpoolError> {
+        let Some((opened, mut frame)) = self.waiting.pop_front() else {
+            return Ok(false);
+        };
+        match self.append(&mut frame) {
+            Ok(_) => {
+                self.closed(&opened);
+                Ok(true)
+            }
+            Err(error) => {
+                self.waiting.push_front((opened, frame));
+                Err(error)
+            }
         }
-        Ok(())
     }
 
-    fn forget_open(&mut self, request: Option<RequestId>) {
-        if let Some(sequence) = request.and_then(|request| self.open.remove(&request)) {
-            self.open_sequences.remove(&sequence);
+    fn closed(&mut self, Opened(sequence): &Opened) {
+        let open = match &mut self.current {
+            Some(current) if current.begun.first <= *sequence => Some(&mut current.open),
+            _ => {
+                let at = self.full.partition_point(|segment| segment.last < *sequence);
+                self.full.get_mut(at).map(|segment| &mut segment.open)
+            }
+        };
+        if let Some(open) = open {
+            *open = open.saturating_sub(1);
         }
     }
 
-    fn encode(&mut self, field: u32, record: &impl Message) -> Result<(), SpoolError> {
-        self.scratch.clear();
-        self.scratch.resize(frame::HEADER, 0);
-        prost::encoding::message::encode(field, record, &mut self.scratch);
-        let size = self.scratch.len() - frame::HEADER;
-        if size > frame::LARGEST { Err(SpoolError::TooLarge(size)) } else { Ok(()) }
+    /// Something was written since the last sync took up what there was.
+    pub(super) const fn dirty(&self) -> bool {
+        self.dirty
     }
 
-    /// Writes the record in `scratch`, whole or not at all.
-    fn append(&mut self) -> Result<u64, SpoolError> {
+    /// Writes the record, whole or not at all.
+    fn append(&mut self, frame: &mut [u8]) -> Result<u64, SpoolError> {
         let sequence = self.last + 1;
-        frame::seal(&mut self.scratch, self.spool, sequence);
-        let size = u64::try_from(self.scratch.len()).unwrap_or(u64::MAX);
+        frame::seal(frame, self.spool, sequence);
+        let size = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         if self.current.as_ref().is_some_and(|current| current.bytes + size > self.segment_bytes) {
             self.finish_segment();
         }
-        let file = self.current_file(sequence)?;
-        if let Err(error) = (&*file).write_all(&self.scratch) {
-            self.undo();
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => self.begin_segment(sequence)?,
+        };
+        if let Err(error) = current.begun.file.append(frame) {
+            self.undo(current);
             return Err(SpoolError::from(error));
         }
-        if let Some(current) = &mut self.current {
-            current.bytes += size;
-        }
+        current.bytes += size;
+        self.current = Some(current);
+        self.dirty = true;
         self.last = sequence;
         Ok(sequence)
     }
 
-    fn current_file(&mut self, first: u64) -> io::Result<Arc<File>> {
-        if let Some(current) = &self.current {
-            return Ok(Arc::clone(&current.file));
-        }
-        let file = Arc::new(segment::create(&self.folder, first)?);
-        self.unsynced.push(Arc::clone(&file));
-        self.folder_unsynced = true;
-        self.current = Some(Current { file: Arc::clone(&file), first, bytes: 0 });
-        Ok(file)
+    fn begin_segment(&mut self, first: u64) -> Result<Current, SpoolError> {
+        let file = match self.ready.take() {
+            Some(file) => file,
+            // The disk thread is behind.
+            None => {
+                self.made += 1;
+                SegmentFile::create(&self.folder, self.made)?
+            }
+        };
+        Ok(Current { begun: Begun { file: Arc::new(file), first }, bytes: 0, open: 0 })
     }
 
     fn finish_segment(&mut self) {
-        if let Some(current) = self.current.take() {
-            self.full.insert(current.first, self.last);
+        if let Some(Current { begun, open, .. }) = self.current.take() {
+            self.full.push_back(Full { first: begun.first, last: self.last, open });
+            self.note_unsynced(begun);
+        }
+    }
+
+    fn note_unsynced(&mut self, begun: Begun) {
+        if !self.unsynced.iter().any(|known| Arc::ptr_eq(&known.file, &begun.file)) {
+            self.unsynced.push(begun);
         }
     }
 
     /// Takes back a part of a record. Where even that fails, the segment is left as it is: readers skip the part.
-    fn undo(&mut self) {
-        let Some(current) = &self.current else { return };
-        let undone = current.file.set_len(current.bytes);
-        if current.bytes == 0 {
-            // Its name would be taken when the same sequence is tried again.
-            self.unsynced.retain(|file| !Arc::ptr_eq(file, &current.file));
-            _ = fs::remove_file(segment::path(&self.folder, current.first));
-            self.current = None;
+    fn undo(&mut self, current: Current) {
+        let undone = current.begun.file.cut(current.bytes);
+        if current.bytes > 0 {
+            self.current = Some(current);
+            if undone.is_err() {
+                self.finish_segment();
+            }
         } else if undone.is_err() {
-            self.finish_segment();
+            current.begun.file.discard(&self.folder);
+        } else {
+            self.ready = Arc::into_inner(current.begun.file);
         }
     }
 
-    pub(super) fn take_unsynced(&mut self) -> Unsynced {
-        let mut files = std::mem::take(&mut self.unsynced);
-        if let Some(current) = &self.current
-            && !files.iter().any(|file| Arc::ptr_eq(file, &current.file))
+    pub(super) fn take_unsynced(&mut self, acknowledged: u64) -> Unsynced {
+        if std::mem::take(&mut self.dirty)
+            && let Some(current) = &self.current
         {
-            files.push(Arc::clone(&current.file));
+            let begun = current.begun.clone();
+            self.note_unsynced(begun);
         }
-        Unsynced { files, folder: std::mem::take(&mut self.folder_unsynced), last: self.last }
+        let wanted = self.ready.is_none().then(|| {
+            self.made += 1;
+            self.made
+        });
+        Unsynced {
+            segments: std::mem::take(&mut self.unsynced),
+            folder: std::mem::take(&mut self.folder_unsynced),
+            last: self.last,
+            released: self.full.iter().take_while(|segment| segment.unneeded(acknowledged)).count(),
+            wanted,
+        }
     }
 
     /// The sync failed: these are to be tried again.
     pub(super) fn put_back(&mut self, unsynced: Unsynced) {
-        self.unsynced.extend(unsynced.files);
+        for begun in unsynced.segments {
+            self.note_unsynced(begun);
+        }
         self.folder_unsynced |= unsynced.folder;
     }
 
-    /// Paths of segments that nobody needs any more: everything in them is in the ledger, and no open record in
-    /// them or before them still waits for its close.
-    pub(super) fn release(&mut self, acknowledged: u64) -> Vec<PathBuf> {
-        let lowest_open = self.open_sequences.first().copied().unwrap_or(u64::MAX);
-        let mut released = Vec::new();
-        while let Some(entry) = self.full.first_entry() {
-            if *entry.get() > acknowledged || *entry.get() >= lowest_open {
-                break;
-            }
-            released.push(segment::path(&self.folder, *entry.key()));
-            entry.remove();
+    /// `file` is the next segment's, unless there is one meanwhile, or the disk took too long.
+    pub(super) fn make_ready(&mut self, file: SegmentFile) {
+        match &self.ready {
+            None => self.ready = Some(file),
+            Some(_) => file.discard(&self.folder),
         }
-        released
+    }
+
+    /// Whether a segment may go that is still there.
+    pub(super) fn may_release(&self, acknowledged: u64) -> bool {
+        self.full.front().is_some_and(|oldest| oldest.unneeded(acknowledged))
+    }
+
+    /// Paths of the oldest segments, which are no more of this spool.
+    pub(super) fn release(&mut self, count: usize) -> Vec<PathBuf> {
+        let released = self.full.drain(..count.min(self.full.len()));
+        released.map(|segment| segment::path(&self.folder, segment.first)).collect()
+    }
+}
+
+impl Full {
+    /// Everything in it is in the ledger, and no open record in it waits for its close. That none before it does
+    /// either is seen by going through them from the oldest.
+    const fn unneeded(&self, acknowledged: u64) -> bool {
+        self.last <= acknowledged && self.open == 0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proto::v1::OpenRecord;
-    use shared::clock::Millis;
-
-    use super::*;
-
-    #[test]
-    fn a_record_that_the_disk_does_not_take_leaves_the_next_one_a_clean_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::new(folder.path().to_owned(), SpoolId::new(Millis(1)), 1 << 20);
-        let record = OpenRecord::default();
-        writer.open(&record, None).unwrap();
-        // Takes nothing, and can't be cut to a length either.
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        writer.current.as_mut().unwrap().file = Arc::new(full);
-        assert!(matches!(writer.open(&record, None), Err(SpoolError::Full)));
-        assert_eq!(writer.last(), 1);
-        writer.open(&record, None).unwrap();
-        assert_eq!((writer.last(), segment::list(folder.path()).unwrap()), (2, vec![1, 2]));
-    }
-
-    #[test]
-    fn a_record_beyond_all_measure_is_refused_and_nothing_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::new(folder.path().to_owned(), SpoolId::new(Millis(1)), 1 << 20);
-        let record = OpenRecord { model_requested: "m".repeat(frame::LARGEST), ..OpenRecord::default() };
-        assert!(matches!(writer.open(&record, None), Err(SpoolError::TooLarge(_))));
-        assert_eq!(segment::list(folder.path()).unwrap(), Vec::<u64>::new());
-    }
-}
+mod tests;
