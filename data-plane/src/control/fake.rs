@@ -60,6 +60,7 @@ pub(crate) struct Heard {
     /// By spool; in the order of arrival.
     pub(crate) ledger: HashMap<Vec<u8>, Vec<Reported>>,
     pub(crate) report_streams: usize,
+    pub(crate) report_batches: usize,
 }
 
 /// A record as it arrived. Without content: the node has lost it.
@@ -185,6 +186,7 @@ impl FakeControlPlane {
             let Some(report_request::Message::Batch(batch)) = request.message else {
                 return Err(Status::invalid_argument("no batch"));
             };
+            self.heard(|heard| heard.report_batches += 1);
             for (bytes, sequence) in batch.records.into_iter().zip(batch.first_sequence..) {
                 if left == 0 {
                     return Err(Status::unavailable("broken by the test"));

@@ -2,12 +2,14 @@
 //!
 //! The control plane says at the beginning of each stream how far it has the spool; from there the records are read
 //! from disk and sent in batches, a few of them ahead of what is acknowledged. Nothing is kept in memory but these.
+//!
+//! What comes is gathered for a moment, so that the number of messages does not grow with the number of syncs.
 
 use std::{collections::VecDeque, io, time::Duration};
 
 use proto::v1::{RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message};
 use shared::tasks::Tasks;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
@@ -15,6 +17,8 @@ use super::spool::{BatchSize, Journal, Outbox, Reader};
 use crate::control::{Backoff, ControlPlane};
 
 const BATCH: BatchSize = BatchSize { records: 500, bytes: 512 * 1024 };
+/// The first record of a batch waits for others at most this long.
+const GATHER: Duration = Duration::from_millis(100);
 /// Batches sent and not acknowledged.
 const WINDOW: usize = 4;
 /// Without an acknowledgement for this long, the stream is given up and begun anew.
@@ -108,31 +112,40 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(mut self, mut reader: Reader) -> Result<(), ReportError> {
         let mut rising = self.outbox.rising();
-        loop {
-            let durable = self.outbox.durable();
-            if self.outbox.finished() {
-                return Ok(());
-            }
-            if self.sent < durable && self.under_way.len() < WINDOW {
-                reader = self.send_batch(reader, durable).await?;
+        // What has been waiting for a stream waits no longer.
+        let mut due = self.outbox.durable();
+        let mut gathered: Option<Instant> = None;
+        while !self.outbox.finished() {
+            let may_send = self.under_way.len() < WINDOW;
+            if may_send && self.sent < due {
+                reader = self.send_batch(reader, due).await?;
                 continue;
             }
-            let may_send = self.under_way.len() < WINDOW;
+            let durable = self.outbox.durable();
+            if gathered.is_none() && self.sent < durable {
+                gathered = Some(Instant::now() + GATHER);
+            }
             let silence = tokio::time::sleep(ACKNOWLEDGED_WITHIN);
             tokio::select! {
                 answer = self.answers.message() => match answer? {
                     Some(answer) => self.acknowledged(answer).await?,
                     None => return Ok(()),
                 },
-                () = risen(rising.as_mut()), if may_send => {}
+                () = until(gathered), if may_send => {
+                    due = self.outbox.durable();
+                    gathered = None;
+                }
+                () = risen(rising.as_mut()), if may_send && gathered.is_none() => {}
                 () = silence, if !self.under_way.is_empty() => return Err(ReportError::Silent),
             }
         }
+        Ok(())
     }
 
-    async fn send_batch(&mut self, mut reader: Reader, durable: u64) -> Result<Reader, ReportError> {
+    /// Sends of what comes up to and with `due`.
+    async fn send_batch(&mut self, mut reader: Reader, due: u64) -> Result<Reader, ReportError> {
         let first_sequence = reader.next_sequence();
-        let read = self.tasks.spawn_blocking(move || (reader.batch(durable, BATCH), reader));
+        let read = self.tasks.spawn_blocking(move || (reader.batch(due, BATCH), reader));
         let (records, reader) = read.await?;
         let records = records?;
         if !records.is_empty() {
@@ -146,6 +159,14 @@ impl Session<'_> {
     async fn acknowledged(&mut self, answer: ReportResponse) -> Result<(), ReportError> {
         self.under_way.retain(|last| *last > answer.acknowledged);
         Ok(self.outbox.acknowledge(answer.acknowledged, self.tasks).await?)
+    }
+}
+
+/// The gathering ends. `None`: none has begun.
+async fn until(gathered: Option<Instant>) {
+    match gathered {
+        Some(gathered) => tokio::time::sleep_until(gathered).await,
+        None => std::future::pending().await,
     }
 }
 

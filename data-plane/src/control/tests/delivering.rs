@@ -92,3 +92,30 @@ async fn an_orphaned_spool_is_drained_and_gone() {
     assert_eq!(again.spools, 0);
     setting.end().await;
 }
+
+#[tokio::test]
+async fn what_comes_is_gathered_and_what_waited_is_sent_at_once() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    let journal = node.link.journal.clone();
+    let _running: Vec<_> = (1..=1_100).map(|number| journal.open(&open_record(number)).unwrap()).collect();
+    assert!(journal.sync());
+    fake.come_up();
+    until("what waited is delivered", || journal.depth() == 0).await;
+    assert_eq!(fake.heard(|heard| heard.report_batches), 3, "500 records at most");
+
+    let begun = Instant::now();
+    for number in 2_001..=2_050 {
+        let _opened = journal.open(&open_record(number)).unwrap();
+        let durable = journal.clone();
+        assert!(node.link.tasks.spawn_blocking(move || durable.sync()).await.unwrap());
+    }
+    until("the rest is delivered", || journal.depth() == 0).await;
+    let most = 3 + 2 + begun.elapsed().as_millis() / 100;
+    let batches = fake.heard(|heard| heard.report_batches);
+    assert!(u128::try_from(batches).unwrap() <= most, "{batches} messages, {most} at most");
+    node.stop().await;
+    setting.end().await;
+}
