@@ -1,6 +1,6 @@
 //! Ids: ULIDs, 16 bytes on the wire and in SQL, 26 characters of Crockford base 32 in JSON and on screen.
 
-use std::{fmt, str::FromStr};
+use std::{cell::RefCell, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -105,18 +105,53 @@ ids! {
     CommandId,
 }
 
+/// Bytes that an id takes of its thread's random numbers.
+const RANDOM_BYTES: usize = 10;
+/// Ids whose random numbers are fetched at once: each request has an id, and none pays for a system call.
+const AT_ONCE: usize = 64;
+
+thread_local! {
+    /// Random bytes of the system, each used once, and how many of them are left.
+    static RANDOM: RefCell<Random> = const { RefCell::new(Random { bytes: [[0; RANDOM_BYTES]; AT_ONCE], left: 0 }) };
+}
+
+struct Random {
+    bytes: [[u8; RANDOM_BYTES]; AT_ONCE],
+    left: usize,
+}
+
 fn generate(now: Millis) -> Ulid {
     let mut random = [0_u8; 16];
-    // The kernel's source does not fail once it is seeded; a process that starts before that waits inside the call.
-    if getrandom::fill(&mut random).is_err() {
-        std::process::abort();
-    }
+    random[..RANDOM_BYTES].copy_from_slice(&RANDOM.with_borrow_mut(Random::next));
     Ulid::from_parts(u64::try_from(now.0).unwrap_or(0), u128::from_le_bytes(random))
+}
+
+impl Random {
+    fn next(&mut self) -> [u8; RANDOM_BYTES] {
+        if self.left == 0 {
+            // The kernel's source does not fail once it is seeded; a process that starts before that waits inside the call.
+            if getrandom::fill(self.bytes.as_flattened_mut()).is_err() {
+                std::process::abort();
+            }
+            self.left = AT_ONCE;
+        }
+        self.left -= 1;
+        self.bytes[self.left]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_id_of_any_thread_comes_twice() {
+        let ids = || (0..5 * AT_ONCE).map(|_| RequestId::new(Millis(1))).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(ids)).collect();
+        let all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), 4 * 5 * AT_ONCE);
+    }
 
     #[test]
     fn text_and_bytes_round_trip() {

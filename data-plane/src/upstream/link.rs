@@ -67,33 +67,32 @@ impl Link {
         self.bell.heard.load(Ordering::Relaxed)
     }
 
-    /// Drives the connection until `look` finds what it waits for, or there is nothing more to be read or written.
+    /// Drives the connection until `look` finds what it waits for, or there is nothing more to be read or written. `look`
+    /// is called with a waker that wakes nobody: what it looks at comes from the connection alone.
     pub(super) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let (bell, waker) = (Arc::clone(&self.bell), self.waker.clone());
-        let mut near = Context::from_waker(&waker);
-        bell.target.register(cx.waker());
-        bell.mute();
+        let mut looks = Context::from_waker(Waker::noop());
+        self.bell.mute();
+        let found = look(&mut looks);
+        if found.is_ready() {
+            self.bell.unmute();
+            return found;
+        }
+        self.bell.target.register(cx.waker());
         let mut turns = 0;
         let found = loop {
-            let looked = look(&mut near);
-            if looked.is_ready() {
-                break looked;
-            }
-            bell.forget();
-            self.drive(&mut near);
-            if !bell.has_rung() {
-                break Poll::Pending;
-            }
+            self.bell.forget();
+            self.drive();
+            let found = look(&mut looks);
             turns += 1;
-            if turns == TURNS {
-                break Poll::Pending;
+            if found.is_ready() || turns == TURNS || !self.bell.has_rung() {
+                break found;
             }
         };
-        if bell.unmute() && found.is_pending() {
+        if self.bell.unmute() && found.is_pending() {
             cx.waker().wake_by_ref();
         }
         found
@@ -104,14 +103,14 @@ impl Link {
     pub(super) fn is_free(&mut self) -> bool {
         self.bell.target.take();
         self.bell.mute();
-        let waker = self.waker.clone();
-        self.drive(&mut Context::from_waker(&waker));
+        self.drive();
         self.bell.unmute();
         self.open && self.requests.is_ready()
     }
 
-    fn drive(&mut self, near: &mut Context<'_>) {
-        if self.open && Pin::new(&mut self.connection).poll(near).is_ready() {
+    fn drive(&mut self) {
+        let mut near = Context::from_waker(&self.waker);
+        if self.open && Pin::new(&mut self.connection).poll(&mut near).is_ready() {
             self.open = false;
         }
     }
@@ -119,8 +118,8 @@ impl Link {
 
 /// Wakes the task that has a request on the connection, if any has.
 ///
-/// The halves wake each other at every step. While they are polled that is only noted, since whoever polls them looks
-/// again; on an idle connection nobody is to be woken at all.
+/// What asks for more wakes the connection, at every step. While the connection is driven that is only noted, since it is
+/// driven again; and on an idle connection nobody is to be woken at all.
 #[derive(Debug, Default)]
 struct Bell {
     target: AtomicWaker,
