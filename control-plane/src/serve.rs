@@ -9,7 +9,7 @@ mod spa;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use shared::{clock::Clock, secret::Secret, tasks::Tasks};
+use shared::{clock::Clock, secret::Secret, tasks::Tasks, tls::TlsError};
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     grpc::{
         commands::{self, Connected},
         server::{self, InProcess, Listener},
-        tls::{ReloadingTls, TlsError, TlsFiles},
+        tls,
     },
     ledger::prices::{self, PriceFile, PriceFileError},
     rest,
@@ -170,18 +170,16 @@ async fn bind_nodes(app: &App, end: NodesEnd) -> Result<BoundNodes, StartError> 
         return Ok(BoundNodes { listener, address: None, in_process: Some(in_process) });
     }
     let planes = &app.settings.planes;
-    let tls = TlsFiles::from_settings(planes).map(ReloadingTls::load).transpose()?.map(Arc::new);
+    let tls = tls::from_settings(planes)?.map(Arc::new);
     if tls.is_none() && !planes.grpc_listen.ip().is_loopback() && !planes.allow_plaintext_planes {
         return Err(StartError::Plaintext(planes.grpc_listen));
     }
     let listener = bind(planes.grpc_listen).await?;
     let address = listener.local_addr().map_err(StartError::Address)?;
     if let Some(tls) = &tls {
-        app.tasks.spawn(Arc::clone(tls).watch(
-            planes.grpc_tls_reload,
-            app.tasks.clone(),
-            app.metrics.clone(),
-        ));
+        let failures = app.metrics.tls_reload_failures.clone();
+        let failed = move || _ = failures.inc();
+        app.tasks.spawn(Arc::clone(tls).watch("nodes", planes.grpc_tls_reload, app.tasks.clone(), failed));
     }
     Ok(BoundNodes { listener: Listener::Tcp { listener, tls }, address: Some(address), in_process: None })
 }

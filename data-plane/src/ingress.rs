@@ -1,12 +1,14 @@
 //! Takes connections, sorts calls by route, and hands them to the pipeline.
 //!
 //! [`route`] is the table of contents: which path is what. [`acceptor`] takes connections and hands each to a worker, as
-//! [`balance`] says; [`server`] is what a worker does with them, and ends them in good order at shutdown. [`Proxy`] is
-//! what every request needs, one for each worker, built by [`crate::worker`].
+//! [`balance`] says; [`server`] is what a worker does with them, over [`tls`] or plain, and ends them in good order at
+//! shutdown. [`cors`] is what browsers are told. [`Proxy`] is what every request needs, one for each worker, built by
+//! [`crate::worker`].
 
 mod acceptor;
 pub(crate) mod balance;
 mod connection;
+mod cors;
 mod departed;
 mod lifecycle;
 mod load;
@@ -15,15 +17,18 @@ mod proxy;
 mod route;
 mod server;
 mod service;
+mod tls;
 mod write_deadline;
 
-pub use acceptor::{Hand, accept};
+pub use acceptor::{Hand, Listening, accept};
+pub use cors::{Cors, CorsOrigin};
 pub use lifecycle::{Lifecycle, Phase};
 pub use load::Load;
 pub use proxy::{Common, Proxy, ServerSettings};
 pub(crate) use server::CLOSING_TIME;
 pub use server::serve;
 pub(crate) use service::SILENT;
+pub use tls::{ClientTls, ReloadFailures};
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,14 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
-use shared::{account, clock::Clock, tasks::Tasks, wire};
+use shared::{account, clock::Clock, tasks::Tasks, tls::TlsError, wire};
 use tokio::net::TcpListener;
 
 use crate::{
     budget::Budget,
     compute::Compute,
     control::{ControlPlane, Link, LinkState, Serving, StatusWrites},
-    ingress::{self, Common, Lifecycle, Load},
+    ingress::{self, Common, Lifecycle, Listening, Load, ReloadFailures},
     live::{Live, RedisError, RedisSettings},
     metrics::Metrics,
     provider::{self, Tester},
@@ -50,6 +50,10 @@ pub enum StartError {
     Spool(#[from] SpoolError),
     #[error(transparent)]
     Redis(#[from] RedisError),
+    #[error("TLS towards clients can't be set up: {0}")]
+    ListenTls(TlsError),
+    #[error("the authorities of --upstream-ca can't be used: {0}")]
+    UpstreamCa(TlsError),
     #[error("the HTTP client for upstreams can't be set up: {0}")]
     Outbound(#[from] OutboundError),
     #[error(transparent)]
@@ -82,6 +86,8 @@ pub struct Running {
 /// See [`StartError`]. A control plane or a Redis that is away is no error.
 pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     let address = parts.listener.local_addr()?;
+    let server = parts.settings.server().map_err(StartError::ListenTls)?;
+    let outbound = parts.settings.outbound().map_err(StartError::UpstreamCa)?;
     let beside = Tasks::new();
     let clock = parts.clock;
     let live = Arc::new(match &parts.redis {
@@ -92,9 +98,8 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
     let (journal, configuration) = folder.open(&parts.settings, Arc::clone(&live), &clock, &beside).await?;
     let status_writes = StatusWrites::default();
-    let upstream = UpstreamClient::new(parts.settings.outbound())?;
-    let tester =
-        tester(&parts.settings, &configuration, status_writes.clone(), clock.clone(), beside.clone())?;
+    let upstream = UpstreamClient::new(outbound.clone())?;
+    let tester = tester(outbound, &configuration, status_writes.clone(), clock.clone(), beside.clone())?;
     let common = Common {
         snapshot: configuration.handle(),
         live: Arc::clone(&live),
@@ -108,7 +113,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         lifecycle: Arc::new(Lifecycle::default()),
         drains: Common::permits(),
         started_at: clock.now(),
-        settings: parts.settings.server(),
+        settings: server,
     };
     let link = Link {
         control_plane: parts.control_plane,
@@ -123,9 +128,11 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         tasks: beside.clone(),
     };
     common.metrics.register(Box::new(gauges::Gauges::new(&link)));
+    watch_certificates(&common, &beside);
     link.start();
     let (workers, listening) = listen(&common, &upstream, parts.listener, &parts.settings)?;
-    tracing::info!(whom = "clients", %address, node = link.node_id, workers = workers.count(), "listening");
+    let tls = common.settings.tls.is_some();
+    tracing::info!(whom = "clients", %address, tls, node = link.node_id, workers = workers.count(), "listening");
     let lifecycle = common.lifecycle;
     Ok(Running { address, link, settings: parts.settings, lifecycle, workers, listening, beside })
 }
@@ -141,19 +148,29 @@ fn listen(
     let listening = Tasks::new();
     listening.spawn(workers.measure(listening.stopping()));
     let most = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
-    listening.spawn(ingress::accept(listener, hands, most, listening.stopping()));
+    let from = Listening { listener, tls: common.settings.tls.is_some() };
+    listening.spawn(ingress::accept(from, hands, most, listening.stopping()));
     Ok((workers, listening))
+}
+
+/// The count is there without TLS too, so that nobody looks for it in vain.
+fn watch_certificates(common: &Common, tasks: &Tasks) {
+    let failures = ReloadFailures::default();
+    common.metrics.register(Box::new(failures.clone()));
+    if let Some(tls) = &common.settings.tls {
+        tls.watch(tasks, &failures);
+    }
 }
 
 /// Account tests are no requests of clients, and keep no connections.
 fn tester(
-    settings: &NodeSettings,
+    outbound: OutboundSettings,
     configuration: &Configuration,
     status_writes: StatusWrites,
     clock: Clock,
     tasks: Tasks,
 ) -> Result<Tester, OutboundError> {
-    let outbound = OutboundSettings { pool_max_idle: 0, ..settings.outbound() };
+    let outbound = OutboundSettings { pool_max_idle: 0, ..outbound };
     let upstream = Arc::new(UpstreamClient::new(outbound)?);
     Ok(Tester::new(upstream, configuration.handle(), status_writes, clock, tasks))
 }

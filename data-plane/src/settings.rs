@@ -2,6 +2,8 @@
 //!
 //! Grouped by what they are about, so that another program (standalone) can take [`NodeSettings`] as it is.
 
+mod clients;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -9,6 +11,7 @@ use shared::{
     secret::Secret,
     settings::{duration, secret},
     telemetry::LogSettings,
+    tls::{TlsError, read_authorities},
 };
 
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
     upstream::OutboundSettings,
     usage::SpoolSettings,
 };
+
+pub use clients::ClientSettings;
 
 /// Bytes of a node's name at most.
 const NODE_ID_MAX: usize = 128;
@@ -118,6 +123,8 @@ pub struct NodeSettings {
     /// and nodes
     #[arg(long, env = "SWITCHYARD_MAX_CONNECTION_AGE", value_parser = duration, default_value = "10m")]
     pub max_connection_age: Duration,
+    #[command(flatten)]
+    pub clients: ClientSettings,
     /// Bytes of requests' bodies that are held at a time, of all requests together; one that is too many is answered 503
     #[arg(long, env = "SWITCHYARD_REQUEST_MEMORY", default_value_t = 512 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub request_memory: u64,
@@ -133,6 +140,9 @@ pub struct NodeSettings {
     /// Connect to upstreams on loopback, private and link-local addresses
     #[arg(long, env = "SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub allow_private_upstreams: bool,
+    /// PEM file with authorities that upstreams' certificates may come from, besides the public ones; read at the start
+    #[arg(long, env = "SWITCHYARD_UPSTREAM_CA")]
+    pub upstream_ca: Option<PathBuf>,
     /// A power cut takes the usage records of at most this long
     #[arg(long, env = "SWITCHYARD_SPOOL_SYNC", value_parser = duration, default_value = "10ms")]
     pub spool_sync: Duration,
@@ -270,11 +280,13 @@ impl Default for NodeSettings {
             workers: None,
             max_connections: 16_384,
             max_connection_age: ServerSettings::default().max_connection_age,
+            clients: ClientSettings::default(),
             request_memory: 512 * 1024 * 1024,
             answer_memory: 256 * 1024 * 1024,
             shutdown_grace: None,
             report_grace: Duration::from_secs(10),
             allow_private_upstreams: false,
+            upstream_ca: None,
             spool_sync: SpoolSettings::default().sync_every,
             spool_segment_bytes: SpoolSettings::default().segment_bytes,
             limits: LimitSettings::default(),
@@ -317,8 +329,11 @@ impl NodeSettings {
         self.workers.map_or_else(all, usize::from)
     }
 
-    pub(crate) const fn server(&self) -> ServerSettings {
-        ServerSettings { max_connection_age: self.max_connection_age }
+    /// # Errors
+    /// The certificate's files can't be used.
+    pub(crate) fn server(&self) -> Result<ServerSettings, TlsError> {
+        let (tls, cors) = (self.clients.tls()?, self.clients.cors());
+        Ok(ServerSettings { max_connection_age: self.max_connection_age, tls, cors })
     }
 
     pub(crate) fn spool(&self) -> SpoolSettings {
@@ -329,8 +344,15 @@ impl NodeSettings {
         }
     }
 
-    pub(crate) fn outbound(&self) -> OutboundSettings {
-        OutboundSettings { allow_private: self.allow_private_upstreams, ..OutboundSettings::default() }
+    /// # Errors
+    /// The authorities' file can't be used.
+    pub(crate) fn outbound(&self) -> Result<OutboundSettings, TlsError> {
+        let extra_roots = self.upstream_ca.as_deref().map(read_authorities).transpose()?.unwrap_or_default();
+        Ok(OutboundSettings {
+            allow_private: self.allow_private_upstreams,
+            extra_roots,
+            ..OutboundSettings::default()
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -413,5 +435,40 @@ mod tests {
         let arguments = serve(&["--tls-cert", "/c"]).unwrap();
         assert!(matches!(arguments.control.connect(), Err(TransportError::TlsFilesMissing)));
         assert!(serve(&["--node-id", "a b"]).is_err());
+    }
+
+    #[test]
+    fn what_clients_are_shown_is_a_certificate_with_its_key() {
+        assert!(serve(&["--listen-tls-cert", "/c"]).is_err());
+        assert!(serve(&["--listen-tls-key", "/k"]).is_err());
+        let node = serve(&["--listen-tls-cert", "/no/c", "--listen-tls-key", "/no/k"]).unwrap().node;
+        assert!(node.server().unwrap_err().to_string().starts_with("cannot read /no/c: "));
+        assert!(serve(&[]).unwrap().node.server().unwrap().tls.is_none());
+        let by_half = ClientSettings { listen_tls_cert: Some("/c".into()), ..ClientSettings::default() };
+        let node = NodeSettings { clients: by_half, ..NodeSettings::default() };
+        assert!(matches!(node.server(), Err(TlsError::Incomplete)), "a settings file may say half of it");
+    }
+
+    #[test]
+    fn origins_are_separated_by_commas_and_none_is_the_default() {
+        let node = |flags: &[&str]| serve(flags).map(|arguments| arguments.node);
+        let given = node(&["--cors-origins", "https://a.example,http://localhost:3000"]).unwrap();
+        assert_eq!(given.clients.cors_origins.len(), 2);
+        assert!(given.server().unwrap().cors.is_some());
+        assert!(node(&[]).unwrap().server().unwrap().cors.is_none());
+        let refused = node(&["--cors-origins", "https://a.example/"]).unwrap_err().to_string();
+        assert!(refused.contains("https://app.example.com"), "{refused}");
+    }
+
+    #[test]
+    fn authorities_that_cannot_be_read_are_told_by_their_file() {
+        let outbound = |path: &str| serve(&["--upstream-ca", path]).unwrap().node.outbound();
+        let unread = outbound("/no/ca").unwrap_err();
+        assert!(unread.to_string().starts_with("cannot read /no/ca: "), "{unread}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let certificate = rcgen::generate_simple_self_signed(["a".into()]).unwrap().cert;
+        std::fs::write(&path, certificate.pem()).unwrap();
+        assert_eq!(outbound(path.to_str().unwrap()).unwrap().extra_roots.len(), 1);
     }
 }

@@ -1,7 +1,8 @@
 //! The words that both planes use: ids, wires, platforms, account types, models, money, usage, secrets, time.
 //!
 //! No network and no database here. What touches the outside is at the end of the list: a program's frame
-//! ([`program`]), its settings ([`settings`]), its log ([`telemetry`]) and its tasks ([`tasks`]).
+//! ([`program`]), its settings ([`settings`]), its log ([`telemetry`]), its tasks ([`tasks`]) and the TLS of its listeners
+//! ([`tls`]).
 //!
 //! To add an account type: a variant in [`account::AccountType`], its row in `AccountType::ALL`'s table, its
 //! credential in [`account::Credential`] if it needs a new form; the compiler names the rest.
@@ -21,3 +22,4 @@ pub mod program;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;
+pub mod tls;

@@ -110,6 +110,8 @@ SCHEMAS = dict(
                         port=_TEXT,
                         path={"const": "/metrics"},
                         interval={"type": "string", "pattern": "^[0-9]+(s|m)$"},
+                        scheme={"enum": ["http", "https"]},
+                        tlsConfig=_object(insecureSkipVerify={"type": "boolean"}),
                     )
                 ),
             ),

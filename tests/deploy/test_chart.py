@@ -112,11 +112,30 @@ def test_probes_ask_what_the_programs_answer(rendered):
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe")
             }
             port = container["ports"][0]["name"]
+            scheme = "HTTPS" if "SWITCHYARD_LISTEN_TLS_CERT" in variables(container) else "HTTP"
             assert asked == {
-                "startupProbe": {"path": "/healthz", "port": port},
-                "livenessProbe": {"path": "/healthz", "port": port},
-                "readinessProbe": {"path": "/readyz", "port": port},
+                "startupProbe": {"path": "/healthz", "port": port, "scheme": scheme},
+                "livenessProbe": {"path": "/healthz", "port": port, "scheme": scheme},
+                "readinessProbe": {"path": "/readyz", "port": port, "scheme": scheme},
             }, name
+
+
+def test_whoever_comes_to_nodes_with_a_certificate_speaks_tls(chart):
+    manifests = chart.manifests(chart.read(CI / "tls-to-clients.yaml"))
+    (port,) = named(manifests, "Service", "sy-switchyard-clients")["spec"]["ports"]
+    assert port["appProtocol"] == "https"
+    protocols = {
+        each["metadata"]["name"]: each["metadata"]["annotations"].get(
+            "nginx.ingress.kubernetes.io/backend-protocol"
+        )
+        for each in of_kind(manifests, "Ingress")
+    }
+    assert protocols == {"sy-switchyard-clients": "HTTPS", "sy-switchyard-admins": None}
+    schemes = {
+        each["metadata"]["name"]: each["spec"]["endpoints"][0].get("scheme")
+        for each in of_kind(manifests, "ServiceMonitor")
+    }
+    assert schemes == {"sy-switchyard-clients": "https", "sy-switchyard-admin": None}
 
 
 def test_streams_end_before_the_pod_is_killed(rendered):

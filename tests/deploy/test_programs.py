@@ -102,7 +102,10 @@ def test_what_the_chart_sets_is_refused_as_a_setting(chart):
     manifests = chart.manifests(
         merged(
             chart.read(CI / "production.yaml"),
-            {"tls": {"mode": "secrets", "secrets": {"controlPlane": "a", "nodes": "b", "serverName": "c"}}},
+            {
+                "tls": {"mode": "secrets", "secrets": {"controlPlane": "a", "nodes": "b", "serverName": "c"}},
+                "nodes": {"tlsSecret": "d"},
+            },
         )
     )
     for _, template in pods(manifests):

@@ -16,7 +16,7 @@ use proto::v1::{
     usage_service_server::UsageServiceServer,
 };
 use rand::Rng as _;
-use shared::tasks::Tasks;
+use shared::{tasks::Tasks, tls::ReloadingTls};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
@@ -26,7 +26,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use super::{
-    commands::Connected, node_service::Nodes, peer::Peer, snapshot_service::Snapshots, tls::ReloadingTls,
+    commands::Connected, node_service::Nodes, peer::Peer, snapshot_service::Snapshots,
     usage_service::UsageReports,
 };
 use crate::{app::App, snapshot::publisher::Publisher};

@@ -21,16 +21,37 @@ pub struct Hand {
     pub load: Arc<Load>,
 }
 
-/// Hands out connections until `stopping`; then the listener is closed, and what waits in it is reset by the system.
-pub async fn accept(listener: TcpListener, hands: Vec<Hand>, most: usize, stopping: CancellationToken) {
+/// Where connections come from; plain, where nothing else is said.
+#[derive(Debug)]
+pub struct Listening {
+    pub listener: TcpListener,
+    /// Clients expect a handshake, and would not understand a word before it.
+    pub tls: bool,
+}
+
+impl From<TcpListener> for Listening {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: false }
+    }
+}
+
+/// Hands out connections until `stopping`, at most so many at the same time; then the listener is closed, and what waits
+/// in it is reset by the system.
+pub async fn accept(
+    from: impl Into<Listening> + Send,
+    hands: Vec<Hand>,
+    most: usize,
+    stopping: CancellationToken,
+) {
+    let from = from.into();
     loop {
         let accepted = tokio::select! {
             biased;
             () = stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = from.listener.accept() => accepted,
         };
         match accepted.and_then(|(stream, _peer)| stream.into_std()) {
-            Ok(stream) if open(&hands) >= most => refuse(stream),
+            Ok(stream) if open(&hands) >= most => refuse(stream, from.tls),
             Ok(stream) => hand_out(&hands, stream),
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -57,7 +78,31 @@ fn hand_out(hands: &[Hand], stream: TcpStream) {
 }
 
 /// The socket takes this much at once, or the client is not told.
-fn refuse(mut stream: TcpStream) {
+fn refuse(mut stream: TcpStream, tls: bool) {
     tracing::debug!("too many connections");
-    _ = stream.write(FULL);
+    if !tls {
+        _ = stream.write(FULL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::tasks::Tasks;
+    use tokio::{io::AsyncReadExt as _, net};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_answered_and_only_closed_where_a_handshake_is_expected() {
+        for tls in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let tasks = Tasks::new();
+            tasks.spawn(accept(Listening { listener, tls }, Vec::new(), 0, tasks.stopping()));
+            let mut said = String::new();
+            let mut client = net::TcpStream::connect(address).await.unwrap();
+            client.read_to_string(&mut said).await.unwrap();
+            assert_eq!((said.starts_with("HTTP/1.1 503"), said.is_empty()), (!tls, tls));
+        }
+    }
 }

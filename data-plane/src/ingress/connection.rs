@@ -19,16 +19,30 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::Rng as _;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    lifecycle::Phase, load::Load, proxy::Proxy, service::serve_request, write_deadline::WriteDeadline,
+    lifecycle::Phase, load::Load, proxy::Proxy, service::serve_request, tls::ClientTls,
+    write_deadline::WriteDeadline,
 };
 
 /// From a connection's start, or the end of its last answer, to a whole request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Bytes of a request's head; a longer one is answered 431. Hyper by itself would take 400 KiB.
+const HEAD_MAX: usize = 64 << 10;
+
+/// Headers of a request; with more of them it is answered 431. It is hyper's own number, and with a larger one each request
+/// would take memory for its headers apart.
+const HEADERS_MAX: usize = 100;
+
+/// A client that was silent for so long is asked whether it is still there, a few times: one that is gone without a word
+/// (a machine that lost its power or its network) would stay for ever.
+const ALIVE_AFTER: Duration = Duration::from_secs(30);
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+const ALIVE_ASKED: u32 = 3;
 
 /// A client that takes nothing for so long is given up: nobody else can see that it stands still.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,16 +55,33 @@ const UNSENT_MAX: u32 = 32 << 10;
 /// Serves one connection to its end.
 pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
     let _counted = proxy.load.connection();
-    if prepare(&stream).is_ok() {
-        serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await;
+    if prepare(&stream).is_err() {
+        return;
+    }
+    match proxy.settings.tls.clone() {
+        None => serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await,
+        // Apart, as it takes far more memory.
+        Some(tls) => Box::pin(serve_tls(proxy, tls, stream)).await,
+    }
+}
+
+async fn serve_tls(proxy: Arc<Proxy>, tls: ClientTls, stream: TcpStream) {
+    let (stopping, _) = proxy.lifecycle.bells();
+    let shaking = tls.accept(&proxy.handshakes, stream, WRITE_TIMEOUT);
+    // No request is on its way before the handshake is done, so that nothing is lost.
+    if let Some(Some(stream)) = stopping.run_until_cancelled(shaking).await {
+        serve_io(proxy, TokioIo::new(stream)).await;
     }
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     // Frames must not wait for the acknowledgement of earlier ones.
     stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive.with_retries(ALIVE_ASKED))?;
     #[cfg(target_os = "linux")]
-    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     Ok(())
 }
 
@@ -63,11 +94,7 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
             serve_request(Arc::clone(&proxy), request)
         })
     };
-    let hyper = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(io, service);
-    let mut hyper = std::pin::pin!(hyper);
+    let mut hyper = std::pin::pin!(http().serve_connection(io, service));
     let mut bells = Bells::of(&proxy);
     let mut told = false;
     let ended = poll_fn(|cx| {
@@ -85,6 +112,16 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
     if let Err(error) = ended {
         tracing::trace!(%error, "a client's connection ended");
     }
+}
+
+fn http() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(HEAD_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
 }
 
 /// How long a connection lasts. Looked at with each request, and told with its answer, so that no request meets a
@@ -151,12 +188,57 @@ impl Bells {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use hyper::body::Incoming;
     use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         net::{TcpListener, TcpSocket},
     };
 
     use super::*;
+
+    /// The first line of what a request with this much in its head is answered.
+    async fn answered(headers: usize, bytes: usize) -> String {
+        let (mut client, server) = duplex(1 << 20);
+        let service = service_fn(|_: Request<Incoming>| async {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+        });
+        let mut head = String::from("GET / HTTP/1.1\r\nconnection: close\r\n");
+        head.extend((2..headers).map(|number| format!("x-{number}: a\r\n")));
+        let left = bytes.saturating_sub(head.len() + "x: \r\n\r\n".len());
+        head += &format!("x: {}\r\n\r\n", "a".repeat(left));
+        client.write_all(head.as_bytes()).await.unwrap();
+        _ = http().serve_connection(TokioIo::new(server), service).await;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer.lines().next().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn heads_that_are_too_long_or_have_too_many_headers_are_answered_so() {
+        assert_eq!(answered(HEADERS_MAX, HEAD_MAX).await, "HTTP/1.1 200 OK");
+        let too_large = "HTTP/1.1 431 Request Header Fields Too Large";
+        assert_eq!(answered(HEADERS_MAX + 1, 0).await, too_large);
+        assert_eq!(answered(2, HEAD_MAX + 1).await, too_large);
+        assert_eq!(answered(2, 4 * HEAD_MAX).await, too_large);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_without_a_word_is_found_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), ALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), ALIVE_EVERY);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ALIVE_ASKED);
+    }
 
     /// Takes far more in the time limit than nothing, and far less than a third of the kernel's buffer.
     #[tokio::test(start_paused = true)]

@@ -11,9 +11,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    cors::Cors,
     departed::Departed,
     lifecycle::{Lifecycle, Phase},
     load::Load,
+    tls::{ClientTls, Handshakes},
 };
 use crate::{
     budget::Budget,
@@ -96,6 +98,7 @@ pub struct Proxy {
     pub(crate) departed: Departed<Box<Flight>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(super) settings: ServerSettings,
+    pub(super) handshakes: Handshakes,
 }
 
 /// How clients' connections are kept.
@@ -103,11 +106,15 @@ pub struct Proxy {
 pub struct ServerSettings {
     /// A connection ends behind the answer that is the first after so long, so that load may move to another worker.
     pub max_connection_age: Duration,
+    /// `None`: clients come without TLS.
+    pub tls: Option<ClientTls>,
+    /// `None`: pages of other origins are not served.
+    pub cors: Option<Arc<Cors>>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { max_connection_age: Duration::from_secs(600) }
+        Self { max_connection_age: Duration::from_secs(600), tls: None, cors: None }
     }
 }
 
@@ -148,6 +155,7 @@ impl Proxy {
             drains,
             lifecycle,
             settings,
+            handshakes: Handshakes::default(),
         }))
     }
 

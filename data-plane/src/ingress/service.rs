@@ -14,6 +14,7 @@ use shared::{id::RequestId, wire::Wire};
 use tokio::time::Instant;
 
 use super::{
+    cors::{self, Audience},
     lifecycle::Phase,
     models,
     proxy::Proxy,
@@ -41,33 +42,44 @@ pub(super) async fn serve_request(
     proxy: Arc<Proxy>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let (parts, body) = request.into_parts();
-    Ok(match route(&parts.method, parts.uri.path()) {
+    let (mut parts, body) = request.into_parts();
+    let cors = proxy.settings.cors.as_deref();
+    if let Some(answer) = cors.and_then(|cors| cors.preflight(&parts)) {
+        return Ok(answer);
+    }
+    let audience = cors.map_or(Audience::Nobody, |cors| cors.audience(&mut parts));
+    let mut response = respond(&proxy, parts, body).await;
+    cors::mark(response.headers_mut(), audience);
+    Ok(response)
+}
+
+async fn respond(proxy: &Arc<Proxy>, parts: request::Parts, body: Incoming) -> Response<ResponseBody> {
+    match route(&parts.method, parts.uri.path()) {
         Ok(Route::Call { operation, pin }) => {
-            call(&proxy, Named { operation, pin, path: None }, parts, body).await
+            call(proxy, Named { operation, pin, path: None }, parts, body).await
         }
         Ok(Route::Google { operation, pin, model, stream }) => {
             let sse = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
             let path = PathModel { model: unescaped(model), stream, array: stream && !sse };
-            call(&proxy, Named { operation, pin, path: Some(path) }, parts, body).await
+            call(proxy, Named { operation, pin, path: Some(path) }, parts, body).await
         }
         Ok(Route::ResponsesSocket) if parts.headers.contains_key(UPGRADE) => {
-            answer(&proxy, &parts, |_| Err(Refusal::NoWebSocket))
+            answer(proxy, &parts, |_| Err(Refusal::NoWebSocket))
         }
         Ok(Route::ResponsesSocket) => {
-            answer(&proxy, &parts, |_| Err(RouteError::MethodNotAllowed("POST").into()))
+            answer(proxy, &parts, |_| Err(RouteError::MethodNotAllowed("POST").into()))
         }
-        Ok(Route::Models { pin }) => answer(&proxy, &parts, |wire| {
-            let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
+        Ok(Route::Models { pin }) => answer(proxy, &parts, |wire| {
+            let caller = authenticate(proxy, &parts.headers, &parts.uri)?;
             Ok(models::list(&caller.snapshot, wire, pin, proxy.clock.now()))
         }),
-        Ok(Route::Model { pin, name }) => answer(&proxy, &parts, |wire| {
-            let caller = authenticate(&proxy, &parts.headers, &parts.uri)?;
+        Ok(Route::Model { pin, name }) => answer(proxy, &parts, |wire| {
+            let caller = authenticate(proxy, &parts.headers, &parts.uri)?;
             models::get(&caller.snapshot, wire, pin, name, proxy.clock.now())
         }),
-        Err(error) => answer(&proxy, &parts, |_| Err(error.into())),
+        Err(error) => answer(proxy, &parts, |_| Err(error.into())),
         Ok(Route::Root) => Response::new(ResponseBody::empty()),
-        Ok(Route::Health) => match silent_worker(&proxy) {
+        Ok(Route::Health) => match silent_worker(proxy) {
             None => text(StatusCode::OK, "text/plain", "ok\n".into()),
             Some(number) => {
                 let said = format!("worker {number} does not go on\n");
@@ -75,12 +87,12 @@ pub(super) async fn serve_request(
             }
         },
         Ok(Route::Ready) if proxy.ready() => text(StatusCode::OK, "text/plain", "ready\n".into()),
-        Ok(Route::Ready) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", unready(&proxy).into()),
+        Ok(Route::Ready) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", unready(proxy).into()),
         Ok(Route::Metrics) => {
             const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             text(StatusCode::OK, OPEN_METRICS, proxy.metrics.node.text().into())
         }
-    })
+    }
 }
 
 /// The number of a worker that has not gone on for long: nothing that it serves goes on either.

@@ -3,6 +3,7 @@
 
 mod agents;
 mod bursts;
+mod cors;
 mod failing;
 mod gateway;
 mod leaving;
@@ -13,4 +14,5 @@ mod refusing;
 mod resuming;
 mod reusing;
 mod stopping;
+mod tls;
 mod upstream;

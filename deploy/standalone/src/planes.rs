@@ -68,6 +68,8 @@ pub enum PlanesError {
 pub struct Planes {
     /// Where API clients are served.
     pub address: SocketAddr,
+    /// They come over TLS.
+    pub tls: bool,
     pub admin_address: SocketAddr,
     /// The first admin's password, where this start generated it.
     pub generated_password: Option<Secret>,
@@ -95,8 +97,9 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     let keys =
         KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
     let database_url = format!("sqlite:{}", folder.join("switchyard.db").display());
+    let tls = settings.node.clients.listen_tls_cert.is_some();
     let control_settings = ControlSettings {
-        data_plane: data_plane(settings.data_plane, &listener)?,
+        data_plane: data_plane(settings.data_plane, &listener, tls)?,
         policy: settings.policy,
         allow_private_upstreams: settings.node.allow_private_upstreams,
         ..ControlSettings::embedded(&database_url, keys)?
@@ -121,6 +124,7 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     let generated_password = control.generated_password.take();
     Ok(Planes {
         address: node.address,
+        tls,
         admin_address: control.admin_address,
         generated_password,
         control,
@@ -128,14 +132,24 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     })
 }
 
-/// Where nothing else is said, the data plane is where this process serves clients.
-fn data_plane(given: DataPlaneSettings, listener: &TcpListener) -> Result<DataPlaneSettings, PlanesError> {
+/// Where nothing else is said, the data plane is where this process serves clients. Over TLS it is tested by its public
+/// address, which is what its certificate names.
+fn data_plane(
+    given: DataPlaneSettings,
+    listener: &TcpListener,
+    tls: bool,
+) -> Result<DataPlaneSettings, PlanesError> {
     let address = listener.local_addr().map_err(PlanesError::Address)?;
-    let here: PublicUrl = format!("http://{}", reachable(address)).parse()?;
+    let here: PublicUrl = format!("{}://{}", scheme(tls), reachable(address)).parse()?;
+    let named = given.public_api_url.clone().filter(|_| tls);
     Ok(DataPlaneSettings {
         public_api_url: given.public_api_url.or(Some(here.clone())),
-        data_plane_url: given.data_plane_url.or(Some(here)),
+        data_plane_url: given.data_plane_url.or(named).or(Some(here)),
     })
+}
+
+const fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 /// Who listens on all addresses is reached on loopback.
@@ -159,6 +173,12 @@ async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Pl
 }
 
 impl Planes {
+    /// Where API clients are served.
+    #[must_use]
+    pub fn clients_url(&self) -> String {
+        format!("{}://{}", scheme(self.tls), self.address)
+    }
+
     /// The node first, so that its last records still reach the ledger. False: something did not end in time.
     pub async fn shutdown(self) -> bool {
         let node_ended = self.node.shutdown().await;
@@ -170,9 +190,9 @@ impl Planes {
 mod tests {
     use super::*;
 
-    async fn told(given: DataPlaneSettings, listen: &str) -> (u16, String, String) {
+    async fn told(given: DataPlaneSettings, listen: &str, tls: bool) -> (u16, String, String) {
         let listener = TcpListener::bind(listen).await.unwrap();
-        let settings = data_plane(given, &listener).unwrap();
+        let settings = data_plane(given, &listener, tls).unwrap();
         let urls = (settings.public_api_url.unwrap(), settings.data_plane_url.unwrap());
         (listener.local_addr().unwrap().port(), urls.0.to_string(), urls.1.to_string())
     }
@@ -181,7 +201,7 @@ mod tests {
     async fn clients_are_told_the_port_that_was_taken_on_an_address_that_can_be_reached() {
         for (listen, host) in [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "[::1]")]
         {
-            let (port, public, own) = told(DataPlaneSettings::default(), listen).await;
+            let (port, public, own) = told(DataPlaneSettings::default(), listen, false).await;
             assert_eq!((public, own), (format!("http://{host}:{port}"), format!("http://{host}:{port}")));
         }
     }
@@ -190,7 +210,17 @@ mod tests {
     async fn a_public_address_is_for_clients_and_proxy_tests_stay_inside() {
         let public_api_url = Some("https://api.example.com".parse().unwrap());
         let given = DataPlaneSettings { public_api_url, data_plane_url: None };
-        let (port, public, own) = told(given, "127.0.0.1:0").await;
+        let (port, public, own) = told(given, "127.0.0.1:0", false).await;
         assert_eq!((public, own), ("https://api.example.com".into(), format!("http://127.0.0.1:{port}")));
+    }
+
+    #[tokio::test]
+    async fn over_tls_proxy_tests_go_where_the_certificate_is_good_for() {
+        let public_api_url = Some("https://api.example.com".parse().unwrap());
+        let given = DataPlaneSettings { public_api_url, data_plane_url: None };
+        let (_, public, own) = told(given, "127.0.0.1:0", true).await;
+        assert_eq!((&*public, &*own), ("https://api.example.com", "https://api.example.com"));
+        let (port, public, _) = told(DataPlaneSettings::default(), "127.0.0.1:0", true).await;
+        assert_eq!(public, format!("https://127.0.0.1:{port}"));
     }
 }

@@ -56,7 +56,7 @@ pub async fn start(
     {
         set_up(&planes, password, &keys).await?;
     }
-    writeln!(out, "Clients: http://{}   Admins: http://{}", planes.address, planes.admin_address)?;
+    writeln!(out, "Clients: {}   Admins: http://{}", planes.clients_url(), planes.admin_address)?;
     Ok(planes)
 }
 
@@ -65,8 +65,7 @@ async fn set_up(planes: &Planes, password: &Secret, keys: &[FoundKey]) -> Result
         return Ok(());
     }
     let admin = AdminClient::log_in(format!("http://{}", planes.admin_address), "admin", password).await?;
-    let base_url = format!("http://{}", planes.address);
-    for line in first_start::set_up(&admin, keys, &base_url).await? {
+    for line in first_start::set_up(&admin, keys, &planes.clients_url()).await? {
         writeln!(io::stdout(), "{line}")?;
     }
     Ok(())

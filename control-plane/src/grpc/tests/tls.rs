@@ -3,7 +3,10 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shared::tasks::Tasks;
+use shared::{
+    tasks::Tasks,
+    tls::{ReloadingTls, TlsError, TlsFiles},
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::{
@@ -15,7 +18,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::{
     grpc::{
         server::{self, Listener},
-        tls::{ReloadingTls, TlsError, TlsFiles},
+        tls,
     },
     metrics::Metrics,
 };
@@ -53,21 +56,21 @@ struct Server {
 
 fn files(folder: &Path) -> TlsFiles {
     let file = |name| folder.join(name);
-    TlsFiles { certificate: file("cert.pem"), key: file("key.pem"), client_ca: file("ca.pem") }
+    TlsFiles { certificate: file("cert.pem"), key: file("key.pem"), client_ca: Some(file("ca.pem")) }
 }
 
 fn write(folder: &Path, (certificate, key): &(String, String), client_ca: &str) {
     let files = files(folder);
     fs::write(files.certificate, certificate).unwrap();
     fs::write(files.key, key).unwrap();
-    fs::write(files.client_ca, client_ca).unwrap();
+    fs::write(files.client_ca.unwrap(), client_ca).unwrap();
 }
 
 impl Server {
     async fn start(of_server: &Authority, of_clients: &Authority) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &of_server.issue("localhost"), &of_clients.pem());
-        let tls = Arc::new(ReloadingTls::load(files(folder.path())).unwrap());
+        let tls = Arc::new(tls::load(files(folder.path())).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
@@ -151,7 +154,7 @@ async fn files_that_cannot_be_used_leave_those_before_in_use() {
     assert!(!server.tls.reload().unwrap(), "reported once");
     fs::write(files(server.folder.path()).certificate, "half a fi").unwrap();
     assert!(matches!(server.tls.reload(), Err(TlsError::Pem { .. })));
-    fs::remove_file(files(server.folder.path()).client_ca).unwrap();
+    fs::remove_file(files(server.folder.path()).client_ca.unwrap()).unwrap();
     assert!(matches!(server.tls.reload(), Err(TlsError::Read { .. })));
     assert!(server.serves(&of_server, Some(of_clients.issue("node"))).await);
 }
@@ -161,8 +164,10 @@ async fn files_are_looked_at_by_themselves() {
     let (before, after, of_clients) = (Authority::new(), Authority::new(), Authority::new());
     let server = Server::start(&before, &of_clients).await;
     let metrics = Metrics::default();
-    let watch =
-        Arc::clone(&server.tls).watch(Duration::from_millis(10), server.tasks.clone(), metrics.clone());
+    let failures = metrics.tls_reload_failures.clone();
+    let failed = move || _ = failures.inc();
+    let every = Duration::from_millis(10);
+    let watch = Arc::clone(&server.tls).watch("nodes", every, server.tasks.clone(), failed);
     server.tasks.spawn(watch);
     fs::write(files(server.folder.path()).key, "no key").unwrap();
     let counted = async {

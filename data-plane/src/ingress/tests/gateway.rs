@@ -114,6 +114,21 @@ impl Gateway {
         grace: Duration,
         allow_private: bool,
     ) -> Self {
+        Self::built(accounts, limits, grace, allow_private, ServerSettings::default()).await
+    }
+
+    /// What is not of the usual kind about clients' connections.
+    pub(super) async fn serving(accounts: Vec<Given>, settings: ServerSettings) -> Self {
+        Self::built(accounts, |_| {}, Duration::from_secs(60), true, settings).await
+    }
+
+    async fn built(
+        accounts: Vec<Given>,
+        limits: impl FnOnce(&mut Limits),
+        grace: Duration,
+        allow_private: bool,
+        settings: ServerSettings,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, tasks) = (Clock::System, Tasks::new());
         // As in a node, what keeps the records outlives the requests.
@@ -145,7 +160,7 @@ impl Gateway {
             clock,
             lifecycle: Arc::new(Lifecycle::default()),
             drains: Common::permits(),
-            settings: ServerSettings::default(),
+            settings,
         };
         let proxy = Proxy::new(common, 0, upstream, tasks.clone()).unwrap();
         let mut configured = snapshot_of(&proxy, accounts);

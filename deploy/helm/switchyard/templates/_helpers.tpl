@@ -65,6 +65,11 @@ https://{{ .Values.hosts.clients }}
 {{- end -}}
 {{- end -}}
 
+{{/* What nodes speak to clients: HTTP or HTTPS. */}}
+{{- define "switchyard.clientsScheme" -}}
+{{- ternary "HTTPS" "HTTP" (not (empty .Values.nodes.tlsSecret)) -}}
+{{- end -}}
+
 {{- define "switchyard.manyNodes" -}}
 {{- if or (gt (int .Values.nodes.replicas) 1) .Values.nodes.autoscaling.enabled }}true{{ end -}}
 {{- end -}}

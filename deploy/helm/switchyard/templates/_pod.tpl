@@ -105,20 +105,22 @@ lifecycle:
 {{- end }}
 {{- end -}}
 
-{{/* Takes the port's name. */}}
+{{/* Takes (list port scheme): the port's name, and HTTP or HTTPS. Kubernetes asks by address, and looks at no name. */}}
 {{- define "switchyard.probes" -}}
+{{- $port := index . 0 -}}
+{{- $scheme := index . 1 -}}
 startupProbe:
-  httpGet: {path: /healthz, port: {{ . }}}
+  httpGet: {path: /healthz, port: {{ $port }}, scheme: {{ $scheme }}}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /healthz, port: {{ . }}}
+  httpGet: {path: /healthz, port: {{ $port }}, scheme: {{ $scheme }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /readyz, port: {{ . }}}
+  httpGet: {path: /readyz, port: {{ $port }}, scheme: {{ $scheme }}}
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 2
