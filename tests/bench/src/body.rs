@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scenario::Wire;
+use crate::wire::Wire;
 
 /// Size of the small body in bytes, more or less.
 const SMALL_BYTES: usize = 1024;

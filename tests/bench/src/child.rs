@@ -3,11 +3,11 @@
 use std::{
     fs, io,
     path::Path,
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Linux counts CPU time for others to read in hundredths of a second.
-const TICK_MILLIS: u64 = 10;
+pub(crate) const TICK_MILLIS: u64 = 10;
 
 /// Dropped, it is killed; [`Process::stop`] is kinder.
 #[derive(Debug)]
@@ -41,6 +41,13 @@ pub(crate) fn command(program: &Path, cpus: Option<&str>) -> Command {
             command
         }
     }
+}
+
+/// Lets us, and whom we start, open as many files as the system allows; gives how many that is.
+pub(crate) fn raise_file_limit() -> io::Result<u64> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
+    Ok(most.unwrap_or(u64::MAX))
 }
 
 impl Process {
@@ -82,9 +89,12 @@ impl Process {
         stdin.flush().await
     }
 
-    /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+    /// An error once it has ended.
+    pub(crate) fn alive(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::other(format!("{} ended with {status}", self.name))),
+        }
     }
 
     /// CPU time of the process and of its children that are alive, threads that ended included.

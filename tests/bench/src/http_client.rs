@@ -1,6 +1,6 @@
 //! Single requests, for setting things up.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -8,23 +8,24 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+
+use crate::dialer::Dialer;
 
 /// Sends JSON over a connection of its own; gives the status and the body.
 pub(crate) async fn exchange(
-    addr: SocketAddr,
+    dialer: &Dialer,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<(StatusCode, Bytes)> {
-    let mut request = Request::builder().method(method).uri(path).header("host", addr.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", dialer.addr.to_string());
     request = request.header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(io::Error::other)?;
-    let stream = TcpStream::connect(addr).await?;
+    let stream = dialer.dial().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let answered = async move {
         let response = sender.send_request(request).await?;
@@ -38,13 +39,13 @@ pub(crate) async fn exchange(
 
 /// As [`exchange`], for an answer that must be a success with JSON in it.
 pub(crate) async fn json(
-    addr: SocketAddr,
+    dialer: &Dialer,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &Value,
 ) -> io::Result<Value> {
-    let (status, answer) = exchange(addr, method, path, headers, &body.to_string()).await?;
+    let (status, answer) = exchange(dialer, method, path, headers, &body.to_string()).await?;
     if !status.is_success() {
         let words = String::from_utf8_lossy(&answer).into_owned();
         return Err(io::Error::other(format!("{method} {path}: {status}: {words}")));

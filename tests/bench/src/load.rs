@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::Incoming,
@@ -16,14 +16,15 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use memchr::memmem;
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    net::TcpStream,
     task::JoinSet,
 };
 
 use crate::{
-    job::{Job, Outcome},
+    hold::Streams,
+    job::{Job, Order, Outcome},
     percentiles::Percentiles,
 };
 
@@ -37,14 +38,24 @@ const CONNECTING_AT_ONCE: usize = 64;
 pub(crate) async fn serve() -> io::Result<ExitCode> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let job: Job = serde_json::from_str(&line).map_err(io::Error::other)?;
-        let outcome = measure(Arc::new(job)).await?;
-        let line = serde_json::to_string(&outcome).map_err(io::Error::other)?;
-        let mut stdout = io::stdout();
-        writeln!(stdout, "{line}")?;
-        stdout.flush()?;
+        match serde_json::from_str(&line).map_err(io::Error::other)? {
+            Order::Repeat(job) => tell(&measure(Arc::new(job)).await?)?,
+            Order::Hold(hold) => {
+                let mut streams = Streams::open(&hold).await?;
+                tell(&streams.held())?;
+                lines.next_line().await?;
+                tell(&streams.held())?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(what: &impl Serialize) -> io::Result<()> {
+    let line = serde_json::to_string(what).map_err(io::Error::other)?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
 }
 
 #[derive(Debug, Default)]
@@ -60,23 +71,23 @@ struct Samples {
 /// One connection and what it has seen.
 struct Worker {
     job: Arc<Job>,
-    request: Request<()>,
-    body: Bytes,
+    request: Request<Full<Bytes>>,
     sender: SendRequest<Full<Bytes>>,
     samples: Samples,
 }
 
 pub(crate) async fn measure(job: Arc<Job>) -> io::Result<Outcome> {
+    let dialer = job.call.dialer()?;
     let mut connections = JoinSet::new();
     let mut workers = Vec::new();
     while workers.len() < job.concurrency as usize {
         let mut opening = JoinSet::new();
         for _ in 0..CONNECTING_AT_ONCE.min(job.concurrency as usize - workers.len()) {
-            opening.spawn(TcpStream::connect(job.addr));
+            let dialer = dialer.clone();
+            opening.spawn(async move { dialer.dial().await });
         }
         while let Some(opened) = opening.join_next().await {
             let stream = opened.map_err(io::Error::other)??;
-            stream.set_nodelay(true)?;
             let (sender, connection) =
                 http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
             connections.spawn(connection);
@@ -142,16 +153,8 @@ fn outcome(workers: Vec<Worker>, micros: u64) -> Outcome {
 
 impl Worker {
     fn new(job: &Arc<Job>, sender: SendRequest<Full<Bytes>>) -> io::Result<Self> {
-        let mut request = Request::post(job.path.as_str()).body(()).map_err(io::Error::other)?;
-        let host = HeaderValue::try_from(job.addr.to_string()).map_err(io::Error::other)?;
-        request.headers_mut().insert(http::header::HOST, host);
-        for (name, value) in &job.headers {
-            let name = HeaderName::try_from(name).map_err(io::Error::other)?;
-            let value = HeaderValue::try_from(value).map_err(io::Error::other)?;
-            request.headers_mut().insert(name, value);
-        }
-        let body = Bytes::from(job.body.clone());
-        Ok(Self { job: Arc::clone(job), request, body, sender, samples: Samples::default() })
+        let request = job.call.request()?;
+        Ok(Self { job: Arc::clone(job), request, sender, samples: Samples::default() })
     }
 
     fn forget_times(&mut self) {
@@ -174,7 +177,7 @@ impl Worker {
 
     async fn exchange(&mut self) -> Result<(), String> {
         self.sender.ready().await.map_err(|error| error.to_string())?;
-        let request = self.request.clone().map(|()| Full::new(self.body.clone()));
+        let request = self.request.clone();
         let start = Instant::now();
         let response = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
@@ -225,25 +228,33 @@ fn micros(duration: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use emulator::{Behaviour, Emulator, EmulatorOptions};
+    use emulator::{Behaviour, Emulator, EmulatorOptions, TlsFiles};
 
     use super::*;
-    use crate::scenario::Wire;
+    use crate::{certificates::Certificates, job::Call, wire::Wire};
 
     async fn measured(behaviour: Behaviour, frames: usize) -> Outcome {
-        let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
+        measured_over(None, behaviour, frames).await
+    }
+
+    async fn measured_over(tls: Option<&Certificates>, behaviour: Behaviour, frames: usize) -> Outcome {
+        let files = tls.map(|Certificates { certificate, key, .. }| TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        });
+        let emulator =
+            Emulator::start(EmulatorOptions { tls: files, ..EmulatorOptions::default() }).await.unwrap();
         let key = Wire::Chat.upstream_key();
         emulator.credential(key).set_default(behaviour).unwrap();
-        let job = Job {
-            addr: emulator.addr(),
+        let call = Call {
+            addr: emulator.tls_addr().unwrap_or_else(|| emulator.addr()),
+            authority: tls.map(|tls| tls.authority.clone()),
             path: Wire::Chat.path().to_owned(),
             headers: Wire::Chat.headers(key),
             body: r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#
                 .to_owned(),
-            concurrency: 3,
-            millis: 50,
-            frames: Some(frames),
         };
+        let job = Job { call, concurrency: 3, millis: 50, frames: Some(frames) };
         measure(Arc::new(job)).await.unwrap()
     }
 
@@ -260,6 +271,15 @@ mod tests {
         );
         assert!(outcome.gap.p50 >= 1_900, "{:?}", outcome.gap);
         assert!(outcome.whole.p50 >= 6 * 1_900, "{:?}", outcome.whole);
+    }
+
+    #[tokio::test]
+    async fn streams_over_tls_are_measured_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::write(folder.path()).unwrap();
+        let outcome = measured_over(Some(&certificates), Behaviour::chunked(4), 7).await;
+        assert_eq!((outcome.failures, outcome.first_failure), (0, None));
+        assert!(outcome.measured >= 3, "{}", outcome.measured);
     }
 
     #[tokio::test]

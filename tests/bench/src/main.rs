@@ -1,8 +1,11 @@
 //! `cargo measure`: what the gateway costs, beside a bare nginx in front of the same upstream.
 //!
-//! Four kinds of processes take part, so that each one's CPU time is its own: the emulator (the upstream), nginx, the
-//! gateway, and the load client. Emulator and load client are this program again, in another role. [`run`] puts them
-//! together, [`rounds`] measures, [`report`] prints and judges.
+//! Each part is a process of its own, so that its CPU time is its own too: the emulator (the upstream), nginx with one
+//! worker and with several, a node, its control plane, standalone, and the load client. Emulator and load client are
+//! this program again, in another role. [`catalogue`] lists what is measured, [`stage`] starts the processes, [`run`] goes through
+//! it all, [`rounds`] and [`open_streams`] measure, [`report`] prints and [`checks`] judges.
+//!
+//! To add a scenario: a row in [`catalogue`]. To demand something of it: its [`limits`].
 
 use std::{io, process::ExitCode};
 
@@ -11,25 +14,43 @@ use clap::Parser;
 use options::{Command, Options};
 
 mod body;
+mod catalogue;
+mod certificates;
+mod checks;
 mod child;
+mod dialer;
+mod gateway;
+mod hold;
 mod http_client;
 mod job;
+mod limits;
 mod load;
 mod nginx;
+mod open_streams;
 mod options;
 mod percentiles;
+mod programs;
 mod report;
 mod rounds;
+mod row;
 mod run;
 mod scenario;
-mod switchyard;
+mod servers;
+mod set_up;
+mod spinner;
+mod stage;
+mod target;
 mod upstream;
+mod wire;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let finished = match options.command {
+    let options = Options::parse().complete();
+    let finished = match &options.command {
         Some(Command::Load) => single_threaded(load::serve()),
-        Some(Command::Emulator) => single_threaded(upstream::serve()),
+        Some(Command::Emulator { certificate, key }) => {
+            single_threaded(upstream::serve(certificate.clone().zip(key.clone())))
+        }
+        Some(Command::Spin) => spinner::spin(),
         None => single_threaded(run::run(&options)),
     };
     match finished {

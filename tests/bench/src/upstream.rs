@@ -3,25 +3,39 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use emulator::{Behaviour, Emulator, EmulatorOptions};
+use emulator::{Behaviour, Emulator, EmulatorOptions, TlsFiles};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
+    certificates::Certificates,
     child::{Process, command},
+    dialer::Dialer,
     http_client,
-    scenario::{Scenario, Wire},
+    target::Tls,
+    wire::Wire,
 };
 
+/// Where it serves.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Addresses {
+    pub plain: SocketAddr,
+    pub tls: Option<SocketAddr>,
+}
+
 /// The role: serves until standard input closes.
-pub(crate) async fn serve() -> io::Result<ExitCode> {
-    let emulator = Emulator::start(EmulatorOptions { keep_calls: 0, ..EmulatorOptions::default() }).await?;
+pub(crate) async fn serve(files: Option<(PathBuf, PathBuf)>) -> io::Result<ExitCode> {
+    let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
+    let emulator =
+        Emulator::start(EmulatorOptions { keep_calls: 0, tls, ..EmulatorOptions::default() }).await?;
+    let addresses = Addresses { plain: emulator.addr(), tls: emulator.tls_addr() };
     let mut stdout = io::stdout();
-    writeln!(stdout, "{}", emulator.addr())?;
+    writeln!(stdout, "{}", json!(addresses))?;
     stdout.flush()?;
     let mut stdin = tokio::io::stdin();
     let mut ignored = [0; 64];
@@ -33,23 +47,39 @@ pub(crate) async fn serve() -> io::Result<ExitCode> {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub process: Process,
-    pub addr: SocketAddr,
+    pub addresses: Addresses,
 }
 
 impl Upstream {
-    pub(crate) async fn start(this_program: &Path, cpus: Option<&str>) -> io::Result<Self> {
-        let mut process = Process::talking("emulator", command(this_program, cpus).arg("emulator"))?;
-        let addr = process.line().await?.parse().map_err(io::Error::other)?;
-        Ok(Self { process, addr })
+    pub(crate) async fn start(
+        this_program: &Path,
+        cpus: Option<&str>,
+        certificates: Option<&Certificates>,
+    ) -> io::Result<Self> {
+        let mut command = command(this_program, cpus);
+        command.arg("emulator");
+        if let Some(files) = certificates {
+            command.arg("--certificate").arg(&files.certificate).arg("--key").arg(&files.key);
+        }
+        let mut process = Process::talking("emulator", &mut command)?;
+        let addresses = serde_json::from_str(&process.line().await?).map_err(io::Error::other)?;
+        Ok(Self { process, addresses })
     }
 
-    /// Makes both credentials answer as the scenario wants it.
-    pub(crate) async fn answer_as(&self, scenario: &Scenario) -> io::Result<()> {
+    /// What accounts have as their base URL.
+    pub(crate) fn base_url(&self, tls: Tls) -> String {
+        match self.addresses.tls {
+            Some(addr) if tls == Tls::WithUpstream => format!("https://{addr}"),
+            _ => format!("http://{}", self.addresses.plain),
+        }
+    }
+
+    /// Makes both credentials answer so from now on.
+    pub(crate) async fn answer_as(&self, behaviour: impl Fn(Wire) -> Behaviour) -> io::Result<()> {
         for wire in Wire::BOTH {
-            let behaviour: Behaviour = scenario.behaviour(wire);
             let path = format!("/_emulator/credentials/{}/default", wire.upstream_key());
-            let body: Value = json!(behaviour);
-            http_client::json(self.addr, "PUT", &path, &[], &body).await?;
+            let body: Value = json!(behaviour(wire));
+            http_client::json(&Dialer::plain(self.addresses.plain), "PUT", &path, &[], &body).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 //!
 //! To add a wire: see `provider.rs`.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use credential::{
     Condition, Counters, Credential, NotReached,
@@ -43,6 +43,7 @@ mod script;
 mod server;
 mod service;
 mod template;
+mod tls;
 mod turn;
 
 /// How an emulator is started.
@@ -54,11 +55,21 @@ pub struct EmulatorOptions {
     pub keys: Option<Vec<String>>,
     /// Calls kept per credential; 0 keeps none, which is fastest.
     pub keep_calls: usize,
+    /// With these, TLS is served besides, on a port of its own.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain that clients are shown.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Default for EmulatorOptions {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), keys: None, keep_calls: 64 }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), keys: None, keep_calls: 64, tls: None }
     }
 }
 
@@ -67,20 +78,35 @@ impl Default for EmulatorOptions {
 pub struct Emulator {
     registry: Arc<Registry>,
     server: Server,
+    tls_server: Option<Server>,
 }
 
 impl Emulator {
-    /// Binds and serves, on the runtime it is called from. Fails as binding does.
+    /// Binds and serves, on the runtime it is called from. Fails as binding does, or as reading the TLS files.
     pub async fn start(options: EmulatorOptions) -> io::Result<Self> {
         let listen = options.listen;
+        let acceptor = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let registry = Arc::new(Registry::new(options));
-        let server = Server::start(listen, Arc::clone(&registry)).await?;
-        Ok(Self { registry, server })
+        let server = Server::start(listen, Arc::clone(&registry), None).await?;
+        let tls_server = match acceptor {
+            None => None,
+            some => {
+                let any_port = SocketAddr::new(listen.ip(), 0);
+                Some(Server::start(any_port, Arc::clone(&registry), some).await?)
+            }
+        };
+        Ok(Self { registry, server, tls_server })
     }
 
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
+    }
+
+    /// Where TLS is served, if it is.
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_server.as_ref().map(Server::addr)
     }
 
     /// What goes into an account's base URL. `{base_url}/anthropic` and the other bases of `route.rs` work as well
@@ -96,8 +122,11 @@ impl Emulator {
         self.registry.credential(key)
     }
 
-    /// Closes the port and every connection, in whatever state it is, and waits for that.
+    /// Closes the ports and every connection, in whatever state it is, and waits for that.
     pub async fn stop(self) {
         self.server.stop().await;
+        if let Some(tls_server) = self.tls_server {
+            tls_server.stop().await;
+        }
     }
 }

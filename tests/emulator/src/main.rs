@@ -55,6 +55,7 @@ async fn serve(arguments: Arguments) -> std::io::Result<()> {
         listen: arguments.listen,
         keys: (!arguments.keys.is_empty()).then_some(arguments.keys),
         keep_calls: arguments.keep_calls,
+        ..EmulatorOptions::default()
     })
     .await?;
     let ready = serde_json::json!({"addr": emulator.addr().to_string(), "base_url": emulator.base_url()});

@@ -4,7 +4,11 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -24,12 +28,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(listen: SocketAddr, registry: Arc<Registry>) -> io::Result<Self> {
+    /// With an acceptor it serves TLS.
+    pub(crate) async fn start(
+        listen: SocketAddr,
+        registry: Arc<Registry>,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<Self> {
         let listener = bind(listen)?;
         let addr = listener.local_addr()?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(accept(listener, registry, stop.clone(), tasks.clone()));
+        tasks.spawn(accept(listener, registry, tls, stop.clone(), tasks.clone()));
         Ok(Self { addr, stop: stop.drop_guard(), tasks })
     }
 
@@ -52,7 +61,13 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, registry: Arc<Registry>, stop: CancellationToken, tasks: TaskTracker) {
+async fn accept(
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -60,7 +75,7 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>, stop: Cancellati
         };
         match accepted {
             Ok((connection, _)) => {
-                tasks.spawn(serve(connection, Arc::clone(&registry), stop.clone()));
+                tasks.spawn(serve(connection, Arc::clone(&registry), tls.clone(), stop.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -68,15 +83,35 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>, stop: Cancellati
 }
 
 /// A connection ends by itself, by a script, or because the server stops; none of these is an error here.
-async fn serve(connection: TcpStream, registry: Arc<Registry>, stop: CancellationToken) {
+async fn serve(
+    connection: TcpStream,
+    registry: Arc<Registry>,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+) {
     if connection.set_nodelay(true).is_err() {
         return;
     }
+    let served = async {
+        match tls {
+            None => exchange(connection, registry).await,
+            Some(tls) => {
+                if let Ok(connection) = tls.accept(connection).await {
+                    exchange(connection, registry).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Request after request.
+async fn exchange(connection: impl AsyncRead + AsyncWrite + Unpin, registry: Arc<Registry>) {
     let service = service_fn(move |request| service::handle(Arc::clone(&registry), request));
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(connection), service);
-    tokio::select! {
-        _ = connection => {}
-        () = stop.cancelled() => {}
-    }
+    let _ = connection.await;
 }
