@@ -33,6 +33,8 @@ const FRESH_FOR: usize = 4;
 const WEIGHT: f64 = 0.3;
 /// How often connections of an overloaded worker are made to move, in measurements.
 const SHED_EVERY: u32 = 4;
+/// A worker that has not shown for so long that it goes on is given no connections, where another one can have them.
+const QUIET: Duration = Duration::from_secs(3);
 /// What a worker may take beyond the grace and the closing time.
 const ENDING_TIME: Duration = Duration::from_secs(2);
 /// The process ends with this where a worker panics.
@@ -210,6 +212,10 @@ impl Measured {
         let share = worked.saturating_sub(self.worked).as_secs_f64() / passed.as_secs_f64().max(1e-3);
         self.worked = worked;
         self.busy += WEIGHT * (share - self.busy);
+        if self.load.silent_for() > QUIET {
+            // What it is stuck in counts once it is over, and until then it seems to have all its time.
+            self.busy = 1.0;
+        }
         let thousandths = (self.busy.clamp(0.0, 1.0) * 1000.0) as u32;
         self.load.set_busy(thousandths, u64::try_from(worked.as_micros()).unwrap_or(u64::MAX));
         self.load.forget_fresh(self.fresh[FRESH_FOR - 1]);

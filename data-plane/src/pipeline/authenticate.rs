@@ -48,7 +48,12 @@ fn presented<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> impl Iterator<Item = &
     named.into_iter().flatten().filter(|key| !key.is_empty())
 }
 
+/// Also a key that stands alone, as some send it.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    if !value.contains(&b' ') {
+        return Some(value);
+    }
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
@@ -75,6 +80,7 @@ mod tests {
         };
         assert_eq!(keys(&[("authorization", "Bearer sk-1")], "/"), ["sk-1"]);
         assert_eq!(keys(&[("authorization", "bearer  sk-1 ")], "/"), ["sk-1"]);
+        assert_eq!(keys(&[("authorization", "sk-1 ")], "/"), ["sk-1"]);
         assert_eq!(keys(&[("x-api-key", "sk-2")], "/"), ["sk-2"]);
         assert_eq!(keys(&[("x-goog-api-key", "sk-3")], "/"), ["sk-3"]);
         assert_eq!(keys(&[("api-key", "sk-4")], "/"), ["sk-4"]);

@@ -94,11 +94,11 @@ pub struct UpstreamFailed {
 }
 
 fn no_account(explanation: &Explanation) -> String {
-    let counts = explanation.for_client();
-    if counts.is_empty() {
-        "no account is set up for this model's platform".to_owned()
-    } else {
-        format!("no account can serve this request now ({counts})")
+    match explanation.missing() {
+        Some(missing) => {
+            format!("{missing}; ask for another model, or ask the gateway's operators for an account")
+        }
+        None => format!("no account can serve this request now ({})", explanation.for_client()),
     }
 }
 
@@ -198,7 +198,8 @@ fn no_account_kind(explanation: &Explanation, wire: Wire) -> (ErrorKind, u16, Op
         (ErrorKind::RateLimited, 429, code)
     } else if explanation.passing() {
         overloaded(wire, code)
-    } else if explanation.model_unknown() {
+    } else if explanation.missing().is_some() || explanation.model_unknown() {
+        // Clients try again at a 503, some of them for minutes, and it would not help.
         (ErrorKind::NotFound, 404, Some("model_not_found"))
     } else if explanation.unsupported() {
         (ErrorKind::InvalidRequest, 501, Some("unsupported_by_node"))

@@ -123,10 +123,14 @@ pub(super) fn thinks(model: &str) -> bool {
     model.starts_with("codex-") || model.strip_prefix('o').is_some_and(|rest| generation(rest).is_some())
 }
 
-/// A quota that is spent comes as 429 too, and does not come back by itself.
+/// A quota that is spent comes as 429 too, and does not come back by itself. So does a request that is larger than what
+/// the account may use in a minute: it is too large for ever, and smaller ones go on.
 pub(super) fn class(status: u16, said: &UpstreamError) -> Class {
     if status == 429 && said.code.as_deref() == Some("insufficient_quota") {
         return Class::Credential;
+    }
+    if status == 429 && said.message.starts_with("Request too large") {
+        return Class::Refused;
     }
     class_of_words(status, said)
 }

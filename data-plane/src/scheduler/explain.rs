@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use shared::{clock::Millis, id::AccountId};
 
-use super::{Exclusion, Wanted, eligible};
+use super::{Exclusion, Target, Wanted, eligible};
 use crate::snapshot::Account;
 
 /// Each account with the reason it was left out. `Display` is the form for operators.
@@ -12,6 +12,8 @@ use crate::snapshot::Account;
 pub struct Explanation {
     excluded: Vec<(String, Exclusion)>,
     frees_in: Option<Duration>,
+    target: Target,
+    model: String,
 }
 
 /// Goes over all accounts again. Accounts that have become eligible in the meantime are left out of the list.
@@ -39,7 +41,7 @@ pub fn explain(
         }
         excluded.push((account.name.clone(), reason));
     }
-    Explanation { excluded, frees_in }
+    Explanation { excluded, frees_in, target: wanted.target, model: wanted.model.to_owned() }
 }
 
 impl Explanation {
@@ -53,6 +55,21 @@ impl Explanation {
         let parts: Vec<_> =
             counts.iter().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
         parts.join(", ")
+    }
+
+    /// What there would have to be an account for; none where there is one, whatever is wrong with it.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let Self { target, model, .. } = self;
+        self.fitting().next().is_none().then(|| match target.account_type {
+            Some(kind) => {
+                format!("no account of the type {kind} is set up, so the model `{model}` can't be had there")
+            }
+            None => format!(
+                "`{model}` is a model of the platform {}, and no account of that platform is set up",
+                target.platform
+            ),
+        })
     }
 
     /// Whether there is an account that only has to become free: one that is limited, overloaded or full.

@@ -28,7 +28,7 @@ async fn every_refusal_is_said_in_the_clients_wire_and_leaves_no_record() {
         ("/v1/messages", long.as_str(), 413, "request_too_large"),
         ("/v1/messages", r#"{"model":"mystery","messages":[]}"#, 404, "not_found_error"),
         ("/v1/messages/nothing", MESSAGES, 404, "not_found_error"),
-        ("/openai/v1/messages", MESSAGES, 503, "api_error"),
+        ("/openai/v1/messages", MESSAGES, 404, "not_found_error"),
     ] {
         let answer = gateway.post(path, body).await;
         assert_eq!(answer.status.as_u16(), status, "{path} {body}: {}", answer.text());
@@ -37,7 +37,7 @@ async fn every_refusal_is_said_in_the_clients_wire_and_leaves_no_record() {
         assert_eq!(json["request_id"], answer.headers["x-request-id"].to_str().unwrap());
     }
     for (path, status) in
-        [("/v1/chat/nothing", 404), ("/v1/responses", 503), ("/v1beta/models/gemini-3:generateContent", 503)]
+        [("/v1/chat/nothing", 404), ("/v1/responses", 404), ("/v1beta/models/gemini-3:generateContent", 404)]
     {
         let answer = gateway.post(path, CHAT).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
@@ -68,7 +68,7 @@ async fn a_key_that_is_missing_wrong_or_expired_does_not_enter() {
     chat.headers_mut().remove("authorization");
     chat.headers_mut().insert("api-key", KEY.parse().unwrap());
     let answer = gateway.send(chat).await;
-    assert_eq!(answer.status, 503, "the key is good: there is no account: {}", answer.text());
+    assert_eq!(answer.status, 404, "the key is good: there is no account: {}", answer.text());
 }
 
 #[tokio::test]
@@ -225,4 +225,34 @@ async fn private_upstreams_are_refused_unless_allowed() {
     assert_eq!(answer.status, 502);
     assert!(upstream.received().is_empty());
     assert_eq!(gateway.records(1).await[0].attempts[0].reason, "private_address");
+}
+
+#[tokio::test]
+async fn a_model_that_no_account_is_set_up_for_is_not_found_so_that_clients_do_not_try_again() {
+    let gateway = Gateway::start(vec![claude("http://127.0.0.1:9".into())]).await;
+    let answer = gateway.post("/v1/chat/completions", r#"{"model":"gpt-5","messages":[]}"#).await;
+    let error = &answer.json()["error"];
+    assert_eq!((answer.status.as_u16(), &error["code"]), (404, &"model_not_found".into()));
+    let said = error["message"].as_str().unwrap();
+    assert!(
+        said.starts_with(
+            "`gpt-5` is a model of the platform openai, and no account of that platform is set up"
+        ),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_for_an_account_does_not_take_it_away_from_the_others() {
+    const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for gpt-5 in organization org-1 on tokens per min (TPM): Limit 30000, Requested 50000.","type":"tokens","code":"rate_limit_exceeded"}}"#;
+    let upstream = Upstream::start(|number, _| match number {
+        0 => json(429, TOO_LARGE),
+        _ => json(200, r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#),
+    })
+    .await;
+    let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+    let body = r#"{"model":"gpt-5","messages":[]}"#;
+    let answer = gateway.post("/v1/chat/completions", body).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (429, TOO_LARGE));
+    assert_eq!(gateway.post("/v1/chat/completions", body).await.status, 200);
 }
