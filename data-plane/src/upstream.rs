@@ -2,13 +2,15 @@
 //!
 //! A [`Call`] is a request under way; whoever waits for its answer polls the connection with it, so that no other task
 //! takes part. [`UpstreamClient`] has the connections that rest meanwhile: each worker has one of its own, since a
-//! connection lives on the runtime that made it. [`link`] is one connection, [`connect`] makes it, and [`address`] says
-//! where none may lead.
+//! connection lives on the runtime that made it. [`link`] is one connection, which speaks HTTP/1.1 ([`head`], [`chunked`]),
+//! [`connect`] makes it, and [`address`] says where none may lead.
 
 mod address;
 mod body;
 mod call;
+mod chunked;
 mod connect;
+mod head;
 mod link;
 mod pool;
 
@@ -19,6 +21,7 @@ use rustls_pki_types::CertificateDer;
 
 pub use body::RequestBody;
 pub use call::{Call, CallError};
+pub use link::LinkError;
 
 use address::PrivateAddress;
 use connect::{BoxError, Connector};
@@ -143,7 +146,7 @@ async fn connected(connector: Connector, origin: Origin) -> Result<Box<Link>, Bo
     let Origin { scheme, authority } = origin;
     let to = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build()?;
     let stream = connector.connect(to).await?;
-    Ok(Box::new(Link::over(stream, host).await?))
+    Ok(Box::new(Link::over(stream, host)))
 }
 
 /// What the `host` header says.

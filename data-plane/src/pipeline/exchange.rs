@@ -234,7 +234,7 @@ impl Flight {
             Poll::Ready(None) => Poll::Ready(Next::End),
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(account = %account.name, error = %chain(&error), "the upstream's answer broke off");
-                Poll::Ready(Next::Failed(Reason::Cut))
+                Poll::Ready(Next::Failed(Reason::of(&error)))
             }
             Poll::Pending if self.proxy.closing() => Poll::Ready(Next::Failed(Reason::Stopped)),
             Poll::Pending => self.poll_over(cx).map(|reason| reason.map_or(Next::HoldOver, Next::Failed)),

@@ -9,7 +9,7 @@ use wire::error::upstream::UpstreamError;
 use super::{Provider, reset};
 use crate::{
     live::MarkKind,
-    upstream::{CallError, is_private_address, source},
+    upstream::{CallError, LinkError, is_private_address, source},
 };
 
 /// An account is left alone this long where a 429 doesn't say how long.
@@ -54,7 +54,8 @@ impl Reason {
     pub fn of(error: &CallError) -> Self {
         match error {
             CallError::Over => Self::Stopped,
-            CallError::Http(_) => Self::Cut,
+            CallError::Link(LinkError::Malformed(_)) => Self::Malformed,
+            CallError::Link(_) => Self::Cut,
             CallError::Connect(error) if is_private_address(&**error) => Self::PrivateAddress,
             CallError::Connect(error) => match source::<io::Error>(&**error) {
                 Some(error) if error.kind() == io::ErrorKind::TimedOut => Self::ConnectTimeout,
@@ -151,14 +152,19 @@ pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
 /// request is at fault then, and without an answer to this a conversation would be dead for good.
 #[must_use]
 pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
-    const WORDS: [&str; 4] = [
+    const WORDS: [&str; 7] = [
         // Anthropic, also on Bedrock
         "Invalid `signature` in `thinking` block",
+        "thinking.signature: Field required",
+        // AWS, of a model that knows none, or none that is signed
+        "doesn't support the reasoningContent",
         // OpenAI: an item whose answer never came, and one that is not kept
         "of type 'reasoning' was provided without its required following item",
         "Item with id 'rs_",
         // Google
         "Thought signature is not valid",
+        // Google again: Vertex and Code Assist do not take a proof whose text is empty, as the developer's API gives them
+        "it has an empty text parameter",
     ];
     let coded = said.code.as_deref() == Some("invalid_encrypted_content");
     matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
@@ -231,6 +237,12 @@ mod tests {
                 None,
                 "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
             ),
+            said(None, "messages.1.content.0.thinking.signature: Field required"),
+            said(
+                None,
+                "This model doesn't support the reasoningContent.text.signature field. Remove reasoningContent.text.signature and try again.",
+            ),
+            said(None, "Unable to submit request because it has an empty text parameter."),
         ] {
             assert!(refuses_reasoning(400, &said), "{said:?}");
         }

@@ -7,13 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, header::HOST, response};
-use hyper::body::{Body as _, Incoming};
+use http::{Request, response};
 
 use super::{
     RequestBody, UpstreamClient,
     connect::BoxError,
-    link::{Head, Link},
+    link::{Link, LinkError},
     pool::Origin,
 };
 
@@ -22,8 +21,8 @@ use super::{
 pub enum CallError {
     #[error("no connection: {0}")]
     Connect(#[source] BoxError),
-    #[error("{0}")]
-    Http(#[source] hyper::Error),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// It was polled beyond its end.
     #[error("the call is over")]
     Over,
@@ -41,9 +40,9 @@ pub struct Call {
 }
 
 enum State {
-    Connecting { connecting: Connecting, request: Request<RequestBody> },
-    Waiting { link: Box<Link>, head: Head },
-    Reading { link: Box<Link>, body: Incoming },
+    Connecting { connecting: Connecting, request: Box<Request<RequestBody>> },
+    Waiting(Box<Link>),
+    Reading(Box<Link>),
     Over,
 }
 
@@ -53,8 +52,8 @@ impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match &self.state {
             State::Connecting { .. } => "Connecting",
-            State::Waiting { .. } => "Waiting",
-            State::Reading { .. } => "Reading",
+            State::Waiting(_) => "Waiting",
+            State::Reading(_) => "Reading",
             State::Over => "Over",
         };
         f.debug_struct("Call").field("state", &state).field("reused", &self.reused).finish_non_exhaustive()
@@ -73,13 +72,13 @@ impl Call {
     }
 
     /// On a connection that is made for it. `request` is in origin form.
-    pub(super) const fn over(
+    pub(super) fn over(
         client: Arc<UpstreamClient>,
         origin: Origin,
         connecting: Connecting,
         request: Request<RequestBody>,
     ) -> Self {
-        let state = State::Connecting { connecting, request };
+        let state = State::Connecting { connecting, request: Box::new(request) };
         Self { client, origin, state, reused: false, unanswered: false }
     }
 
@@ -98,71 +97,65 @@ impl Call {
                 return Poll::Ready(Err(CallError::Over));
             };
             match connected {
-                Ok(link) => self.state = State::sent(link, request),
+                Ok(link) => self.state = State::sent(link, *request),
                 Err(error) => return Poll::Ready(Err(CallError::Connect(error))),
             }
         }
-        let State::Waiting { link, head } = &mut self.state else {
+        let State::Waiting(link) = &mut self.state else {
             return Poll::Ready(Err(CallError::Over));
         };
-        let answered = ready!(link.poll_with(cx, |near| head.as_mut().poll(near)));
-        let State::Waiting { link, .. } = std::mem::replace(&mut self.state, State::Over) else {
+        let answered = ready!(link.poll_head(cx));
+        let State::Waiting(link) = std::mem::replace(&mut self.state, State::Over) else {
             return Poll::Ready(Err(CallError::Over));
         };
         match answered {
-            Ok(answer) => {
-                let (parts, body) = answer.into_parts();
-                self.read(link, body);
+            Ok(parts) => {
+                self.go_on(link);
                 Poll::Ready(Ok(parts))
             }
             Err(error) => {
                 self.unanswered = !link.heard();
-                Poll::Ready(Err(CallError::Http(error)))
+                Poll::Ready(Err(error.into()))
             }
         }
     }
 
-    /// The next bytes of the answer's body; `None` at its end.
+    /// The next bytes of the answer's body, as many as are there; `None` at its end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CallError>>> {
-        loop {
-            let State::Reading { link, body } = &mut self.state else {
-                return Poll::Ready(None);
-            };
-            let frame = ready!(link.poll_with(cx, |near| Pin::new(&mut *body).poll_frame(near)));
-            let State::Reading { link, body } = std::mem::replace(&mut self.state, State::Over) else {
-                return Poll::Ready(None);
-            };
-            match frame {
-                Some(Ok(frame)) => {
-                    self.read(link, body);
-                    // Trailers are of no use to model APIs' clients.
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(CallError::Http(error)))),
-                None => {
-                    self.client.pool.put(self.origin.clone(), link);
-                    return Poll::Ready(None);
-                }
+        let State::Reading(link) = &mut self.state else {
+            return Poll::Ready(None);
+        };
+        let chunk = ready!(link.poll_chunk(cx));
+        let State::Reading(link) = std::mem::replace(&mut self.state, State::Over) else {
+            return Poll::Ready(None);
+        };
+        match chunk {
+            Ok(Some(chunk)) => {
+                self.go_on(link);
+                Poll::Ready(Some(Ok(chunk)))
             }
+            Ok(None) => {
+                self.client.pool.put(self.origin.clone(), link);
+                Poll::Ready(None)
+            }
+            Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
     }
 
     /// Goes on reading; where nothing is left, the connection is free at once.
-    fn read(&mut self, link: Box<Link>, body: Incoming) {
-        if body.is_end_stream() {
+    fn go_on(&mut self, link: Box<Link>) {
+        if link.is_over() {
             self.client.pool.put(self.origin.clone(), link);
         } else {
-            self.state = State::Reading { link, body };
+            self.state = State::Reading(link);
         }
     }
 }
 
 impl State {
-    fn sent(mut link: Box<Link>, mut request: Request<RequestBody>) -> Self {
-        request.headers_mut().insert(HOST, link.host().clone());
-        let head = link.send(request);
-        Self::Waiting { link, head }
+    fn sent(mut link: Box<Link>, request: Request<RequestBody>) -> Self {
+        let (parts, body) = request.into_parts();
+        link.send(&parts, body);
+        Self::Waiting(link)
     }
 }

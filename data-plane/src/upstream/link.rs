@@ -1,214 +1,248 @@
-//! One connection to an upstream, driven by the task that has a request on it.
+//! One connection to an upstream, and the one request that may be under way on it.
 //!
-//! hyper gives a connection in two halves: one that takes requests, and one that reads and writes and has to be polled.
-//! Here both live in one place and are polled one behind the other, so that no second task takes part in a request.
+//! HTTP/1.1 is read and written here, and not by hyper, whose connection is a task of its own that talks to the request
+//! through channels: polled in the request's task it still hands over each frame of a stream by itself, which cost more
+//! than all else that the gateway does with a stream. What comes here goes on as it was read.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
-use futures_util::task::AtomicWaker;
-use http::{HeaderValue, Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderValue, request, response};
+use tokio::io::AsyncWrite as _;
+use tokio_util::io::poll_read_buf;
+
+use super::{
+    RequestBody,
+    chunked::BadChunk,
+    connect::Stream,
+    head::{self, BadHead, Framing},
 };
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{RequestBody, connect::Stream};
+/// Room for the first read of an answer; most fit into it.
+const READ_FIRST: usize = 16 << 10;
+/// Long answers are read in long pieces, and streams of short frames that come slowly keep little memory.
+const READ_MIN: usize = 2 << 10;
+const READ_MAX: usize = 256 << 10;
+/// Pieces that one write takes.
+const PIECES: usize = 16;
 
-/// An answer's head that is on its way.
-pub(super) type Head = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
+/// Why there is no answer, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    #[error("the connection was closed ahead of the answer's end")]
+    Closed,
+    #[error("the answer is not HTTP/1.1: {0}")]
+    Malformed(&'static str),
+}
 
-/// Turns in which both halves may give each other something to do, before other tasks get theirs.
-const TURNS: u8 = 16;
+impl From<BadHead> for LinkError {
+    fn from(_: BadHead) -> Self {
+        Self::Malformed("its head")
+    }
+}
+
+impl From<BadChunk> for LinkError {
+    fn from(_: BadChunk) -> Self {
+        Self::Malformed("its chunks")
+    }
+}
 
 /// A connection, in use or idle.
 pub(super) struct Link {
-    requests: SendRequest<RequestBody>,
-    connection: Connection<TokioIo<Heard>, RequestBody>,
-    /// False once the connection has ended: it must not be polled again.
-    open: bool,
-    bell: Arc<Bell>,
-    /// Of the bell.
-    waker: Waker,
+    stream: Stream,
     /// The `host` that requests on it carry.
     host: HeaderValue,
+    /// What is not written yet, head first.
+    unsent: VecDeque<Bytes>,
+    /// What is written may still be in a buffer of TLS.
+    unflushed: bool,
+    /// What was read and not given away.
+    input: BytesMut,
+    /// Room for the next read.
+    room: usize,
+    /// Of the answer's body; none ahead of its head, and on an idle connection.
+    framing: Option<Framing>,
+    /// Another request may follow.
+    persists: bool,
+    /// Something came since the request was given.
+    heard: bool,
+    /// The request could not be written to its end. The answer may be there all the same.
+    broken: Option<io::Error>,
 }
 
 impl Link {
-    pub(super) async fn over(stream: Stream, host: HeaderValue) -> hyper::Result<Self> {
-        let bell = Arc::new(Bell::default());
-        let io = TokioIo::new(Heard { stream, bell: Arc::clone(&bell) });
-        let (requests, connection) = http1::handshake(io).await?;
-        let waker = Waker::from(Arc::clone(&bell));
-        Ok(Self { requests, connection, open: true, bell, waker, host })
-    }
-
-    pub(super) const fn host(&self) -> &HeaderValue {
-        &self.host
+    pub(super) fn over(stream: Stream, host: HeaderValue) -> Self {
+        Self {
+            stream,
+            host,
+            unsent: VecDeque::new(),
+            unflushed: false,
+            input: BytesMut::new(),
+            room: READ_FIRST,
+            framing: None,
+            persists: true,
+            heard: false,
+            broken: None,
+        }
     }
 
     /// Gives it a request, which goes out as soon as the link is polled.
-    pub(super) fn send(&mut self, request: Request<RequestBody>) -> Head {
-        self.bell.heard.store(false, Ordering::Relaxed);
-        Box::pin(self.requests.send_request(request))
+    pub(super) fn send(&mut self, parts: &request::Parts, body: RequestBody) {
+        self.unsent.push_back(head::written(parts, &self.host, body.len()));
+        self.unsent.extend(body.into_pieces());
+        (self.framing, self.heard) = (None, false);
     }
 
     /// Whether anything has come since the last request was given.
-    pub(super) fn heard(&self) -> bool {
-        self.bell.heard.load(Ordering::Relaxed)
+    pub(super) const fn heard(&self) -> bool {
+        self.heard
     }
 
-    /// Drives the connection until `look` finds what it waits for, or there is nothing more to be read or written. `look`
-    /// is called with a waker that wakes nobody: what it looks at comes from the connection alone.
-    pub(super) fn poll_with<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let mut looks = Context::from_waker(Waker::noop());
-        self.bell.mute();
-        let found = look(&mut looks);
-        if found.is_ready() {
-            self.bell.unmute();
-            return found;
-        }
-        self.bell.target.register(cx.waker());
-        let mut turns = 0;
-        let found = loop {
-            self.bell.forget();
-            self.drive();
-            let found = look(&mut looks);
-            turns += 1;
-            if found.is_ready() || turns == TURNS || !self.bell.has_rung() {
-                break found;
+    /// The answer's head. The request is written meanwhile.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, LinkError>> {
+        loop {
+            self.write(cx);
+            if !self.input.is_empty()
+                && let Some(head) = head::read(&mut self.input)?
+            {
+                self.framing = Some(head.framing);
+                self.persists = head.persists;
+                return Poll::Ready(Ok(head.parts));
             }
-        };
-        if self.bell.unmute() && found.is_pending() {
-            cx.waker().wake_by_ref();
+            let read = match ready!(self.poll_fill(cx)) {
+                Ok(read) => read,
+                Err(error) => return Poll::Ready(Err(self.broken.take().unwrap_or(error).into())),
+            };
+            if read == 0 {
+                let closed = self.broken.take().map_or(LinkError::Closed, LinkError::Io);
+                return Poll::Ready(Err(closed));
+            }
         }
-        found
+    }
+
+    /// The next bytes of the answer's body, as many as are there; none at its end.
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, LinkError>> {
+        loop {
+            let Some(framing) = &mut self.framing else { return Poll::Ready(Ok(None)) };
+            let chunk = taken(framing, &mut self.input)?;
+            if !chunk.is_empty() {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            if framing.is_over() {
+                return Poll::Ready(Ok(None));
+            }
+            let until_close = *framing == Framing::UntilClose;
+            self.write(cx);
+            if ready!(self.poll_fill(cx))? == 0 {
+                if !until_close {
+                    return Poll::Ready(Err(LinkError::Closed));
+                }
+                self.framing = None;
+            }
+        }
+    }
+
+    /// Whether all of the answer's body was given away.
+    pub(super) fn is_over(&self) -> bool {
+        self.framing.is_none_or(Framing::is_over)
     }
 
     /// Whether another request may go out on it: the last one is over on both sides, and the upstream has neither closed
     /// it nor said anything unasked.
     pub(super) fn is_free(&mut self) -> bool {
-        self.bell.target.take();
-        self.bell.mute();
-        self.drive();
-        self.bell.unmute();
-        self.open && self.requests.is_ready()
+        if !self.persists || !self.is_over() || !self.unsent.is_empty() || self.unflushed {
+            return false;
+        }
+        // Whoever was here last is not to be woken by what happens from now on.
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.input.is_empty() && self.poll_fill(&mut nobody).is_pending()
     }
 
-    fn drive(&mut self) {
-        let mut near = Context::from_waker(&self.waker);
-        if self.open && Pin::new(&mut self.connection).poll(&mut near).is_ready() {
-            self.open = false;
+    /// Lets go of memory while nothing is under way.
+    pub(super) fn rest(&mut self) {
+        self.framing = None;
+        self.room = READ_FIRST;
+        self.input = BytesMut::new();
+        self.unsent.shrink_to(PIECES);
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.is_empty() && self.input.capacity() > 4 * self.room {
+            self.input = BytesMut::new();
+        }
+        if self.input.capacity() - self.input.len() < READ_MIN {
+            self.input.reserve(self.room);
+        }
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input));
+        if let Ok(read) = read {
+            self.heard |= read > 0;
+            self.room = match read {
+                read if read == room => (self.room * 2).min(READ_MAX),
+                read if read < self.room / 4 => (self.room / 2).max(READ_MIN),
+                _ => self.room,
+            };
+        }
+        Poll::Ready(read)
+    }
+
+    /// Writes as much as goes. A failure is kept: an upstream may answer, and close, before it has read all.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.poll_write(cx)
+        {
+            self.unsent.clear();
+            self.persists = false;
+            self.broken = Some(error);
         }
     }
-}
 
-/// Wakes the task that has a request on the connection, if any has.
-///
-/// What asks for more wakes the connection, at every step. While the connection is driven that is only noted, since it is
-/// driven again; and on an idle connection nobody is to be woken at all.
-#[derive(Debug, Default)]
-struct Bell {
-    target: AtomicWaker,
-    muted: AtomicBool,
-    rung: AtomicBool,
-    /// Bytes came from the upstream.
-    heard: AtomicBool,
-}
-
-impl Bell {
-    fn mute(&self) {
-        self.muted.store(true, Ordering::SeqCst);
-    }
-
-    /// True: it rang while it was muted, and since it was last forgotten.
-    fn unmute(&self) -> bool {
-        self.muted.store(false, Ordering::SeqCst);
-        self.rung.swap(false, Ordering::SeqCst)
-    }
-
-    fn has_rung(&self) -> bool {
-        self.rung.load(Ordering::SeqCst)
-    }
-
-    fn forget(&self) {
-        self.rung.store(false, Ordering::SeqCst);
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.muted.load(Ordering::SeqCst) {
-            self.rung.store(true, Ordering::SeqCst);
-            // Between the two lines the polling may have ended, which would leave this one unheard.
-            if self.muted.load(Ordering::SeqCst) {
-                return;
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let pieces =
+                self.unsent.iter().zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece));
+            let count = pieces.count();
+            let stream = Pin::new(&mut self.stream);
+            let mut written = ready!(stream.poll_write_vectored(cx, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            while let Some(first) = self.unsent.front_mut() {
+                if first.len() > written {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                // Let go of, so that a piece that is sent is not held for the rest.
+                self.unsent.pop_front();
             }
         }
-        self.target.wake();
-    }
-}
-
-/// Notes that something came.
-struct Heard {
-    stream: Stream,
-    bell: Arc<Bell>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.bell.heard.store(true, Ordering::Relaxed);
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
         }
-        read
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Heard {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+/// What of `input` is the body's.
+fn taken(framing: &mut Framing, input: &mut BytesMut) -> Result<Bytes, BadChunk> {
+    match framing {
+        Framing::Chunked(chunked) => chunked.decode(input),
+        Framing::UntilClose => Ok(input.split().freeze()),
+        Framing::Length(left) => {
+            let there = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+            *left -= there as u64;
+            Ok(input.split_to(there).freeze())
+        }
     }
 }

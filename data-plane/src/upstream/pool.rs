@@ -60,6 +60,7 @@ impl Pool {
         if !link.is_free() {
             return;
         }
+        link.rest();
         let mut idle = self.idle.lock();
         let idle = &mut *idle;
         if idle.closed || idle.count >= self.most {
