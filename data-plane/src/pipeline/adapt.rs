@@ -320,16 +320,12 @@ impl Prepared {
     fn converted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
         // The backend behind ChatGPT logins gives nothing but streams.
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
-        let mut converted = convert::request(self.ask(way.admitted), way.target(endpoint, stream))?;
+        let (ask, target) = (self.ask(way.admitted), way.target(endpoint, stream));
+        let mut converted = match self.without_reasoning {
+            false => convert::request(ask, target),
+            true => convert::request_without_reasoning(ask, target),
+        }?;
         let body = &mut converted.body;
-        if self.without_reasoning
-            && let Some(wire) = endpoint.format().wire()
-        {
-            let mut splices = Splices::new();
-            foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model);
-            splices.apply_to(body);
-            converted.losses.add(LossCode::ForeignReasoning, "reasoning");
-        }
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
             (Endpoint::Invoke, _) => {

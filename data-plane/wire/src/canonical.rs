@@ -25,6 +25,7 @@ pub use block::{
     attach_signatures,
 };
 pub use event::{Delta, Event, Opening, Sink};
+pub(crate) use request::customs;
 pub use request::{
     Effort, Extra, Format, Hints, Request, Role, Sampling, Show, Thinking, ThinkingMode, Tool, ToolChoice,
     Turn,

@@ -37,6 +37,7 @@ use crate::{
     loss::{Losses, Rejected},
     raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
 };
+use fit::Replayed;
 pub(crate) use names::Names;
 
 /// A client's request.
@@ -119,13 +120,26 @@ impl ConvertError {
 /// # Errors
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
+    converted(ask, target, Replayed::Own)
+}
+
+/// As [`request`], without any reasoning of the history: the upstream refused it.
+///
+/// # Errors
+/// See [`ConvertError`].
+pub fn request_without_reasoning(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
+    converted(ask, target, Replayed::Nothing)
+}
+
+fn converted(ask: Ask<'_>, target: Target<'_>, replayed: Replayed) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
-    memo::put_back(&mut request, ask.memos, capabilities::of(target.format).reasoning_of);
+    let own = replayed.origin(&target, &request.model);
+    memo::put_back(&mut request, ask.memos, own);
     // Who speaks that wire marks what it likes.
     let target = Target { cache_marks: target.cache_marks && ask.wire != Wire::Messages, ..target };
     let stream = request.stream;
     let context = ask.context(&request.model);
-    let (losses, names) = fit::fit(&mut request, target)?;
+    let (losses, names) = fit::fit(&mut request, target, replayed)?;
     let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
@@ -142,7 +156,7 @@ pub(crate) fn write<'a>(
     target: Target<'a>,
     length: usize,
 ) -> Result<(Vec<u8>, Losses, Names), Rejected> {
-    let (losses, names) = fit::fit(request, target)?;
+    let (losses, names) = fit::fit(request, target, Replayed::Own)?;
     Ok((codecs::encode_request(target.format, request, excerpts::room(length)), losses, names))
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod error;
 mod id;
 mod message;
 mod schema;
-mod signature;
+pub(crate) mod signature;
 pub(crate) mod usage;
 pub(crate) mod watch;
 

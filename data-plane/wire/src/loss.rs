@@ -13,7 +13,7 @@ pub enum LossCode {
     Block,
     /// A cache mark; the upstream caches by its own rules.
     CacheMark,
-    /// A system prompt in mid-conversation is told by a user instead.
+    /// A system prompt in mid-conversation stands elsewhere, or is told by a user instead.
     SystemMoved,
     /// What is asked for is bound to other limits there, and was put inside them.
     Clamped,

@@ -6,11 +6,14 @@
 //! Bytes that need no change are not changed. All that is ever edited:
 //!
 //! - the value of `model`, where it is mapped, or has an account type in front;
-//! - reasoning of other providers goes out of a conversation that comes from another platform ([`foreign`]);
+//! - reasoning of other providers goes out of a conversation that comes from another platform, models of Google's
+//!   that want their calls proven are told where there is no proof, and texts that say nothing go out of its answers in
+//!   the history ([`foreign`]);
 //! - for Bedrock's invoke ([`invoke`]): `model` and `stream` go out, version and betas come in, and thoughts that were to
 //!   be shown as updates are summarized;
 //! - for the backend behind ChatGPT logins ([`envelope`]): `store` is false and `stream` true, as it wants them, and
-//!   what it refuses goes out (`max_output_tokens`, `temperature`, `user` and their like);
+//!   what it refuses goes out (`max_output_tokens`, `temperature`, `user` and their like); bare text for `input` becomes
+//!   a list with a message;
 //! - for Code Assist: the request goes into an envelope, and the answer comes out of one;
 //! - chat streams: `stream_options.include_usage` is asked for; a client that did not ask for it gets neither the chunk
 //!   that has only usage nor `"usage":null` in the others;

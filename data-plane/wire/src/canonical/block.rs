@@ -195,33 +195,39 @@ impl Opaque<'_> {
 /// Gemini's signature is put on the part ahead of which it stands; where there is none, on the text behind which it
 /// does, as in a stream, which signs last.
 pub fn attach_signatures(blocks: &mut Vec<Block<'_>>) {
-    let mut index = 0;
-    while index < blocks.len() {
-        let carried = match blocks.get(index) {
-            Some(Block::Reasoning(Reasoning { text, signature: Some(signature) }))
-                if text.is_empty() && signature.origin == Origin::Gemini =>
-            {
-                signature.clone()
-            }
-            _ => {
-                index += 1;
-                continue;
-            }
-        };
-        let place = match blocks.get_mut(index + 1..) {
-            Some([Block::ToolCall(call), ..]) => Some(&mut call.signature),
-            Some([Block::Text(text), ..]) => Some(&mut text.signature),
-            _ => match blocks.get_mut(..index) {
-                Some([.., Block::Text(text)]) if text.signature.is_none() => Some(&mut text.signature),
-                _ => None,
-            },
-        };
-        match place {
-            Some(place) => {
-                place.get_or_insert(carried);
-                blocks.remove(index);
-            }
-            None => index += 1,
+    if !blocks.iter().any(|block| carried(block).is_some()) {
+        return;
+    }
+    let mut behind = std::mem::take(blocks).into_iter().peekable();
+    let mut waiting = None;
+    while let Some(mut block) = behind.next() {
+        if let Some(signature) = waiting.take()
+            && let Block::ToolCall(ToolCall { signature: place, .. })
+            | Block::Text(Text { signature: place, .. }) = &mut block
+        {
+            place.get_or_insert(signature);
         }
+        match carried(&block).cloned() {
+            Some(signature) if matches!(behind.peek(), Some(Block::ToolCall(_) | Block::Text(_))) => {
+                waiting = Some(signature);
+            }
+            Some(signature) => match blocks.last_mut() {
+                Some(Block::Text(text)) if text.signature.is_none() => text.signature = Some(signature),
+                _ => blocks.push(block),
+            },
+            None => blocks.push(block),
+        }
+    }
+}
+
+/// The signature of Gemini that is all the block carries.
+fn carried<'b, 'a>(block: &'b Block<'a>) -> Option<&'b Signature<'a>> {
+    match block {
+        Block::Reasoning(Reasoning { text, signature: Some(signature) })
+            if text.is_empty() && signature.origin == Origin::Gemini =>
+        {
+            Some(signature)
+        }
+        _ => None,
     }
 }

@@ -87,7 +87,9 @@ pub(crate) fn insert<'a>(blocks: &mut Vec<Block<'a>>, all: Vec<Carried<'a>>) {
             Block::Reasoning(there) => there.signature == reasoning.signature,
             _ => false,
         };
-        if blocks.iter().any(is_same) {
+        // Ahead of the call before that stands what led to that one.
+        let is_call = |block: &&Block<'_>| matches!(block, Block::ToolCall(_));
+        if blocks.iter().rev().take_while(|block| !is_call(block)).any(is_same) {
             continue;
         }
         let words = blocks.iter().rev().take_while(|block| matches!(block, Block::Text(_))).count();

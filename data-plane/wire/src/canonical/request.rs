@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::{Number, value::RawValue};
 use shared::wire::Wire;
@@ -91,6 +91,15 @@ pub enum Tool<'a> {
     WebSearch(Opaque<'a>),
     /// Another tool that the provider runs by itself.
     Server(Opaque<'a>),
+}
+
+/// The names of the tools that take free text.
+pub(crate) fn customs<'t>(tools: &'t [Tool<'_>]) -> HashSet<&'t str> {
+    let name = |tool: &'t Tool<'_>| match tool {
+        Tool::Custom { name, .. } => Some(&**name),
+        _ => None,
+    };
+    tools.iter().filter_map(name).collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,6 +52,11 @@ impl Claude {
         }
     }
 
+    /// Whether a name says that it is one.
+    pub(super) fn is_known(self) -> bool {
+        self.family != Family::Unknown
+    }
+
     /// It decides itself how long to think; a budget is deprecated there, and refused from 4.7 on. It also takes a forced
     /// choice of a tool while it thinks, and goes on in a loop of tools whose thoughts are gone.
     pub(super) fn thinks_adaptively(self) -> bool {

@@ -2,9 +2,11 @@
 //! here, and each difference is a loss by name, or a rejection where doing without would be another request.
 
 mod cache;
+mod calls;
 mod content;
 mod limits;
 mod reasoning;
+mod schema;
 mod search;
 mod system;
 mod tool_search;
@@ -22,7 +24,7 @@ use super::{
     openai::OpenAi,
 };
 use crate::{
-    canonical::{Block, Request, Role},
+    canonical::{Block, Origin, Request, Role},
     loss::{LossCode, Losses, Rejected},
 };
 
@@ -49,8 +51,27 @@ pub struct Target<'t> {
     pub cache_marks: bool,
 }
 
+/// Which reasoning of the history goes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replayed {
+    /// That of the model's maker, who can check it.
+    Own,
+    /// None: the upstream refused it.
+    Nothing,
+}
+
+impl Replayed {
+    /// Whose that is; none: nobody's. `asked`: the model as the client named it.
+    pub(super) fn origin(self, target: &Target<'_>, asked: &str) -> Option<Origin> {
+        // Converse serves models of many makers.
+        let is_makers = target.format != Format::Converse || claude(target, asked).is_known();
+        capabilities::of(target.format).reasoning_of.filter(|_| self == Self::Own && is_makers)
+    }
+}
+
 pub(super) struct Fit<'t> {
     pub(super) target: Target<'t>,
+    pub(super) replayed: Replayed,
     /// The model as the client named it.
     pub(super) asked: Cow<'t, str>,
     pub(super) can: &'static Capabilities,
@@ -66,11 +87,16 @@ pub(super) struct Fit<'t> {
 ///
 /// # Errors
 /// See [`Rejected`].
-pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(Losses, Names), Rejected> {
+pub(super) fn fit<'a>(
+    request: &mut Request<'a>,
+    target: Target<'a>,
+    replayed: Replayed,
+) -> Result<(Losses, Names), Rejected> {
     let can = capabilities::of(target.format);
     let asked = std::mem::replace(&mut request.model, target.model.into());
     let mut fit = Fit {
         target,
+        replayed,
         asked,
         can,
         losses: std::mem::take(&mut request.losses),
@@ -82,6 +108,7 @@ pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(
     fit.extras(request)?;
     fit.tool_search(request);
     fit.roles(request);
+    fit.results(request);
     fit.tools(request)?;
     fit.content(request)?;
     fit.limits(request);
@@ -118,6 +145,11 @@ const NAME_MAX: usize = 64;
 /// What a user says to a model that is to go on with its own words.
 const GO_ON: &str = "Continue.";
 
+fn claude(target: &Target<'_>, asked: &str) -> Claude {
+    let (_, asked) = shared::model::split_account_type(asked);
+    Claude::of([target.model, asked])
+}
+
 impl Fit<'_> {
     fn extras(&mut self, request: &mut Request<'_>) -> Result<(), Rejected> {
         let own = self.target.format.wire();
@@ -143,8 +175,7 @@ impl Fit<'_> {
 
     /// What the target's model is: an account's own name for it may say less than the client's.
     fn claude_model(&self) -> Claude {
-        let (_, asked) = shared::model::split_account_type(&self.asked);
-        Claude::of([self.target.model, asked])
+        claude(&self.target, &self.asked)
     }
 
     fn openai_model(&self) -> OpenAi {

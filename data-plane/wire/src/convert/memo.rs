@@ -1,5 +1,6 @@
-//! What a client does not send back. Clients of chat keep a model's calls and drop the reasoning that led to them; some
-//! models go on worse without it, or not at all. So the gateway may remember it for them, by the call that it led to.
+//! What a client does not send back. Clients of chat keep a model's calls and drop the reasoning that led to them, and
+//! what proves them; some models go on worse without it, or not at all. So the gateway may remember it for them, by the
+//! call that it led to.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -8,7 +9,8 @@ use shared::wire::Wire;
 
 use crate::{
     canonical::{
-        Block, Delta, Event, Opening, Origin, Reasoning, Request, Response, Role,
+        Block, Delta, Event, Opening, Origin, Reasoning, Request, Response, Role, Signature,
+        attach_signatures,
         bundle::{self, Carried},
     },
     json,
@@ -76,12 +78,17 @@ pub(super) fn put_back(request: &mut Request<'_>, memos: &[Memo], own: Option<Or
             Block::Reasoning(reasoning) => reasoning.signature.is_some(),
             _ => false,
         });
-        let memo = memos.iter().find(|memo| memo.call_id == *call.id).filter(|_| !has_own);
+        let memo = memos.iter().find(|memo| memo.call_id == *call.id);
         let Some(mut all) = memo.and_then(|memo| bundle::unpacked(&memo.reasoning)) else { continue };
-        all.retain(|carried| carried.reasoning.signature.as_ref().map(|signature| signature.origin) == own);
+        all.retain(|Carried { reasoning, .. }| {
+            let is_own = reasoning.signature.as_ref().map(|signature| signature.origin) == own;
+            // A proof of a text or a call is no reasoning: some clients keep one and drop the other.
+            is_own && (!has_own || (own == Some(Origin::Gemini) && reasoning.text.is_empty()))
+        });
         let calls = turn.blocks.split_off(at);
         bundle::insert(&mut turn.blocks, all);
         turn.blocks.extend(calls);
+        attach_signatures(&mut turn.blocks);
     }
 }
 
@@ -105,7 +112,9 @@ impl Collector {
             Event::Open { choice: 0, opening: Opening::Reasoning, .. } => {
                 self.open = Some(Reasoning::default())
             }
-            Event::Open { choice: 0, opening: Opening::ToolCall { id, .. }, .. } => self.call(id),
+            Event::Open { choice: 0, opening: Opening::ToolCall { id, signature, .. }, .. } => {
+                self.call(id, signature.as_ref());
+            }
             Event::Delta { choice: 0, delta, .. } => self.delta(delta),
             Event::Close { choice: 0, .. } => {
                 let reasoning = self.open.take().filter(|reasoning| reasoning.signature.is_some());
@@ -133,7 +142,8 @@ impl Collector {
         }
     }
 
-    fn call(&mut self, id: &str) {
+    fn call(&mut self, id: &str, signature: Option<&Signature<'_>>) {
+        self.carried.extend(signature.map(proof));
         let carried = std::mem::take(&mut self.carried);
         // A part of it would be refused.
         if std::mem::take(&mut self.too_long) {
@@ -149,6 +159,12 @@ impl Collector {
     }
 }
 
+/// A proof alone: it belongs to what stands behind it.
+fn proof(signature: &Signature<'_>) -> Carried<'static> {
+    let signature = Some(signature.clone().into_owned());
+    Carried { reasoning: Reasoning { text: Cow::Borrowed(""), signature }, ahead_of_text: false }
+}
+
 /// What is to be remembered of a whole answer, as the client is given it.
 pub(super) fn of_response(response: &Response<'_>, client: Wire) -> Vec<Memo> {
     let Some(mut collector) = Collector::of(client) else { return Vec::new() };
@@ -161,8 +177,11 @@ pub(super) fn of_response(response: &Response<'_>, client: Wire) -> Vec<Memo> {
                 };
                 collector.carried.push(Carried { reasoning, ahead_of_text: false });
             }
-            Block::Text(text) => collector.delta(&Delta::Text(Cow::Borrowed(&text.text))),
-            Block::ToolCall(call) => collector.call(&call.id),
+            Block::Text(text) => {
+                collector.carried.extend(text.signature.as_ref().map(proof));
+                collector.delta(&Delta::Text(Cow::Borrowed(&text.text)));
+            }
+            Block::ToolCall(call) => collector.call(&call.id, call.signature.as_ref()),
             _ => {}
         }
     }

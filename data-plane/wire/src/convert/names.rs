@@ -16,6 +16,8 @@ pub(super) struct Original {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     known: HashMap<String, Original>,
+    /// The other way round; of tools of one name, the first.
+    sent: HashMap<String, String>,
     /// Custom tools go as functions, their text wrapped in an object.
     pub(super) wraps: bool,
     /// The client itself searches for tools: calls of [`TOOL_SEARCH`] are its `tool_search_call`s.
@@ -26,7 +28,7 @@ pub(super) const TOOL_SEARCH: &str = "tool_search";
 
 impl Names {
     pub(super) fn new(wraps: bool) -> Self {
-        Self { known: HashMap::new(), wraps, searches: false }
+        Self { wraps, ..Self::default() }
     }
 
     /// The name to send for a tool: letters, digits, `_` and `-`, at most `max` of them.
@@ -44,10 +46,10 @@ impl Names {
         };
         if sent != name || (self.wraps && kind == ToolKind::Custom) {
             // Tools come ahead of the history, where the kind of a tool may not be said.
-            self.known.entry(sent.clone().into_owned()).or_insert_with(|| Original {
-                name: name.into_owned(),
-                namespace: namespace.map(str::to_owned),
-                kind,
+            self.known.entry(sent.clone().into_owned()).or_insert_with(|| {
+                let name = name.into_owned();
+                self.sent.entry(name.clone()).or_insert_with(|| sent.clone().into_owned());
+                Original { name, namespace: namespace.map(str::to_owned), kind }
             });
         }
         Cow::Owned(sent.into_owned())
@@ -55,8 +57,8 @@ impl Names {
 
     /// What a choice among tools calls this tool, which was sent before.
     pub(super) fn chosen<'n>(&self, name: Cow<'n, str>) -> Cow<'n, str> {
-        match self.known.iter().find(|(_, original)| original.name == name) {
-            Some((sent, _)) => Cow::Owned(sent.clone()),
+        match self.sent.get(&*name) {
+            Some(sent) => Cow::Owned(sent.clone()),
             None => name,
         }
     }

@@ -21,7 +21,7 @@ pub struct Overflow {
 }
 
 /// What providers say, in small letters.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
     // Anthropic.
     "prompt is too long",
     BOTH,
@@ -36,6 +36,9 @@ const WORDS: [&str; 10] = [
     // AWS.
     "input is too long for requested model",
     "input is too long for the requested model",
+    "number of input tokens exceeds maximum length",
+    // llama.cpp.
+    "exceeds the available context size",
 ];
 /// Anthropic's where the answer's limit is what makes it too long: clients ask for a shorter answer then.
 const BOTH: &str = "input length and `max_tokens` exceed context limit";
@@ -186,6 +189,17 @@ mod tests {
                 Some(1_048_576),
             ),
             ("Input is too long for requested model.", None, None),
+            (
+                "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again.",
+                None,
+                None,
+            ),
+            ("the request exceeds the available context size, try increasing it", None, None),
+            (
+                "request (9001 tokens) exceeds the available context size (4096 tokens), try increasing it",
+                Some(9001),
+                Some(4096),
+            ),
         ] {
             assert_eq!(Overflow::of(&error(None, message)), Some(Overflow { tokens, most }), "{message}");
         }

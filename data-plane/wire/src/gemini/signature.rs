@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::base64;
+use super::{base64, encode::is_third_generation};
 use crate::canonical::{
     Origin, Signature, SignatureKind,
     bundle::{self, Carried},
@@ -11,6 +11,20 @@ use crate::canonical::{
 
 /// What every packed signature starts with in base64.
 const PACKED: &str = "c3kxL";
+
+/// What Google documents for calls whose proof is not to be had, because another model made them.
+pub(crate) const NO_PROOF: &str = "skip_thought_signature_validator";
+
+/// Whether the model refuses the first call of an answer in the turn under way that has no proof: from the third
+/// generation on. Names without a number stand for the newest.
+pub(crate) fn calls_need_proof(model: &str) -> bool {
+    let is_newest = model.rsplit("gemini-").next().is_some_and(|rest| {
+        rest != model
+            && rest.ends_with("-latest")
+            && !rest.starts_with(|letter: char| letter.is_ascii_digit())
+    });
+    is_newest || is_third_generation(model)
+}
 
 pub(super) fn read(text: Cow<'_, str>) -> Signature<'_> {
     let packed = unwrapped(&text).and_then(|text| Signature::unpacked(&text));
@@ -53,6 +67,16 @@ pub(super) fn written<'s>(signature: &'s Signature<'_>) -> Cow<'s, str> {
 mod tests {
     use super::*;
     use crate::canonical::Reasoning;
+
+    #[test]
+    fn calls_need_a_proof_from_the_third_generation_on() {
+        for model in ["gemini-3-pro", "models/gemini-3.1-flash", "gemini-flash-latest", "gemini-10"] {
+            assert!(calls_need_proof(model), "{model}");
+        }
+        for model in ["gemini-2.5-pro", "gemini-2.5-flash-latest", "gemini-pro", "x-latest", "-latest"] {
+            assert!(!calls_need_proof(model), "{model}");
+        }
+    }
 
     #[test]
     fn geminis_own_passes_as_it_is() {

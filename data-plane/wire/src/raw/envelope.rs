@@ -24,9 +24,14 @@ pub fn invoked(body: &mut Vec<u8>) {
 const CHATGPT_UNKNOWN: [&str; 7] =
     ["max_output_tokens", "metadata", "safety_identifier", "temperature", "top_logprobs", "top_p", "user"];
 
-/// A Responses body for the backend behind ChatGPT logins, which keeps nothing, only streams, and knows its user by the
-/// login.
+/// A Responses body for the backend behind ChatGPT logins, which keeps nothing, only streams, knows its user by the
+/// login, and takes no bare text for `input`.
 pub fn chatgpt(splices: &mut Splices, body: &[u8]) {
+    let as_list = |text: &str| {
+        let parts = format!(r#"[{{"type":"input_text","text":{text}}}]"#);
+        text.starts_with('"').then(|| format!(r#"[{{"type":"message","role":"user","content":{parts}}}]"#))
+    };
+    member::change(splices, body, "input", as_list);
     member::set(splices, body, "store", "false".to_owned());
     member::set(splices, body, "stream", "true".to_owned());
     member::remove_all(splices, body, &CHATGPT_UNKNOWN);
@@ -94,4 +99,35 @@ pub fn unwrapped(body: &Bytes) -> Option<Bytes> {
     })
     .ok()?;
     Some(inner.map_or_else(|| body.clone(), |place| body.slice(place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to_chatgpt(body: &str) -> String {
+        let mut splices = Splices::new();
+        chatgpt(&mut splices, body.as_bytes());
+        String::from_utf8(splices.apply(Bytes::copy_from_slice(body.as_bytes())).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn chatgpt_is_given_a_list_whatever_the_client_wrote() {
+        let wrapped = |text: &str| {
+            format!(
+                r#"[{{"type":"message","role":"user","content":[{{"type":"input_text","text":{text}}}]}}]"#
+            )
+        };
+        let text = r#""a \"b\" \u00e9""#;
+        assert_eq!(
+            to_chatgpt(&format!(r#"{{"input" : {text},"temperature":1}}"#)),
+            format!(r#"{{"store":false,"stream":true,"input" : {}}}"#, wrapped(text))
+        );
+        assert_eq!(
+            to_chatgpt(&format!(r#"{{"user":"u","input":{text}}}"#)),
+            format!(r#"{{"store":false,"stream":true,"input":{}}}"#, wrapped(text))
+        );
+        let list = r#"{"store":false,"stream":true,"input":[{"role":"user","content":"a"}]}"#;
+        assert_eq!(to_chatgpt(list), list);
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! A conversation may have gone to another platform before, where the answers' reasoning was packed for its way home
 //! ([`crate::canonical::Signature`]), or had no proof at all. The provider of this wire would refuse it, in this request
-//! and in every later one of the conversation.
+//! and in every later one of the conversation. Google's also refuse a call without a proof, and are told that there is
+//! none; and a text that says nothing, which goes ([`gemini`]).
+
+mod gemini;
 
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
@@ -10,14 +13,14 @@ use memchr::memmem::Finder;
 use shared::wire::Wire;
 
 use super::{member, splice::Splices};
-use crate::{canonical::is_packed, gemini::encode::is_third_generation, json};
-
-/// What Google documents for calls whose proof is not to be had, because another model made them.
-pub(crate) const NO_PROOF: &str = "skip_thought_signature_validator";
+use crate::{canonical::is_packed, json};
 
 /// How packed values begin, in text and in base64.
 static PACKED: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| [&b"\"sy1."[..], b"\"c3kxL"].map(Finder::new));
+/// `thinking` as a value, where it names a block's type, is followed by no colon.
+static THINKING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"thinking\""));
+static REDACTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"redacted_thinking\""));
 static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"signature\""));
 static REASONING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning\""));
 static CIPHER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"encrypted_content\""));
@@ -33,37 +36,51 @@ pub enum Reasoning {
 
 /// Takes it out, and says how many blocks that were. `model`: as the upstream knows it.
 pub fn take_out(splices: &mut Splices, which: Reasoning, wire: Wire, body: &[u8], model: &str) -> usize {
+    let all = which == Reasoning::All;
+    let holds_packed = || PACKED.iter().any(|packed| packed.find(body).is_some());
     // Nearly all bodies end here: long ones are not taken apart for nothing.
-    let suspicious = which == Reasoning::All
-        || PACKED.iter().any(|packed| packed.find(body).is_some())
-        || match wire {
-            Wire::Messages => SIGNATURE.find_iter(body).any(|at| !is_filled(body, at, &SIGNATURE)),
-            Wire::Responses => {
-                let ciphers = CIPHER.find_iter(body).filter(|at| is_filled(body, *at, &CIPHER)).count();
-                REASONING.find_iter(body).count() > ciphers
-            }
-            Wire::Gemini | Wire::Chat => false,
-        };
+    let suspicious = all || holds_packed() || lacks_proofs(wire, body);
+    let signs = wire == Wire::Gemini && gemini::needs_proofs(model, body);
     let Ok(text) = std::str::from_utf8(body) else { return 0 };
-    if !suspicious {
+    if !suspicious && !signs {
         return 0;
     }
-    let mut edit = Edit { body, splices, all: which == Reasoning::All, count: 0 };
+    let mut edit = Edit { body, splices, all, count: 0 };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
     match wire {
         Wire::Messages => edit.messages(text),
         Wire::Responses => edit.responses(text),
-        Wire::Gemini => edit.gemini(text, is_third_generation(model)),
+        Wire::Gemini => edit.gemini(text, suspicious, signs),
         Wire::Chat => {}
     }
     edit.count
 }
 
+/// Whether there may be reasoning without a proof, or what is left of it.
+fn lacks_proofs(wire: Wire, body: &[u8]) -> bool {
+    let filled = |key: &Finder<'_>| key.find_iter(body).filter(|at| is_filled(body, *at, key)).count();
+    match wire {
+        Wire::Messages => {
+            let is_type = |at: &usize| !after(body, *at, &THINKING).starts_with(b":");
+            let blocks = || THINKING.find_iter(body).filter(is_type).count();
+            let (proofs, keys) = (filled(&SIGNATURE), SIGNATURE.find_iter(body).count());
+            keys > proofs || blocks() > proofs || REDACTED.find(body).is_some()
+        }
+        Wire::Responses => REASONING.find_iter(body).count() > filled(&CIPHER),
+        Wire::Gemini => gemini::has_empty_text(body),
+        Wire::Chat => false,
+    }
+}
+
 /// Whether a text that is not empty follows the key.
 fn is_filled(body: &[u8], at: usize, key: &Finder<'_>) -> bool {
-    let rest = body.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
-    let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let value = after(body, at, key).strip_prefix(b":").map(<[u8]>::trim_ascii_start);
     value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
+}
+
+/// What follows the word at this place, and white space.
+fn after<'b>(body: &'b [u8], at: usize, word: &Finder<'_>) -> &'b [u8] {
+    body.get(at + word.needle().len()..).unwrap_or_default().trim_ascii_start()
 }
 
 struct Edit<'a> {
@@ -115,34 +132,6 @@ impl<'a> Edit<'a> {
         self.remove(&items);
     }
 
-    fn gemini(&mut self, text: &'a str, third_generation: bool) {
-        let Some(contents) = member_of(text, &["contents"]) else { return };
-        let _ = json::array(contents, |content| {
-            let Some(parts) = member_of(content, &["parts"]) else { return };
-            let _ = json::array(parts, |part| self.part(part, third_generation));
-        });
-    }
-
-    fn part(&mut self, part: &'a str, third_generation: bool) {
-        let (mut signature, mut is_call) = (None, false);
-        let _ = json::object(part, |field| match &*field.name() {
-            "thoughtSignature" | "thought_signature"
-                if json::string(field.value).is_some_and(|value| self.all || is_packed(&value)) =>
-            {
-                signature = Some((field.range_in(self.body), json::place_in(self.body, field.value)));
-            }
-            "functionCall" | "function_call" => is_call = true,
-            _ => {}
-        });
-        let Some((field, value)) = signature else { return };
-        self.count += 1;
-        if is_call && third_generation {
-            self.splices.replace_with_string(value, NO_PROOF);
-        } else {
-            self.splices.replace(member::with_comma(self.body, field), "");
-        }
-    }
-
     fn remove(&mut self, elements: &[(Range<usize>, bool)]) {
         for range in member::runs_out(elements) {
             self.splices.replace(range, "");
@@ -161,7 +150,7 @@ fn is_foreign_thinking(block: &str, all: bool) -> bool {
     });
     match kind.as_deref() {
         Some("thinking") => all || proof.is_none_or(|proof| proof.is_empty() || is_packed(&proof)),
-        Some("redacted_thinking") => all || data.is_some_and(|data| is_packed(&data)),
+        Some("redacted_thinking") => all || data.is_none_or(|data| data.is_empty() || is_packed(&data)),
         _ => false,
     }
 }
@@ -197,11 +186,11 @@ mod tests {
 
     use super::*;
 
-    fn without(wire: Wire, model: &str, body: &str) -> (String, usize) {
+    pub(super) fn without(wire: Wire, model: &str, body: &str) -> (String, usize) {
         taken_out(Reasoning::Foreign, wire, model, body)
     }
 
-    fn taken_out(which: Reasoning, wire: Wire, model: &str, body: &str) -> (String, usize) {
+    pub(super) fn taken_out(which: Reasoning, wire: Wire, model: &str, body: &str) -> (String, usize) {
         let mut splices = Splices::new();
         let count = take_out(&mut splices, which, wire, body.as_bytes(), model);
         let body = splices.apply(Bytes::copy_from_slice(body.as_bytes()));
@@ -209,10 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_with_all_of_its_proofs_is_not_taken_apart() {
+        let own = r#"{"type":"thinking","thinking":"","signature":"Eq"}"#;
+        let said = r#"{"type":"text","text":"\"type\":\"thinking\" \"signature\""}"#;
+        let body =
+            format!(r#"{{"thinking":{{"type":"adaptive"}},"messages":[{{"content":[{own},{said}]}}]}}"#);
+        assert!(!lacks_proofs(Wire::Messages, body.as_bytes()));
+    }
+
+    #[test]
     fn claude_gets_its_own_thoughts_byte_for_byte_and_nobody_elses() {
         let own = r#"{"type":"thinking", "thinking":"" , "signature":"EqQBCgIYAhIM"}"#;
         let foreign = r#"{"type":"thinking","thinking":"x","signature":"sy1.gemini.proof..abc"}"#;
         let unproven = r#"{"type":"thinking","thinking":"x","signature":""}"#;
+        let keyless = r#"{"type": "thinking","thinking":"x"}"#;
+        let dataless = r#"{"type":"redacted_thinking"}"#;
         let redacted = r#"{"type":"redacted_thinking","data":"sy1.openai.encrypted.rs_1.gAAA"}"#;
         let text = r#"{"type":"text","text":"\"thinking\""}"#;
         let body = |turns: &[&str]| {
@@ -229,6 +229,8 @@ mod tests {
             (vec![format!("{text},{unproven} ,{own}")], vec![format!("{text} ,{own}")], 1),
             (vec![foreign.to_owned(), text.to_owned()], vec![text.to_owned()], 1),
             (vec![text.to_owned(), unproven.to_owned()], vec![text.to_owned()], 1),
+            (vec![format!("{own},{text},{keyless}")], vec![format!("{own},{text}")], 1),
+            (vec![format!("{dataless},{text}")], vec![text.to_owned()], 1),
         ] {
             let refs = |texts: &[String]| body(&texts.iter().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(without(Wire::Messages, "claude-opus-5", &refs(&given)), (refs(&left), count));
@@ -274,22 +276,5 @@ mod tests {
             assert_eq!(taken_out(Reasoning::All, wire, "gemini-3-pro", body), (expected.to_owned(), 1));
             assert_eq!(without(wire, "gemini-3-pro", body), (body.to_owned(), 0));
         }
-    }
-
-    #[test]
-    fn gemini_is_told_where_a_proof_is_not_to_be_had() {
-        let body = |signature: &str| {
-            format!(
-                r#"{{"contents":[{{"parts":[{{"functionCall":{{"name":"f"}}{signature}}},{{"text":"a"{signature}}}]}}]}}"#
-            )
-        };
-        let packed = r#","thoughtSignature":"sy1.claude.proof..Eq""#;
-        let proofless = format!(
-            r#"{{"contents":[{{"parts":[{{"functionCall":{{"name":"f"}},"thoughtSignature":"{NO_PROOF}"}},{{"text":"a"}}]}}]}}"#
-        );
-        assert_eq!(without(Wire::Gemini, "gemini-3-pro", &body(packed)), (proofless, 2));
-        assert_eq!(without(Wire::Gemini, "gemini-2.5-pro", &body(packed)), (body(""), 2));
-        let own = r#","thoughtSignature":"CiQB""#;
-        assert_eq!(without(Wire::Gemini, "gemini-3-pro", &body(own)), (body(own), 0));
     }
 }

@@ -2,6 +2,7 @@
 //! stream are in the path instead, version and betas in the body instead of in headers.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::json;
@@ -79,14 +80,13 @@ impl Edits<'_> {
         betas: impl IntoIterator<Item = &'b str>,
     ) -> Result<(), BodyError> {
         let list_of = list.filter(|list| *list != "null").unwrap_or("[]");
-        let mut known = names(list_of)?;
+        let mut known: HashSet<_> = names(list_of)?.into_iter().collect();
         let mut written = String::new();
         for beta in betas {
-            if !known.iter().any(|known| known == beta) {
-                let comma = if known.is_empty() { "" } else { "," };
+            let comma = if known.is_empty() { "" } else { "," };
+            if known.insert(Cow::Borrowed(beta)) {
                 written += comma;
                 written += &serde_json::Value::from(beta).to_string();
-                known.push(Cow::Borrowed(beta));
             }
         }
         if written.is_empty() {

@@ -17,6 +17,21 @@ pub(crate) fn set(splices: &mut Splices, body: &[u8], name: &str, value: String)
     }
 }
 
+/// Gives the member what `change` makes of its value, where it is there and that is anything.
+pub(crate) fn change(
+    splices: &mut Splices,
+    body: &[u8],
+    name: &str,
+    change: impl Fn(&str) -> Option<String>,
+) {
+    for place in Members::read(body, name).into_iter().flat_map(|members| members.values) {
+        let value = body.get(place.clone()).and_then(|value| std::str::from_utf8(value).ok());
+        if let Some(changed) = value.and_then(&change) {
+            splices.replace(place, changed);
+        }
+    }
+}
+
 /// Takes the member out with one comma.
 pub(crate) fn remove(splices: &mut Splices, body: &[u8], name: &str) {
     let Some(members) = Members::read(body, name) else { return };

@@ -5,6 +5,7 @@
 mod answers;
 mod cases;
 mod errors;
+mod growth;
 mod laws;
 mod printed;
 mod requests;

@@ -1,6 +1,6 @@
 //! Messages, of requests and of answers.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::value::RawValue;
 use shared::wire::Wire;
@@ -99,14 +99,14 @@ pub(super) struct Reader<'a> {
     place: &'static str,
     pub(super) losses: Losses,
     /// Calls of custom tools, by id: their results don't say it.
-    customs: Vec<Cow<'a, str>>,
+    customs: HashSet<Cow<'a, str>>,
     /// Calls that were made in the old way.
     legacy: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(place: &'static str) -> Self {
-        Self { place, losses: Losses::default(), customs: Vec::new(), legacy: 0 }
+        Self { place, losses: Losses::default(), customs: HashSet::new(), legacy: 0 }
     }
 
     /// Adds a message of a request to its turns.
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         };
         let Str(id) = call.id.unwrap_or_default();
         if is_custom {
-            self.customs.push(id.clone());
+            self.customs.insert(id.clone());
         }
         let arguments = match function.input {
             Some(Str(input)) if is_custom => input,

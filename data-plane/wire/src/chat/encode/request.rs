@@ -1,9 +1,12 @@
 //! A request to an upstream.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 use shared::wire::Wire;
 
 use super::message::{self, words};
+use crate::canonical::customs;
 use crate::canonical::{
     Format, Hints, Request, Sampling, Thinking, ThinkingMode, Tool, ToolChoice, ToolKind,
 };
@@ -117,14 +120,15 @@ fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) 
         ToolChoice::Auto => o.string(KEY, "auto"),
         ToolChoice::None => o.string(KEY, "none"),
         ToolChoice::Required => o.string(KEY, "required"),
-        ToolChoice::Named(name) => o.object(KEY, |o| named(o, name, tools)),
+        ToolChoice::Named(name) => o.object(KEY, |o| named(o, name, &customs(tools))),
         ToolChoice::Allowed { names, required } => o.object(KEY, |o| {
             o.string("type", "allowed_tools");
             o.object("allowed_tools", |o| {
                 o.string("mode", if *required { "required" } else { "auto" });
                 o.array("tools", |a| {
+                    let customs = customs(tools);
                     for name in names {
-                        a.object(|o| named(o, name, tools));
+                        a.object(|o| named(o, name, &customs));
                     }
                 });
             });
@@ -133,9 +137,8 @@ fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) 
 }
 
 /// A tool by its kind, which the list of tools tells.
-fn named(o: &mut Object<'_>, name: &str, tools: &[Tool<'_>]) {
-    let is_custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: it, .. } if it == name));
-    let (word, _) = words(if is_custom { ToolKind::Custom } else { ToolKind::Function });
+fn named(o: &mut Object<'_>, name: &str, customs: &HashSet<&str>) {
+    let (word, _) = words(if customs.contains(name) { ToolKind::Custom } else { ToolKind::Function });
     o.string("type", word);
     o.object(word, |o| o.string("name", name));
 }

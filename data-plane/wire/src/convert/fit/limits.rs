@@ -67,9 +67,10 @@ impl Fit<'_> {
                 self.losses.add(LossCode::Strictness, "response_format");
                 request.format = Form::Text;
             }
-            Form::JsonSchema { name, .. } => {
+            Form::JsonSchema { name, schema, .. } => {
                 // OpenAI's wires want a name.
                 name.get_or_insert_with(|| "answer".into());
+                *schema = self.closed(std::mem::take(schema), "response_format");
             }
             _ => {}
         }

@@ -2,16 +2,18 @@
 
 use serde_json::Number;
 
-use super::Fit;
+use super::{Fit, Replayed};
 use crate::{
     canonical::{
         Block, Effort, Origin, Request, Role, Sampling, Show, Signature, SignatureKind, Thinking,
         ThinkingMode, Tool, ToolChoice,
     },
     convert::{capabilities::Format, claude::Claude, openai::OpenAi},
-    gemini::encode::is_third_generation,
+    gemini::{
+        encode::is_third_generation,
+        signature::{NO_PROOF, calls_need_proof},
+    },
     loss::LossCode,
-    raw::foreign::NO_PROOF,
 };
 
 /// Anthropic's least budget.
@@ -22,8 +24,9 @@ const FLASH_BUDGET_MAX: u64 = 24_576;
 
 impl Fit<'_> {
     pub(super) fn reasoning(&mut self, request: &mut Request<'_>) {
+        let own = self.replayed.origin(&self.target, &self.asked);
         for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
-            turn.blocks.retain_mut(|block| self.may_go_back(block));
+            turn.blocks.retain_mut(|block| self.may_go_back(block, own));
         }
         request.turns.retain(|turn| !turn.blocks.is_empty());
         let thinking = &mut request.thinking;
@@ -45,13 +48,13 @@ impl Fit<'_> {
     }
 
     /// Takes foreign signatures off, and keeps reasoning that its provider can check.
-    fn may_go_back(&mut self, block: &mut Block<'_>) -> bool {
-        let own = self.can.reasoning_of;
+    fn may_go_back(&mut self, block: &mut Block<'_>, own: Option<Origin>) -> bool {
         let is_own = |signature: &Signature<'_>| Some(signature.origin) == own;
         match block {
             Block::ToolCall(call) => {
                 // A proof on a call is Gemini's own; chat hands it on for fronts of Gemini.
-                let keep = self.target.format == Format::Chat || call.signature.as_ref().is_none_or(is_own);
+                let is_handed_on = self.target.format == Format::Chat && self.replayed == Replayed::Own;
+                let keep = is_handed_on || call.signature.as_ref().is_none_or(is_own);
                 if !keep {
                     call.signature = None;
                     self.losses.add(LossCode::ForeignReasoning, "signature");
@@ -63,7 +66,8 @@ impl Fit<'_> {
                     text.signature = None;
                     self.losses.add(LossCode::ForeignReasoning, "signature");
                 }
-                true
+                // There may have been nothing but the signature.
+                !text.text.is_empty() || text.signature.is_some()
             }
             Block::Reasoning(reasoning) => {
                 let keep = reasoning.signature.as_ref().is_some_and(is_own);
@@ -295,9 +299,9 @@ impl Fit<'_> {
     }
 }
 
-/// From the third generation on, Gemini refuses a call without a proof in the turn under way.
+/// Says of calls without a proof that there is none, to models that want one.
 fn sign_calls(request: &mut Request<'_>, model: &str) {
-    if !is_third_generation(model) {
+    if !calls_need_proof(model) {
         return;
     }
     for turn in &mut request.turns {

@@ -3,7 +3,7 @@
 //! finds it tells in the conversation, from where on these tools are offered. Elsewhere that is a function like others,
 //! and all tools stand in one place.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::{Value, value::RawValue};
 use shared::wire::Wire;
@@ -75,17 +75,19 @@ impl Fit<'_> {
 
 /// Beside those that are offered already.
 fn offer<'a>(request: &mut Request<'a>, found: Vec<Tool<'a>>) {
-    for tool in found {
-        if !request.tools.iter().any(|known| is_same(known, &tool)) {
-            request.tools.push(tool);
-        }
+    if found.is_empty() {
+        return;
     }
+    let mut known: HashSet<_> = request.tools.iter().filter_map(key).collect();
+    request.tools.extend(found.into_iter().filter(|tool| key(tool).is_none_or(|key| known.insert(key))));
 }
 
 /// The fields, where the value is of this type and the client's own affair.
 fn clients(opaque: &Opaque<'_>, kind: &str) -> Option<Value> {
-    let is_it = opaque.origin == Wire::Responses && opaque.kind == kind;
-    let fields: Value = serde_json::from_str(opaque.value.get()).ok().filter(|_| is_it)?;
+    if opaque.origin != Wire::Responses || opaque.kind != kind {
+        return None;
+    }
+    let fields: Value = serde_json::from_str(opaque.value.get()).ok()?;
     (fields["execution"] == "client").then_some(fields)
 }
 
@@ -152,14 +154,12 @@ fn tools_of<'a>(value: &Cow<'a, RawValue>, losses: &mut crate::loss::Losses) -> 
     found_tools(list, losses)
 }
 
-fn is_same(one: &Tool<'_>, other: &Tool<'_>) -> bool {
-    fn key<'t>(tool: &'t Tool<'_>) -> Option<(&'t str, Option<&'t str>)> {
-        match tool {
-            Tool::Function { name, namespace, .. } | Tool::Custom { name, namespace, .. } => {
-                Some((name, namespace.as_deref()))
-            }
-            Tool::WebSearch(_) | Tool::Server(_) => None,
+/// What a tool is called; of those that have a name of their own.
+fn key(tool: &Tool<'_>) -> Option<(String, Option<String>)> {
+    match tool {
+        Tool::Function { name, namespace, .. } | Tool::Custom { name, namespace, .. } => {
+            Some((name.clone().into_owned(), namespace.as_deref().map(str::to_owned)))
         }
+        Tool::WebSearch(_) | Tool::Server(_) => None,
     }
-    key(one).is_some_and(|known| key(other) == Some(known))
 }

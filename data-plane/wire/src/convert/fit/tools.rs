@@ -1,6 +1,6 @@
 //! Tools, and the choice among them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::Value;
 
@@ -69,10 +69,10 @@ impl Fit<'_> {
 
     /// Anthropic and AWS want the tools of a history described, also where no tool is offered any more.
     fn remember(&mut self, request: &mut Request<'_>) {
-        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        let (mut names, mut known) = (Vec::new(), HashSet::new());
         for block in request.turns.iter().flat_map(|turn| &turn.blocks) {
             if let Block::ToolCall(call) = block
-                && !names.contains(&call.name)
+                && known.insert(&*call.name)
             {
                 names.push(call.name.clone());
             }
@@ -111,13 +111,16 @@ impl Fit<'_> {
         &mut self,
         name: Cow<'a, str>,
         description: Option<Cow<'a, str>>,
-        parameters: Option<Cow<'a, str>>,
+        mut parameters: Option<Cow<'a, str>>,
         mut strict: Option<bool>,
         namespace: Option<Cow<'a, str>>,
         mut cache: Option<crate::canonical::CacheMark>,
     ) -> Tool<'a> {
         if !self.can.strict_tools && strict.take() == Some(true) {
             self.losses.add(LossCode::Strictness, "tools.strict");
+        }
+        if strict == Some(true) {
+            parameters = parameters.map(|schema| self.closed(schema, "tools.parameters"));
         }
         if !self.can.cache_marks && cache.take().is_some() {
             self.losses.add(LossCode::CacheMark, "tools");
@@ -127,7 +130,7 @@ impl Fit<'_> {
     }
 
     /// The name to send, and the namespace where the target knows such.
-    fn sent<'a>(
+    pub(super) fn sent<'a>(
         &mut self,
         name: Cow<'a, str>,
         namespace: Option<Cow<'a, str>>,
@@ -170,7 +173,7 @@ impl Fit<'_> {
     /// Where some tools can't be named, the others are not offered.
     fn allowed(&mut self, request: &mut Request<'_>, names: &[Cow<'_, str>], required: bool) {
         self.losses.add(LossCode::ToolChoice, "tool_choice");
-        let names: Vec<_> = names.iter().map(|name| self.names.chosen(name.clone())).collect();
+        let names: HashSet<_> = names.iter().map(|name| self.names.chosen(name.clone())).collect();
         request.tools.retain(|tool| match tool {
             Tool::Function { name, .. } | Tool::Custom { name, .. } => names.contains(name),
             Tool::WebSearch(_) | Tool::Server(_) => false,
@@ -178,46 +181,6 @@ impl Fit<'_> {
         request.tool_choice = Some(if required { ToolChoice::Required } else { ToolChoice::Auto });
         if request.tools.is_empty() {
             request.tool_choice = None;
-        }
-    }
-
-    /// Calls and results in the history go by the same names and ids as the tools.
-    fn calls(&mut self, request: &mut Request<'_>) {
-        for block in request.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
-            match block {
-                Block::ToolCall(call) => {
-                    if self.can.object_arguments
-                        && call.kind == ToolKind::Function
-                        && !call.arguments.trim().is_empty()
-                        && matches!(call.object(), Cow::Owned(_))
-                    {
-                        self.losses.add(LossCode::Arguments, "tool_calls.arguments");
-                    }
-                    let kind = call.kind;
-                    if kind == ToolKind::Custom && !self.can.custom_tools {
-                        let text = serde_json::json!({ "input": call.arguments }).to_string();
-                        call.arguments = Cow::Owned(text);
-                        call.kind = ToolKind::Function;
-                    }
-                    let (name, namespace) =
-                        self.sent(std::mem::take(&mut call.name), call.namespace.take(), kind);
-                    (call.name, call.namespace) = (name, namespace);
-                    call.id = super::super::names::id(std::mem::take(&mut call.id), self.can.tool_id_max);
-                }
-                Block::ToolResult(result) => {
-                    if result.is_error && !self.can.tool_errors {
-                        self.losses.add(LossCode::Field, "tool_result.is_error");
-                    }
-                    if !self.can.custom_tools {
-                        result.kind = ToolKind::Function;
-                    }
-                    result.id = super::super::names::id(std::mem::take(&mut result.id), self.can.tool_id_max);
-                    if let Some(name) = result.name.take() {
-                        result.name = Some(self.names.send(name, None, result.kind, self.can.tool_name_max));
-                    }
-                }
-                _ => {}
-            }
         }
     }
 }

@@ -8,7 +8,11 @@ use super::{
     answers::{any_answer, conversion, converted, gathered, plain, streamed},
     *,
 };
-use crate::canonical::{Block, Origin, Response, SignatureKind};
+use crate::{
+    canonical::{Block, Origin, Response, SignatureKind},
+    raw::watch::Chunks,
+    relay::{Framing, Relay},
+};
 
 /// Who makes and takes reasoning of this origin.
 fn homes(origin: Origin) -> Vec<Format> {
@@ -122,8 +126,28 @@ fn next_request(client: Wire, answer: &[u8]) -> Vec<u8> {
 fn comes_home(client: Wire, origin: Origin, answer: &[u8], values: &[String]) -> Result<(), TestCaseError> {
     let next = next_request(client, answer);
     let asked = String::from_utf8_lossy(&next);
+    let strays = |sent: &[u8]| {
+        let all = strings_of(sent);
+        values.iter().any(|value| all.iter().any(|text| text.contains(value)))
+    };
+    // Converse serves models of other makers too.
+    let sent = super::super::request(ask(client, &next, false), target(Format::Converse, false)).unwrap();
+    prop_assert!(!strays(&sent.body), "{} to Nova: {}", asked, String::from_utf8_lossy(&sent.body));
     for format in Format::ALL {
-        let sent = super::super::request(ask(client, &next, false), target(format, false)).unwrap().body;
+        let target = match format {
+            Format::Converse => {
+                Target { model: "us.anthropic.claude-opus-4-6-v1:0", ..target(format, false) }
+            }
+            format => target(format, false),
+        };
+        let nothing = super::super::request_without_reasoning(ask(client, &next, false), target).unwrap();
+        prop_assert!(
+            !strays(&nothing.body),
+            "{}: {}",
+            format.as_str(),
+            String::from_utf8_lossy(&nothing.body)
+        );
+        let sent = super::super::request(ask(client, &next, false), target).unwrap().body;
         let all = strings_of(&sent);
         let at = || format!("{asked} to {}: {}", format.as_str(), String::from_utf8_lossy(&sent));
         for value in values {
@@ -147,6 +171,17 @@ fn without_thoughts(answer: &[u8]) -> Vec<u8> {
         parts.retain(|part| part["thought"] != true);
     }
     answer.to_string().into_bytes()
+}
+
+/// The next request of a client of chat that keeps words and calls only.
+fn forgetful(answer: &[u8]) -> Vec<u8> {
+    let mut answer = json(answer);
+    let message = &mut answer["choices"][0]["message"];
+    for call in message["tool_calls"].as_array_mut().into_iter().flatten() {
+        call.as_object_mut().map(|call| call.remove("extra_content"));
+    }
+    message.as_object_mut().map(|message| message.remove("reasoning_details"));
+    next_request(Wire::Chat, answer.to_string().as_bytes())
 }
 
 /// The reasoning that the provider wants back, ahead of what it led to.
@@ -182,6 +217,42 @@ proptest! {
             let request = decode(&ask(Wire::Gemini, &next, false)).unwrap();
             prop_assert_eq!(led_to_calls(&request.turns[1].blocks), expected.clone(), "{}", String::from_utf8_lossy(&next));
         }
+    }
+
+    #[test]
+    fn the_proof_of_a_call_comes_home_through_a_client_that_forgets_it((origin, answer) in any_answer()) {
+        // Google wants the first one's, and so that is looked for.
+        let first = answer.choices[0].blocks.iter().find_map(|block| match block {
+            Block::ToolCall(call) => Some(call.signature.as_ref()),
+            _ => None,
+        });
+        let proof = first.flatten().map(|signature| signature.value.clone().into_owned());
+        let (Origin::Gemini, Some(proof)) = (origin, proof) else { return Ok(()) };
+        let format = Format::Gemini;
+        let whole = conversion(Wire::Chat, format, false).whole(&plain(Wire::Gemini, &answer)).unwrap();
+        let gathering = conversion(Wire::Chat, format, true);
+        let mut relay = Relay::converted(gathering.stream(), Framing::Plain);
+        relay.feed(streamed(Wire::Gemini, &answer).into(), &mut Chunks::new());
+        relay.end(&mut Chunks::new());
+        let told = relay.into_converted().unwrap().memos();
+        for memos in [&whole.memos, &told] {
+            let next = forgetful(&whole.body);
+            let asked = Ask { memos, ..ask(Wire::Chat, &next, false) };
+            let sent = |format| super::super::request(asked, target(format, false)).unwrap().body;
+            prop_assert!(strings_of(&sent(Format::Gemini)).contains(&proof), "{}", String::from_utf8_lossy(&next));
+            for other in [Format::Chat, Format::Messages, Format::Responses, Format::Converse] {
+                prop_assert!(!strings_of(&sent(other)).contains(&proof), "{} astray", proof);
+            }
+            let nothing = super::super::request_without_reasoning(asked, target(format, false)).unwrap().body;
+            prop_assert!(!strings_of(&nothing).contains(&proof), "{} was refused", proof);
+        }
+        // What the client sends itself is not said twice.
+        let next = next_request(Wire::Chat, &whole.body);
+        let asked = Ask { memos: &whole.memos, ..ask(Wire::Chat, &next, false) };
+        let sent = super::super::request(asked, target(format, false)).unwrap().body;
+        let without = Ask { memos: &[], ..asked };
+        let alone = super::super::request(without, target(format, false)).unwrap().body;
+        prop_assert_eq!(json(&sent), json(&alone));
     }
 
     #[test]

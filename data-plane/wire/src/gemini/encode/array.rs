@@ -102,7 +102,8 @@ mod tests {
             .for_each(|event| encoder.event(event, &mut out));
         let items: Vec<Value> = serde_json::from_slice(&out).unwrap();
         assert_eq!(items.len(), 3);
-        assert_eq!(items[0]["candidates"][0]["content"]["parts"][0]["text"], "a\n\ndata: b");
+        let text = |item: &Value| item["candidates"][0]["content"]["parts"][0]["text"].clone();
+        assert_eq!(items.iter().map(text).collect::<Vec<_>>(), ["a\n\ndata: b", "c", ""]);
         assert_eq!(items[2]["candidates"][0]["finishReason"], "STOP");
     }
 

@@ -1,4 +1,8 @@
 //! A stream: each frame is an answer with what is new; the last one says why it ended.
+//!
+//! The last frame has the last part that comes whole, such as a call. A text is not held back for it: behind one it has
+//! an empty text, as Google's own. It can't be without parts: Google's SDK for Python forgets an answer that has such a
+//! frame. What clients send back of it is taken out of requests ([`crate::raw::foreign`]), because Vertex refuses it.
 
 use std::borrow::Cow;
 
@@ -36,6 +40,10 @@ pub(crate) struct StreamEncoder {
 #[derive(Debug, Default)]
 struct Choice {
     open: Open,
+    /// A part as JSON that is not told yet.
+    held: Option<String>,
+    /// A text or a thought was told.
+    spoke: bool,
     stop: StopReason,
     /// Reasoning of others since the last call.
     carried: Vec<Carried<'static>>,
@@ -92,6 +100,7 @@ impl codec::StreamEncoder for StreamEncoder {
     fn error(&mut self, error: &WireError<'_>, out: &mut Vec<u8>) {
         if !self.ended {
             self.ended = true;
+            (0..).zip(0..self.choices.len()).for_each(|(number, _)| self.release(number, out));
             out.extend_from_slice(&stream_event(shared::wire::Wire::Gemini, error));
         }
     }
@@ -121,7 +130,7 @@ impl StreamEncoder {
             }),
             Opening::Opaque(opaque) => {
                 if let Some(own) = part::own(opaque) {
-                    self.part(number, out, |a| a.raw(own.get()));
+                    self.hold(number, out, |a| a.raw(own.get()));
                 }
                 Open::Nothing
             }
@@ -137,24 +146,25 @@ impl StreamEncoder {
             (_, Delta::Text(text)) if text.is_empty() => {}
             (Open::Text, Delta::Text(text)) => {
                 choice.carried.iter_mut().for_each(|carried| carried.ahead_of_text = true);
-                self.part(number, out, |a| part::text(a, text, None));
+                self.tell(number, out, |a| part::text(a, text, None));
             }
             (Open::Text, Delta::Signature(signature)) if signature.origin == Origin::Gemini => {
-                self.part(number, out, |a| part::text(a, "", Some(signature)));
+                self.hold(number, out, |a| part::text(a, "", Some(signature)));
             }
             (Open::Reasoning(reasoning), Delta::Text(text)) => {
                 reasoning.text.to_mut().push_str(text);
-                self.part(number, out, |a| part::thought(a, text, None));
+                self.tell(number, out, |a| part::thought(a, text, None));
             }
             (Open::Reasoning(reasoning), Delta::Signature(signature)) => {
                 reasoning.signature = Some(signature.clone().into_owned());
-                self.part(number, out, |a| part::thought(a, "", Some(signature)));
+                self.hold(number, out, |a| part::thought(a, "", Some(signature)));
             }
             (Open::Text, Delta::Annotation(annotation)) => {
                 choice.annotations.push(annotation.clone().into_owned());
             }
             (_, Delta::Logprobs(logprobs)) => {
                 if let Some(own) = part::own(logprobs) {
+                    self.release(number, out);
                     let empty = |a: &mut Array<'_>| part::text(a, "", None);
                     self.frame(number, out, empty, |o| o.raw("logprobsResult", own.get()));
                 }
@@ -171,14 +181,32 @@ impl StreamEncoder {
             }
             Open::Call(call) => {
                 let carried = std::mem::take(&mut choice.carried);
-                self.part(number, out, |a| part::call(a, &call, Some(&call.id), &carried));
+                self.hold(number, out, |a| part::call(a, &call, Some(&call.id), &carried));
             }
             Open::Nothing | Open::Text | Open::Reasoning(_) => {}
         }
     }
 
-    fn part(&self, number: u32, out: &mut Vec<u8>, part: impl FnOnce(&mut Array<'_>)) {
+    /// Tells a piece of a text or a thought at once.
+    fn tell(&mut self, number: u32, out: &mut Vec<u8>, part: impl FnOnce(&mut Array<'_>)) {
+        self.release(number, out);
+        self.choice(number).spoke = true;
         self.frame(number, out, part, |_| {});
+    }
+
+    /// Holds a part, and tells what was held.
+    fn hold(&mut self, number: u32, out: &mut Vec<u8>, part: impl FnOnce(&mut Array<'_>)) {
+        self.release(number, out);
+        let mut list = Vec::new();
+        write::array(&mut list, part);
+        let json = list.get(1..list.len().saturating_sub(1)).unwrap_or_default();
+        self.choice(number).held = Some(String::from_utf8_lossy(json).into_owned());
+    }
+
+    fn release(&mut self, number: u32, out: &mut Vec<u8>) {
+        if let Some(held) = self.choice(number).held.take() {
+            self.frame(number, out, |a| a.raw(&held), |_| {});
+        }
     }
 
     /// A frame with one candidate: a part of it, and other fields.
@@ -207,7 +235,11 @@ impl StreamEncoder {
             for (index, choice) in self.choices.iter().enumerate() {
                 a.object(|o| {
                     o.object("content", |o| {
-                        o.array("parts", |a| part::text(a, "", None));
+                        o.array("parts", |a| match &choice.held {
+                            Some(held) => a.raw(held),
+                            None if choice.spoke => part::text(a, "", None),
+                            None => {}
+                        });
                         o.string("role", "model");
                     });
                     o.string("finishReason", finish_reason(choice.stop));
@@ -321,7 +353,7 @@ mod tests {
             Event::Ping,
         ]);
         let packed = crate::gemini::base64::encode(b"sy1.openai.encrypted..QQ==");
-        let mut last = part(json!({"text": ""}));
+        let mut last = part(json!({"functionCall": {"id": "own", "name": "f", "args": {"input": "free"}}}));
         last["candidates"][0]["finishReason"] = json!("STOP");
         last["usageMetadata"] =
             json!({"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3});
@@ -333,10 +365,39 @@ mod tests {
             part(
                 json!({"functionCall": {"id": "call_01J_0", "name": "f", "args": {"x": 1}}, "thoughtSignature": "QQ=="}),
             ),
-            part(json!({"functionCall": {"id": "own", "name": "f", "args": {"input": "free"}}})),
             last,
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_last_frame_has_what_came_whole_and_behind_a_text_an_empty_one() {
+        let parts = |events: &[Event<'_>]| -> Vec<Value> {
+            let all = [&[start()], events].concat();
+            frames(&all).iter().map(|frame| frame["candidates"][0]["content"]["parts"].clone()).collect()
+        };
+        let text = |text: &str| json!([{ "text": text }]);
+        let called = |id: &str| json!([{"functionCall": {"id": id, "name": "f", "args": {}}}]);
+        let says = [open(0, Opening::Text), delta(0, Delta::Text("ab".into())), close(0)];
+        let calls =
+            |index: u32, id: &'static str| [open(index, call(id, ToolKind::Function, None)), close(index)];
+        assert_eq!(parts(&[&says[..], &[Event::End]].concat()), [text("ab"), text("")]);
+        let both = [&says[..], &calls(1, "c"), &calls(2, "d"), &[Event::End]].concat();
+        assert_eq!(parts(&both), [text("ab"), called("c"), called("d")]);
+        assert_eq!(parts(&[Event::End]), [json!([])]);
+        let (mut encoder, mut out) = (encoder(), Vec::new());
+        let error = WireError {
+            status: 500,
+            kind: ErrorKind::Api,
+            message: "m",
+            code: None,
+            param: None,
+            request_id: "01J",
+        };
+        calls(0, "c").iter().for_each(|event| encoder.event(event, &mut out));
+        encoder.error(&error, &mut out);
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.find("functionCall") < told.find(r#""error""#), "{told}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Tools, and which of them may or must be called.
 
+use std::collections::{HashMap, HashSet};
+
 use shared::wire::Wire;
 
 use crate::{
-    canonical::{Request, Tool, ToolChoice},
+    canonical::{Request, Tool, ToolChoice, customs},
     json::write::{Array, Object},
 };
 
@@ -21,13 +23,17 @@ pub(super) fn write(o: &mut Object<'_>, request: &Request<'_>) {
 }
 
 fn tools(a: &mut Array<'_>, tools: &[Tool<'_>]) {
-    let mut groups: Vec<&str> = Vec::new();
+    let mut groups: HashMap<&str, Vec<&Tool<'_>>> = HashMap::new();
+    for tool in tools {
+        if let Some(group) = group(tool) {
+            groups.entry(group).or_default().push(tool);
+        }
+    }
     for tool in tools {
         match tool {
             Tool::Function { namespace: Some(group), .. } | Tool::Custom { namespace: Some(group), .. } => {
-                if !groups.contains(&&**group) {
-                    groups.push(group);
-                    namespace(a, group, tools);
+                if let Some(all) = groups.remove(&**group) {
+                    namespace(a, group, &all);
                 }
             }
             Tool::Function { .. } | Tool::Custom { .. } => own(a, tool),
@@ -40,22 +46,20 @@ fn tools(a: &mut Array<'_>, tools: &[Tool<'_>]) {
 }
 
 /// All tools of a group, where its first one stands. The API wants a description: its name must do.
-fn namespace(a: &mut Array<'_>, group: &str, tools: &[Tool<'_>]) {
+fn namespace(a: &mut Array<'_>, group: &str, tools: &[&Tool<'_>]) {
     a.object(|o| {
         o.string("type", "namespace");
         o.string("name", group);
         o.string("description", group);
-        o.array("tools", |a| {
-            for tool in tools {
-                if let Tool::Function { namespace: Some(name), .. }
-                | Tool::Custom { namespace: Some(name), .. } = tool
-                    && name == group
-                {
-                    own(a, tool);
-                }
-            }
-        });
+        o.array("tools", |a| tools.iter().for_each(|tool| own(a, tool)));
     });
+}
+
+fn group<'t>(tool: &'t Tool<'_>) -> Option<&'t str> {
+    match tool {
+        Tool::Function { namespace, .. } | Tool::Custom { namespace, .. } => namespace.as_deref(),
+        Tool::WebSearch(_) | Tool::Server(_) => None,
+    }
 }
 
 /// A tool that the client runs.
@@ -84,21 +88,21 @@ fn tool_choice(o: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[Tool<'_>]) 
         ToolChoice::Auto => o.string("tool_choice", "auto"),
         ToolChoice::None => o.string("tool_choice", "none"),
         ToolChoice::Required => o.string("tool_choice", "required"),
-        ToolChoice::Named(name) => o.object("tool_choice", |o| named(o, name, tools)),
+        ToolChoice::Named(name) => o.object("tool_choice", |o| named(o, name, &customs(tools))),
         ToolChoice::Allowed { names, required } => o.object("tool_choice", |o| {
             o.string("type", "allowed_tools");
             o.string("mode", if *required { "required" } else { "auto" });
             o.array("tools", |a| {
+                let customs = customs(tools);
                 for name in names {
-                    a.object(|o| named(o, name, tools));
+                    a.object(|o| named(o, name, &customs));
                 }
             });
         }),
     }
 }
 
-fn named(o: &mut Object<'_>, name: &str, tools: &[Tool<'_>]) {
-    let is_custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
-    o.string("type", if is_custom { "custom" } else { "function" });
+fn named(o: &mut Object<'_>, name: &str, customs: &HashSet<&str>) {
+    o.string("type", if customs.contains(name) { "custom" } else { "function" });
     o.string("name", name);
 }
