@@ -31,4 +31,4 @@ pub(crate) use service::SILENT;
 pub use tls::{ClientTls, ReloadFailures};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,3 +28,6 @@ pub mod snapshot;
 pub mod upstream;
 pub mod usage;
 pub mod worker;
+
+#[cfg(test)]
+mod allocations;

@@ -40,9 +40,11 @@ async fn run(proxy: &Arc<Proxy>, mut handed: mpsc::UnboundedReceiver<TcpStream>,
         }
     }
     proxy.lifecycle.stop();
-    if !all_end(&connections, proxy, grace).await {
-        tracing::warn!(open = connections.len(), "the grace for running requests is over");
+    if all_end(&connections, proxy, grace).await {
+        return;
     }
+    tracing::warn!(open = connections.len(), "the grace for running requests is over");
+    // For all workers, whose grace began with this one's.
     proxy.lifecycle.close();
     if !all_end(&connections, proxy, CLOSING_TIME).await {
         tracing::warn!(open = connections.len(), "some clients do not take the end of their streams");

@@ -13,12 +13,19 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::{
+    allocations,
     control::StatusWrites,
-    ingress::{Lifecycle, ServerSettings, accept},
+    ingress::{
+        Lifecycle, ServerSettings, accept,
+        tests::{
+            gateway::{KEY, openai, snapshot_of},
+            upstream::{Upstream, json},
+        },
+    },
     live::Live,
     metrics::Metrics,
     provider::Tester,
-    snapshot::{Limits, SnapshotHandle},
+    snapshot::{Limits, Revision, SnapshotHandle},
     upstream::OutboundSettings,
     usage::{Journal, SpoolSettings},
 };
@@ -39,7 +46,8 @@ async fn start(count: usize) -> Started {
     let (clock, tasks) = (Clock::System, Tasks::new());
     let journal = Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
     let snapshot = SnapshotHandle::new(Limits::default());
-    let upstream = UpstreamClient::new(OutboundSettings::default()).unwrap();
+    let outbound = OutboundSettings { allow_private: true, ..OutboundSettings::default() };
+    let upstream = UpstreamClient::new(outbound).unwrap();
     let for_tests = Arc::new(upstream.for_another_runtime());
     let common = Common {
         snapshot: snapshot.clone(),
@@ -98,7 +106,8 @@ async fn workers_serve_and_end_once_nobody_hands_them_connections() {
     assert!(metrics.contains("switchyard_worker_connections{worker=\"2\"} 0"), "{metrics}");
     assert!(started.listening.shutdown(GRACE).await);
     assert!(started.workers.ended().await);
-    assert_eq!(started.common.lifecycle.phase(), crate::ingress::Phase::Closing);
+    // A worker that has nothing to do must not end what another one's clients still wait for.
+    assert_eq!(started.common.lifecycle.phase(), crate::ingress::Phase::Stopping);
 }
 
 #[tokio::test]
@@ -154,4 +163,44 @@ async fn connections_that_do_little_are_served_by_few_of_many_workers() {
     }
     let counts: Vec<_> = started.common.metrics.loads().map(|load| load.connections()).collect();
     assert_eq!(counts[0], 32, "{counts:?}");
+}
+
+/// Each costs time, most of all where threads share an allocator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_request_allocates_little() {
+    const REQUESTS: usize = 100;
+    let answer = format!(
+        r#"{{"choices":[],"text":"{}","usage":{{"prompt_tokens":1,"completion_tokens":1}}}}"#,
+        "x".repeat(900)
+    );
+    let upstream = Upstream::always(json(200, &answer)).await;
+    let started = start(1).await;
+    let configured = snapshot_of(&started.common.live, vec![openai(upstream.url())]);
+    started.common.snapshot.publish(configured, Revision { epoch: [1; 16], version: 1 });
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let body =
+        format!(r#"{{"model":"gpt-5","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(900));
+    let asking = async || {
+        for _ in 0..REQUESTS {
+            let request = Request::post(format!("http://{}/v1/chat/completions", started.address))
+                .header("authorization", format!("Bearer {KEY}"))
+                .header("content-type", "application/json")
+                .header("user-agent", "test")
+                .body(Full::new(Bytes::from(body.clone())))
+                .unwrap();
+            let answer = client.request(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.unwrap();
+        }
+    };
+    let allocated = async || {
+        let counting = started.workers.threads[0].runtime.spawn(async { allocations::of_this_thread() });
+        counting.await.unwrap()
+    };
+    let all = async || futures_util::future::join_all((0..32).map(|_| asking())).await;
+    all().await;
+    let before = allocated().await;
+    all().await;
+    let each = (allocated().await - before) / (32 * REQUESTS as u64);
+    assert!(each <= 40, "{each} allocations for each request");
 }

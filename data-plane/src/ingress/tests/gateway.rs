@@ -43,20 +43,20 @@ use crate::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than any limit, for tests under paused time.
 const AGES: Duration = Duration::from_secs(48 * 3600);
-pub(super) const KEY: &str = "sk-test";
+pub(crate) const KEY: &str = "sk-test";
 
 /// An account, and how it differs from the usual one.
-pub(super) struct Given {
+pub(crate) struct Given {
     pub(super) kind: AccountType,
     pub(super) url: String,
     pub(super) change: fn(&mut Account),
 }
 
-pub(super) fn claude(url: String) -> Given {
+pub(crate) fn claude(url: String) -> Given {
     Given { kind: AccountType::ClaudeConsole, url, change: |_| {} }
 }
 
-pub(super) fn openai(url: String) -> Given {
+pub(crate) fn openai(url: String) -> Given {
     Given { kind: AccountType::Openai, url, change: |_| {} }
 }
 
@@ -163,7 +163,7 @@ impl Gateway {
             settings,
         };
         let proxy = Proxy::new(common, 0, upstream, tasks.clone()).unwrap();
-        let mut configured = snapshot_of(&proxy, accounts);
+        let mut configured = snapshot_of(&proxy.live, accounts);
         limits(&mut configured.limits);
         snapshot.publish(configured, Revision { epoch: [1; 16], version: 1 });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -273,7 +273,7 @@ pub(super) async fn read(mut body: Incoming) -> (Bytes, bool) {
     (read.into(), true)
 }
 
-fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {
+pub(crate) fn snapshot_of(live: &Live, accounts: Vec<Given>) -> Snapshot {
     let key = ApiKey {
         id: KeyId::new(Millis(1)),
         user_id: UserId::new(Millis(1)),
@@ -289,7 +289,7 @@ fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {
         released_at: Some(Millis(1_700_000_000_000)),
     };
     let accounts =
-        accounts.into_iter().zip(1_u8..).map(|(given, priority)| account(proxy, given, priority)).collect();
+        accounts.into_iter().zip(1_u8..).map(|(given, priority)| account(live, given, priority)).collect();
     Snapshot {
         keys: [(KeyHash::of(KEY.as_bytes()), Arc::new(key))].into(),
         accounts,
@@ -298,7 +298,7 @@ fn snapshot_of(proxy: &Proxy, accounts: Vec<Given>) -> Snapshot {
     }
 }
 
-fn account(proxy: &Proxy, given: Given, priority: u8) -> Arc<Account> {
+fn account(live: &Live, given: Given, priority: u8) -> Arc<Account> {
     let id = AccountId::new(Millis(i64::from(priority)));
     let mut account = Account {
         id,
@@ -321,7 +321,7 @@ fn account(proxy: &Proxy, given: Given, priority: u8) -> Arc<Account> {
             credential: Credential::ApiKey(Secret::new(format!("sk-ant-upstream-{priority}"))),
             options: Options::None,
         },
-        state: proxy.live.states().of(id),
+        state: live.states().of(id),
     };
     (given.change)(&mut account);
     Arc::new(account)

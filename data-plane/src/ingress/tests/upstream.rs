@@ -17,24 +17,24 @@ use tokio::{
 
 /// What it received.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// Request line and headers, names in lower case.
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Received {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))
     }
 
-    pub(super) fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Send(Vec<u8>),
     /// Goes on once the test says so.
     Wait(Gate),
@@ -48,26 +48,26 @@ pub(super) enum Step {
 
 /// Opened by the test.
 #[derive(Debug, Clone)]
-pub(super) struct Gate(Arc<Semaphore>);
+pub(crate) struct Gate(Arc<Semaphore>);
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.0.add_permits(1);
     }
 }
 
-pub(super) type Script = Vec<Step>;
+pub(crate) type Script = Vec<Step>;
 
-pub(super) fn json(status: u16, body: &str) -> Script {
+pub(crate) fn json(status: u16, body: &str) -> Script {
     json_with(status, "", body)
 }
 
 /// `headers`: whole lines.
-pub(super) fn json_with(status: u16, headers: &str, body: &str) -> Script {
+pub(crate) fn json_with(status: u16, headers: &str, body: &str) -> Script {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n"
@@ -75,31 +75,31 @@ pub(super) fn json_with(status: u16, headers: &str, body: &str) -> Script {
     vec![Step::Send([head.as_bytes(), body.as_bytes()].concat())]
 }
 
-pub(super) fn sse_head() -> Step {
+pub(crate) fn sse_head() -> Step {
     Step::Send(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
     )
 }
 
-pub(super) fn chunk(text: &str) -> Vec<u8> {
+pub(crate) fn chunk(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
-pub(super) fn send(text: &str) -> Step {
+pub(crate) fn send(text: &str) -> Step {
     Step::Send(chunk(text))
 }
 
-pub(super) fn end() -> Step {
+pub(crate) fn end() -> Step {
     Step::Send(b"0\r\n\r\n".to_vec())
 }
 
 /// Head, frames and end.
-pub(super) fn sse(frames: &[&str]) -> Script {
+pub(crate) fn sse(frames: &[&str]) -> Script {
     [sse_head()].into_iter().chain(frames.iter().map(|frame| send(frame))).chain([end()]).collect()
 }
 
-pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     hung_up: Arc<Semaphore>,
     connections: Arc<AtomicUsize>,
@@ -108,7 +108,7 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// Answers the n-th request (from 0) by `script(n, request)`.
-    pub(super) async fn start(script: impl Fn(usize, &Received) -> Script + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(usize, &Received) -> Script + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
@@ -136,25 +136,25 @@ impl Upstream {
     }
 
     /// Answers every request in the same way.
-    pub(super) async fn always(script: Script) -> Self {
+    pub(crate) async fn always(script: Script) -> Self {
         Self::start(move |_, _| script.clone()).await
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// How many were made to it.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
     /// Waits until a connection was closed by the other side while it was being answered.
-    pub(super) async fn hung_up(&self) {
+    pub(crate) async fn hung_up(&self) {
         let waiting = self.hung_up.acquire();
         tokio::time::timeout(super::gateway::PATIENCE, waiting)
             .await
