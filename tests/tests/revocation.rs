@@ -165,7 +165,8 @@ async fn what_is_revoked_is_refused_by_every_node_within_a_second_and_streams_th
     let (_, others) = world.key(json!(person)).await;
     for (what, revocable, callers) in [
         ("a deleted key", Revocable::key(&key), &callers),
-        ("a deleted account", Revocable::account(&world.claude), &others),
+        // No account of its platform is left.
+        ("a deleted account", Revocable { refusal: 404, ..Revocable::account(&world.claude) }, &others),
     ] {
         let streams = world.held_streams(callers).await;
         revocable.delete(&world.split).await;
