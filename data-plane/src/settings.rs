@@ -117,7 +117,7 @@ pub struct NodeSettings {
     #[arg(long, env = "SWITCHYARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
     /// Connections of clients; one that is too many is answered 503 and closed
-    #[arg(long, env = "SWITCHYARD_MAX_CONNECTIONS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "SWITCHYARD_MAX_CONNECTIONS", default_value_t = 8_192, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
     /// A client's connection ends behind the first answer after about this long, so that load may move to other workers
     /// and nodes
@@ -126,10 +126,10 @@ pub struct NodeSettings {
     #[command(flatten)]
     pub clients: ClientSettings,
     /// Bytes of requests' bodies that are held at a time, of all requests together; one that is too many is answered 503
-    #[arg(long, env = "SWITCHYARD_REQUEST_MEMORY", default_value_t = 512 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "SWITCHYARD_REQUEST_MEMORY", default_value_t = 256 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub request_memory: u64,
     /// Bytes of answers that are held to be read whole; while there are more, requests are answered 503
-    #[arg(long, env = "SWITCHYARD_ANSWER_MEMORY", default_value_t = 256 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "SWITCHYARD_ANSWER_MEMORY", default_value_t = 128 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub answer_memory: u64,
     /// How long running requests may go on at shutdown [default: --max-stream and a minute]
     #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
@@ -278,11 +278,11 @@ impl Default for NodeSettings {
     fn default() -> Self {
         Self {
             workers: None,
-            max_connections: 16_384,
+            max_connections: 8_192,
             max_connection_age: ServerSettings::default().max_connection_age,
             clients: ClientSettings::default(),
-            request_memory: 512 * 1024 * 1024,
-            answer_memory: 256 * 1024 * 1024,
+            request_memory: 256 * 1024 * 1024,
+            answer_memory: 128 * 1024 * 1024,
             shutdown_grace: None,
             report_grace: Duration::from_secs(10),
             allow_private_upstreams: false,

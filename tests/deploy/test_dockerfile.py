@@ -96,7 +96,7 @@ def test_what_is_built_is_what_is_copied():
         for binary in content.get("bin", []):
             binaries[binary["name"]] = content["package"]["name"]
     assert {binaries[program] for program in TARGETS.values()} == set(packages)
-    assert set(re.findall(r"target/release/([a-z-]+)", build)) == set(TARGETS.values())
+    assert set(re.findall(r"target/dist/([a-z-]+)", build)) == set(TARGETS.values())
     assert "--locked" in build
 
 
