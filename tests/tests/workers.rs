@@ -14,7 +14,7 @@ use std::{
 use emulator::Behaviour;
 use futures_util::{StreamExt as _, future::join_all};
 use serde_json::{Value, json};
-use tests::{Caller, Gateway, chat_body, eventually, messages_body};
+use tests::{Caller, Gateway, eventually, messages_body};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -133,13 +133,15 @@ async fn streams_go_on_while_long_requests_are_converted() {
     let body = messages_body("hello", true);
     let end = Instant::now() + Duration::from_secs(8);
     let go_on = move || Instant::now() < end;
-    let long = "one two three ".repeat(600_000);
+    // An image, since as much text would be too much for the model.
+    let url = format!("data:image/png;base64,{}", "iVBORw0KGgoA".repeat(700_000));
+    let content =
+        json!([{ "type": "text", "text": "hello" }, { "type": "image_url", "image_url": { "url": url } }]);
+    let long = json!({ "model": "claude-sonnet-4-5", "messages": [{ "role": "user", "content": content }] });
     let converting = async {
         let mut converted = 0;
         while go_on() {
-            let mut body = chat_body(&long, false);
-            body["model"] = json!("claude-sonnet-4-5");
-            let reply = Caller::new(&caller.url, &caller.key).chat(&body).await;
+            let reply = Caller::new(&caller.url, &caller.key).chat(&long).await;
             assert_eq!(reply.status, 200, "{}", reply.text());
             converted += 1;
         }

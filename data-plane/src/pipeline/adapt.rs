@@ -1,11 +1,13 @@
 //! Stage 5: the request as the account's upstream wants it. Same wire in and out: the body stays bytes, save for stated
 //! edits. Other wire: through the canonical form.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request};
 use proto::v1::gemini_options::Form;
-use shared::{account::AccountType, clock::Millis};
+use shared::{account::AccountType, clock::Millis, id::RequestId};
 use wire::{
     convert::{self, Ask, Conversion, ConvertError, Format, Memo, Target},
     count, embeddings,
@@ -44,7 +46,9 @@ const DEFAULT_MAX_OUTPUT: u64 = 8192;
 pub(super) struct Prepared {
     headers: HeaderMap,
     query: Option<String>,
-    id: String,
+    id: RequestId,
+    /// As text, once it is needed.
+    id_text: OnceLock<String>,
     now: Millis,
     /// The client was told that the answer has begun, perhaps under an upstream's id.
     resumed: Option<Option<String>>,
@@ -119,7 +123,8 @@ impl Prepared {
         Self {
             headers,
             query,
-            id: admitted.call.id.to_string(),
+            id: admitted.call.id,
+            id_text: OnceLock::new(),
             now,
             resumed: None,
             without_reasoning: false,
@@ -241,7 +246,7 @@ impl Prepared {
                 .as_ref()
                 .map(|answer_id| convert::Resume { answer_id: answer_id.as_deref() }),
             memos: self.memos.as_deref().unwrap_or_default(),
-            id: &self.id,
+            id: self.id_text.get_or_init(|| self.id.to_string()),
             now: self.now.0 / 1000,
         }
     }

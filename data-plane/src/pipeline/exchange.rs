@@ -126,7 +126,7 @@ pub(crate) struct Flight {
 pub(super) struct Leg {
     pub(super) account: Arc<Account>,
     /// The account's name for the model.
-    pub(super) model: String,
+    pub(super) model: Arc<str>,
     /// Of the upstream's answer; 0 until there is one.
     pub(super) status: u16,
     /// Shared with the thread that reads a long answer.
@@ -154,7 +154,7 @@ impl Flight {
         self.meter.begin_attempt(picked.account, picked.model, &self.proxy.clock);
         self.leg = Some(Leg {
             account: Arc::clone(picked.account),
-            model: picked.model.to_owned(),
+            model: picked.model.into(),
             status: 0,
             plan: Arc::default(),
             endpoint: None,
@@ -169,7 +169,7 @@ impl Flight {
     /// Ends the attempt under way and begins another one with the same account, in the same slot. False: there is none.
     pub(super) fn begin_again(&mut self, reason: Reason) -> bool {
         let Some(leg) = &mut self.leg else { return false };
-        let (account, model, slot) = (Arc::clone(&leg.account), leg.model.clone(), leg.slot.take());
+        let (account, model, slot) = (Arc::clone(&leg.account), Arc::clone(&leg.model), leg.slot.take());
         self.end_attempt(Outcome::UpstreamError, Some(reason));
         let Some(slot) = slot else { return false };
         self.begin(Picked { account: &account, model: &model, slot });

@@ -215,7 +215,7 @@ async fn attempt(
     let stopped = Failure::of(Reason::Stopped);
     let Some(flight) = exchange.flight() else { return Err(stopped) };
     let Some(leg) = &flight.leg else { return Err(stopped) };
-    let (account, model) = (Arc::clone(&leg.account), leg.model.clone());
+    let (account, model) = (Arc::clone(&leg.account), Arc::clone(&leg.model));
     let Some(provider) = provider::for_account(&account) else {
         return Err(Failure::of(Reason::Unaddressable));
     };
@@ -239,7 +239,7 @@ async fn attempt(
 struct Addressed {
     provider: &'static dyn Provider,
     account: Arc<Account>,
-    model: String,
+    model: Arc<str>,
 }
 
 /// Sends the request, and waits for what may go to the client. `fresh`: on a connection of its own.
