@@ -23,10 +23,10 @@ mod write_deadline;
 pub use acceptor::{Hand, Listening, accept};
 pub use cors::{Cors, CorsOrigin};
 pub use lifecycle::{Lifecycle, Phase};
-pub use load::Load;
+pub use load::{Counted, Load};
 pub use proxy::{Common, Proxy, ServerSettings};
 pub(crate) use server::CLOSING_TIME;
-pub use server::serve;
+pub use server::{Handed, serve};
 pub(crate) use service::SILENT;
 pub use tls::{ClientTls, ReloadFailures};
 

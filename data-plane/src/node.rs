@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
 use shared::{account, clock::Clock, tasks::Tasks, tls::TlsError, wire};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     budget::Budget,
@@ -219,13 +219,18 @@ impl Running {
         let accepted = self.listening.shutdown(ENDING_TIME).await;
         let served = self.workers.ended().await;
         let journal = self.link.journal.clone();
-        let synced = self.beside.spawn_blocking(move || journal.sync()).await.unwrap_or(false);
-        let delivered = tokio::time::timeout(self.settings.report_grace, self.link.journal.delivered()).await;
-        if delivered.is_err() {
-            let left = self.link.journal.depth();
-            tracing::warn!(left, "usage records stay on disk until this node starts again or is drained");
+        let syncing = self.beside.spawn_blocking(move || journal.sync());
+        let synced = timeout(ENDING_TIME, syncing).await.is_ok_and(|synced| synced.unwrap_or(false));
+        // Where the disk hangs, so does who asks how much is on it.
+        let delivered =
+            synced && timeout(self.settings.report_grace, self.link.journal.delivered()).await.is_ok();
+        if !delivered {
+            tracing::warn!("usage records stay on disk until this node starts again or is drained");
         }
-        self.link.configuration.write_copy(&self.beside).await;
+        let written = timeout(ENDING_TIME, self.link.configuration.write_copy(&self.beside)).await;
+        if written.is_err() {
+            tracing::warn!("the copy of the configuration could not be written in time");
+        }
         let ended = self.beside.shutdown(ENDING_TIME).await;
         accepted && served && synced && ended
     }

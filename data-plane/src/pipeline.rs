@@ -83,7 +83,8 @@ pub async fn run(
     let mut deadlines = Deadlines::default();
     let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut deadlines).await?;
     let length = body.len();
-    let admitted = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body)).await??;
+    let filtering = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body));
+    let admitted = deadlines.within(filtering).await.ok_or(Refusal::NotInTime)???;
     let reservation = quota::reserve(admitted);
     let answer = forward::forward(proxy, reservation, deadlines).await?;
     Ok(stream::stream(answer))

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ingress::{self, CLOSING_TIME, Common, Hand, Load, Proxy, SILENT, balance},
+    ingress::{self, CLOSING_TIME, Common, Hand, Handed, Load, Proxy, SILENT, balance},
     upstream::UpstreamClient,
 };
 
@@ -65,7 +65,7 @@ struct Work {
     number: usize,
     common: Common,
     upstream: UpstreamClient,
-    handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    handed: Handed,
     grace: Duration,
 }
 
@@ -192,6 +192,8 @@ fn run(work: Work, tell: &std::sync::mpsc::SyncSender<io::Result<Handle>>) {
             ingress::serve(proxy, handed, grace).await;
         }
     });
+    // A name that is being looked up may take for ever, and nobody waits for it any more.
+    runtime.shutdown_background();
 }
 
 /// What one worker does, as it is measured.

@@ -69,6 +69,8 @@ where
         let signals = Signals::new()?;
         run(arguments, signals).await
     });
+    // What still blocks on a disk or a name is left behind: all that could be waited for was.
+    runtime.shutdown_background();
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

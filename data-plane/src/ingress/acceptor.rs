@@ -5,7 +5,10 @@ use std::{io::Write as _, net::TcpStream, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{balance, load::Load};
+use super::{
+    balance,
+    load::{Counted, Load},
+};
 
 /// After a failure to accept (no file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -17,7 +20,8 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconn
 /// The way to a worker.
 #[derive(Debug)]
 pub struct Hand {
-    pub connections: mpsc::UnboundedSender<TcpStream>,
+    /// Bounded by the acceptor, which counts what it sends.
+    pub connections: mpsc::UnboundedSender<(TcpStream, Counted)>,
     pub load: Arc<Load>,
 }
 
@@ -72,7 +76,7 @@ fn hand_out(hands: &[Hand], stream: TcpStream) {
         return;
     };
     hand.load.add_fresh();
-    if hand.connections.send(stream).is_err() {
+    if hand.connections.send((stream, hand.load.connection())).is_err() {
         tracing::error!("a worker takes no connections");
     }
 }

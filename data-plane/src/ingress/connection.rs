@@ -24,7 +24,11 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    lifecycle::Phase, load::Load, proxy::Proxy, service::serve_request, tls::ClientTls,
+    lifecycle::Phase,
+    load::{Counted, Load},
+    proxy::Proxy,
+    service::serve_request,
+    tls::ClientTls,
     write_deadline::WriteDeadline,
 };
 
@@ -53,8 +57,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const UNSENT_MAX: u32 = 32 << 10;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream) {
-    let _counted = proxy.load.connection();
+pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream, _counted: Counted) {
     if prepare(&stream).is_err() {
         return;
     }
@@ -91,22 +94,16 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
         let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
         service_fn(move |request| {
             lasts.look(&proxy.load);
-            serve_request(Arc::clone(&proxy), request)
+            serve_request(Arc::clone(&proxy), Arc::clone(&lasts), request)
         })
     };
     let mut hyper = std::pin::pin!(http().serve_connection(io, service));
     let mut bells = Bells::of(&proxy);
-    let mut told = false;
     let ended = poll_fn(|cx| {
         if bells.ring(&proxy, cx) {
             hyper.as_mut().graceful_shutdown();
         }
-        let polled = hyper.as_mut().poll(cx);
-        if polled.is_pending() && !told && lasts.is_over() {
-            told = true;
-            hyper.as_mut().graceful_shutdown();
-        }
-        polled
+        hyper.as_mut().poll(cx)
     })
     .await;
     if let Err(error) = ended {
@@ -126,7 +123,7 @@ fn http() -> http1::Builder {
 
 /// How long a connection lasts. Looked at with each request, and told with its answer, so that no request meets a
 /// connection that is being closed.
-struct Lasts {
+pub(super) struct Lasts {
     until: Instant,
     over: AtomicBool,
 }
@@ -144,7 +141,7 @@ impl Lasts {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 }

@@ -112,7 +112,7 @@ impl Load {
     }
 }
 
-/// A connection that counts.
+/// A connection that counts, from the moment it is accepted.
 #[derive(Debug)]
 pub struct Counted(Arc<Load>);
 

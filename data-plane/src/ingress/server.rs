@@ -5,7 +5,7 @@ use std::{net::TcpStream, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
-use super::{connection, proxy::Proxy};
+use super::{connection, load::Counted, proxy::Proxy};
 use crate::pipeline;
 
 /// What legal endings have to be written out, and records to be closed.
@@ -13,9 +13,12 @@ pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(5);
 /// How often a worker shows that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// What the acceptor hands over.
+pub type Handed = mpsc::UnboundedReceiver<(TcpStream, Counted)>;
+
 /// Serves until nobody hands over connections any more. What runs then may end by itself for `grace`, and is ended in its
 /// client's wire after that. Returns once all connections are closed and all requests metered, or could not be.
-pub async fn serve(proxy: Arc<Proxy>, handed: mpsc::UnboundedReceiver<TcpStream>, grace: Duration) {
+pub async fn serve(proxy: Arc<Proxy>, handed: Handed, grace: Duration) {
     tokio::select! {
         () = run(&proxy, handed, grace) => {}
         () = show_alive(&proxy) => {}
@@ -28,12 +31,12 @@ pub async fn serve(proxy: Arc<Proxy>, handed: mpsc::UnboundedReceiver<TcpStream>
     proxy.upstream.close();
 }
 
-async fn run(proxy: &Arc<Proxy>, mut handed: mpsc::UnboundedReceiver<TcpStream>, grace: Duration) {
+async fn run(proxy: &Arc<Proxy>, mut handed: Handed, grace: Duration) {
     let connections = TaskTracker::new();
-    while let Some(stream) = handed.recv().await {
+    while let Some((stream, counted)) = handed.recv().await {
         match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => {
-                let serving = connections.track_future(connection::serve(Arc::clone(proxy), stream));
+                let serving = connections.track_future(connection::serve(Arc::clone(proxy), stream, counted));
                 proxy.tasks.spawn(serving);
             }
             Err(error) => tracing::warn!(%error, "a connection can't be served"),
@@ -65,8 +68,10 @@ async fn all_end(connections: &TaskTracker, proxy: &Proxy, time: Duration) -> bo
 async fn take_departed(proxy: &Proxy) {
     loop {
         let left = proxy.departed.next().await;
+        // Made here, so that it ends in order also where its task never has a turn.
+        let draining = pipeline::drain(left.what);
         proxy.tasks.spawn(async move {
-            pipeline::drain(left.what).await;
+            draining.await;
             drop(left.counted);
         });
     }

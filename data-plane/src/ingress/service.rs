@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, UPGRADE},
+    header::{CONNECTION, CONTENT_TYPE, UPGRADE},
     request,
 };
 use http_body_util::BodyExt as _;
@@ -14,6 +14,7 @@ use shared::{id::RequestId, wire::Wire};
 use tokio::time::Instant;
 
 use super::{
+    connection::Lasts,
     cors::{self, Audience},
     lifecycle::Phase,
     models,
@@ -40,6 +41,7 @@ pub(crate) const SILENT: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve_request(
     proxy: Arc<Proxy>,
+    connection: Arc<Lasts>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (mut parts, body) = request.into_parts();
@@ -50,6 +52,10 @@ pub(super) async fn serve_request(
     let audience = cors.map_or(Audience::Nobody, |cors| cors.audience(&mut parts));
     let mut response = respond(&proxy, parts, body).await;
     cors::mark(response.headers_mut(), audience);
+    if connection.is_over() {
+        // It is closed behind this answer, which hyper sees to.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 

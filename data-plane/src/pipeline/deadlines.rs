@@ -5,7 +5,7 @@
 //! lifted meanwhile; what is over is for the clock to say, limit by limit.
 
 use std::{
-    future::Future as _,
+    future::{Future as _, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll},
 };
@@ -71,6 +71,16 @@ impl Deadlines {
         self.ends[limit as usize]
     }
 
+    /// What `work` gives; none: a limit in force is over first.
+    pub(super) async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll_over(cx).map(|_| None),
+        })
+        .await
+    }
+
     /// Resolves once a limit in force is over, and says which.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Limit> {
         loop {
@@ -106,7 +116,7 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, time::Duration};
+    use std::time::Duration;
 
     use proptest::prelude::*;
 

@@ -18,6 +18,10 @@ pub(crate) const MAX_DRAINS: usize = 1024;
 
 /// Takes over from a client that left: the worker reads on, or ends it. Where there is no worker any more, it ends here.
 pub(super) fn hand_off(flight: Box<Flight>) {
+    if std::thread::panicking() {
+        // Nobody knows what it was in the middle of.
+        return end_unread(flight);
+    }
     let proxy = Arc::clone(&flight.proxy);
     if let Err(flight) = proxy.departed.push(flight) {
         end_departed(flight);
@@ -25,13 +29,20 @@ pub(super) fn hand_off(flight: Box<Flight>) {
 }
 
 /// Ends it without reading on.
-pub(crate) fn end_departed(flight: Box<Flight>) {
-    if !is_complete(&flight) && flight.leg.is_some() {
-        let mut flight = flight;
+pub(crate) fn end_departed(mut flight: Box<Flight>) {
+    let complete = is_complete(&flight);
+    if !complete && flight.leg.is_some() {
         flight.meter.condition("drain_refused");
-        return flight.finish(Outcome::ClientGone, None);
     }
-    end(flight);
+    flight.finish(if complete { Outcome::Completed } else { Outcome::ClientGone }, None);
+}
+
+fn end_unread(mut flight: Box<Flight>) {
+    if let Some(leg) = &mut flight.leg {
+        leg.reading = Reading::Opaque;
+    }
+    flight.meter.condition("panicked");
+    flight.finish(Outcome::CutOff, None);
 }
 
 /// Clients may hang up at the legal end, without waiting for the connection's.
@@ -39,32 +50,54 @@ fn is_complete(flight: &Flight) -> bool {
     matches!(&flight.leg, Some(Leg { reading: Reading::Stream(relay), .. }) if relay.seen().end)
 }
 
-fn end(flight: Box<Flight>) {
-    let outcome = if is_complete(&flight) { Outcome::Completed } else { Outcome::ClientGone };
-    flight.finish(outcome, None);
+/// A flight that is read on. Whatever becomes of its task, its record is closed.
+struct Draining(Option<Box<Flight>>);
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        match self.0.take() {
+            Some(flight) if std::thread::panicking() => end_unread(flight),
+            Some(flight) => end_departed(flight),
+            None => {}
+        }
+    }
 }
 
-/// Reads on where that may tell the usage, and ends it.
-pub(crate) async fn drain(mut flight: Box<Flight>) {
-    let Some(leg) = flight.leg.as_ref().filter(|_| !is_complete(&flight)) else {
-        return end(flight);
-    };
+/// Reads on where that may tell the usage, and ends it. Ends it also where the future is dropped.
+pub(crate) fn drain(flight: Box<Flight>) -> impl Future<Output = ()> + Send {
+    let mut draining = Draining(Some(flight));
+    async move {
+        let complete = draining.0.as_deref().is_some_and(is_complete);
+        if let Some(flight) = draining.0.as_deref_mut().filter(|_| !complete) {
+            read_on(flight).await;
+        }
+        if let Some(flight) = draining.0.take() {
+            // What is read to its end now, the client did not get.
+            flight.finish(if complete { Outcome::Completed } else { Outcome::ClientGone }, None);
+        }
+    }
+}
+
+async fn read_on(flight: &mut Flight) {
+    let Some(leg) = &flight.leg else { return };
+    if !leg.is_sent() {
+        // Nobody waits for it, and nobody has begun to answer it.
+        return flight.meter.condition("cancelled");
+    }
     let drains = Arc::clone(&flight.proxy.drains);
     match (leg.account.client_gone, drains.try_acquire()) {
         (ClientGone::Cancel, _) => flight.meter.condition("cancelled"),
         (ClientGone::Drain, Err(_)) => flight.meter.condition("drain_refused"),
         (ClientGone::Drain, Ok(_permit)) => {
             let (limit, closed) = (flight.limits().drain, flight.proxy.closed());
-            let read = tokio::time::timeout(limit, read_to_end(&mut flight));
+            let read = tokio::time::timeout(limit, read_to_end(flight));
             let complete = tokio::select! {
                 read = read => matches!(read, Ok(Ok(()))),
                 () = closed => false,
             };
-            let condition = if complete { "drained" } else { "drain_cut" };
-            flight.meter.condition(condition);
+            flight.meter.condition(if complete { "drained" } else { "drain_cut" });
         }
     }
-    flight.finish(Outcome::ClientGone, None);
 }
 
 async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {

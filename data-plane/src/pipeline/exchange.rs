@@ -5,6 +5,8 @@
 //! consumed is metered all the same.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -144,6 +146,13 @@ pub(super) struct Leg {
     slot: Option<InFlight>,
 }
 
+impl Leg {
+    /// Whether the upstream has the whole request, as far as is known here.
+    pub(super) fn is_sent(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::is_sent)
+    }
+}
+
 impl Flight {
     pub(super) fn limits(&self) -> &Limits {
         &self.snapshot.limits
@@ -206,7 +215,7 @@ impl Flight {
             Poll::Ready(Ok(parts)) => {
                 leg.status = parts.status.as_u16();
                 self.deadlines.lift(Limit::FirstByte);
-                self.read_on();
+                self.read_on(Instant::now());
                 Poll::Ready(Ok(parts))
             }
             Poll::Ready(Err(error)) => {
@@ -227,8 +236,14 @@ impl Flight {
             return Poll::Ready(Next::End);
         };
         match call.poll_chunk(cx) {
+            // An upstream that is always ahead of its client leaves no pause to look at these in.
+            Poll::Ready(Some(Ok(_))) if self.proxy.closing() => Poll::Ready(Next::Failed(Reason::Stopped)),
             Poll::Ready(Some(Ok(chunk))) => {
-                self.read_on();
+                let now = Instant::now();
+                if self.deadlines.end_of(Limit::MaxStream).is_some_and(|end| end <= now) {
+                    return Poll::Ready(Next::Failed(Reason::MaxStream));
+                }
+                self.read_on(now);
                 Poll::Ready(Next::Chunk(chunk))
             }
             Poll::Ready(None) => Poll::Ready(Next::End),
@@ -239,6 +254,25 @@ impl Flight {
             Poll::Pending if self.proxy.closing() => Poll::Ready(Next::Failed(Reason::Stopped)),
             Poll::Pending => self.poll_over(cx).map(|reason| reason.map_or(Next::HoldOver, Next::Failed)),
         }
+    }
+
+    /// What `work` gives, unless one of the request's limits is over first, or the node stops.
+    pub(super) async fn within_limits<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Reason> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if self.proxy.closing() {
+                return Poll::Ready(Err(Reason::Stopped));
+            }
+            loop {
+                if let Some(reason) = ready!(self.poll_over(cx)) {
+                    return Poll::Ready(Err(reason));
+                }
+            }
+        })
+        .await
     }
 
     /// Waits, as far as the deadline allows. False: it does not, or the node stops.
@@ -307,8 +341,8 @@ impl Flight {
     }
 
     /// From now on the next read may take so long.
-    fn read_on(&mut self) {
-        self.deadlines.set(Limit::Idle, Instant::now() + self.snapshot.limits.idle);
+    fn read_on(&mut self, now: Instant) {
+        self.deadlines.set(Limit::Idle, now + self.snapshot.limits.idle);
     }
 
     /// A limit is over: what the attempt fails of; none where only a wait has ended.
@@ -351,8 +385,7 @@ impl Flight {
             }
         }
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
-        if leg.endpoint.is_none() && usage.is_none() {
-            // Nothing was sent.
+        if !leg.is_sent() && usage.is_none() {
             return;
         }
         let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)

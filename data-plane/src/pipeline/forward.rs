@@ -220,17 +220,20 @@ async fn attempt(
         return Err(Failure::of(Reason::Unaddressable));
     };
     if converts(admitted, &account, &model) {
-        Box::pin(Arc::make_mut(prepared).recall(admitted, proxy)).await;
+        let recalling = Box::pin(Arc::make_mut(prepared).recall(admitted, proxy));
+        flight.within_limits(recalling).await.map_err(Failure::of)?;
     }
     let target = Addressed { provider, account, model };
-    let outgoing = adapt(proxy, admitted, prepared, &target).await;
+    let adapting = adapt(proxy, admitted, prepared, &target);
+    let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
     let failure = match ask(flight, admitted, prepared, provider, outgoing, false).await {
         Err(failure) if flight.went_stale() => failure,
         done => return done,
     };
     tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
     flight.meter.condition("resent");
-    let outgoing = adapt(proxy, admitted, prepared, &target).await;
+    let adapting = Box::pin(adapt(proxy, admitted, prepared, &target));
+    let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
     Box::pin(ask(flight, admitted, prepared, provider, outgoing, true)).await
 }
 

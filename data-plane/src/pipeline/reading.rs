@@ -52,6 +52,15 @@ impl Collected {
         join(std::mem::take(&mut self.chunks))
     }
 
+    /// All of it, which counts on.
+    pub(super) fn take_counted(&mut self) -> Bytes {
+        let all = self.take();
+        match self.share.take() {
+            Some(share) => share.with(all),
+            None => all,
+        }
+    }
+
     /// The same bytes again; they stay.
     pub(super) fn chunks(&self) -> Chunks {
         self.chunks.clone()

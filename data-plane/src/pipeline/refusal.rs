@@ -37,6 +37,8 @@ pub enum Refusal {
     Stopping,
     #[error("the gateway can't write usage records and takes no requests; its operators have to make room")]
     NoRoomForRecords,
+    #[error("the gateway has too much to do to handle this request in time; send it again")]
+    NotInTime,
     #[error(
         "the gateway failed to handle this request; send it again, and tell its operators if that does not help"
     )]
@@ -126,6 +128,7 @@ impl Refusal {
             Self::NotConfigured => plain(ErrorKind::Unavailable, "not_configured"),
             Self::Stopping => plain(ErrorKind::Unavailable, "shutting_down"),
             Self::NoMemory => plain(ErrorKind::Unavailable, "out_of_memory"),
+            Self::NotInTime => plain(ErrorKind::Timeout, "not_in_time"),
             Self::Failed(_) => plain(ErrorKind::Api, "internal_error"),
             Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
             Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),

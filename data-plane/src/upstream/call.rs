@@ -37,6 +37,8 @@ pub struct Call {
     reused: bool,
     /// It came to nothing before the answer's first byte.
     unanswered: bool,
+    /// It is over, and was sent before that.
+    sent: bool,
 }
 
 enum State {
@@ -68,7 +70,8 @@ impl Call {
         link: Box<Link>,
         request: Request<RequestBody>,
     ) -> Self {
-        Self { client, origin, state: State::sent(link, request), reused: true, unanswered: false }
+        let state = State::sent(link, request);
+        Self { client, origin, state, reused: true, unanswered: false, sent: false }
     }
 
     /// On a connection that is made for it. `request` is in origin form.
@@ -79,7 +82,7 @@ impl Call {
         request: Request<RequestBody>,
     ) -> Self {
         let state = State::Connecting { connecting, request: Box::new(request) };
-        Self { client, origin, state, reused: false, unanswered: false }
+        Self { client, origin, state, reused: false, unanswered: false, sent: false }
     }
 
     /// Whether the connection had served others and then ended before the answer's first byte, as one does that the
@@ -87,6 +90,17 @@ impl Call {
     #[must_use]
     pub const fn went_stale(&self) -> bool {
         self.reused && self.unanswered
+    }
+
+    /// Whether all of the request was written.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        match &self.state {
+            State::Connecting { .. } => false,
+            State::Waiting(link) => link.is_sent(),
+            State::Reading(_) => true,
+            State::Over => self.sent,
+        }
     }
 
     /// The answer's head; its body comes from [`Self::poll_chunk`].
@@ -108,8 +122,10 @@ impl Call {
         let State::Waiting(link) = std::mem::replace(&mut self.state, State::Over) else {
             return Poll::Ready(Err(CallError::Over));
         };
+        self.sent = link.is_sent();
         match answered {
             Ok(parts) => {
+                self.sent = true;
                 self.go_on(link);
                 Poll::Ready(Ok(parts))
             }

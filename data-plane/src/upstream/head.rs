@@ -15,6 +15,8 @@ use super::chunked::Chunked;
 /// An answer may have so many headers, and a head so many bytes.
 const HEADERS_MAX: usize = 128;
 const HEAD_MAX: usize = 64 << 10;
+/// Answers ahead of the answer (1xx).
+const PRELIMINARY_MAX: u8 = 16;
 /// Room for most requests' heads.
 const USUAL_HEAD: usize = 1 << 10;
 
@@ -69,7 +71,9 @@ pub(super) fn written(parts: &request::Parts, host: &HeaderValue, length: usize)
 
 /// Takes the answer's head out of `input`; none: it has not come as a whole. What is said ahead of the answer (1xx) is
 /// passed over.
-pub(super) fn read(input: &mut BytesMut) -> Result<Option<Head>, BadHead> {
+///
+/// `preliminary`: how many of those came so far.
+pub(super) fn read(input: &mut BytesMut, preliminary: &mut u8) -> Result<Option<Head>, BadHead> {
     loop {
         let Some(found) = find(input)? else {
             return if input.len() > HEAD_MAX { Err(BadHead) } else { Ok(None) };
@@ -77,7 +81,11 @@ pub(super) fn read(input: &mut BytesMut) -> Result<Option<Head>, BadHead> {
         match found.status.as_u16() {
             // Asked for by nobody.
             101 => return Err(BadHead),
-            100..=199 => input.advance(found.length),
+            100..=199 if *preliminary < PRELIMINARY_MAX => {
+                *preliminary += 1;
+                input.advance(found.length);
+            }
+            100..=199 => return Err(BadHead),
             _ => return take(input, &found).map(Some),
         }
     }
@@ -129,12 +137,12 @@ fn framing(parts: &response::Parts) -> Result<Framing, BadHead> {
     if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(Framing::Length(0));
     }
-    if let Some(codings) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
-        let last = codings.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-        return Ok(match last.eq_ignore_ascii_case(b"chunked") {
-            true => Framing::Chunked(Chunked::Size),
-            false => Framing::UntilClose,
-        });
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        // No other was asked for, and none can be taken off.
+        let chunked =
+            codings.next().is_none() && coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        return if chunked { Ok(Framing::Chunked(Chunked::Size)) } else { Err(BadHead) };
     }
     let mut lengths =
         headers.get_all(CONTENT_LENGTH).iter().flat_map(|it| it.as_bytes().split(|byte| *byte == b','));
@@ -175,7 +183,7 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<Option<Head>, BadHead> {
-        read(&mut BytesMut::from(text.as_bytes()))
+        read(&mut BytesMut::from(text.as_bytes()), &mut 0)
     }
 
     fn framed(headers: &str) -> (Framing, bool) {
@@ -189,8 +197,6 @@ mod tests {
         assert_eq!(framed("Content-Length: 5\r\n"), (Framing::Length(5), true));
         assert_eq!(framed("content-length: 5, 5\r\ncontent-length: 5\r\n"), (Framing::Length(5), true));
         assert_eq!(framed("transfer-encoding: Chunked\r\n"), (chunked, true));
-        assert_eq!(framed("transfer-encoding: gzip, chunked\r\n"), (chunked, true));
-        assert_eq!(framed("transfer-encoding: gzip\r\n"), (Framing::UntilClose, false));
         assert_eq!(framed("transfer-encoding: chunked\r\ncontent-length: 5\r\n"), (chunked, false));
         assert_eq!(framed("content-length: 5\r\nconnection: x, Close\r\n"), (Framing::Length(5), false));
         assert_eq!(framed(""), (Framing::UntilClose, false));
@@ -210,6 +216,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 5 5\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
             "HTTP/1.1 200 OK\r\nname : value\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
             "HTTP/2 200\r\n\r\n",
             "<html>",
@@ -225,12 +233,18 @@ mod tests {
         let mut input = BytesMut::from(
             &b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-A: \xe4\r\nx-a: 2\r\n\r\nhi"[..],
         );
-        let head = read(&mut input).unwrap().unwrap();
+        let head = read(&mut input, &mut 0).unwrap().unwrap();
         let values: Vec<_> = head.parts.headers.get_all("x-a").iter().map(HeaderValue::as_bytes).collect();
         assert_eq!(
             (head.parts.status.as_u16(), values, &*input),
             (200, vec![&b"\xe4"[..], b"2"], &b"hi"[..])
         );
+    }
+
+    #[test]
+    fn answers_ahead_of_the_answer_are_bounded() {
+        let mut input = BytesMut::from("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17).as_bytes());
+        assert!(read(&mut input, &mut 0).is_err());
     }
 
     #[test]
@@ -245,10 +259,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic_and_a_head_is_the_same_however_it_comes(bytes: Vec<u8>, cut in 0_usize..80) {
-            _ = read(&mut BytesMut::from(&*bytes));
+            _ = read(&mut BytesMut::from(&*bytes), &mut 0);
             let all = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-type: text/plain\r\n\r\nabc";
             let mut input = BytesMut::from(&all[..cut.min(all.len())]);
-            let early = read(&mut input).unwrap();
+            let early = read(&mut input, &mut 0).unwrap();
             if early.is_none() {
                 input = BytesMut::from(&all[..]);
             } else {
@@ -256,7 +270,7 @@ mod tests {
             }
             let head = match early {
                 Some(head) => head,
-                None => read(&mut input).unwrap().unwrap(),
+                None => read(&mut input, &mut 0).unwrap().unwrap(),
             };
             prop_assert_eq!((head.framing, &*input), (Framing::Length(3), &b"abc"[..]));
         }

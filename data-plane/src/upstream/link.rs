@@ -13,13 +13,13 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderValue, request, response};
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use super::{
     RequestBody,
     chunked::BadChunk,
-    connect::Stream,
+    connect::{Stream, Waiting},
     head::{self, BadHead, Framing},
 };
 
@@ -73,6 +73,8 @@ pub(super) struct Link {
     persists: bool,
     /// Something came since the request was given.
     heard: bool,
+    /// Answers that came ahead of the answer.
+    preliminary: u8,
     /// The request could not be written to its end. The answer may be there all the same.
     broken: Option<io::Error>,
 }
@@ -89,6 +91,7 @@ impl Link {
             framing: None,
             persists: true,
             heard: false,
+            preliminary: 0,
             broken: None,
         }
     }
@@ -97,7 +100,12 @@ impl Link {
     pub(super) fn send(&mut self, parts: &request::Parts, body: RequestBody) {
         self.unsent.push_back(head::written(parts, &self.host, body.len()));
         self.unsent.extend(body.into_pieces());
-        (self.framing, self.heard) = (None, false);
+        (self.framing, self.heard, self.preliminary) = (None, false, 0);
+    }
+
+    /// Whether all of the request was written.
+    pub(super) fn is_sent(&self) -> bool {
+        self.unsent.is_empty() && !self.unflushed && self.broken.is_none()
     }
 
     /// Whether anything has come since the last request was given.
@@ -110,10 +118,10 @@ impl Link {
         loop {
             self.write(cx);
             if !self.input.is_empty()
-                && let Some(head) = head::read(&mut self.input)?
+                && let Some(head) = head::read(&mut self.input, &mut self.preliminary)?
             {
                 self.framing = Some(head.framing);
-                self.persists = head.persists;
+                self.persists &= head.persists;
                 return Poll::Ready(Ok(head.parts));
             }
             let read = match ready!(self.poll_fill(cx)) {
@@ -154,15 +162,25 @@ impl Link {
         self.framing.is_none_or(Framing::is_over)
     }
 
-    /// Whether another request may go out on it: the last one is over on both sides, and the upstream has neither closed
-    /// it nor said anything unasked.
-    pub(super) fn is_free(&mut self) -> bool {
-        if !self.persists || !self.is_over() || !self.unsent.is_empty() || self.unflushed {
-            return false;
+    /// Whether the last request is over on both sides, and another one may follow.
+    pub(super) fn is_free(&self) -> bool {
+        self.persists && self.is_over() && self.is_sent() && self.input.is_empty()
+    }
+
+    /// Whether the upstream has neither closed an idle connection nor said anything unasked, as far as the system knows:
+    /// what the runtime knows of the socket may be older.
+    pub(super) fn is_alive(&mut self) -> bool {
+        match self.stream.waiting() {
+            Waiting::Nothing => true,
+            // Such as a session's ticket, which is no data.
+            Waiting::Something if self.stream.is_tls() => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                let mut read = [0];
+                let polled = Pin::new(&mut self.stream).poll_read(&mut nobody, &mut ReadBuf::new(&mut read));
+                polled.is_pending() && self.stream.waiting() == Waiting::Nothing
+            }
+            Waiting::Something | Waiting::End => false,
         }
-        // Whoever was here last is not to be woken by what happens from now on.
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.input.is_empty() && self.poll_fill(&mut nobody).is_pending()
     }
 
     /// Lets go of memory while nothing is under way.

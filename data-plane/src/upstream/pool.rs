@@ -48,7 +48,7 @@ impl Pool {
         let resting = idle.links.get_mut(origin)?;
         while let Some(Resting { mut link, since }) = resting.pop() {
             idle.count -= 1;
-            if since.elapsed() < self.for_longest && link.is_free() {
+            if since.elapsed() < self.for_longest && link.is_alive() {
                 return Some(link);
             }
         }
@@ -78,7 +78,7 @@ impl Pool {
         let mut idle = self.idle.lock();
         let idle = &mut *idle;
         idle.links.retain(|_, resting| {
-            resting.retain_mut(|it| it.since.elapsed() < self.for_longest && it.link.is_free());
+            resting.retain_mut(|it| it.since.elapsed() < self.for_longest && it.link.is_alive());
             !resting.is_empty()
         });
         idle.count = idle.links.values().map(Vec::len).sum();

@@ -9,7 +9,7 @@ use hyper_util::{
 };
 use shared::{clock::Clock, tasks::Tasks};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
 use super::*;
 use crate::{
@@ -42,6 +42,11 @@ struct Started {
 }
 
 async fn start(count: usize) -> Started {
+    start_with(count, 1000).await
+}
+
+/// `most`: connections.
+async fn start_with(count: usize, most: usize) -> Started {
     let folder = tempfile::tempdir().unwrap();
     let (clock, tasks) = (Clock::System, Tasks::new());
     let journal = Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
@@ -69,7 +74,7 @@ async fn start(count: usize) -> Started {
     let address = listener.local_addr().unwrap();
     let listening = Tasks::new();
     listening.spawn(workers.measure(listening.stopping()));
-    listening.spawn(accept(listener, hands, 1000, listening.stopping()));
+    listening.spawn(accept(listener, hands, most, listening.stopping()));
     Started { workers, common, listening, address, _folder: folder }
 }
 
@@ -203,4 +208,22 @@ async fn a_plain_request_allocates_little() {
     all().await;
     let each = (allocated().await - before) / (32 * REQUESTS as u64);
     assert!(each <= 40, "{each} allocations for each request");
+}
+
+/// What a worker has not come to yet counts too: a burst would let in as many as there are file descriptors.
+#[tokio::test]
+async fn no_more_connections_are_taken_than_may_be_however_busy_the_workers_are() {
+    let started = start_with(1, 2).await;
+    let release = started.hang(0);
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        connections.push(tokio::net::TcpStream::connect(started.address).await.unwrap());
+    }
+    for connection in &mut connections[2..] {
+        let mut said = String::new();
+        tokio::time::timeout(GRACE, connection.read_to_string(&mut said)).await.expect("it is open").unwrap();
+        assert!(said.starts_with("HTTP/1.1 503") && said.contains("retry-after: 1"), "{said}");
+    }
+    assert_eq!(started.common.metrics.loads().map(|load| load.connections()).sum::<usize>(), 2);
+    drop(release);
 }

@@ -98,3 +98,30 @@ async fn a_client_that_hangs_up_at_the_legal_end_has_got_everything() {
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome(), record.estimated), (Outcome::Completed, false));
 }
+
+/// Nobody waits for an answer to it, and nobody has begun one.
+#[tokio::test]
+async fn a_request_that_is_not_sent_as_a_whole_is_given_up_with_its_client() {
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", upstream.local_addr().unwrap());
+    let gateway = Gateway::start(vec![claude(url)]).await;
+    // More than the two sockets' buffers take.
+    let body = format!(r#"{{"model":"claude-opus-5","messages":["{}"]}}"#, "x".repeat(24 << 20));
+    let request = gateway.request("/v1/messages", &body);
+    let asking = gateway.open(request);
+    let accepted = async {
+        let accepted = upstream.accept().await.unwrap();
+        until("the rest of the body waits", || gateway.proxy.requests.held() > 16 << 20).await;
+        accepted
+    };
+    let _unread = tokio::select! {
+        _ = asking => panic!("it was answered"),
+        accepted = accepted => accepted,
+    };
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(
+        (record.outcome(), record.estimated, &*record.conditions),
+        (Outcome::ClientGone, false, &["cancelled".to_owned()][..])
+    );
+    until("the body is let go of", || gateway.proxy.requests.held() == 0).await;
+}

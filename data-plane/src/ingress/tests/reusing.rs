@@ -6,7 +6,7 @@ use proto::v1::Outcome;
 
 use super::{
     gateway::{Gateway, claude, until},
-    upstream::{Step, Upstream, json, send, sse, sse_head},
+    upstream::{Gate, Step, Upstream, json, send, sse, sse_head},
 };
 
 const PLAIN: &str = r#"{"model":"claude-opus-5","messages":[],"max_tokens":1}"#;
@@ -104,4 +104,37 @@ async fn a_connection_that_rests_for_long_is_closed() {
     assert_eq!(gateway.proxy.upstream.idle(), 1);
     tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(gateway.proxy.upstream.idle(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_nobodys() {
+    const FORGED: &str = r#"{"type":"message","content":[{"type":"text","text":"forged"}],"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let gate = Gate::new();
+    let script = [json(200, ANSWER), vec![Step::Wait(gate.clone())], json(200, FORGED)].concat();
+    let upstream = Upstream::start(move |number, _| match number {
+        0 => script.clone(),
+        _ => json(200, ANSWER),
+    })
+    .await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    assert_eq!(gateway.post("/v1/messages", PLAIN).await.text(), ANSWER);
+    gate.open();
+    // The sweep of the connections sees it as a request would.
+    until("the forged answer is there", || {
+        gateway.proxy.upstream.sweep();
+        gateway.proxy.upstream.idle() == 0
+    })
+    .await;
+    assert_eq!(gateway.post("/v1/messages", PLAIN).await.text(), ANSWER);
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_to_end_says_so_with_its_answer() {
+    let gateway = Gateway::start(vec![claude("http://127.0.0.1:9".into())]).await;
+    gateway.proxy.load.ask_to_shed(1);
+    // It is answered at once, before anybody else could say anything.
+    let answer = gateway.get("/healthz", &[]).await;
+    assert_eq!(answer.headers["connection"], "close");
+    assert!(!gateway.get("/healthz", &[]).await.headers.contains_key("connection"));
 }

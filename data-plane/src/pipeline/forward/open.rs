@@ -22,7 +22,7 @@ use super::Failure;
 use crate::{
     compute::LARGE,
     pipeline::{
-        exchange::{Flight, Next},
+        exchange::{Flight, Leg, Next},
         plan::{self, Read},
         reading::{Collected, Reading, join},
     },
@@ -57,6 +57,7 @@ pub(super) async fn open(
 ) -> Result<Opened, Failure> {
     let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
     if !parts.status.is_success() {
+        choose_reading(flight, &parts);
         return Box::pin(refused(flight, provider, id, parts)).await;
     }
     let streaming = flight.streaming;
@@ -183,7 +184,7 @@ async fn error_body(flight: &mut Flight, most: usize, wait: Option<Duration>) ->
         }
     }
     flight.release_hold();
-    Ok(read.take())
+    Ok(read.take_counted())
 }
 
 /// Reads an answer that is no stream. One that is too large to be held is passed on as it comes.
@@ -246,8 +247,12 @@ pub(in crate::pipeline) async fn read_whole(flight: &mut Flight) -> Result<Bytes
     } else {
         // It stays here meanwhile, for the case that the client leaves and it has to be read once more.
         let (plan, chunks) = (Arc::clone(&leg.plan), collected.chunks());
-        let reading = flight.proxy.compute.run(move || plan.read(wire, join(chunks)));
-        Box::pin(reading).await.map_err(|_| Reason::Malformed)?
+        let compute = flight.proxy.compute.clone();
+        let reading = Box::pin(async move { compute.run(move || plan.read(wire, join(chunks))).await });
+        flight.within_limits(reading).await?.map_err(|_| Reason::Malformed)?
+    };
+    let Some(Leg { reading: Reading::Whole(collected), .. }) = &mut flight.leg else {
+        return Ok(Bytes::new());
     };
     let body = collected.read(read?);
     flight.content();
@@ -262,7 +267,7 @@ fn gathers(flight: &Flight) -> bool {
 
 /// Reads a stream to its end and makes one answer of it.
 async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
-    let mut unsent = Chunks::new();
+    let (mut unsent, mut length, mut share) = (Chunks::new(), 0, flight.proxy.answers.share());
     loop {
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
         let Some(relay) = stream_of(flight) else {
@@ -270,6 +275,11 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
         };
         let ended = match next {
             Next::Chunk(chunk) => {
+                length += chunk.len();
+                if length > MAX_WHOLE {
+                    return Err(Trouble::Read(Reason::TooLarge));
+                }
+                share.stretch_to(length);
                 relay.feed(chunk, &mut unsent);
                 false
             }

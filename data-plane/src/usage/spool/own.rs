@@ -104,8 +104,11 @@ impl Own {
     /// Has everything written so far made durable now. Blocks on the disk, but no longer than it may stall. False: it
     /// is not durable.
     pub(super) fn sync(&self) -> bool {
-        let last = self.writer.0.lock().last();
-        self.orders.have_done(self.settings.stalled_after);
+        let patience = self.settings.stalled_after;
+        let Some(last) = self.writer.0.try_lock_for(patience).map(|writer| writer.last()) else {
+            return false;
+        };
+        self.orders.have_done(patience);
         *self.durable.borrow() >= last
     }
 

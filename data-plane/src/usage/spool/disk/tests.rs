@@ -109,3 +109,15 @@ fn the_thread_ends_with_a_runtime_that_says_nothing() {
     drop(given);
     assert_eq!(*own(&journal).durable.borrow(), 2, "with a last sync");
 }
+
+/// As one that hangs in a write does, whose thread nobody can help.
+#[tokio::test]
+async fn a_writer_that_hangs_does_not_hold_up_a_shutdown() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let settings = SpoolSettings { stalled_after: Duration::from_millis(20), ..SpoolSettings::default() };
+    let journal = begin(folder.path(), settings, &tasks, round);
+    let writing = own(&journal).writer.0.lock();
+    assert!(!journal.sync());
+    drop(writing);
+    assert!(journal.sync());
+}
