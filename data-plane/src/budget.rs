@@ -35,6 +35,11 @@ impl Budget {
     }
 
     #[must_use]
+    pub const fn most(&self) -> u64 {
+        self.most
+    }
+
+    #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }

@@ -20,6 +20,9 @@ mod service;
 mod tls;
 mod write_deadline;
 
+pub use acceptor::Accepted;
+#[cfg(test)]
+pub(crate) use acceptor::SPARE;
 pub use acceptor::{Hand, Listening, accept};
 pub use cors::{Cors, CorsOrigin};
 pub use lifecycle::{Lifecycle, Phase};

@@ -22,8 +22,9 @@ pub enum SettingsError {
     Usage(#[from] clap::Error),
     #[error("cannot read the settings file {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the settings file {} is not TOML: {source}", path.display())]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    /// Without the line itself: it may hold a secret.
+    #[error("line {line} of the settings file {} is not TOML: {problem}", path.display())]
+    Parse { path: PathBuf, line: usize, problem: String },
     #[error("the settings file {} has the key `{key}`, which is no setting of this program", path.display())]
     UnknownKey { path: PathBuf, key: String },
     #[error("the settings file {} gives `{key}` a value that is no text, number, true or false, or list of these", path.display())]
@@ -85,8 +86,11 @@ fn config_path(args: &[OsString]) -> Option<PathBuf> {
 fn with_file_defaults(command: Command, path: &PathBuf) -> Result<Command, SettingsError> {
     let text =
         fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.clone(), source })?;
-    let table: BTreeMap<String, toml::Value> = toml::from_str(&text)
-        .map_err(|source| SettingsError::Parse { path: path.clone(), source: Box::new(source) })?;
+    let table: BTreeMap<String, toml::Value> = toml::from_str(&text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        SettingsError::Parse { path: path.clone(), line, problem: error.message().to_owned() }
+    })?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let texts =
@@ -214,6 +218,13 @@ mod tests {
     fn an_unknown_key_is_an_error() {
         let error = load_with("database_url = \"x\"\nlisen = \"typo\"", &[]).unwrap_err();
         assert!(error.to_string().contains("`lisen`"), "{error}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_told_without_the_secret_on_its_line() {
+        let error = load_with("listen = \"x\"\ndatabase_url = hunter2", &[]).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("line 2") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -17,11 +17,24 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconn
     content-type: application/json\r\ncontent-length: 93\r\n\r\n\
     {\"error\":{\"type\":\"overloaded_error\",\"message\":\"too many connections; try again in a second\"}}";
 
+/// Connections beyond the most there may be, which are told so in their own wire, or asked for the node's health: a node
+/// that is full is well.
+pub(crate) const SPARE: usize = 64;
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) counted: Counted,
+    /// It is one of the [`SPARE`].
+    pub(super) spare: bool,
+}
+
 /// The way to a worker.
 #[derive(Debug)]
 pub struct Hand {
     /// Bounded by the acceptor, which counts what it sends.
-    pub connections: mpsc::UnboundedSender<(TcpStream, Counted)>,
+    pub connections: mpsc::UnboundedSender<Accepted>,
     pub load: Arc<Load>,
 }
 
@@ -55,8 +68,10 @@ pub async fn accept(
             accepted = from.listener.accept() => accepted,
         };
         match accepted.and_then(|(stream, _peer)| stream.into_std()) {
-            Ok(stream) if open(&hands) >= most => refuse(stream, from.tls),
-            Ok(stream) => hand_out(&hands, stream),
+            Ok(stream) => match open(&hands) {
+                open if open >= most.saturating_add(SPARE) => refuse(stream, from.tls),
+                open => hand_out(&hands, stream, open >= most),
+            },
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -69,14 +84,15 @@ fn open(hands: &[Hand]) -> usize {
     hands.iter().map(|hand| hand.load.connections()).sum()
 }
 
-fn hand_out(hands: &[Hand], stream: TcpStream) {
+fn hand_out(hands: &[Hand], stream: TcpStream, spare: bool) {
     let Some(hand) =
         balance::choose(hands.iter().map(|hand| &*hand.load)).and_then(|number| hands.get(number))
     else {
         return;
     };
     hand.load.add_fresh();
-    if hand.connections.send((stream, hand.load.connection())).is_err() {
+    let counted = hand.load.connection();
+    if hand.connections.send(Accepted { stream, counted, spare }).is_err() {
         tracing::error!("a worker takes no connections");
     }
 }
@@ -102,7 +118,10 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let tasks = Tasks::new();
-            tasks.spawn(accept(Listening { listener, tls }, Vec::new(), 0, tasks.stopping()));
+            let load = Arc::new(Load::default());
+            let _open: Vec<_> = (0..SPARE).map(|_| load.connection()).collect();
+            let hands = vec![Hand { connections: mpsc::unbounded_channel().0, load }];
+            tasks.spawn(accept(Listening { listener, tls }, hands, 0, tasks.stopping()));
             let mut said = String::new();
             let mut client = net::TcpStream::connect(address).await.unwrap();
             client.read_to_string(&mut said).await.unwrap();

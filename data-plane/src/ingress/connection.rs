@@ -57,23 +57,23 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const UNSENT_MAX: u32 = 32 << 10;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream, _counted: Counted) {
+pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream, _counted: Counted, spare: bool) {
     if prepare(&stream).is_err() {
         return;
     }
     match proxy.settings.tls.clone() {
-        None => serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT))).await,
+        None => serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), spare).await,
         // Apart, as it takes far more memory.
-        Some(tls) => Box::pin(serve_tls(proxy, tls, stream)).await,
+        Some(tls) => Box::pin(serve_tls(proxy, tls, stream, spare)).await,
     }
 }
 
-async fn serve_tls(proxy: Arc<Proxy>, tls: ClientTls, stream: TcpStream) {
+async fn serve_tls(proxy: Arc<Proxy>, tls: ClientTls, stream: TcpStream, spare: bool) {
     let (stopping, _) = proxy.lifecycle.bells();
     let shaking = tls.accept(&proxy.handshakes, stream, WRITE_TIMEOUT);
     // No request is on its way before the handshake is done, so that nothing is lost.
     if let Some(Some(stream)) = stopping.run_until_cancelled(shaking).await {
-        serve_io(proxy, TokioIo::new(stream)).await;
+        serve_io(proxy, TokioIo::new(stream), spare).await;
     }
 }
 
@@ -88,8 +88,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin) {
-    let lasts = Arc::new(Lasts::new(proxy.settings.max_connection_age));
+pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin, spare: bool) {
+    let lasts = Arc::new(Lasts::new(proxy.settings.max_connection_age, spare));
     let service = {
         let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
         service_fn(move |request| {
@@ -126,13 +126,15 @@ fn http() -> http1::Builder {
 pub(super) struct Lasts {
     until: Instant,
     over: AtomicBool,
+    /// There was no room for it: it ends behind one answer, and is served nothing that costs.
+    pub(super) spare: bool,
 }
 
 impl Lasts {
     /// Not all that began together end together.
-    fn new(age: Duration) -> Self {
+    fn new(age: Duration, spare: bool) -> Self {
         let until = Instant::now() + age.mul_f64(rand::rng().random_range(0.8..1.2));
-        Self { until, over: AtomicBool::new(false) }
+        Self { until, over: AtomicBool::new(spare), spare }
     }
 
     fn look(&self, load: &Load) {

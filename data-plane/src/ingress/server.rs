@@ -1,11 +1,11 @@
 //! What a worker does: serves the connections that it is handed, and ends them in good order.
 
-use std::{net::TcpStream, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
-use super::{connection, load::Counted, proxy::Proxy};
+use super::{acceptor::Accepted, connection, proxy::Proxy};
 use crate::pipeline;
 
 /// What legal endings have to be written out, and records to be closed.
@@ -14,7 +14,7 @@ pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_secs(1);
 
 /// What the acceptor hands over.
-pub type Handed = mpsc::UnboundedReceiver<(TcpStream, Counted)>;
+pub type Handed = mpsc::UnboundedReceiver<Accepted>;
 
 /// Serves until nobody hands over connections any more. What runs then may end by itself for `grace`, and is ended in its
 /// client's wire after that. Returns once all connections are closed and all requests metered, or could not be.
@@ -33,10 +33,11 @@ pub async fn serve(proxy: Arc<Proxy>, handed: Handed, grace: Duration) {
 
 async fn run(proxy: &Arc<Proxy>, mut handed: Handed, grace: Duration) {
     let connections = TaskTracker::new();
-    while let Some((stream, counted)) = handed.recv().await {
+    while let Some(Accepted { stream, counted, spare }) = handed.recv().await {
         match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => {
-                let serving = connections.track_future(connection::serve(Arc::clone(proxy), stream, counted));
+                let serving =
+                    connections.track_future(connection::serve(Arc::clone(proxy), stream, counted, spare));
                 proxy.tasks.spawn(serving);
             }
             Err(error) => tracing::warn!(%error, "a connection can't be served"),

@@ -50,7 +50,7 @@ pub(super) async fn serve_request(
         return Ok(answer);
     }
     let audience = cors.map_or(Audience::Nobody, |cors| cors.audience(&mut parts));
-    let mut response = respond(&proxy, parts, body).await;
+    let mut response = respond(&proxy, parts, body, connection.spare).await;
     cors::mark(response.headers_mut(), audience);
     if connection.is_over() {
         // It is closed behind this answer, which hyper sees to.
@@ -59,8 +59,17 @@ pub(super) async fn serve_request(
     Ok(response)
 }
 
-async fn respond(proxy: &Arc<Proxy>, parts: request::Parts, body: Incoming) -> Response<ResponseBody> {
-    match route(&parts.method, parts.uri.path()) {
+async fn respond(
+    proxy: &Arc<Proxy>,
+    parts: request::Parts,
+    body: Incoming,
+    full: bool,
+) -> Response<ResponseBody> {
+    let route = route(&parts.method, parts.uri.path());
+    if full && !matches!(route, Ok(Route::Health | Route::Ready | Route::Metrics)) {
+        return answer(proxy, &parts, |_| Err(Refusal::TooManyConnections));
+    }
+    match route {
         Ok(Route::Call { operation, pin }) => {
             call(proxy, Named { operation, pin, path: None }, parts, body).await
         }

@@ -91,11 +91,12 @@ impl Deadlines {
             if timer.deadline() > next {
                 timer.as_mut().reset(next);
             }
-            if timer.as_mut().poll(cx).is_pending() {
+            let now = Instant::now();
+            // A task that has used up its turn gets no word of the timer, so the clock is asked too.
+            if timer.as_mut().poll(cx).is_pending() && now < next {
                 self.turns = 0;
                 return Poll::Pending;
             }
-            let now = Instant::now();
             let over = |limit: &Limit| self.end_of(*limit).is_some_and(|end| end <= now);
             if let Some(limit) = Limit::ALL.into_iter().find(over) {
                 if self.turns < TURNS {

@@ -108,6 +108,8 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
     }
     let mut unsent = Chunks::new();
     loop {
+        // An upstream that is always ahead must not keep the worker from its other tasks.
+        tokio::task::yield_now().await;
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
         let Some(leg) = &mut flight.leg else { return Ok(()) };
         match (next, &mut leg.reading) {

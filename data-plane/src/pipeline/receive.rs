@@ -33,22 +33,24 @@ pub(super) async fn receive(
     deadlines: &mut Deadlines,
 ) -> Result<Bytes, Refusal> {
     let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let too_large = Refusal::BodyTooLarge { limit: limits.max_body };
-    if stated.is_some_and(|length| length > limits.max_body) {
+    // What would never fit is told so, and not to come again.
+    let most = limits.max_body.min(proxy.requests.most());
+    let too_large = Refusal::BodyTooLarge { limit: most };
+    if stated.is_some_and(|length| length > most) {
         return Err(too_large);
     }
-    let stated = stated.and_then(|length| usize::try_from(length).ok());
-    let mut counted = Holding { budget: &proxy.requests, share: None };
-    if proxy.answers.is_used_up() || !counted.up_to(stated.unwrap_or(0)) {
+    if proxy.answers.is_used_up() {
         return Err(Refusal::NoMemory);
     }
+    let stated = stated.and_then(|length| usize::try_from(length).ok());
+    // It counts as it comes: a length that is only stated takes nothing from others.
+    let mut counted = Holding { budget: &proxy.requests, share: None };
     deadlines.set(Limit::Deadline, Instant::now() + limits.deadline);
     deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
-    let most = usize::try_from(limits.max_body).unwrap_or(usize::MAX);
-    let room = Room { stated, most };
+    let room = Room { stated, most: usize::try_from(most).unwrap_or(usize::MAX) };
     let mut received = Received::Nothing;
     while let Some(chunk) = chunk(proxy, body, deadlines).await? {
-        if (received.len() + chunk.len()) as u64 > limits.max_body {
+        if (received.len() + chunk.len()) as u64 > most {
             return Err(too_large);
         }
         if !counted.up_to(received.len() + chunk.len()) {

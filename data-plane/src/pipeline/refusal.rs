@@ -39,6 +39,8 @@ pub enum Refusal {
     NoRoomForRecords,
     #[error("the gateway has too much to do to handle this request in time; send it again")]
     NotInTime,
+    #[error("the gateway has as many connections as it may; send the request again in a second")]
+    TooManyConnections,
     #[error(
         "the gateway failed to handle this request; send it again, and tell its operators if that does not help"
     )]
@@ -128,6 +130,7 @@ impl Refusal {
             Self::NotConfigured => plain(ErrorKind::Unavailable, "not_configured"),
             Self::Stopping => plain(ErrorKind::Unavailable, "shutting_down"),
             Self::NoMemory => plain(ErrorKind::Unavailable, "out_of_memory"),
+            Self::TooManyConnections => plain(ErrorKind::Unavailable, "too_many_connections"),
             Self::NotInTime => plain(ErrorKind::Timeout, "not_in_time"),
             Self::Failed(_) => plain(ErrorKind::Api, "internal_error"),
             Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
@@ -184,7 +187,9 @@ impl Refusal {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NotConfigured | Self::Stopping | Self::NoMemory => Some(Duration::from_secs(1)),
+            Self::NotConfigured | Self::Stopping | Self::NoMemory | Self::TooManyConnections => {
+                Some(Duration::from_secs(1))
+            }
             Self::NoRoomForRecords => Some(Duration::from_secs(30)),
             Self::NoAccount(explanation) if explanation.passing() => {
                 Some(explanation.frees_in().unwrap_or(Duration::from_secs(1)))

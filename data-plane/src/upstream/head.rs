@@ -103,6 +103,7 @@ fn find(input: &[u8]) -> Result<Option<Found>, BadHead> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);
     let length = match head.parse(input).map_err(|_| BadHead)? {
+        httparse::Status::Complete(length) if length > HEAD_MAX => return Err(BadHead),
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => return Ok(None),
     };

@@ -27,7 +27,9 @@ use super::{
 const READ_FIRST: usize = 16 << 10;
 /// Long answers are read in long pieces, and streams of short frames that come slowly keep little memory.
 const READ_MIN: usize = 2 << 10;
-const READ_MAX: usize = 256 << 10;
+const READ_MAX: usize = 64 << 10;
+/// Reads for a head before other tasks have their turn.
+const READS: u8 = 16;
 /// Pieces that one write takes.
 const PIECES: usize = 16;
 
@@ -115,7 +117,7 @@ impl Link {
 
     /// The answer's head. The request is written meanwhile.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, LinkError>> {
-        loop {
+        for _ in 0..READS {
             self.write(cx);
             if !self.input.is_empty()
                 && let Some(head) = head::read(&mut self.input, &mut self.preliminary)?
@@ -133,6 +135,8 @@ impl Link {
                 return Poll::Ready(Err(closed));
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The next bytes of the answer's body, as many as are there; none at its end.

@@ -16,7 +16,7 @@ use crate::{
     allocations,
     control::StatusWrites,
     ingress::{
-        Lifecycle, ServerSettings, accept,
+        Lifecycle, SPARE, ServerSettings, accept,
         tests::{
             gateway::{KEY, openai, snapshot_of},
             upstream::{Upstream, json},
@@ -216,14 +216,23 @@ async fn no_more_connections_are_taken_than_may_be_however_busy_the_workers_are(
     let started = start_with(1, 2).await;
     let release = started.hang(0);
     let mut connections = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..2 + SPARE + 3 {
         connections.push(tokio::net::TcpStream::connect(started.address).await.unwrap());
     }
-    for connection in &mut connections[2..] {
+    for connection in &mut connections[2 + SPARE..] {
         let mut said = String::new();
         tokio::time::timeout(GRACE, connection.read_to_string(&mut said)).await.expect("it is open").unwrap();
         assert!(said.starts_with("HTTP/1.1 503") && said.contains("retry-after: 1"), "{said}");
     }
-    assert_eq!(started.common.metrics.loads().map(|load| load.connections()).sum::<usize>(), 2);
+    assert_eq!(started.common.metrics.loads().map(|load| load.connections()).sum::<usize>(), 2 + SPARE);
     drop(release);
+}
+
+#[tokio::test]
+async fn a_node_that_is_full_still_says_that_it_is_well() {
+    let started = start_with(1, 1).await;
+    let _only = tokio::net::TcpStream::connect(started.address).await.unwrap();
+    assert_eq!(started.get("/healthz").await.0, 200);
+    let (status, said) = started.get("/v1/models").await;
+    assert!(status == 503 && said.contains("too_many_connections"), "{status} {said}");
 }

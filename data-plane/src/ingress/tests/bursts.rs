@@ -79,7 +79,7 @@ async fn writes_for(script: Vec<Step>, body: &str) -> (String, usize) {
     let (stream, _) = listener.accept().await.unwrap();
     let writes = Arc::new(AtomicUsize::new(0));
     let counted = Counted { stream, writes: Arc::clone(&writes) };
-    let serving = gateway.tasks.spawn(serve_io(Arc::clone(&gateway.proxy), TokioIo::new(counted)));
+    let serving = gateway.tasks.spawn(serve_io(Arc::clone(&gateway.proxy), TokioIo::new(counted), false));
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()

@@ -269,6 +269,8 @@ fn gathers(flight: &Flight) -> bool {
 async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
     let (mut unsent, mut length, mut share) = (Chunks::new(), 0, flight.proxy.answers.share());
     loop {
+        // An upstream that is always ahead must not keep the worker from its other tasks.
+        tokio::task::yield_now().await;
         let next = poll_fn(|cx| flight.poll_next(cx)).await;
         let Some(relay) = stream_of(flight) else {
             return Err(Trouble::Read(Reason::Stopped));
