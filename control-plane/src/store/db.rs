@@ -3,7 +3,7 @@
 use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
-    Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
+    Connection as _, Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -172,6 +172,8 @@ async fn open_sqlite(
         let pool = SqlitePoolOptions::new()
             .max_connections(options.max_connections.max(2))
             .acquire_timeout(options.acquire_timeout)
+            // A full disk rolls back by itself, which the connection does not hear of: nothing can be begun on it any more.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(connect.clone());
         match pool.await.map_err(StoreError::from) {
             Err(StoreError::Busy(_)) if begun.elapsed() < options.busy_timeout => {
