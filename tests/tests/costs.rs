@@ -35,7 +35,8 @@ async fn system_calls(threads: &[String], work: impl Future<Output = ()>) -> u64
     let mut strace = Command::new("strace");
     strace.arg("-c").arg("-o").arg(&counts).stdin(Stdio::null()).stderr(fs::File::create(&says).unwrap());
     threads.iter().for_each(|thread| _ = strace.arg("-p").arg(thread));
-    let mut strace = strace.spawn().expect("strace is not there; .ci/install installs it");
+    // Installed by .ci/install.
+    let mut strace = strace.spawn().unwrap();
     let attached = || fs::read_to_string(&says).unwrap();
     until("strace to be attached", || {
         assert!(
@@ -51,7 +52,7 @@ async fn system_calls(threads: &[String], work: impl Future<Output = ()>) -> u64
     strace.wait().unwrap();
     let counts = fs::read_to_string(counts).unwrap();
     // seconds, microseconds per call, calls, errors
-    let total = counts.lines().find(|line| line.ends_with(" total")).unwrap_or_else(|| panic!("{counts}"));
+    let total = counts.lines().find(|line| line.ends_with(" total")).unwrap();
     total.split_whitespace().nth(3).unwrap().parse().unwrap()
 }
 

@@ -13,12 +13,18 @@ use std::{
 
 use emulator::Behaviour;
 use futures_util::{StreamExt as _, future::join_all};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use serde_json::{Value, json};
-use tests::{Caller, Gateway, eventually, messages_body};
+use tests::{Caller, Certificates, Gateway, eventually, messages_body};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsConnector;
 
 const CREDENTIAL: &str = "sk-ant-workers";
 
@@ -152,7 +158,61 @@ async fn streams_go_on_while_long_requests_are_converted() {
     let through = callers(&caller, 8);
     let (converted, through, direct) =
         tokio::join!(converting, gaps(&through, &body, &go_on), gaps(&direct, &body, &go_on));
-    let (through, direct) = (p99(through), p99(direct));
     assert!(converted > 0);
+    hardly_more(through, direct);
+}
+
+fn hardly_more(through: Vec<Duration>, direct: Vec<Duration>) {
+    let (through, direct) = (p99(through), p99(direct));
     assert!(through <= direct + Duration::from_millis(20), "{through:?} through, {direct:?} direct");
+}
+
+/// A client that shakes hands, 250 times a second, and asks for nothing. Gives how often it did.
+async fn shake_hands(to: SocketAddr, authority: &str, go_on: &(dyn Fn() -> bool + Sync)) -> usize {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut pace = tokio::time::interval(Duration::from_millis(4));
+    let mut shaken = 0;
+    while go_on() {
+        pace.tick().await;
+        let stream = TcpStream::connect(to).await.unwrap();
+        connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        shaken += 1;
+    }
+    shaken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_go_on_while_clients_shake_hands() {
+    let certificates = Certificates::new();
+    let (certificate, key) = certificates.issue("node");
+    let tls = ["--workers", "2", "--listen-tls-cert", &certificate, "--listen-tls-key", &key];
+    let gateway = Gateway::standalone_with(&tls, &[]).await;
+    gateway.account("claude-console", CREDENTIAL).await;
+    let paced = Behaviour::chunked(40).with_gap(Duration::from_millis(20));
+    gateway.emulator.credential(CREDENTIAL).set_default(paced).unwrap();
+    let made = gateway.admin.post("/api/api-keys", json!({ "name": "test" })).await.ok();
+    let authority =
+        reqwest::Certificate::from_pem(&std::fs::read(certificates.authority()).unwrap()).unwrap();
+    let http = || reqwest::Client::builder().no_proxy().tls_certs_only([authority.clone()]).build().unwrap();
+    let (address, key) = (gateway.url().trim_start_matches("http://"), made["key"].as_str().unwrap());
+    let caller = || Caller { http: http(), url: format!("https://{address}"), key: key.to_owned() };
+    caller().offered("claude-sonnet-4-5").await;
+    let body = messages_body("hello", true);
+    let end = Instant::now() + Duration::from_secs(6);
+    let go_on = move || Instant::now() < end;
+    let direct = [Caller::new(&gateway.emulator.base_url(), CREDENTIAL)];
+    let through: Vec<_> = (0..8).map(|_| caller()).collect();
+    let (to, authority) = (address.parse().unwrap(), certificates.authority());
+    let (first, second, through, direct) = tokio::join!(
+        shake_hands(to, &authority, &go_on),
+        shake_hands(to, &authority, &go_on),
+        gaps(&through, &body, &go_on),
+        gaps(&direct, &body, &go_on)
+    );
+    assert!(first + second > 1000, "{first} and {second} handshakes");
+    hardly_more(through, direct);
 }
