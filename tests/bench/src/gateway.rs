@@ -97,7 +97,7 @@ impl Plan<'_> {
             .env_remove("GEMINI_API_KEY")
             .env("SWITCHYARD_ADMIN_PASSWORD", PASSWORD)
             .env("SWITCHYARD_ALLOW_PRIVATE_UPSTREAMS", "true")
-            .env("TOKIO_WORKER_THREADS", self.options.threads().to_string())
+            .env("SWITCHYARD_WORKERS", self.options.threads().to_string())
             .current_dir(self.folder);
         command
     }
