@@ -9,7 +9,7 @@ use crate::snapshot::Revision;
 
 use super::{
     gateway::{Gateway, PATIENCE, claude, read, until},
-    upstream::{Gate, Step, Upstream, end, send, sse, sse_head},
+    upstream::{Gate, Step, Upstream, end, send, sse_head},
 };
 
 const STREAMED: &str = r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#;
@@ -116,25 +116,6 @@ async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
         assert_eq!(records[0].outcome(), Outcome::ClientGone);
         assert_eq!(records[0].conditions, [if waits { "drained" } else { "drain_cut" }]);
     }
-}
-
-/// Such an upstream never has the stream wait for it, and waits are where limits used to be looked at.
-#[tokio::test(start_paused = true)]
-async fn a_stream_ends_in_time_though_its_upstream_is_always_ahead_of_its_client() {
-    let ping = format!("event: ping\ndata: {{\"type\":\"ping\",\"x\":\"{}\"}}\n\n", "x".repeat(60_000));
-    let frames = [vec![START, DELTA], vec![&*ping; 400], vec![STOP]].concat();
-    let upstream = Upstream::always(sse(&frames)).await;
-    let limited = |limits: &mut crate::snapshot::Limits| limits.max_stream = Duration::from_secs(2);
-    let gateway = Gateway::limited(vec![claude(upstream.url())], limited).await;
-    let mut body = gateway.open(gateway.request("/v1/messages", STREAMED)).await.into_body();
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.into_data().unwrap().len();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(read < frames.concat().len() / 2, "{read} bytes came");
-    let record = gateway.records(1).await.remove(0);
-    assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::CutOff, "max_stream"));
 }
 
 #[tokio::test]
