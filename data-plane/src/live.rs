@@ -6,6 +6,7 @@
 
 mod account_state;
 mod binding;
+mod learned;
 mod memory;
 mod memos;
 mod redis;

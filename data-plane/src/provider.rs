@@ -219,11 +219,17 @@ pub fn front(provider: &dyn Provider, account: &Account, model: &str, asked: &st
     let sent = provider.model(account, model);
     let thinks = || [sent, model, asked].iter().any(|name| openai::thinks(name));
     match provider.front(account, sent) {
-        Front::OpenAi | Front::Azure if account.state.has_no_responses(now) => Front::Compatible,
+        Front::OpenAi | Front::Azure if account.state.learned.lacks_responses(now) => Front::Compatible,
         Front::OpenAi if thinks() => Front::OpenAiThinking,
         Front::Azure if thinks() => Front::AzureThinking,
         front => front,
     }
+}
+
+/// The account's name for a model as its upstream knows it.
+#[must_use]
+pub fn sent_model<'a>(account: &'a Account, model: &'a str) -> &'a str {
+    for_account(account).map_or(model, |provider| provider.model(account, model))
 }
 
 /// The account types that this build can reach.

@@ -13,8 +13,7 @@ use parking_lot::RwLock;
 use shared::{clock::Millis, id::AccountId};
 use smallvec::SmallVec;
 
-/// How long it is remembered that a server has no Responses API.
-const NO_RESPONSES: Duration = Duration::from_secs(1800);
+use super::learned::Learned;
 
 /// A passing condition of an account; it ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +42,7 @@ pub struct AccountState {
     /// The latest end of any mark, so that an account without marks costs one load.
     marked_until: AtomicI64,
     marks: RwLock<SmallVec<[Mark; 2]>>,
-    /// The server was asked for the Responses API, and does not have it: until then it is not asked again.
-    no_responses_until: AtomicI64,
+    pub learned: Learned,
 }
 
 impl AccountState {
@@ -61,17 +59,6 @@ impl AccountState {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then(|| count + 1))
             .ok()?;
         Some(InFlight(Arc::clone(self)))
-    }
-
-    /// Whether the server behind the account is known to have no Responses API.
-    #[must_use]
-    pub fn has_no_responses(&self, now: Millis) -> bool {
-        self.no_responses_until.load(Ordering::Relaxed) > now.0
-    }
-
-    /// Servers change, and one answer may have been a proxy's.
-    pub fn note_no_responses(&self, now: Millis) {
-        self.no_responses_until.store(now.plus(NO_RESPONSES).0, Ordering::Relaxed);
     }
 
     /// Whether a mark in force covers `model`, and which kind. `asked_only`: guesses don't count. Allocates nothing.

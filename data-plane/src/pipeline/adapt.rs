@@ -9,16 +9,11 @@ use http::{HeaderMap, Method, Request};
 use proto::v1::gemini_options::Form;
 use shared::{account::AccountType, clock::Millis, id::RequestId};
 use wire::{
-    convert::{self, Ask, Conversion, ConvertError, Format, Memo, Target},
+    canonical::RefusedProofs,
+    convert::{self, Ask, Conversion, ConvertError, Format, Memo, Replayed, Target, searches_itself},
     count, embeddings,
     loss::{LossCode, Losses},
-    raw::{
-        envelope,
-        foreign::{self, Reasoning},
-        invoke::to_invoke,
-        splice::Splices,
-        watch::StreamEdits,
-    },
+    raw::{envelope, foreign, invoke::to_invoke, splice::Splices, watch::StreamEdits},
     relay::Framing,
 };
 
@@ -54,6 +49,8 @@ pub(super) struct Prepared {
     resumed: Option<Option<String>>,
     /// An upstream refused the history's reasoning.
     without_reasoning: bool,
+    /// An upstream does not know the client's search for tools.
+    searches_by_function: bool,
     /// An upstream does not count for the model.
     estimates: bool,
     /// What the client does not send back of its conversation; none: nobody has looked yet.
@@ -100,6 +97,9 @@ struct Way<'a> {
     front: Front,
     /// As the upstream knows it.
     model: &'a str,
+    replayed: Replayed<'a>,
+    /// The model knows the client's search for tools.
+    tool_search: bool,
 }
 
 /// What is sent, and what is to come back.
@@ -128,6 +128,7 @@ impl Prepared {
             now,
             resumed: None,
             without_reasoning: false,
+            searches_by_function: false,
             estimates: false,
             memos: None,
         }
@@ -142,6 +143,16 @@ impl Prepared {
     /// From now on no reasoning is sent along with the history. False: none was.
     pub(super) const fn drop_reasoning(&mut self) -> bool {
         !std::mem::replace(&mut self.without_reasoning, true)
+    }
+
+    /// From now on the client's search for tools is a function like others. False: it was.
+    pub(super) const fn search_by_function(&mut self) -> bool {
+        !std::mem::replace(&mut self.searches_by_function, true)
+    }
+
+    /// What the request proves its reasoning with, for a model that refused it.
+    pub(super) fn proofs(&self, admitted: &Admitted, model: &str) -> RefusedProofs {
+        convert::proofs(&self.ask(admitted), model)
     }
 
     /// Looks up what the client does not send back of its conversation, ahead of the first conversion of it.
@@ -179,9 +190,20 @@ impl Prepared {
         let (_, asked) = shared::model::split_account_type(&admitted.view.model);
         let front = provider::front(provider, account, model, asked, self.now);
         let model = provider.model(account, model);
-        let way = Way { admitted, account, front, model };
         let operation = admitted.call.operation;
-        let mut passage = passage(operation, way.front);
+        let mut passage = passage(operation, front);
+        let learned = &account.state.learned;
+        let lacks_search = self.searches_by_function || learned.lacks_tool_search(model, self.now);
+        let searches = lacks_search && operation == Operation::Responses && searches_itself(&admitted.body);
+        if searches && let Passage::Raw(endpoint) = passage {
+            passage = Passage::Via(endpoint);
+        }
+        let refused = learned.refused();
+        let replayed = match self.without_reasoning {
+            false => Replayed::Own { refused: refused.as_deref() },
+            true => Replayed::Nothing,
+        };
+        let way = Way { admitted, account, front, model, replayed, tool_search: !searches };
         if operation.counts() && (self.estimates || !provider.counts()) {
             passage = Passage::Estimate;
         }
@@ -266,7 +288,7 @@ impl Prepared {
         }
         let mut losses = Losses::default();
         let (wire, body) = (operation.wire(), &way.admitted.body);
-        if foreign::take_out(&mut splices, self.unwanted(), wire, body, way.model) > 0 {
+        if foreign::take_out(&mut splices, way.replayed, wire, body, way.model) > 0 {
             losses.add(LossCode::ForeignReasoning, "reasoning");
         }
         if operation == Operation::Chat {
@@ -302,10 +324,6 @@ impl Prepared {
         Ok(Body { body: bytes.into(), plan, losses, endpoint, stream, native })
     }
 
-    const fn unwanted(&self) -> Reasoning {
-        if self.without_reasoning { Reasoning::All } else { Reasoning::Foreign }
-    }
-
     /// Whether the client is given the answer in another form than the upstream gives it.
     fn another_form(&self, way: &Way<'_>) -> bool {
         // The beginning was said by another attempt: this one's is left out, and its ids are that one's.
@@ -326,10 +344,7 @@ impl Prepared {
         // The backend behind ChatGPT logins gives nothing but streams.
         let stream = way.admitted.view.stream || way.front == Front::ChatGpt;
         let (ask, target) = (self.ask(way.admitted), way.target(endpoint, stream));
-        let mut converted = match self.without_reasoning {
-            false => convert::request(ask, target),
-            true => convert::request_without_reasoning(ask, target),
-        }?;
+        let mut converted = convert::request(ask, target)?;
         let body = &mut converted.body;
         let mut framing = Framing::Plain;
         match (endpoint, way.front) {
@@ -400,6 +415,8 @@ impl<'a> Way<'a> {
                 self.account.kind,
                 Some(AccountType::ClaudeOfficial | AccountType::ClaudeConsole)
             ),
+            replayed: self.replayed,
+            tool_search: self.tool_search,
             // What a router hands on to, it knows best.
             cache_marks: snapshot.limits.cache_marks && self.account.kind != Some(AccountType::Ccr),
         }

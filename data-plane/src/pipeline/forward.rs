@@ -11,7 +11,6 @@ use http::response;
 use proto::v1::Outcome;
 use rand::Rng as _;
 use shared::{
-    clock::Millis,
     id::{AccountId, RequestId},
     wire::Wire,
 };
@@ -143,7 +142,7 @@ impl Forwarding {
                 Ok(opened) => return Some(opened),
                 Err(failure) => failure,
             };
-            if repeats(&failure, Arc::make_mut(prepared), &account, proxy.clock.now()) {
+            if Box::pin(repeats(proxy, exchange, admitted, prepared, &failure)).await {
                 tell_of_failure(&account, &failure, admitted.call.id);
                 exchange.flight()?.begin_again(failure.reason).then_some(())?;
                 continue;
@@ -269,7 +268,7 @@ async fn ask(
             return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unaddressable) });
         }
     }
-    open::open(flight, provider, admitted.call.id, || prepared.within(admitted)).await
+    open::open(flight, provider, admitted, prepared).await
 }
 
 /// The request as its upstream wants it. A long one is put into that form elsewhere.
@@ -308,14 +307,39 @@ fn tell(flight: &mut Flight, request: RequestId, losses: &Losses) {
     }
 }
 
-/// Whether the same account is asked once more, at once and in another way. Each way is left once only.
-fn repeats(failure: &Failure, prepared: &mut Prepared, account: &Account, now: Millis) -> bool {
+/// Whether the same account is asked once more, at once and in another way. Each way is left once only. What was
+/// refused is remembered, so that the next request is put right at once.
+async fn repeats(
+    proxy: &Proxy,
+    exchange: &mut Exchange,
+    admitted: &Arc<Admitted>,
+    prepared: &mut Arc<Prepared>,
+    failure: &Failure,
+) -> bool {
+    let Some(flight) = exchange.flight() else { return false };
+    let Some(leg) = &flight.leg else { return false };
+    let account = Arc::clone(&leg.account);
+    let (model, now) = (provider::sent_model(&account, &leg.model).to_owned(), proxy.clock.now());
     match failure.class {
-        Class::Reasoning => prepared.drop_reasoning(),
-        Class::Counting => prepared.estimate(),
-        Class::NoEndpoint if !account.state.has_no_responses(now) => {
-            account.state.note_no_responses(now);
+        Class::Reasoning => {
+            let (asked, as_sent) = (Arc::clone(admitted), Arc::clone(prepared));
+            let proofs = move || as_sent.proofs(&asked, &model);
+            let finding = proxy.compute.run_if_large(admitted.body.len(), proofs);
+            // Not found, they are refused once more.
+            if let Ok(Ok(proofs)) = flight.within_limits(Box::pin(finding)).await {
+                account.state.learned.note_refused(&proofs);
+            }
+            Arc::make_mut(prepared).drop_reasoning()
+        }
+        Class::Counting => Arc::make_mut(prepared).estimate(),
+        Class::NoEndpoint => {
+            // From here on it has another front, which can't fail this way.
+            account.state.learned.note_no_responses(now);
             true
+        }
+        Class::ToolSearch => {
+            account.state.learned.note_no_tool_search(&model, now);
+            Arc::make_mut(prepared).search_by_function()
         }
         _ => false,
     }
@@ -351,7 +375,12 @@ async fn learn(
             proxy.live.mark(account.id, mark).await;
         }
         Class::Credential => proxy.tester.confirm(account),
-        Class::Transient | Class::Refused | Class::Reasoning | Class::Counting | Class::NoEndpoint => {}
+        Class::Transient
+        | Class::Refused
+        | Class::Reasoning
+        | Class::Counting
+        | Class::NoEndpoint
+        | Class::ToolSearch => {}
     }
 }
 

@@ -118,6 +118,9 @@ pub enum Class {
     Counting,
     /// The server does not have the endpoint. Worth the same account again, by the other one.
     NoEndpoint,
+    /// The model does not know the search for tools that the request offers. Worth the same account again, with a
+    /// function in its place.
+    ToolSearch,
     /// About the request itself: no other account would answer otherwise.
     Refused,
 }
@@ -168,6 +171,12 @@ pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
     ];
     let coded = said.code.as_deref() == Some("invalid_encrypted_content");
     matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
+}
+
+/// Whether OpenAI says that the model has no `tool_search`.
+#[must_use]
+pub fn refuses_tool_search(status: u16, said: &UpstreamError) -> bool {
+    status == 400 && said.message.contains("'tool_search' is not supported")
 }
 
 /// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.

@@ -14,6 +14,7 @@ mod block;
 pub mod bundle;
 mod event;
 pub mod legal;
+mod refused;
 pub mod replay;
 mod request;
 mod response;
@@ -25,6 +26,7 @@ pub use block::{
     attach_signatures,
 };
 pub use event::{Delta, Event, Opening, Sink};
+pub use refused::RefusedProofs;
 pub(crate) use request::customs;
 pub use request::{
     Effort, Extra, Format, Hints, Request, Role, Sampling, Show, Thinking, ThinkingMode, Tool, ToolChoice,

@@ -13,6 +13,7 @@ mod memo;
 mod names;
 mod openai;
 mod restore;
+mod searching;
 mod stream;
 
 use std::borrow::Cow;
@@ -22,12 +23,13 @@ use shared::{usage::Usage, wire::Wire};
 
 pub use capabilities::Format;
 pub use excerpts::{Excerpts, Pieces};
-pub use fit::Target;
+pub use fit::{Replayed, Target};
 pub use memo::{MEMO_MAX, Memo, calls as remembered_calls};
+pub use searching::searches_itself;
 pub use stream::ConvertedStream;
 
 use crate::{
-    canonical,
+    canonical::{self, Origin, RefusedProofs},
     codec::{Context, Unreadable},
     error::{
         self, ErrorKind, WireError,
@@ -37,7 +39,6 @@ use crate::{
     loss::{Losses, Rejected},
     raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
 };
-use fit::Replayed;
 pub(crate) use names::Names;
 
 /// A client's request.
@@ -120,30 +121,29 @@ impl ConvertError {
 /// # Errors
 /// See [`ConvertError`].
 pub fn request(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
-    converted(ask, target, Replayed::Own)
-}
-
-/// As [`request`], without any reasoning of the history: the upstream refused it.
-///
-/// # Errors
-/// See [`ConvertError`].
-pub fn request_without_reasoning(ask: Ask<'_>, target: Target<'_>) -> Result<Converted, ConvertError> {
-    converted(ask, target, Replayed::Nothing)
-}
-
-fn converted(ask: Ask<'_>, target: Target<'_>, replayed: Replayed) -> Result<Converted, ConvertError> {
     let mut request = decode(&ask)?;
-    let own = replayed.origin(&target, &request.model);
+    let own = target.reasoning_of(&request.model);
     memo::put_back(&mut request, ask.memos, own);
     // Who speaks that wire marks what it likes.
     let target = Target { cache_marks: target.cache_marks && ask.wire != Wire::Messages, ..target };
     let stream = request.stream;
     let context = ask.context(&request.model);
-    let (losses, names) = fit::fit(&mut request, target, replayed)?;
+    let (losses, names) = fit::fit(&mut request, target)?;
     let (body, excerpts) = excerpts::encode(target.format, &mut request, &ask);
     let resumed = ask.resume.is_some();
     let conversion = Conversion { client: ask.wire, format: target.format, stream, resumed, context, names };
     Ok(Converted { body, excerpts, losses, conversion })
+}
+
+/// All proofs of reasoning in a request that a model refused for them. `model`: as the upstream knows it.
+#[must_use]
+pub fn proofs(ask: &Ask<'_>, model: &str) -> RefusedProofs {
+    // What can't be read has none.
+    let Ok(mut request) = decode(ask) else { return RefusedProofs::default() };
+    for own in [Origin::Claude, Origin::OpenAi, Origin::Gemini] {
+        memo::put_back(&mut request, ask.memos, Some(own));
+    }
+    RefusedProofs::of(&request, model)
 }
 
 pub(crate) fn decode<'a>(ask: &Ask<'a>) -> Result<canonical::Request<'a>, Unreadable> {
@@ -156,7 +156,7 @@ pub(crate) fn write<'a>(
     target: Target<'a>,
     length: usize,
 ) -> Result<(Vec<u8>, Losses, Names), Rejected> {
-    let (losses, names) = fit::fit(request, target, Replayed::Own)?;
+    let (losses, names) = fit::fit(request, target)?;
     Ok((codecs::encode_request(target.format, request, excerpts::room(length)), losses, names))
 }
 

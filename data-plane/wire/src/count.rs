@@ -179,6 +179,7 @@ const fn of_bytes(bytes: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::Replayed;
 
     #[test]
     fn only_bedrock_is_told_a_limit() {
@@ -205,6 +206,8 @@ mod tests {
             fetches_urls: false,
             server_tools: false,
             system_turns: false,
+            replayed: Replayed::OWN,
+            tool_search: true,
             cache_marks: true,
         };
         let parsed = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use shared::wire::Wire;
-use wire::convert::{self, Ask, Format, Target};
+use wire::convert::{self, Ask, Format, Replayed, Target};
 use wire::raw::watch::{Chunks, StreamEdits, StreamWatch};
 
 struct Counting;
@@ -151,6 +151,8 @@ fn a_large_image_is_not_copied() {
                 fetches_urls: true,
                 server_tools: true,
                 system_turns: true,
+                replayed: Replayed::OWN,
+                tool_search: true,
                 cache_marks: false,
             };
             let before = HELD.with(Cell::get);

@@ -108,6 +108,87 @@ async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
     assert_eq!(stubborn.received().len(), 2);
 }
 
+/// A conversation that moved to another account holds what that one can't read for as long as it lasts.
+#[tokio::test]
+async fn refused_reasoning_is_left_out_of_later_requests_and_the_accounts_own_stays() {
+    let refusal = r#"{"error":{"message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}"#;
+    let item = |proof: &str| {
+        format!(r#"{{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"{proof}"}},"#)
+    };
+    let block = |proof: &str| {
+        format!(r#"{{"type":"thinking","thinking":"","signature":"sy1.openai.encrypted.rs_1.{proof}"}},"#)
+    };
+    let codex = |proofs: &str| {
+        format!(
+            r#"{{"model":"gpt-5.4","store":false,"input":[{proofs}{{"type":"message","role":"user","content":"hi"}}]}}"#
+        )
+    };
+    let claude_code = |proofs: &str| {
+        format!(
+            r#"{{"model":"gpt-5.4","max_tokens":99,"messages":[{{"role":"user","content":"a"}},{{"role":"assistant","content":[{proofs}{{"type":"text","text":"b"}}]}},{{"role":"user","content":"c"}}]}}"#
+        )
+    };
+    let raw = |proofs: &[&str]| codex(&proofs.iter().map(|proof| item(proof)).collect::<String>());
+    let converted =
+        |proofs: &[&str]| claude_code(&proofs.iter().map(|proof| block(proof)).collect::<String>());
+    let ways: [(&str, &dyn Fn(&[&str]) -> String); 2] =
+        [("/v1/responses", &raw), ("/v1/messages", &converted)];
+    for (path, body) in ways {
+        let upstream = Upstream::start(move |_, received| {
+            let refused = String::from_utf8_lossy(&received.body).contains("gOLD");
+            if refused { json(400, refusal) } else { json(200, RESPONSE) }
+        })
+        .await;
+        let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+        assert_eq!(gateway.post(path, &body(&["gOLD1", "gOLD2"])).await.status, 200);
+        assert_eq!(upstream.received().len(), 2);
+        assert_eq!(gateway.post(path, &body(&["gOLD1", "gOLD2", "gNEW"])).await.status, 200);
+        let received = upstream.received();
+        assert_eq!(received.len(), 3, "asked once: {path}");
+        let sent = String::from_utf8_lossy(&received[2].body).into_owned();
+        assert!(sent.contains("gNEW") && !sent.contains("gOLD"), "{sent}");
+        let records = gateway.records(2).await;
+        assert_eq!(records[1].conditions, ["lost_foreign_reasoning"], "{path}");
+        // Another model is another matter.
+        let other = body(&["gOLD1"]).replace("gpt-5.4", "gpt-5.2");
+        assert_eq!(gateway.post(path, &other).await.status, 200);
+        assert_eq!(upstream.received().len(), 5, "{path}");
+    }
+}
+
+/// Codex goes by what it knows of the name; the model that the name is mapped to may know less.
+#[tokio::test]
+async fn a_search_for_tools_that_the_model_lacks_is_a_function_and_comes_back_as_a_search() {
+    const SEARCHES: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"gpt-5.1","output":[{"type":"function_call","id":"fc_1","call_id":"call_1","name":"tool_search","arguments":"{\"query\":\"weather\"}","status":"completed"}],"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}}"#;
+    let refusal = r#"{"error":{"message":"Tool 'tool_search' is not supported with gpt-5.1.","type":"invalid_request_error","param":"tools","code":null}}"#;
+    let upstream = Upstream::start(move |_, received| {
+        let offered = String::from_utf8_lossy(&received.body).contains(r#""type":"tool_search""#);
+        if offered { json(400, refusal) } else { json(200, SEARCHES) }
+    })
+    .await;
+    let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+    let search = r#"{"type":"tool_search","execution":"client","description":"d","parameters":{"type":"object","properties":{}}}"#;
+    let body = |fields: &str, search: &str| {
+        format!(
+            r#"{{"model":"gpt-5.1",{fields}"tools":[{search}],"input":[{{"type":"message","role":"user","content":"hi"}}]}}"#
+        )
+    };
+    let codex = body(r#""store":false,"#, search);
+    for requests in [2, 3] {
+        let answer = gateway.post("/v1/responses", &codex).await;
+        let text = answer.text();
+        assert!(text.contains("\"tool_search_call\"") && text.contains("weather"), "{text}");
+        assert_eq!(upstream.received().len(), requests, "known from the first refusal on");
+    }
+    let sent = String::from_utf8_lossy(&upstream.received()[2].body).into_owned();
+    assert!(sent.contains(r#""name":"tool_search""#) && sent.contains(r#""store":false"#), "{sent}");
+    // What the provider would run itself, or what it keeps, is for it to refuse.
+    let hosted = body(r#""store":false,"#, r#"{"type":"tool_search"}"#);
+    for refused in [hosted, body("", search)] {
+        assert_eq!(gateway.post("/v1/responses", &refused).await.text(), refusal);
+    }
+}
+
 #[tokio::test]
 async fn a_gemini_stream_that_cannot_go_on_ends_without_a_reason_for_its_end() {
     let upstream = Upstream::always(vec![

@@ -9,9 +9,8 @@ use http::{
     response,
 };
 use proto::v1::Outcome;
-use shared::id::RequestId;
 use wire::{
-    convert::Conversion,
+    convert::searches_itself,
     error::upstream::UpstreamError,
     raw::body::BodyFacts,
     raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
@@ -22,13 +21,15 @@ use super::Failure;
 use crate::{
     compute::LARGE,
     pipeline::{
+        adapt::Prepared,
         exchange::{Flight, Leg, Next},
+        filter::Admitted,
         plan::{self, Read},
         reading::{Collected, Reading, join},
     },
     provider::{
-        Provider,
-        failure::{Class, Reason, class_of, limited_for, refuses_reasoning},
+        Endpoint, Provider,
+        failure::{Class, Reason, class_of, limited_for, refuses_reasoning, refuses_tool_search},
         lacks_endpoint,
     },
 };
@@ -52,17 +53,17 @@ pub(in crate::pipeline) enum Opened {
 pub(super) async fn open(
     flight: &mut Flight,
     provider: &dyn Provider,
-    id: RequestId,
-    within: impl FnOnce() -> Option<Conversion>,
+    admitted: &Admitted,
+    prepared: &Prepared,
 ) -> Result<Opened, Failure> {
     let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
     if !parts.status.is_success() {
         choose_reading(flight, &parts);
-        return Box::pin(refused(flight, provider, id, parts)).await;
+        return Box::pin(refused(flight, provider, admitted, parts)).await;
     }
     let streaming = flight.streaming;
     if let Some(plan) = flight.leg.as_mut().and_then(|leg| Arc::get_mut(&mut leg.plan)) {
-        plan.reform(streaming, &parts.headers, within);
+        plan.reform(streaming, &parts.headers, || prepared.within(admitted));
     }
     choose_reading(flight, &parts);
     let streams = flight.leg.as_ref().is_some_and(|leg| !matches!(leg.reading, Reading::Whole(_)));
@@ -119,7 +120,7 @@ fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
 async fn refused(
     flight: &mut Flight,
     provider: &dyn Provider,
-    id: RequestId,
+    admitted: &Admitted,
     mut parts: response::Parts,
 ) -> Result<Opened, Failure> {
     let (wire, status) = (flight.meter.wire(), parts.status.as_u16());
@@ -130,9 +131,15 @@ async fn refused(
     let body = error_body(flight, most, wait).await?;
     let said = plan::said(&body);
     let may_drop_reasoning = !flight.leg.as_ref().is_some_and(|leg| leg.without_reasoning);
+    let is_native = flight.leg.as_ref().is_some_and(|leg| leg.plan.is_native());
     let falls_back = flight.leg.as_ref().is_some_and(|leg| leg.falls_back);
     let class = match flight.leg.as_ref().and_then(|leg| leg.endpoint) {
         Some(endpoint) if falls_back && lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        Some(Endpoint::Responses)
+            if is_native && refuses_tool_search(status, &said) && searches_itself(&admitted.body) =>
+        {
+            Class::ToolSearch
+        }
         Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
         _ => match provider.class(status, &said) {
             Class::Refused if flight.leg.as_ref().is_some_and(|leg| leg.plan.counts()) => Class::Counting,
@@ -151,7 +158,9 @@ async fn refused(
     }
     let streaming = flight.streaming;
     let body = match &flight.leg {
-        Some(leg) => leg.plan.refusal(wire, streaming, &mut parts, (body, &said), &id.to_string()),
+        Some(leg) => {
+            leg.plan.refusal(wire, streaming, &mut parts, (body, &said), &admitted.call.id.to_string())
+        }
         None => body,
     };
     Ok(Opened::Whole { parts, body, outcome: Outcome::Refused })

@@ -5,7 +5,7 @@ mod streams;
 
 use serde_json::value::RawValue;
 use shared::wire::Wire;
-use wire::convert::{self, Ask, Conversion, ConvertError, Format, Target};
+use wire::convert::{self, Ask, Conversion, ConvertError, Format, Replayed, Target};
 
 pub use raw::{eventstream, raw_view, raw_watch};
 pub use streams::stream;
@@ -47,6 +47,8 @@ const fn target(format: Format, model: &str) -> Target<'_> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        replayed: Replayed::OWN,
+        tool_search: true,
         cache_marks: false,
     }
 }

@@ -24,7 +24,7 @@ use super::{
     openai::OpenAi,
 };
 use crate::{
-    canonical::{Block, Origin, Request, Role},
+    canonical::{Block, Origin, RefusedProofs, Request, Role},
     loss::{LossCode, Losses, Rejected},
 };
 
@@ -44,6 +44,9 @@ pub struct Target<'t> {
     pub fetches_urls: bool,
     /// False: the provider runs no tools of its own there.
     pub server_tools: bool,
+    pub replayed: Replayed<'t>,
+    /// Responses: the model knows `tool_search`. Otherwise the one of a client that searches by itself is a function.
+    pub tool_search: bool,
     /// Messages: system prompts in mid-conversation are taken, by the models that know them. Anthropic's own API does.
     pub system_turns: bool,
     /// Messages: the gateway marks what is to be cached, for clients of other wires that mark nothing. Writing a cache
@@ -52,26 +55,44 @@ pub struct Target<'t> {
 }
 
 /// Which reasoning of the history goes along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Replayed {
-    /// That of the model's maker, who can check it.
-    Own,
-    /// None: the upstream refused it.
+#[derive(Debug, Clone, Copy)]
+pub enum Replayed<'r> {
+    /// That of the model's maker, who can check it; without what this upstream refused before.
+    Own { refused: Option<&'r RefusedProofs> },
+    /// None: the upstream refused it just now.
     Nothing,
 }
 
-impl Replayed {
-    /// Whose that is; none: nobody's. `asked`: the model as the client named it.
-    pub(super) fn origin(self, target: &Target<'_>, asked: &str) -> Option<Origin> {
+impl Replayed<'_> {
+    pub const OWN: Self = Self::Own { refused: None };
+
+    #[must_use]
+    pub const fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    /// Whether the model is known to refuse the proof.
+    #[must_use]
+    pub fn is_refused(self, model: &str, proof: &str) -> bool {
+        match self {
+            Self::Own { refused } => refused.is_some_and(|refused| refused.contains(model, proof)),
+            Self::Nothing => true,
+        }
+    }
+}
+
+impl Target<'_> {
+    /// Whose reasoning goes along; none: nobody's. `asked`: the model as the client named it.
+    pub(super) fn reasoning_of(&self, asked: &str) -> Option<Origin> {
         // Converse serves models of many makers.
-        let is_makers = target.format != Format::Converse || claude(target, asked).is_known();
-        capabilities::of(target.format).reasoning_of.filter(|_| self == Self::Own && is_makers)
+        let is_makers = self.format != Format::Converse || claude(self, asked).is_known();
+        let goes = is_makers && !self.replayed.is_nothing();
+        capabilities::of(self.format).reasoning_of.filter(|_| goes)
     }
 }
 
 pub(super) struct Fit<'t> {
     pub(super) target: Target<'t>,
-    pub(super) replayed: Replayed,
     /// The model as the client named it.
     pub(super) asked: Cow<'t, str>,
     pub(super) can: &'static Capabilities,
@@ -87,16 +108,11 @@ pub(super) struct Fit<'t> {
 ///
 /// # Errors
 /// See [`Rejected`].
-pub(super) fn fit<'a>(
-    request: &mut Request<'a>,
-    target: Target<'a>,
-    replayed: Replayed,
-) -> Result<(Losses, Names), Rejected> {
+pub(super) fn fit<'a>(request: &mut Request<'a>, target: Target<'a>) -> Result<(Losses, Names), Rejected> {
     let can = capabilities::of(target.format);
     let asked = std::mem::replace(&mut request.model, target.model.into());
     let mut fit = Fit {
         target,
-        replayed,
         asked,
         can,
         losses: std::mem::take(&mut request.losses),

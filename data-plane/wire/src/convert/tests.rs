@@ -35,6 +35,8 @@ const fn target(format: Format, stream: bool) -> Target<'static> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        replayed: Replayed::OWN,
+        tool_search: true,
         cache_marks: false,
     }
 }

@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 use shared::wire::Wire;
 
 use super::{member, splice::Splices};
-use crate::{canonical::is_packed, json};
+use crate::{canonical::is_packed, convert::Replayed, json};
 
 /// How packed values begin, in text and in base64.
 static PACKED: LazyLock<[Finder<'static>; 2]> =
@@ -25,27 +25,24 @@ static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"s
 static REASONING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning\""));
 static CIPHER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"encrypted_content\""));
 
-/// Which reasoning is taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reasoning {
-    /// That of other providers, and what has no proof.
-    Foreign,
-    /// All: the provider refused what was its own, because another of its accounts or models made it.
-    All,
-}
-
-/// Takes it out, and says how many blocks that were. `model`: as the upstream knows it.
-pub fn take_out(splices: &mut Splices, which: Reasoning, wire: Wire, body: &[u8], model: &str) -> usize {
-    let all = which == Reasoning::All;
+/// Takes out what is not to be sent back, and says how many blocks that were. `model`: as the upstream knows it.
+pub fn take_out(
+    splices: &mut Splices,
+    replayed: Replayed<'_>,
+    wire: Wire,
+    body: &[u8],
+    model: &str,
+) -> usize {
+    let looks_closely = !matches!(replayed, Replayed::Own { refused: None });
     let holds_packed = || PACKED.iter().any(|packed| packed.find(body).is_some());
     // Nearly all bodies end here: long ones are not taken apart for nothing.
-    let suspicious = all || holds_packed() || lacks_proofs(wire, body);
+    let suspicious = looks_closely || holds_packed() || lacks_proofs(wire, body);
     let signs = wire == Wire::Gemini && gemini::needs_proofs(model, body);
     let Ok(text) = std::str::from_utf8(body) else { return 0 };
     if !suspicious && !signs {
         return 0;
     }
-    let mut edit = Edit { body, splices, all, count: 0 };
+    let mut edit = Edit { body, splices, unwanted: Unwanted { replayed, model }, count: 0 };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
     match wire {
         Wire::Messages => edit.messages(text),
@@ -83,10 +80,24 @@ fn after<'b>(body: &'b [u8], at: usize, word: &Finder<'_>) -> &'b [u8] {
     body.get(at + word.needle().len()..).unwrap_or_default().trim_ascii_start()
 }
 
+/// What this model is not to be sent.
+#[derive(Clone, Copy)]
+struct Unwanted<'a> {
+    replayed: Replayed<'a>,
+    model: &'a str,
+}
+
+impl Unwanted<'_> {
+    /// Whether the proof is another provider's, or one that was refused.
+    fn covers(self, proof: &str) -> bool {
+        is_packed(proof) || self.replayed.is_refused(self.model, proof)
+    }
+}
+
 struct Edit<'a> {
     body: &'a [u8],
     splices: &'a mut Splices,
-    all: bool,
+    unwanted: Unwanted<'a>,
     count: usize,
 }
 
@@ -110,7 +121,7 @@ impl<'a> Edit<'a> {
         };
         let mut blocks = Vec::new();
         let _ = json::array(content, |block| {
-            blocks.push((json::place_in(self.body, block), is_foreign_thinking(block, self.all)));
+            blocks.push((json::place_in(self.body, block), is_foreign_thinking(block, self.unwanted)));
         });
         let foreign = blocks.iter().filter(|(_, goes)| *goes).count();
         self.count += foreign;
@@ -126,7 +137,7 @@ impl<'a> Edit<'a> {
         let forgets = member_of(text, &["store"]) == Some("false");
         let mut items = Vec::new();
         let _ = json::array(input, |item| {
-            items.push((json::place_in(self.body, item), is_foreign_item(item, self.all, forgets)));
+            items.push((json::place_in(self.body, item), is_foreign_item(item, self.unwanted, forgets)));
         });
         self.count += items.iter().filter(|(_, goes)| *goes).count();
         self.remove(&items);
@@ -140,7 +151,8 @@ impl<'a> Edit<'a> {
 }
 
 /// Thoughts without a proof, or with another provider's.
-fn is_foreign_thinking(block: &str, all: bool) -> bool {
+fn is_foreign_thinking(block: &str, unwanted: Unwanted<'_>) -> bool {
+    let is_foreign = |proof: Cow<'_, str>| proof.is_empty() || unwanted.covers(&proof);
     let (mut kind, mut proof, mut data) = (None, None, None);
     let _ = json::object(block, |field| match &*field.name() {
         "type" => kind = json::string(field.value),
@@ -149,22 +161,23 @@ fn is_foreign_thinking(block: &str, all: bool) -> bool {
         _ => {}
     });
     match kind.as_deref() {
-        Some("thinking") => all || proof.is_none_or(|proof| proof.is_empty() || is_packed(&proof)),
-        Some("redacted_thinking") => all || data.is_none_or(|data| data.is_empty() || is_packed(&data)),
+        Some("thinking") => proof.is_none_or(is_foreign),
+        Some("redacted_thinking") => data.is_none_or(is_foreign),
         _ => false,
     }
 }
 
 /// Reasoning that the provider can't read, or does not have because nothing is kept.
-fn is_foreign_item(item: &str, all: bool, forgets: bool) -> bool {
+fn is_foreign_item(item: &str, unwanted: Unwanted<'_>, forgets: bool) -> bool {
     let (mut kind, mut cipher): (_, Option<Cow<'_, str>>) = (None, None);
     let _ = json::object(item, |field| match &*field.name() {
         "type" => kind = json::string(field.value),
         "encrypted_content" => cipher = json::string(field.value),
         _ => {}
     });
+    let cipher = cipher.filter(|cipher| !cipher.is_empty());
     kind.as_deref() == Some("reasoning")
-        && (all || cipher.filter(|cipher| !cipher.is_empty()).map_or(forgets, |cipher| is_packed(&cipher)))
+        && (unwanted.replayed.is_nothing() || cipher.map_or(forgets, |cipher| unwanted.covers(&cipher)))
 }
 
 fn member_of<'t>(object: &'t str, path: &[&str]) -> Option<&'t str> {
@@ -187,12 +200,12 @@ mod tests {
     use super::*;
 
     pub(super) fn without(wire: Wire, model: &str, body: &str) -> (String, usize) {
-        taken_out(Reasoning::Foreign, wire, model, body)
+        taken_out(Replayed::OWN, wire, model, body)
     }
 
-    pub(super) fn taken_out(which: Reasoning, wire: Wire, model: &str, body: &str) -> (String, usize) {
+    pub(super) fn taken_out(replayed: Replayed<'_>, wire: Wire, model: &str, body: &str) -> (String, usize) {
         let mut splices = Splices::new();
-        let count = take_out(&mut splices, which, wire, body.as_bytes(), model);
+        let count = take_out(&mut splices, replayed, wire, body.as_bytes(), model);
         let body = splices.apply(Bytes::copy_from_slice(body.as_bytes()));
         (String::from_utf8(body.to_vec()).unwrap(), count)
     }
@@ -273,7 +286,7 @@ mod tests {
                 r#"{"contents":[{"parts":[{"text":"a"}]}]}"#,
             ),
         ] {
-            assert_eq!(taken_out(Reasoning::All, wire, "gemini-3-pro", body), (expected.to_owned(), 1));
+            assert_eq!(taken_out(Replayed::Nothing, wire, "gemini-3-pro", body), (expected.to_owned(), 1));
             assert_eq!(without(wire, "gemini-3-pro", body), (body.to_owned(), 0));
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use shared::wire::Wire;
 use wire::{
-    convert::{self, Ask, Conversion, Format, Target, Whole},
+    convert::{self, Ask, Conversion, Format, Replayed, Target, Whole},
     error::{ErrorKind, WireError},
     eventstream,
     loss::Losses,
@@ -66,6 +66,8 @@ pub(crate) fn conversion(client: Wire, format: Format, stream: bool) -> Conversi
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        replayed: Replayed::OWN,
+        tool_search: true,
         cache_marks: false,
     };
     convert::request(ask, target).unwrap().conversion

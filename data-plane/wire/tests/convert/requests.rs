@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use shared::wire::Wire;
-use wire::convert::{self, Ask, Format, Target};
+use wire::convert::{self, Ask, Format, Replayed, Target};
 
 use crate::{
     cases::{cases, hold, lost},
@@ -34,6 +34,8 @@ pub(crate) const fn target<'t>(format: Format, model: &'t str) -> Target<'t> {
         fetches_urls: true,
         server_tools: true,
         system_turns: true,
+        replayed: Replayed::OWN,
+        tool_search: true,
         cache_marks: false,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::{Fit, Replayed};
+use super::{Fit, Target};
 use crate::{
     canonical::{
         Block, Effort, Origin, Request, Role, Sampling, Show, Signature, SignatureKind, Thinking,
@@ -24,7 +24,7 @@ const FLASH_BUDGET_MAX: u64 = 24_576;
 
 impl Fit<'_> {
     pub(super) fn reasoning(&mut self, request: &mut Request<'_>) {
-        let own = self.replayed.origin(&self.target, &self.asked);
+        let own = self.target.reasoning_of(&self.asked);
         for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
             turn.blocks.retain_mut(|block| self.may_go_back(block, own));
         }
@@ -49,11 +49,14 @@ impl Fit<'_> {
 
     /// Takes foreign signatures off, and keeps reasoning that its provider can check.
     fn may_go_back(&mut self, block: &mut Block<'_>, own: Option<Origin>) -> bool {
-        let is_own = |signature: &Signature<'_>| Some(signature.origin) == own;
+        let Target { replayed, model, .. } = self.target;
+        let is_own = |signature: &Signature<'_>| {
+            Some(signature.origin) == own && !replayed.is_refused(model, &signature.value)
+        };
         match block {
             Block::ToolCall(call) => {
                 // A proof on a call is Gemini's own; chat hands it on for fronts of Gemini.
-                let is_handed_on = self.target.format == Format::Chat && self.replayed == Replayed::Own;
+                let is_handed_on = self.target.format == Format::Chat && !replayed.is_nothing();
                 let keep = is_handed_on || call.signature.as_ref().is_none_or(is_own);
                 if !keep {
                     call.signature = None;

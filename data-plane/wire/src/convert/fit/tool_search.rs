@@ -18,7 +18,7 @@ use crate::{
 
 impl Fit<'_> {
     pub(super) fn tool_search(&mut self, request: &mut Request<'_>) {
-        if self.is_own(Wire::Responses) {
+        if self.is_own(Wire::Responses) && self.target.tool_search {
             return;
         }
         self.additional_tools(request);

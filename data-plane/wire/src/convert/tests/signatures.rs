@@ -140,7 +140,11 @@ fn comes_home(client: Wire, origin: Origin, answer: &[u8], values: &[String]) ->
             }
             format => target(format, false),
         };
-        let nothing = super::super::request_without_reasoning(ask(client, &next, false), target).unwrap();
+        let nothing = super::super::request(
+            ask(client, &next, false),
+            Target { replayed: Replayed::Nothing, ..target },
+        )
+        .unwrap();
         prop_assert!(
             !strays(&nothing.body),
             "{}: {}",
@@ -243,7 +247,8 @@ proptest! {
             for other in [Format::Chat, Format::Messages, Format::Responses, Format::Converse] {
                 prop_assert!(!strings_of(&sent(other)).contains(&proof), "{} astray", proof);
             }
-            let nothing = super::super::request_without_reasoning(asked, target(format, false)).unwrap().body;
+            let target = Target { replayed: Replayed::Nothing, ..target(format, false) };
+            let nothing = super::super::request(asked, target).unwrap().body;
             prop_assert!(!strings_of(&nothing).contains(&proof), "{} was refused", proof);
         }
         // What the client sends itself is not said twice.

@@ -6,7 +6,6 @@ use memchr::memmem::Finder;
 
 use super::{Edit, after, member_of};
 use crate::{
-    canonical::is_packed,
     gemini::signature::{NO_PROOF, calls_need_proof},
     json,
     raw::member,
@@ -136,7 +135,9 @@ impl<'a> Edit<'a> {
             (None, Some(end)) if must => Fate::NoProofBehind(end),
             (Some(_), _) if part.is_empty && unwanted => Fate::Goes,
             // What a user says is left to the provider to refuse, and then it goes too.
-            (None, _) if part.is_empty && (place.is_model || self.all) => Fate::Goes,
+            (None, _) if part.is_empty && (place.is_model || self.unwanted.replayed.is_nothing()) => {
+                Fate::Goes
+            }
             (Some((field, ..)), _) if unwanted => Fate::Unproven(field.clone()),
             _ => Fate::Stays,
         }
@@ -144,7 +145,7 @@ impl<'a> Edit<'a> {
 
     fn is_unwanted(&self, part: &Part<'a>) -> bool {
         let proof = part.proof.as_ref().and_then(|(.., value)| json::string(value));
-        proof.is_some_and(|proof| self.all || is_packed(&proof))
+        proof.is_some_and(|proof| self.unwanted.covers(&proof))
     }
 
     fn part(&self, text: &'a str) -> Part<'a> {
@@ -200,14 +201,14 @@ mod tests {
     use shared::wire::Wire;
 
     use super::*;
-    use crate::raw::foreign::{
-        Reasoning,
-        tests::{taken_out, without},
+    use crate::{
+        convert::Replayed,
+        raw::foreign::tests::{taken_out, without},
     };
 
     const PACKED: &str = "sy1.claude.proof..Eq";
 
-    fn sent(which: Reasoning, model: &str, contents: &Value) -> (Value, usize) {
+    fn sent(which: Replayed<'_>, model: &str, contents: &Value) -> (Value, usize) {
         let body = json!({ "contents": contents, "x": 1 }).to_string();
         let (body, count) = taken_out(which, Wire::Gemini, model, &body);
         let mut body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -215,7 +216,7 @@ mod tests {
     }
 
     fn foreign(model: &str, contents: &Value) -> Value {
-        sent(Reasoning::Foreign, model, contents).0
+        sent(Replayed::OWN, model, contents).0
     }
 
     fn call(name: &str) -> Value {
@@ -275,7 +276,7 @@ mod tests {
         let expected =
             json!([user(&[text("q")]), model(&[text("a")]), user(&[text("q")]), model(&[text("b")])]);
         for name in ["gemini-2.5-pro", "gemini-3-pro"] {
-            assert_eq!(sent(Reasoning::Foreign, name, &given), (expected.clone(), 6));
+            assert_eq!(sent(Replayed::OWN, name, &given), (expected.clone(), 6));
         }
     }
 
@@ -294,7 +295,7 @@ mod tests {
         let mut without_bare = given.clone();
         without_bare[3]["parts"].as_array_mut().unwrap().pop();
         assert_eq!(foreign("gemini-3-pro", &given), without_bare);
-        assert_eq!(sent(Reasoning::All, "gemini-3-pro", &given), (expected, 2));
+        assert_eq!(sent(Replayed::Nothing, "gemini-3-pro", &given), (expected, 2));
     }
 
     #[test]
@@ -312,9 +313,9 @@ mod tests {
             model(&[call("f")]),
             user(&[text("")])
         ]);
-        assert_eq!(sent(Reasoning::Foreign, "gemini-2.5-pro", &given), (expected, 0));
+        assert_eq!(sent(Replayed::OWN, "gemini-2.5-pro", &given), (expected, 0));
         let expected = json!([user(&[text("q")]), model(&[text("a")]), model(&[call("f")])]);
-        assert_eq!(sent(Reasoning::All, "gemini-2.5-pro", &given), (expected, 0));
+        assert_eq!(sent(Replayed::Nothing, "gemini-2.5-pro", &given), (expected, 0));
         let spaced = r#"{"contents":[{"role":"model","parts":[{"text" : "" }, {"text":"a"}]}]}"#;
         let expected = r#"{"contents":[{"role":"model","parts":[{"text":"a"}]}]}"#;
         assert_eq!(without(Wire::Gemini, "gemini-2.5-pro", spaced).0, expected);
@@ -337,7 +338,7 @@ mod tests {
         let given = turn(call("a"), call("c"));
         let expected = turn(proven("a", NO_PROOF), proven("c", NO_PROOF));
         for name in ["gemini-3-pro", "models/gemini-3.1-flash", "gemini-flash-latest"] {
-            assert_eq!(sent(Reasoning::Foreign, name, &given), (expected.clone(), 0), "{name}");
+            assert_eq!(sent(Replayed::OWN, name, &given), (expected.clone(), 0), "{name}");
         }
         assert_eq!(foreign("gemini-2.5-pro", &given), given);
         assert_eq!(foreign("gemini-3-pro", &expected), expected);
@@ -351,7 +352,7 @@ mod tests {
         #[test]
         fn what_is_left_says_something_and_calls_are_proven(
             contents in vec((any::<bool>(), vec(0..8_usize, 1..5)), 0..6),
-            which in select(vec![Reasoning::Foreign, Reasoning::All]),
+            which in select(vec![Replayed::OWN, Replayed::Nothing]),
         ) {
             let samples = [
                 text(""),
@@ -372,13 +373,13 @@ mod tests {
             for content in left.as_array().unwrap() {
                 let parts = content["parts"].as_array().unwrap();
                 prop_assert!(!parts.is_empty(), "{left}");
-                if content["role"] == "model" || which == Reasoning::All {
+                if content["role"] == "model" || which.is_nothing() {
                     prop_assert!(!parts.contains(&text("")), "{left}");
                 }
             }
             let text = left.to_string();
             prop_assert!(!text.contains("sy1."), "{text}");
-            prop_assert!(which == Reasoning::Foreign || !text.contains("AAAA"), "{text}");
+            prop_assert!(!which.is_nothing() || !text.contains("AAAA"), "{text}");
             let answer = left.as_array().unwrap().iter().rev().take_while(|content| content["role"] == "model");
             let mut parts = answer.flat_map(|content| content["parts"].as_array().unwrap().iter().rev());
             if let Some(first) = parts.by_ref().filter(|part| part.get("functionCall").is_some()).last() {
