@@ -13,14 +13,16 @@ const COUNTED: [(&str, u64); 4] =
     [("input_tokens", 1003), ("cache_read_tokens", 211), ("cache_write_tokens", 0), ("output_tokens", 57)];
 /// From here on an input is meant to fill a model's window.
 const FULL: u64 = 200_000;
-/// Whom the upstream refuses with what, though all is well: they ask again without.
-const TRIED: [(&str, &str); 3] = [
+/// Whom the upstream refuses with what, though all is well: they ask again without; and how often in a trial.
+const TRIED: [(&str, &str, usize); 4] = [
     // Claude Code tells of its surroundings among the messages, also to models that it can't know to take it.
-    ("claude", "role 'system' is not supported on this model"),
-    // Thoughts that another account has sealed; the gateway asks again.
-    ("", "could not be verified"),
+    ("claude", "role 'system' is not supported on this model", usize::MAX),
+    // Thoughts that another account has sealed; the gateway asks again, and knows them from then on.
+    ("", "could not be verified", 1),
+    // Codex offers a search for tools; the gateway asks again, and knows the model from then on.
+    ("codex", "'tool_search' is not supported", 1),
     // Bedrock counts for some models only; the gateway estimates.
-    ("", "doesn't support counting tokens"),
+    ("", "doesn't support counting tokens", usize::MAX),
 ];
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -28,6 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) async fn check(gateway: &Gateway, trial: &Trial, said: &Value) -> Vec<String> {
     let calls = said["calls"].as_array().unwrap();
     let mut wrong: Vec<String> = calls.iter().filter_map(|call| refusal(trial, call)).collect();
+    wrong.extend(TRIED.iter().filter_map(|(_, words, times)| {
+        let tried = calls
+            .iter()
+            .filter(|call| call["said"].as_str().is_some_and(|said| said.contains(words)))
+            .count();
+        (tried > *times).then(|| format!("upstream said {tried} times: {words}"))
+    }));
     match timeout(PATIENCE, records(gateway, trial, calls)).await {
         Ok(records) => wrong.extend(records.iter().filter_map(miscounted)),
         Err(_) => wrong.push(format!("the ledger does not have all of {} calls", calls.len())),
@@ -48,7 +57,7 @@ fn refusal(trial: &Trial, call: &Value) -> Option<String> {
     };
     let said = call["said"].as_str().unwrap_or_default();
     let is_tried =
-        TRIED.iter().any(|(agent, words)| trial.agent.name.contains(agent) && said.contains(words));
+        TRIED.iter().any(|(agent, words, _)| trial.agent.name.contains(agent) && said.contains(words));
     let is_refused = (400..500).contains(&status) && !is_planned && !is_tried;
     is_refused
         .then(|| format!("upstream refused {}: {status} {said}", call["target"].as_str().unwrap_or_default()))

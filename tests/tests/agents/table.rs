@@ -21,6 +21,7 @@ below; an empty cell is not tried.
 - **loop**: the model thinks, calls two tools at once, changes a file, and has a last word.
 - **goes on elsewhere**: the same session, on the next kind of account that has this column.
 - **programs**: Codex as with its newest models, which call tools from programs.
+- **lesser model**: behind the name that Codex knows is a model that can do less: it has no search for tools.
 - **overflow**: the prompt is too long for the upstream; the agent sums up and goes on.
 - **window full**: by the upstream's count the model's window is full; the agent sums up before it goes on.
 - **429**, **cut**: in the middle of the loop the upstream has no room, or its stream breaks off.

@@ -55,20 +55,30 @@ pub(crate) struct Scenario {
     agents: &'static [&'static str],
     /// Empty: all of them.
     columns: &'static [&'static str],
+    /// The model behind the name that the agent asks for; none: what the agent takes it for.
+    model: Option<&'static str>,
     /// There are two accounts for the model.
     has_spare: bool,
     /// Where the session goes on.
     then: Option<fn(&str) -> &'static str>,
 }
 
-const SCENARIO: Scenario =
-    Scenario { name: "", heading: "", run: "", agents: &[], columns: &[], has_spare: false, then: None };
+const SCENARIO: Scenario = Scenario {
+    name: "",
+    heading: "",
+    run: "",
+    agents: &[],
+    columns: &[],
+    model: None,
+    has_spare: false,
+    then: None,
+};
 /// One of each wire that an upstream speaks.
 const ONE_OF_EACH: &[&str] =
     &["claude-console", "bedrock", "bedrock-converse", "openai-responses", "droid-common", "gemini-api"];
 const WITHOUT_SPARE: &[&str] = &["claude-console", "openai-responses", "gemini-api"];
 
-pub(crate) const SCENARIOS: [Scenario; 13] = [
+pub(crate) const SCENARIOS: [Scenario; 14] = [
     Scenario { name: "loop", heading: "loop", run: "loop", ..SCENARIO },
     Scenario {
         name: "continue",
@@ -93,6 +103,15 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
             "droid-common",
             "gemini-api",
         ],
+        ..SCENARIO
+    },
+    Scenario {
+        name: "lesser",
+        heading: "lesser model",
+        run: "loop",
+        agents: &["codex"],
+        columns: &["openai", "openai-responses", "azure-openai"],
+        model: Some("gpt-5.1"),
         ..SCENARIO
     },
     Scenario {
@@ -223,7 +242,8 @@ impl Trial {
             // Without words that would make another model of a model's name.
             let at = COLUMNS.iter().position(|other| other.name == column.name).unwrap();
             let lane = format!("-{}{at}-{}", agent.short, scenario.name);
-            let account = Account { model: agent.model(place), ..Account::new(place, lane) };
+            let model = scenario.model.or_else(|| agent.model(place));
+            let account = Account { model, ..Account::new(place, lane) };
             accounts.push((account.clone(), account.make(gateway).await));
             if scenario.has_spare {
                 let spare = Account { is_spare: true, ..account };
