@@ -22,6 +22,7 @@ mod coalesce;
 mod deadlines;
 mod drain;
 pub mod exchange;
+mod feeding;
 pub mod filter;
 pub mod forward;
 pub mod meter;

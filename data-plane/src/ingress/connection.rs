@@ -94,7 +94,8 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin, s
         let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
         service_fn(move |request| {
             lasts.look(&proxy.load);
-            serve_request(Arc::clone(&proxy), Arc::clone(&lasts), request)
+            // Hyper keeps the room of the future for as long as the answer goes on, and so there is nothing in it.
+            Box::pin(serve_request(Arc::clone(&proxy), Arc::clone(&lasts), request))
         })
     };
     let mut hyper = std::pin::pin!(http().serve_connection(io, service));

@@ -7,6 +7,7 @@ mod cors;
 mod failing;
 pub(crate) mod gateway;
 mod leaving;
+mod long_frames;
 mod pace;
 mod passing;
 mod reforming;

@@ -7,7 +7,8 @@ use proto::v1::Outcome;
 use wire::raw::watch::Chunks;
 
 use super::{
-    exchange::{Flight, Leg, Next},
+    exchange::{Flight, Leg},
+    feeding::Fed,
     forward,
     reading::Reading,
 };
@@ -110,29 +111,19 @@ async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
     loop {
         // An upstream that is always ahead must not keep the worker from its other tasks.
         tokio::task::yield_now().await;
-        let next = poll_fn(|cx| flight.poll_next(cx)).await;
+        let fed = poll_fn(|cx| flight.poll_fed(cx, &mut unsent)).await;
+        unsent.clear();
         let Some(leg) = &mut flight.leg else { return Ok(()) };
-        match (next, &mut leg.reading) {
-            (Next::Chunk(chunk), Reading::Stream(relay)) => {
-                let content = relay.feed(chunk, &mut unsent).content;
-                unsent.clear();
-                if content {
-                    flight.content();
-                }
-            }
-            (Next::Chunk(_), Reading::Opaque) => flight.content(),
-            (Next::Chunk(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
+        match (fed, &mut leg.reading) {
+            (Fed::Seen(seen, _), _) if seen.content => flight.content(),
+            (Fed::Unread(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
                 collected.push(chunk, &flight.proxy.answers);
             }
-            (Next::Chunk(_) | Next::HoldOver, _) => {}
-            (Next::Failed(reason), _) => return Err(reason),
-            (Next::End, Reading::Stream(relay)) => {
-                relay.end(&mut unsent);
-                return Ok(());
-            }
-            (Next::End, _) => {
-                return forward::read_whole(flight).await.map(drop);
-            }
+            (Fed::Unread(_), Reading::Opaque) => flight.content(),
+            (Fed::Seen(..) | Fed::Unread(_) | Fed::HoldOver, _) => {}
+            (Fed::Failed(reason), _) => return Err(reason),
+            (Fed::Ended(_), _) => return Ok(()),
+            (Fed::End, _) => return forward::read_whole(flight).await.map(drop),
         }
     }
 }

@@ -346,7 +346,7 @@ impl Flight {
     }
 
     /// A limit is over: what the attempt fails of; none where only a wait has ended.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
         let limit = ready!(self.deadlines.poll_over(cx));
         Poll::Ready(Some(match limit {
             Limit::Deadline => Reason::Deadline,

@@ -7,7 +7,7 @@ use shared::usage::Usage;
 use smallvec::SmallVec;
 use wire::{convert::Memo, loss::Losses, raw::body::BodyFacts, relay::Relay};
 
-use super::plan::Read;
+use super::{feeding::Away, plan::Read};
 use crate::budget::{Budget, FREE, Share};
 
 /// How the answer is read on its way.
@@ -16,6 +16,8 @@ pub(super) enum Reading {
     /// Passed on unread.
     Opaque,
     Stream(Relay),
+    /// A long frame is being read elsewhere.
+    Away(Away),
     Whole(Collected),
 }
 
@@ -96,6 +98,7 @@ impl Reading {
         match self {
             Self::Opaque => (None, None, false),
             Self::Stream(relay) => (relay.usage(), relay.served_model(), relay.usage_is_final()),
+            Self::Away(away) => (away.usage, away.served.as_deref(), away.usage_is_final),
             Self::Whole(collected) => match &collected.facts {
                 Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
                 None => (None, None, false),
@@ -106,7 +109,7 @@ impl Reading {
     /// The id under which the provider keeps the answer.
     pub(super) fn issued_id(&self) -> Option<&str> {
         match self {
-            Self::Opaque => None,
+            Self::Opaque | Self::Away(_) => None,
             Self::Stream(relay) => relay.issued_id(),
             Self::Whole(collected) => collected.facts.as_ref()?.issued_id.as_deref(),
         }
@@ -115,7 +118,7 @@ impl Reading {
     /// What is to be remembered for the client, of what came since the last time.
     pub(super) fn memos(&mut self) -> Vec<Memo> {
         match self {
-            Self::Opaque => Vec::new(),
+            Self::Opaque | Self::Away(_) => Vec::new(),
             Self::Stream(relay) => relay.memos(),
             Self::Whole(collected) => std::mem::take(&mut collected.memos),
         }
@@ -124,7 +127,7 @@ impl Reading {
     /// What the client's wire could not say of the answer.
     pub(super) fn losses(&self) -> Option<Losses> {
         match self {
-            Self::Opaque => None,
+            Self::Opaque | Self::Away(_) => None,
             Self::Stream(relay) => relay.losses(),
             Self::Whole(collected) => Some(collected.losses.clone()),
         }

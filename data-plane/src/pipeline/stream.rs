@@ -13,14 +13,15 @@ use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
     error::{ErrorKind, StreamEnd, WireError, broken_end, stream_event},
-    raw::watch::Chunks,
+    raw::watch::{Chunks, Seen},
     relay::Relay,
 };
 
 use super::{
     body::ResponseBody,
     coalesce::{Coalescer, Source},
-    exchange::{Exchange, Next},
+    exchange::Exchange,
+    feeding::Fed,
     forward::{Answer, AnswerBody, Failure, Forwarding, failure_of, is_about_the_request},
     reading::Reading,
 };
@@ -116,6 +117,7 @@ impl StreamBody {
 fn told(exchange: &mut Exchange) -> bool {
     match exchange.flight().and_then(|flight| flight.leg.as_ref()).map(|leg| &leg.reading) {
         Some(Reading::Stream(relay)) => relay.seen().told,
+        Some(Reading::Away(away)) => away.seen.told,
         _ => true,
     }
 }
@@ -185,18 +187,28 @@ impl Source for Passing {
         let Some(flight) = self.exchange.flight() else {
             return Poll::Ready(false);
         };
-        let goes_on = match ready!(flight.poll_next(cx)) {
-            Next::Chunk(_) if flight.revoked() => {
-                self.end_early(Reason::Revoked, out);
-                false
-            }
-            Next::Chunk(chunk) => {
-                self.pass(chunk, out);
+        if flight.revoked() {
+            self.end_early(Reason::Revoked, out);
+            return Poll::Ready(false);
+        }
+        let goes_on = match ready!(flight.poll_fed(cx, out)) {
+            Fed::Seen(seen, _) => {
+                self.pass(seen, out);
                 true
             }
-            Next::HoldOver => true,
-            Next::End => self.upstream_ended(out),
-            Next::Failed(reason) => self.failed(Failure::of(reason), out),
+            Fed::Unread(chunk) => {
+                // A body that can't be read is content from its first bytes.
+                self.content();
+                out.push(chunk);
+                true
+            }
+            Fed::HoldOver => true,
+            Fed::Ended(seen) => self.upstream_ended(seen, out),
+            Fed::End => {
+                self.exchange.finish(Outcome::Completed, None);
+                false
+            }
+            Fed::Failed(reason) => self.failed(Failure::of(reason), out),
         };
         Poll::Ready(goes_on)
     }
@@ -206,17 +218,11 @@ impl Passing {
     fn relay(&mut self) -> Option<&mut Relay> {
         match &mut self.exchange.flight()?.leg.as_mut()?.reading {
             Reading::Stream(relay) => Some(relay),
-            Reading::Opaque | Reading::Whole(_) => None,
+            Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
         }
     }
 
-    fn pass(&mut self, chunk: Bytes, out: &mut Chunks) {
-        let Some(relay) = self.relay() else {
-            // A body that can't be read is content from its first bytes.
-            self.content();
-            return out.push(chunk);
-        };
-        let seen = relay.feed(chunk, out);
+    fn pass(&mut self, seen: Seen, out: &mut Chunks) {
         if seen.failed
             && let Some(failure) = self.kept_failure()
         {
@@ -316,12 +322,7 @@ impl Passing {
     }
 
     /// Whether it goes on, with another account.
-    fn upstream_ended(&mut self, out: &mut Chunks) -> bool {
-        let Some(relay) = self.relay() else {
-            self.exchange.finish(Outcome::Completed, None);
-            return false;
-        };
-        let seen = relay.end(out);
+    fn upstream_ended(&mut self, seen: Seen, out: &mut Chunks) -> bool {
         if self.forwarding.is_some()
             && let Some(failure) = self.kept_failure()
         {

@@ -121,6 +121,14 @@ impl Stream {
         }
     }
 
+    /// Until there may be something to read; with TLS only reading tells.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(cx),
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     pub(super) const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }

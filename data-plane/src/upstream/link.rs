@@ -196,6 +196,17 @@ impl Link {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let polled = self.poll_input(cx);
+        if polled.is_pending() && self.input.is_empty() {
+            // Most streams are silent for most of their time, and there may be thousands.
+            self.input = BytesMut::new();
+        }
+        polled
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // Ahead of making room, which would be for nothing.
+        ready!(self.stream.poll_read_ready(cx))?;
         if self.input.is_empty() && self.input.capacity() > 4 * self.room {
             self.input = BytesMut::new();
         }

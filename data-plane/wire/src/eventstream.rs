@@ -155,10 +155,16 @@ impl MessageSplitter {
         Message::read(bytes, prelude).map(Some).inspect_err(|broken| self.broken = Some(*broken))
     }
 
+    /// Bytes of an unfinished message.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        if self.spent { 0 } else { self.carry.len() }
+    }
+
     /// Whether a message has begun and not ended.
     #[must_use]
     pub const fn in_message(&self) -> bool {
-        !self.spent && !self.carry.is_empty()
+        self.pending() > 0
     }
 
     /// How many bytes of `rest` were taken, and the lengths of the message if it is whole with them: it is then in

@@ -125,6 +125,23 @@ impl Relay {
         }
     }
 
+    /// Bytes of an unfinished frame, which are read when the rest of it comes.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let framed = match &self.unframer {
+            None => 0,
+            Some(Unframer::EventStream(stream)) => stream.pending(),
+            Some(Unframer::Wrapped(splitter)) => splitter.pending(),
+        };
+        framed + self.body.pending()
+    }
+
+    /// Whether frames have their length ahead, and no line at their end.
+    #[must_use]
+    pub const fn counts_bytes(&self) -> bool {
+        matches!(self.unframer, Some(Unframer::EventStream(_)))
+    }
+
     #[must_use]
     pub const fn seen(&self) -> Seen {
         let seen = self.body.seen();
@@ -254,6 +271,13 @@ impl Body {
         match self {
             Self::Raw(watch) => watch.feed(chunk, out),
             Self::Converted(stream) => stream.feed(&chunk, out),
+        }
+    }
+
+    const fn pending(&self) -> usize {
+        match self {
+            Self::Raw(watch) => watch.pending(),
+            Self::Converted(stream) => stream.pending(),
         }
     }
 

@@ -141,6 +141,12 @@ impl FrameSplitter {
         Some(Frame { part, start: start_of(&self.carry, self.first) })
     }
 
+    /// Bytes of an unfinished frame.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        if self.spent { 0 } else { self.carry.len() }
+    }
+
     /// Forgets an unfinished frame.
     pub fn clear(&mut self) {
         self.carry.clear();

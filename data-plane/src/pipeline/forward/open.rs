@@ -23,6 +23,7 @@ use crate::{
     pipeline::{
         adapt::Prepared,
         exchange::{Flight, Leg, Next},
+        feeding::Fed,
         filter::Admitted,
         plan::{self, Read},
         reading::{Collected, Reading, join},
@@ -280,26 +281,22 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
     loop {
         // An upstream that is always ahead must not keep the worker from its other tasks.
         tokio::task::yield_now().await;
-        let next = poll_fn(|cx| flight.poll_next(cx)).await;
-        let Some(relay) = stream_of(flight) else {
-            return Err(Trouble::Read(Reason::Stopped));
-        };
-        let ended = match next {
-            Next::Chunk(chunk) => {
-                length += chunk.len();
+        let ended = match poll_fn(|cx| flight.poll_fed(cx, &mut unsent)).await {
+            Fed::Seen(_, read) => {
+                length += read;
                 if length > MAX_WHOLE {
                     return Err(Trouble::Read(Reason::TooLarge));
                 }
                 share.stretch_to(length);
-                relay.feed(chunk, &mut unsent);
                 false
             }
-            Next::End => {
-                relay.end(&mut unsent);
-                true
-            }
-            Next::HoldOver => false,
-            Next::Failed(reason) => return Err(Trouble::Read(reason)),
+            Fed::Ended(_) => true,
+            Fed::HoldOver => continue,
+            Fed::Failed(reason) => return Err(Trouble::Read(reason)),
+            Fed::Unread(_) | Fed::End => return Err(Trouble::Read(Reason::Stopped)),
+        };
+        let Some(relay) = stream_of(flight) else {
+            return Err(Trouble::Read(Reason::Stopped));
         };
         if let Some(failure) = relay.failure() {
             return Err(Trouble::Stream(StreamFailure { before_content: true, ..failure.clone() }));
@@ -313,12 +310,18 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
     let Reading::Stream(relay) = reading else { return Err(Trouble::Read(Reason::Cut)) };
     let mut collected = relay_facts(&relay);
     let stream = relay.into_converted().ok_or(Trouble::Read(Reason::Cut))?;
-    let read = leg.plan.gathered(stream).map_err(Trouble::Read);
+    let plan = Arc::clone(&leg.plan);
+    let compute = flight.proxy.compute.clone();
+    let writing = Box::pin(async move { compute.run_if_large(length, move || plan.gathered(stream)).await });
+    let written = flight.within_limits(writing).await.map_err(Trouble::Read)?;
+    let read = written.unwrap_or(Err(Reason::Malformed)).map_err(Trouble::Read);
     if let Ok(read) = &read {
         (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
         collected.memos.clone_from(&read.memos);
     }
-    leg.reading = Reading::Whole(collected);
+    if let Some(leg) = &mut flight.leg {
+        leg.reading = Reading::Whole(collected);
+    }
     let read = read?;
     flight.content();
     Ok(read)
@@ -339,7 +342,7 @@ fn relay_facts(relay: &Relay) -> Collected {
 fn stream_of(flight: &mut Flight) -> Option<&mut Relay> {
     match &mut flight.leg.as_mut()?.reading {
         Reading::Stream(relay) => Some(relay),
-        Reading::Opaque | Reading::Whole(_) => None,
+        Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
     }
 }
 
@@ -353,16 +356,19 @@ enum Trouble {
 async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
     let mut chunks = Chunks::new();
     loop {
-        let next = poll_fn(|cx| flight.poll_next(cx)).await;
-        let Some(relay) = stream_of(flight) else {
-            return opaque(flight, next);
+        let (seen, ended) = match poll_fn(|cx| flight.poll_fed(cx, &mut chunks)).await {
+            Fed::Seen(seen, _) => (seen, false),
+            Fed::Ended(seen) => (seen, true),
+            // A body in a form that can't be read is passed on from its first bytes.
+            Fed::Unread(chunk) => {
+                flight.content();
+                chunks.push(chunk);
+                return Ok(chunks);
+            }
+            Fed::End | Fed::HoldOver => return Ok(chunks),
+            Fed::Failed(reason) => return Err(Trouble::Read(reason)),
         };
-        let (seen, ended) = match next {
-            Next::Chunk(chunk) => (relay.feed(chunk, &mut chunks), false),
-            Next::End => (relay.end(&mut chunks), true),
-            Next::HoldOver => return Ok(chunks),
-            Next::Failed(reason) => return Err(Trouble::Read(reason)),
-        };
+        let Some(relay) = stream_of(flight) else { return Ok(chunks) };
         if let Some(failure) = relay.failure().filter(|failure| failure.before_content) {
             if !is_about_the_request(failure) {
                 return Err(Trouble::Stream(failure.clone()));
@@ -384,18 +390,6 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
 
 const fn may_go(seen: Seen) -> bool {
     seen.content || seen.ping || seen.end || seen.stopped
-}
-
-/// A body in a form that can't be read is passed on from its first bytes.
-fn opaque(flight: &mut Flight, next: Next) -> Result<Chunks, Trouble> {
-    match next {
-        Next::Chunk(chunk) => {
-            flight.content();
-            Ok(Chunks::from_iter([chunk]))
-        }
-        Next::End | Next::HoldOver => Ok(Chunks::new()),
-        Next::Failed(reason) => Err(Trouble::Read(reason)),
-    }
 }
 
 /// The provider refuses the request ahead of all content: no other account would answer otherwise.

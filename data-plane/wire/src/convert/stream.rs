@@ -193,6 +193,12 @@ impl ConvertedStream {
         frame.into()
     }
 
+    /// Bytes of an unfinished frame.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        self.splitter.pending()
+    }
+
     #[must_use]
     pub const fn seen(&self) -> Seen {
         self.back.notes.seen

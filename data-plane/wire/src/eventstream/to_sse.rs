@@ -49,6 +49,12 @@ impl EventStreamToSse {
         Ok(())
     }
 
+    /// Bytes of an unfinished message.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        self.splitter.pending()
+    }
+
     /// To be asked when the stream ends.
     ///
     /// # Errors

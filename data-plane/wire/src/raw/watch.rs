@@ -263,6 +263,12 @@ impl StreamWatch {
         [b"\n\n", event.as_ref()].concat().into()
     }
 
+    /// Bytes of an unfinished frame.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        self.splitter.pending()
+    }
+
     #[must_use]
     pub const fn seen(&self) -> Seen {
         Seen { told: self.notes.seen.content, ..self.notes.seen }
