@@ -8,6 +8,7 @@ use crate::{
     domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
     http_client,
+    ledger::ingest::PriceCache,
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
@@ -28,6 +29,7 @@ pub struct Inner {
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub passwords: Passwords,
+    pub prices: PriceCache,
     pub clock: Clock,
     pub tasks: Tasks,
     /// Listeners, connections and what passes through them: they end before [`Self::tasks`], which they rely on.
@@ -75,6 +77,7 @@ impl App {
             tokens,
             refresh_tokens,
             passwords: Passwords::new(tasks.clone()),
+            prices: PriceCache::default(),
             clock,
             tasks,
             edge: Tasks::new(),

@@ -78,7 +78,8 @@ impl UsageReports {
 
     async fn ingest(&self, node_id: &str, spool: SpoolId, batch: RecordBatch) -> Result<u64, Status> {
         let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
-        let acknowledged = ingest::ingest(&self.app.store, &self.app.clock, node_id, spool, batch).await;
+        let app = &self.app;
+        let acknowledged = ingest::ingest(&app.store, &app.prices, &app.clock, node_id, spool, batch).await;
         self.app.metrics.usage_records.inc_by(count);
         acknowledged.map_err(|error| unavailable(&error))
     }

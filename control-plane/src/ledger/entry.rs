@@ -186,6 +186,11 @@ fn model_of(attempt: &AttemptEntry) -> Option<String> {
 }
 
 impl ClosedEntry {
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        RequestId::from_bytes(id_of(&self.row.request_id))
+    }
+
     /// Adds the request's share to the roll-ups.
     pub fn add_to(&self, additions: &mut Additions) {
         let quarter = quarter_of(self.started_at);
@@ -213,7 +218,7 @@ impl ClosedEntry {
     pub fn failures(&self, now: Millis) -> impl Iterator<Item = (AccountId, LastError)> {
         let failed =
             |attempt: &&AttemptEntry| attempt.outcome.is_error() && attempt.outcome != Outcome::CutOff;
-        let request_id = RequestId::from_bytes(id_of(&self.row.request_id));
+        let request_id = self.request_id();
         self.attempts.iter().filter(failed).filter_map(move |attempt| {
             let ended = attempt.started_at.0.saturating_add(stored(attempt.total_ms));
             let reason = match attempt.reason.as_str() {

@@ -11,10 +11,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use prost::{Message as _, bytes::Bytes};
 use proto::v1::{self as contract, RecordBatch};
 use shared::{
@@ -32,7 +36,8 @@ use super::{
 use crate::store::{
     Store, StoreError, Tx,
     account_errors::{self, LastError},
-    ledger::{self as rows, RejectedRow},
+    changes::{self, Revision},
+    ledger::{self as rows, LedgerRow, RejectedRow},
     models,
     rollups::{self, Additions},
 };
@@ -57,6 +62,7 @@ const WARN_EVERY_MS: i64 = 60_000;
 /// can't be understood is no error.
 pub async fn ingest(
     store: &Store,
+    prices: &PriceCache,
     clock: &Clock,
     node_id: &str,
     spool: SpoolId,
@@ -68,7 +74,7 @@ pub async fn ingest(
     let node = node_name(node_id);
     let (mut reached, mut first) = (0, batch.first_sequence);
     for records in batch.records.chunks(MAX_BATCH) {
-        reached = take_patiently(store, clock, node, spool, Run { first, records }).await?;
+        reached = take_patiently(store, prices, clock, node, spool, Run { first, records }).await?;
         first = first.saturating_add(count(records));
         if reached.saturating_add(1) < first {
             break;
@@ -105,6 +111,7 @@ fn node_name(node_id: &str) -> &str {
 
 async fn take_patiently(
     store: &Store,
+    prices: &PriceCache,
     clock: &Clock,
     node: &str,
     spool: SpoolId,
@@ -112,7 +119,7 @@ async fn take_patiently(
 ) -> Result<u64, StoreError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
-        match take(store, clock.now(), node, spool, records).await {
+        match take(store, prices, clock.now(), node, spool, records).await {
             Err(StoreError::Busy(_)) => {
                 metrics().retried.inc();
                 tokio::time::sleep(pause).await;
@@ -121,12 +128,13 @@ async fn take_patiently(
             done => return done,
         }
     }
-    take(store, clock.now(), node, spool, records).await
+    take(store, prices, clock.now(), node, spool, records).await
 }
 
 /// One transaction: all of what is new, or nothing.
 async fn take(
     store: &Store,
+    prices: &PriceCache,
     now: Millis,
     node: &str,
     spool: SpoolId,
@@ -141,7 +149,8 @@ async fn take(
         metrics().repeated.inc_by(batch.repeated);
         return Ok(cursor);
     }
-    let written = write(&mut tx, &batch, node, now).await?;
+    let prices = prices.list(&mut tx).await?;
+    let written = write(&mut tx, &batch, node, &prices, now).await?;
     for rejected in &batch.rejected {
         rows::reject(&mut tx, node, spool, rejected, now).await?;
     }
@@ -263,57 +272,96 @@ struct Written {
     unpriced: Vec<String>,
 }
 
-async fn write(tx: &mut Tx, batch: &Batch, node: &str, now: Millis) -> Result<Written, StoreError> {
-    let prices = price_list(tx).await?;
+async fn write(
+    tx: &mut Tx,
+    batch: &Batch,
+    node: &str,
+    prices: &PriceList,
+    now: Millis,
+) -> Result<Written, StoreError> {
     let rates = rows::price_rates(tx, &batch.users()).await?;
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
     let there = rows::open_rows(tx, &ids).await?;
     let mut written = Written::default();
+    let (mut begun, mut made, mut completed) = (Vec::new(), Vec::new(), Vec::new());
     for (id, pending) in &batch.requests {
         let row_is_open = there.get(id).copied();
         match (&pending.close, &pending.open) {
+            (Some(_), _) if row_is_open == Some(false) => written.closed_twice += 1,
             (Some(close), _) => {
                 let rate = rates.get(&close.open.user_id).copied().unwrap_or(Ppm::ONE);
-                let entry = entry::closed(close, node, &prices, rate)?;
-                written.close(tx, entry, row_is_open, now).await?;
+                let entry = entry::closed(close, node, prices, rate)?;
+                if row_is_open.is_some() { completed.push(entry) } else { made.push(entry) }
             }
-            (None, Some(open)) if row_is_open.is_none() => {
-                // Where another spool has made the row meanwhile, that one stands.
-                rows::insert(tx, &entry::open_row(open, node, &prices)?).await?;
-            }
+            (None, Some(open)) if row_is_open.is_none() => begun.push(entry::open_row(open, node, prices)?),
             (None, _) => {}
         }
     }
+    for begun in rows::pieces(&begun) {
+        insert_begun(tx, begun).await?;
+    }
+    for made in rows::pieces(&made) {
+        // Where another spool has made one of them meanwhile, it is found one by one.
+        let rows: Vec<&LedgerRow> = made.iter().map(|entry| &entry.row).collect();
+        if rows::insert(tx, &rows).await? {
+            made.iter().for_each(|entry| written.count(entry, now));
+            continue;
+        }
+        for entry in made {
+            if rows::insert(tx, &[&entry.row]).await? {
+                written.count(entry, now);
+            } else {
+                written.complete(tx, std::slice::from_ref(entry), now).await?;
+            }
+        }
+    }
+    written.complete(tx, &completed, now).await?;
     Ok(written)
 }
 
+/// Where another spool has made a row meanwhile, that one stands.
+async fn insert_begun(tx: &mut Tx, begun: &[LedgerRow]) -> Result<(), StoreError> {
+    let rows: Vec<&LedgerRow> = begun.iter().collect();
+    if !rows::insert(tx, &rows).await? {
+        for row in rows {
+            rows::insert(tx, &[row]).await?;
+        }
+    }
+    Ok(())
+}
+
 impl Written {
-    /// `row_is_open`: as the snapshot has it, `None` for no row. What another spool did since is found by the writes.
-    async fn close(
+    /// Of requests that have a row: those whose row is still open.
+    async fn complete(
         &mut self,
         tx: &mut Tx,
-        entry: ClosedEntry,
-        row_is_open: Option<bool>,
+        entries: &[ClosedEntry],
         now: Millis,
     ) -> Result<(), StoreError> {
-        let counts = match row_is_open {
-            Some(false) => false,
-            Some(true) => rows::close(tx, &entry.row).await?,
-            None => rows::insert(tx, &entry.row).await? || rows::close(tx, &entry.row).await?,
-        };
-        if counts {
-            entry.add_to(&mut self.additions);
-            for (account, failure) in entry.failures(now) {
-                let latest = self.failures.entry(account).or_insert_with(|| failure.clone());
-                if failure.at > latest.at {
-                    *latest = failure;
-                }
-            }
-            self.unpriced.extend(entry.unpriced);
-        } else {
-            self.closed_twice += 1;
+        if entries.is_empty() {
+            return Ok(());
         }
+        let ids: Vec<RequestId> = entries.iter().map(ClosedEntry::request_id).collect();
+        let open = rows::lock_open(tx, &ids).await?;
+        let (open, closed): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| open.contains(&entry.request_id()));
+        let rows: Vec<&LedgerRow> = open.iter().map(|entry| &entry.row).collect();
+        rows::close(tx, &rows).await?;
+        open.iter().for_each(|entry| self.count(entry, now));
+        self.closed_twice += closed.len() as u64;
         Ok(())
+    }
+
+    /// The request is over, and was not before.
+    fn count(&mut self, entry: &ClosedEntry, now: Millis) {
+        entry.add_to(&mut self.additions);
+        for (account, failure) in entry.failures(now) {
+            let latest = self.failures.entry(account).or_insert_with(|| failure.clone());
+            if failure.at > latest.at {
+                *latest = failure;
+            }
+        }
+        self.unpriced.extend(entry.unpriced.iter().cloned());
     }
 
     /// After the commit.
@@ -337,7 +385,25 @@ fn warn_is_due(now: Millis) -> bool {
         && LAST.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-/// All prices, as this transaction sees them.
+/// All prices, as a transaction saw them. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct PriceCache(Arc<Mutex<Option<(Revision, Arc<PriceList>)>>>);
+
+impl PriceCache {
+    /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
+    async fn list(&self, tx: &mut Tx) -> Result<Arc<PriceList>, StoreError> {
+        let (revision, _) = changes::revision(tx).await?;
+        if let Some((known, prices)) = &*self.0.lock()
+            && *known == revision
+        {
+            return Ok(Arc::clone(prices));
+        }
+        let prices = Arc::new(price_list(tx).await?);
+        *self.0.lock() = Some((revision, Arc::clone(&prices)));
+        Ok(prices)
+    }
+}
+
 async fn price_list(tx: &mut Tx) -> Result<PriceList, StoreError> {
     let names: HashMap<_, _> =
         models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();

@@ -1,6 +1,6 @@
 //! Rows of the ledger, how far each spool is taken, and what was rejected.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use shared::{
     clock::Millis,
@@ -10,7 +10,7 @@ use shared::{
 
 use super::{
     StoreError, Tx,
-    db::{execute, fetch_in, fetch_one, fetch_optional},
+    db::{execute, fetch_in, fetch_one, fetch_optional, with_tx},
 };
 
 /// One request. Ids are 16 bytes, costs nano-dollars, times milliseconds.
@@ -51,24 +51,35 @@ pub struct LedgerRow {
     pub conditions: String,
 }
 
-/// The columns of [`LedgerRow`], for SELECT.
+macro_rules! complete {
+    ($conflict:literal, $new:literal, $end:literal) => {
+        complete!(@ $conflict, $new, $end, "account_id", "model", "model_mapped", "model_served", "status", "outcome",
+            "attempts", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
+            "output_tokens", "reasoning_tokens", "real_cost", "rated_cost", "price_version", "first_token_ms",
+            "total_ms", "estimated")
+    };
+    (@ $conflict:literal, $new:literal, $end:literal, $($column:literal),+) => {
+        concat!(" ", $conflict, " ", $($column, " = ", $new, $column, $end, ", ",)+ "conditions = ", $new, "conditions", $end)
+    };
+}
+
+/// The columns of [`LedgerRow`].
 pub(super) const COLUMNS: &str = "request_id, key_id, user_id, account_id, node, wire, stream, model, \
     model_requested, model_mapped, model_served, status, outcome, attempts, input_tokens, cache_read_tokens, \
     cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, real_cost, rated_cost, \
     price_version, started_at, first_token_ms, total_ms, estimated, conditions";
 
-const INSERT: &str = "INSERT INTO ledger (request_id, key_id, user_id, account_id, node, wire, stream, model,
-    model_requested, model_mapped, model_served, status, outcome, attempts, input_tokens, cache_read_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, real_cost, rated_cost,
-    price_version, started_at, first_token_ms, total_ms, estimated, conditions)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// Placeholders of one row, with those that follow it.
+const PLACES: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-const CLOSE: &str =
-    "UPDATE ledger SET account_id = ?, model = ?, model_mapped = ?, model_served = ?, status = ?,
-    outcome = ?, attempts = ?, input_tokens = ?, cache_read_tokens = ?, cache_write_5m_tokens = ?,
-    cache_write_1h_tokens = ?, output_tokens = ?, reasoning_tokens = ?, real_cost = ?, rated_cost = ?,
-    price_version = ?, first_token_ms = ?, total_ms = ?, estimated = ?, conditions = ?
-    WHERE request_id = ? AND outcome = 'open'";
+/// What follows the rows in order to complete those that are there, for (MySQL, SQLite).
+const COMPLETE: (&str, &str) = (
+    complete!("ON DUPLICATE KEY UPDATE", "VALUES(", ")"),
+    complete!("ON CONFLICT (request_id) DO UPDATE SET", "excluded.", ""),
+);
+
+/// Rows in one statement. A few sizes only, so that a connection keeps them all prepared.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// What of a spool has been taken, with the row locked until the transaction ends, so that two streams of one spool
 /// take turns. The row is made when it is missing.
@@ -170,81 +181,96 @@ pub async fn price_rates(tx: &mut Tx, users: &[UserId]) -> Result<HashMap<UserId
         .collect()
 }
 
-/// Adds a row. False: the request has one.
+/// Which of the requests have a row that is open, with these rows locked until the transaction ends.
+///
+/// # Errors
+/// `Busy` where the wait for a lock is too long.
+pub async fn lock_open(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
+    let ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
+    let locking = tx.locking();
+    let rows: Vec<(Vec<u8>, String)> = fetch_in!(
+        tx,
+        (Vec<u8>, String),
+        "SELECT request_id, outcome FROM ledger WHERE request_id IN ",
+        locking,
+        ids
+    )?;
+    let open = rows.into_iter().filter(|(_, outcome)| outcome == "open");
+    open.map(|(id, _)| RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)).collect()
+}
+
+/// Adds rows. False: one of the requests has one already, and of these rows none was added.
 ///
 /// # Errors
 /// What the database says.
-pub async fn insert(tx: &mut Tx, row: &LedgerRow) -> Result<bool, StoreError> {
-    let inserted = execute!(
-        tx,
-        INSERT,
-        &row.request_id,
-        &row.key_id,
-        &row.user_id,
-        &row.account_id,
-        &row.node,
-        &row.wire,
-        row.stream,
-        &row.model,
-        &row.model_requested,
-        &row.model_mapped,
-        &row.model_served,
-        row.status,
-        &row.outcome,
-        &row.attempts,
-        row.input_tokens,
-        row.cache_read_tokens,
-        row.cache_write_5m_tokens,
-        row.cache_write_1h_tokens,
-        row.output_tokens,
-        row.reasoning_tokens,
-        row.real_cost,
-        row.rated_cost,
-        row.price_version,
-        row.started_at,
-        row.first_token_ms,
-        row.total_ms,
-        row.estimated,
-        &row.conditions,
-    );
-    match inserted {
-        Ok(_) => Ok(true),
+pub async fn insert(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<bool, StoreError> {
+    match write(tx, rows, "").await {
+        Ok(()) => Ok(true),
         Err(StoreError::Conflict { .. }) => Ok(false),
         Err(other) => Err(other),
     }
 }
 
-/// Completes the open row of the same request. False: there is none, or it is closed.
+/// Completes the rows of requests whose open rows are locked.
 ///
 /// # Errors
 /// What the database says.
-pub async fn close(tx: &mut Tx, row: &LedgerRow) -> Result<bool, StoreError> {
-    let closed = execute!(
-        tx,
-        CLOSE,
-        &row.account_id,
-        &row.model,
-        &row.model_mapped,
-        &row.model_served,
-        row.status,
-        &row.outcome,
-        &row.attempts,
-        row.input_tokens,
-        row.cache_read_tokens,
-        row.cache_write_5m_tokens,
-        row.cache_write_1h_tokens,
-        row.output_tokens,
-        row.reasoning_tokens,
-        row.real_cost,
-        row.rated_cost,
-        row.price_version,
-        row.first_token_ms,
-        row.total_ms,
-        row.estimated,
-        &row.conditions,
-        &row.request_id,
-    )?;
-    Ok(closed > 0)
+pub async fn close(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
+    let complete = tx.sql(COMPLETE.0, COMPLETE.1);
+    for rows in pieces(rows) {
+        write(tx, rows, complete).await?;
+    }
+    Ok(())
+}
+
+/// The rows in pieces of which each is one statement.
+pub fn pieces<'r, T>(mut rows: &'r [T]) -> impl Iterator<Item = &'r [T]> {
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().find(|size| *size <= rows.len())?;
+        let (piece, rest) = rows.split_at(size);
+        rows = rest;
+        Some(piece)
+    })
+}
+
+async fn write(tx: &mut Tx, rows: &[&LedgerRow], end: &'static str) -> Result<(), StoreError> {
+    let places = vec![PLACES; rows.len()].join(", ");
+    let sql = format!("INSERT INTO ledger ({COLUMNS}) VALUES {places}{end}");
+    with_tx!(tx, |connection| {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for row in rows {
+            query = query
+                .bind(&row.request_id)
+                .bind(&row.key_id)
+                .bind(&row.user_id)
+                .bind(&row.account_id)
+                .bind(&row.node)
+                .bind(&row.wire)
+                .bind(row.stream)
+                .bind(&row.model)
+                .bind(&row.model_requested)
+                .bind(&row.model_mapped)
+                .bind(&row.model_served)
+                .bind(row.status)
+                .bind(&row.outcome)
+                .bind(&row.attempts)
+                .bind(row.input_tokens)
+                .bind(row.cache_read_tokens)
+                .bind(row.cache_write_5m_tokens)
+                .bind(row.cache_write_1h_tokens)
+                .bind(row.output_tokens)
+                .bind(row.reasoning_tokens)
+                .bind(row.real_cost)
+                .bind(row.rated_cost)
+                .bind(row.price_version)
+                .bind(row.started_at)
+                .bind(row.first_token_ms)
+                .bind(row.total_ms)
+                .bind(row.estimated)
+                .bind(&row.conditions);
+        }
+        query.execute(connection).await.map(drop).map_err(StoreError::from)
+    })
 }
 
 /// A record that could not be understood.

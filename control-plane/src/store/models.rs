@@ -249,8 +249,8 @@ pub async fn price_at(tx: &mut Tx, id: ModelId, at: Millis) -> Result<Option<Pri
     row.map(price_row).transpose()
 }
 
-/// Sets what a model costs from a time on; a price from the same time is replaced. Nodes hold no prices, so this is no
-/// change that they hear of.
+/// Sets what a model costs from a time on; a price from the same time is replaced. It is a change of the model, so that
+/// whoever keeps prices sees by the configuration's version that they are not these any more.
 ///
 /// # Errors
 /// What the database says.
@@ -262,6 +262,7 @@ pub async fn put_price(tx: &mut Tx, row: &PriceRow) -> Result<(), StoreError> {
         VALUES (?, ?, ?, ?, ?)
         ON CONFLICT (model_id, effective_from) DO UPDATE
         SET price = excluded.price, source = excluded.source, created_at = excluded.created_at";
+    changes::record(tx, ResourceKind::Model, row.model_id.to_bytes(), false).await?;
     let price = serde_json::to_string(&row.price).map_err(StoreError::corrupt)?;
     let sql = tx.sql(MYSQL, SQLITE);
     execute!(

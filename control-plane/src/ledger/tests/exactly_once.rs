@@ -125,7 +125,7 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
                 records.push(spool.open(&open));
                 records.push(spool.close(&client.completes(&open, 10, 1)));
             }
-            ingest(store, &world.clock, NODE, spool.id, batch(&records)).await.unwrap();
+            ingest(store, &world.prices, &world.clock, NODE, spool.id, batch(&records)).await.unwrap();
         }
         acknowledged(store, NODE, spool.id).await.unwrap()
     });
@@ -253,14 +253,16 @@ async fn deliver(world: &World, spools: [(&Spool, &[Spooled]); 2], parts: &[Sent
             let (spool, records) = spools[usize::from(*which)];
             let from = (*from).min(records.len());
             let to = from.saturating_add(*count).min(records.len());
-            ingest(&world.store, &world.clock, NODE, spool.id, batch(&records[from..to])).await.unwrap();
+            ingest(&world.store, &world.prices, &world.clock, NODE, spool.id, batch(&records[from..to]))
+                .await
+                .unwrap();
         }
     };
     futures_util::future::join(send(left), send(right)).await;
     for (spool, records) in spools {
         let taken = acknowledged(&world.store, NODE, spool.id).await.unwrap();
         let rest = batch(&records[usize::try_from(taken).unwrap()..]);
-        let reached = ingest(&world.store, &world.clock, NODE, spool.id, rest).await.unwrap();
+        let reached = ingest(&world.store, &world.prices, &world.clock, NODE, spool.id, rest).await.unwrap();
         assert_eq!(reached, u64::try_from(records.len()).unwrap());
     }
 }

@@ -16,7 +16,10 @@ use shared::{
 
 use crate::{
     domain::role::Role,
-    ledger::{ingest::ingest, prices},
+    ledger::{
+        ingest::{PriceCache, ingest},
+        prices,
+    },
     store::{
         Store, db,
         ledger::LedgerRow,
@@ -35,6 +38,7 @@ pub(super) const NODE: &str = "node-1";
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) store: Store,
+    pub(super) prices: PriceCache,
     pub(super) clock: Clock,
 }
 
@@ -71,7 +75,7 @@ pub(super) fn batch(records: &[Spooled]) -> RecordBatch {
 
 impl World {
     pub(super) async fn new(store: Store) -> Self {
-        let world = Self { store, clock: Clock::manual(START) };
+        let world = Self { store, prices: PriceCache::default(), clock: Clock::manual(START) };
         prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
         world
     }
@@ -97,7 +101,7 @@ impl World {
     }
 
     pub(super) async fn take(&self, spool: &Spool, records: Vec<Spooled>) -> u64 {
-        ingest(&self.store, &self.clock, NODE, spool.id, batch(&records)).await.unwrap()
+        ingest(&self.store, &self.prices, &self.clock, NODE, spool.id, batch(&records)).await.unwrap()
     }
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {

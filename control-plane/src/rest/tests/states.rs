@@ -137,7 +137,9 @@ async fn an_account_shows_the_last_attempt_that_failed() {
     };
     let record = contract::Record { record: Some(contract::record::Record::Close(close)) };
     let batch = contract::RecordBatch { first_sequence: 1, records: vec![record.encode_to_vec().into()] };
-    ingest(&api.app.store, &api.app.clock, "node-1", SpoolId::new(START), batch).await.unwrap();
+    ingest(&api.app.store, &api.app.prices, &api.app.clock, "node-1", SpoolId::new(START), batch)
+        .await
+        .unwrap();
 
     let after = api.get(&path).by(&token).send().await.expect(StatusCode::OK);
     let error = json!({

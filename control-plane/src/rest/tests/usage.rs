@@ -62,7 +62,8 @@ async fn requests(api: &TestApi, user: UserId, key: KeyId, count: u64) -> Accoun
         contract::Record { record: Some(close) }.encode_to_vec().into()
     });
     let batch = contract::RecordBatch { first_sequence: 1, records: records.collect() };
-    let taken = ingest(&app.store, &app.clock, "node-1", SpoolId::new(BEFORE), batch).await.unwrap();
+    let taken =
+        ingest(&app.store, &app.prices, &app.clock, "node-1", SpoolId::new(BEFORE), batch).await.unwrap();
     assert_eq!(taken, count);
     account
 }
