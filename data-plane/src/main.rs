@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(arguments: ServeArguments, mut signals: Signals) -> Result<bool, Failure> {
+    node::check(&arguments.node)?;
     let listen = arguments.listen;
     let listener =
         TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;

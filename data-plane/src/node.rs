@@ -79,6 +79,16 @@ pub struct Running {
     beside: Tasks,
 }
 
+/// Reads the files that the settings name, so that what is wrong with them can be told before anything starts.
+///
+/// # Errors
+/// One of them can't be used.
+pub fn check(settings: &NodeSettings) -> Result<(), StartError> {
+    settings.server().map_err(StartError::ListenTls)?;
+    settings.outbound().map_err(StartError::UpstreamCa)?;
+    Ok(())
+}
+
 /// Starts a node. It serves at once from its local copy where there is one, and else once the control plane has told
 /// it what is configured. Call from within a runtime.
 ///
@@ -127,7 +137,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         clock,
         tasks: beside.clone(),
     };
-    common.metrics.register(Box::new(gauges::Gauges::new(&link)));
+    common.metrics.register(Box::new(gauges::Gauges::new(&link, &common)));
     watch_certificates(&common, &beside);
     link.start();
     let (workers, listening) = listen(&common, &upstream, parts.listener, &parts.settings)?;

@@ -19,6 +19,7 @@ pub mod adapt;
 pub mod authenticate;
 pub mod body;
 mod coalesce;
+mod conversion_memory;
 mod deadlines;
 mod drain;
 pub mod exchange;

@@ -125,7 +125,8 @@ pub struct NodeSettings {
     pub max_connection_age: Duration,
     #[command(flatten)]
     pub clients: ClientSettings,
-    /// Bytes of requests' bodies that are held at a time, of all requests together; one that is too many is answered 503
+    /// Bytes that requests' bodies, and the conversion of long ones, take at a time, of all requests together; a request
+    /// that is too many is answered 503
     #[arg(long, env = "SWITCHYARD_REQUEST_MEMORY", default_value_t = 256 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub request_memory: u64,
     /// Bytes of answers that are held to be read whole; while there are more, requests are answered 503

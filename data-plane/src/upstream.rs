@@ -17,7 +17,9 @@ mod pool;
 use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Uri, uri::PathAndQuery};
+use rand::Rng as _;
 use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
 
 pub use body::RequestBody;
 pub use call::{Call, CallError};
@@ -40,6 +42,9 @@ pub struct OutboundSettings {
     /// An unused connection is closed after this long: sooner than by the load balancers in front of most upstreams, which
     /// take 60 seconds.
     pub pool_idle_timeout: Duration,
+    /// A connection is not used again after about this long: an upstream that moved to other addresses would keep its
+    /// busy connections to the old ones for ever.
+    pub max_connection_age: Duration,
     /// Unused connections kept for each upstream, by each client.
     pub pool_max_idle_per_host: usize,
     /// Unused connections kept altogether, by each client.
@@ -53,6 +58,7 @@ impl Default for OutboundSettings {
             extra_roots: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             pool_idle_timeout: Duration::from_secs(50),
+            max_connection_age: Duration::from_secs(600),
             pool_max_idle_per_host: 1024,
             pool_max_idle: 4096,
         }
@@ -112,7 +118,9 @@ impl UpstreamClient {
             Some(link) => Call::on(Arc::clone(self), origin, link, request),
             None if self.pool.is_closed() => return None,
             None => {
-                let connecting = Box::pin(connected(self.connector.clone(), origin.clone()));
+                // Not all that began together end together.
+                let age = self.settings.max_connection_age.mul_f64(rand::rng().random_range(0.8..1.2));
+                let connecting = Box::pin(connected(self.connector.clone(), origin.clone(), age));
                 Call::over(Arc::clone(self), origin, connecting, request)
             }
         })
@@ -141,12 +149,12 @@ impl UpstreamClient {
     }
 }
 
-async fn connected(connector: Connector, origin: Origin) -> Result<Box<Link>, BoxError> {
+async fn connected(connector: Connector, origin: Origin, age: Duration) -> Result<Box<Link>, BoxError> {
     let host = HeaderValue::from_str(authority_without_default_port(&origin))?;
     let Origin { scheme, authority } = origin;
     let to = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build()?;
     let stream = connector.connect(to).await?;
-    Ok(Box::new(Link::over(stream, host)))
+    Ok(Box::new(Link::over(stream, host, Instant::now() + age)))
 }
 
 /// What the `host` header says.

@@ -78,7 +78,8 @@ where
     }
 }
 
-/// What asks the process to end: SIGTERM and SIGINT.
+/// What asks the process to end: SIGTERM and SIGINT. SIGHUP is ignored: files that may change while it runs, such as
+/// certificates, are looked at without being asked.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -87,6 +88,8 @@ pub struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
+        // Caught, which lasts, since by default it would end the process.
+        _ = signal(SignalKind::hangup())?;
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -20,13 +20,17 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::Rng as _;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     lifecycle::Phase,
     load::{Counted, Load},
     proxy::Proxy,
+    server::CLOSING_TIME,
     service::serve_request,
     tls::ClientTls,
     write_deadline::WriteDeadline,
@@ -93,6 +97,7 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin, s
     let service = {
         let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
         service_fn(move |request| {
+            lasts.asked.store(true, Ordering::Relaxed);
             lasts.look(&proxy.load);
             // Hyper keeps the room of the future for as long as the answer goes on, and so there is nothing in it.
             Box::pin(serve_request(Arc::clone(&proxy), Arc::clone(&lasts), request))
@@ -100,11 +105,22 @@ pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin, s
     };
     let mut hyper = std::pin::pin!(http().serve_connection(io, service));
     let mut bells = Bells::of(&proxy);
+    // For the rest of a first head, once a shutdown has begun.
+    let mut head_timer = None;
     let ended = poll_fn(|cx| {
         if bells.ring(&proxy, cx) {
+            // Between requests it ends at once, and behind an answer that is on its way then. Ahead of the first request
+            // hyper goes on waiting for a head that has begun.
             hyper.as_mut().graceful_shutdown();
+            if !lasts.is_asked() {
+                head_timer = Some(Box::pin(sleep(CLOSING_TIME)));
+            }
         }
-        hyper.as_mut().poll(cx)
+        let ended = hyper.as_mut().poll(cx);
+        if let Some(timer) = head_timer.as_mut().filter(|_| ended.is_pending() && !lasts.is_asked()) {
+            return timer.as_mut().poll(cx).map(Ok);
+        }
+        ended
     })
     .await;
     if let Err(error) = ended {
@@ -127,6 +143,8 @@ fn http() -> http1::Builder {
 pub(super) struct Lasts {
     until: Instant,
     over: AtomicBool,
+    /// A request came on it.
+    asked: AtomicBool,
     /// There was no room for it: it ends behind one answer, and is served nothing that costs.
     pub(super) spare: bool,
 }
@@ -135,13 +153,17 @@ impl Lasts {
     /// Not all that began together end together.
     fn new(age: Duration, spare: bool) -> Self {
         let until = Instant::now() + age.mul_f64(rand::rng().random_range(0.8..1.2));
-        Self { until, over: AtomicBool::new(spare), spare }
+        Self { until, over: AtomicBool::new(spare), asked: AtomicBool::new(false), spare }
     }
 
     fn look(&self, load: &Load) {
         if Instant::now() >= self.until || load.sheds() {
             self.over.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_over(&self) -> bool {

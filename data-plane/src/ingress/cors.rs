@@ -96,7 +96,8 @@ impl Cors {
     /// Takes what speaks of the page out of the request, which goes upstream as the gateway's own: Anthropic refuses pages
     /// that don't say how dangerous that is, and what the page's address is concerns nobody there.
     pub(super) fn audience(&self, parts: &mut Parts) -> Audience {
-        let audience = match route(&parts.method, parts.uri.path()) {
+        // By the path alone: that such a page takes no POST is no page's business either.
+        let audience = match route(&Method::GET, parts.uri.path()) {
             Ok(Route::Root | Route::Health | Route::Ready | Route::Metrics) => Audience::Nobody,
             Ok(_) | Err(_) => self.allowed(&parts.headers).map_or(Audience::Others, Audience::Allowed),
         };
@@ -265,21 +266,25 @@ mod tests {
     #[test]
     fn only_named_origins_are_told_that_they_may_read_and_what_upstreams_say_is_withheld() {
         let cors = cors("https://a.example,https://b.example");
-        let marked = |path, headers: &[(&str, &str)]| {
+        let marked_to = |method, path, headers: &[(&str, &str)]| {
             let mut answer = HeaderMap::new();
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ALL);
             answer.insert("access-control-allow-credentials", "true".parse().unwrap());
             answer.insert(VARY, "accept-encoding".parse().unwrap());
-            mark(&mut answer, cors.audience(&mut parts("GET", path, headers)));
+            mark(&mut answer, cors.audience(&mut parts(method, path, headers)));
             assert!(!answer.contains_key("access-control-allow-credentials"));
             let varies = answer.get_all(VARY).iter().any(|value| value == "origin");
             (answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).cloned(), varies)
         };
+        let marked = |path, headers: &[(&str, &str)]| marked_to("GET", path, headers);
         let named = Some(HeaderValue::from_static("https://b.example"));
-        assert_eq!(marked("/v1/models", &[("origin", "https://b.example")]), (named, true));
+        assert_eq!(marked("/v1/models", &[("origin", "https://b.example")]), (named.clone(), true));
         assert_eq!(marked("/v1/models", &[("origin", "https://c.example")]), (None, true));
         assert_eq!(marked("/v1/models", &[]), (None, true));
-        assert_eq!(marked("/metrics", &[("origin", "https://b.example")]), (None, false));
+        for method in ["GET", "POST", "OPTIONS"] {
+            assert_eq!(marked_to(method, "/metrics", &[("origin", "https://b.example")]), (None, false));
+        }
+        assert_eq!(marked_to("POST", "/v1/messages", &[("origin", "https://b.example")]), (named, true));
         let mut off = HeaderMap::from_iter([(ACCESS_CONTROL_ALLOW_ORIGIN, ALL)]);
         mark(&mut off, Audience::Nobody);
         assert!(off.is_empty());

@@ -10,7 +10,9 @@ use prometheus_client::{
 use shared::clock::Clock;
 
 use crate::{
+    budget::Budget,
     control::{Link, LinkState},
+    ingress::Common,
     live::Live,
     snapshot::Configuration,
     usage::Journal,
@@ -23,20 +25,24 @@ pub(super) struct Gauges {
     live: Arc<Live>,
     state: Arc<LinkState>,
     clock: Clock,
+    requests: Arc<Budget>,
+    answers: Arc<Budget>,
 }
 
 impl Gauges {
-    pub(super) fn new(link: &Link) -> Self {
+    pub(super) fn new(link: &Link, common: &Common) -> Self {
         Self {
             configuration: link.configuration.clone(),
             journal: link.journal.clone(),
             live: Arc::clone(&link.live),
             state: Arc::clone(&link.state),
             clock: link.clock.clone(),
+            requests: Arc::clone(&common.requests),
+            answers: Arc::clone(&common.answers),
         }
     }
 
-    fn values(&self) -> [(&'static str, &'static str, i64); 9] {
+    fn values(&self) -> [(&'static str, &'static str, i64); 13] {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let version = report.revision.map_or(-1, |revision| count(revision.version));
@@ -65,6 +71,18 @@ impl Gauges {
                 "0: usage records can't be written and no requests are taken",
                 self.journal.healthy().into(),
             ),
+            (
+                "request_memory_used_bytes",
+                "Taken by requests' bodies, and by what they are converted in",
+                count(self.requests.held()),
+            ),
+            (
+                "request_memory_limit_bytes",
+                "What they may take; beyond it requests are answered 503",
+                count(self.requests.most()),
+            ),
+            ("answer_memory_used_bytes", "Taken by answers that are read whole", count(self.answers.held())),
+            ("answer_memory_limit_bytes", "Above it requests are answered 503", count(self.answers.most())),
         ]
     }
 }

@@ -59,8 +59,16 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     fake.come_up();
     until_ready(running.address).await;
     let metrics = get(running.address, "/metrics").await;
-    assert!(metrics.contains("switchyard_snapshot_version 12\n"), "{metrics}");
-    assert!(metrics.contains("switchyard_spool_healthy 1\n"), "{metrics}");
+    for line in [
+        "switchyard_snapshot_version 12",
+        "switchyard_spool_healthy 1",
+        "switchyard_request_memory_used_bytes 0",
+        "switchyard_request_memory_limit_bytes 268435456",
+        "switchyard_answer_memory_used_bytes 0",
+        "switchyard_answer_memory_limit_bytes 134217728",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} is not in:\n{metrics}");
+    }
     assert!(running.shutdown().await, "all ends in time");
     let left = fake.heard(|heard| heard.heartbeats.last().cloned()).unwrap();
     assert_eq!(left.node_id, "node-a");

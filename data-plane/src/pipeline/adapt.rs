@@ -1,7 +1,7 @@
 //! Stage 5: the request as the account's upstream wants it. Same wire in and out: the body stays bytes, save for stated
 //! edits. Other wire: through the canonical form.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -18,10 +18,12 @@ use wire::{
 };
 
 use super::{
+    conversion_memory::{self, NoRoom},
     filter::Admitted,
     plan::{Errors, Plan},
 };
 use crate::{
+    budget::Budget,
     compute::NotDone,
     ingress::Proxy,
     provider::{
@@ -87,6 +89,8 @@ pub(super) enum AdaptError {
     #[error("the account can't serve this: {0}")]
     Refused(&'static str),
     #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    #[error(transparent)]
     Failed(#[from] NotDone),
 }
 
@@ -150,8 +154,12 @@ impl Prepared {
         !std::mem::replace(&mut self.searches_by_function, true)
     }
 
-    /// What the request proves its reasoning with, for a model that refused it.
-    pub(super) fn proofs(&self, admitted: &Admitted, model: &str) -> RefusedProofs {
+    /// What the request proves its reasoning with, for a model that refused it. None are found where there is no room to
+    /// look for them.
+    pub(super) fn proofs(&self, admitted: &Admitted, requests: &Arc<Budget>, model: &str) -> RefusedProofs {
+        let Ok(_room) = conversion_memory::reserve(requests, &admitted.body) else {
+            return RefusedProofs::default();
+        };
         convert::proofs(&self.ask(admitted), model)
     }
 
@@ -178,11 +186,14 @@ impl Prepared {
         !std::mem::replace(&mut self.estimates, true)
     }
 
+    /// `requests`: what the request is taken apart in.
+    ///
     /// # Errors
-    /// The account's settings make no request, or what is asked for can't be said there.
+    /// The account's settings make no request, what is asked for can't be said there, or there is no room to say it.
     pub(super) fn adapt(
         &self,
         admitted: &Admitted,
+        requests: &Arc<Budget>,
         provider: &dyn Provider,
         account: &Account,
         model: &str,
@@ -207,6 +218,9 @@ impl Prepared {
         if operation.counts() && (self.estimates || !provider.counts()) {
             passage = Passage::Estimate;
         }
+        // Embeddings in their own wire pass unread. In others, passing requests are looked through for foreign reasoning.
+        let passes_unread = operation == Operation::Embeddings && matches!(passage, Passage::Raw(_));
+        let _room = if passes_unread { None } else { conversion_memory::reserve(requests, &admitted.body)? };
         let body = match passage {
             Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
             Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,

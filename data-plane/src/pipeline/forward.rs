@@ -15,7 +15,7 @@ use shared::{
     wire::Wire,
 };
 use tokio::time::Instant;
-use wire::{convert::ConvertError, loss::Losses, raw::watch::Chunks};
+use wire::{loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Prepared},
@@ -24,11 +24,12 @@ use super::{
     filter::Admitted,
     quota::Reservation,
     reading::Reading,
-    refusal::{Refusal, UpstreamFailed},
+    refusal::{Refusal, Unconvertible, UpstreamFailed},
     schedule,
     stream::StreamBody,
 };
 use crate::{
+    budget::Budget,
     compute::LARGE,
     ingress::Proxy,
     live::Mark,
@@ -66,13 +67,18 @@ pub(super) struct Failure {
     pub(super) limited_for: Option<Duration>,
     /// The provider's words, for the log.
     pub(super) detail: String,
-    /// What the client has to change, where the account could not be asked for that.
-    pub(super) unconvertible: Option<ConvertError>,
+    /// What is wrong with the request, where the account could not be asked for that.
+    pub(super) unconvertible: Option<Unconvertible>,
 }
 
 impl Failure {
     pub(super) const fn of(reason: Reason) -> Self {
         Self { reason, class: reason.class(), limited_for: None, detail: String::new(), unconvertible: None }
+    }
+
+    fn unconvertible(why: Unconvertible) -> Self {
+        let detail = why.to_string();
+        Self { detail, unconvertible: Some(why), ..Self::of(Reason::Unconvertible) }
     }
 }
 
@@ -85,7 +91,7 @@ struct Tries {
     rounds: u32,
     last: Option<UpstreamFailed>,
     /// Of the first account that could not be asked for that.
-    unconvertible: Option<ConvertError>,
+    unconvertible: Option<Unconvertible>,
 }
 
 /// What it takes to try another account.
@@ -260,9 +266,10 @@ async fn ask(
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
         Err(AdaptError::Unconvertible(error)) => {
-            let detail = error.to_string();
-            let unconvertible = Some(error);
-            return Err(Failure { detail, unconvertible, ..Failure::of(Reason::Unconvertible) });
+            return Err(Failure::unconvertible(Unconvertible::Request(error)));
+        }
+        Err(AdaptError::NoRoom(error)) => {
+            return Err(Failure::unconvertible(Unconvertible::NoRoom(error)));
         }
         Err(error) => {
             return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unaddressable) });
@@ -278,14 +285,15 @@ async fn adapt(
     prepared: &Arc<Prepared>,
     target: &Addressed,
 ) -> Result<Adapted, AdaptError> {
-    let adapt = |admitted: &Admitted, prepared: &Prepared, target: &Addressed| {
-        prepared.adapt(admitted, target.provider, &target.account, &target.model)
+    let adapt = |admitted: &Admitted, prepared: &Prepared, requests: &Arc<Budget>, target: &Addressed| {
+        prepared.adapt(admitted, requests, target.provider, &target.account, &target.model)
     };
     if admitted.body.len() < LARGE {
-        return adapt(admitted, prepared, target);
+        return adapt(admitted, prepared, &proxy.requests, target);
     }
     let (admitted, prepared, target) = (Arc::clone(admitted), Arc::clone(prepared), target.clone());
-    Box::pin(proxy.compute.run(move || adapt(&admitted, &prepared, &target))).await?
+    let requests = Arc::clone(&proxy.requests);
+    Box::pin(proxy.compute.run(move || adapt(&admitted, &prepared, &requests, &target))).await?
 }
 
 fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {
@@ -323,7 +331,8 @@ async fn repeats(
     match failure.class {
         Class::Reasoning => {
             let (asked, as_sent) = (Arc::clone(admitted), Arc::clone(prepared));
-            let proofs = move || as_sent.proofs(&asked, &model);
+            let requests = Arc::clone(&proxy.requests);
+            let proofs = move || as_sent.proofs(&asked, &requests, &model);
             let finding = proxy.compute.run_if_large(admitted.body.len(), proofs);
             // Not found, they are refused once more.
             if let Ok(Ok(proofs)) = flight.within_limits(Box::pin(finding)).await {
@@ -451,7 +460,7 @@ fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
     });
     let unconvertible = tries.unconvertible.clone().filter(|_| failed.reason == Reason::Unconvertible);
     let (refusal, outcome) = match (unconvertible, failed.reason) {
-        (Some(why), _) => (Refusal::Unconvertible(why), Outcome::Refused),
+        (Some(why), _) => (Refusal::from(why), Outcome::Refused),
         (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),
         (None, _) => (Refusal::UpstreamFailed(failed), Outcome::UpstreamError),
     };

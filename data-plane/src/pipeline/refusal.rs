@@ -13,7 +13,7 @@ use wire::{
     raw::view::BodyError,
 };
 
-use super::body::ResponseBody;
+use super::{body::ResponseBody, conversion_memory::NoRoom};
 use crate::{
     compute::NotDone,
     live::MarkKind,
@@ -51,6 +51,11 @@ pub enum Refusal {
     NoMemory,
     #[error("the request body is larger than {limit} bytes; send a smaller one")]
     BodyTooLarge { limit: u64 },
+    #[error(
+        "the request has more parts (messages, blocks of content and other values) than the gateway has memory to \
+         convert; split it into smaller ones"
+    )]
+    TooManyParts,
     #[error("the request body did not arrive in time; send it faster")]
     BodyTimeout,
     #[error("the request body broke off")]
@@ -77,6 +82,26 @@ pub enum Refusal {
     NoWebSocket,
     #[error(transparent)]
     Route(#[from] RouteError),
+}
+
+/// Why an account can't be asked for that.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Unconvertible {
+    /// The client has to change something.
+    #[error(transparent)]
+    Request(ConvertError),
+    #[error(transparent)]
+    NoRoom(NoRoom),
+}
+
+impl From<Unconvertible> for Refusal {
+    fn from(why: Unconvertible) -> Self {
+        match why {
+            Unconvertible::Request(error) => Self::Unconvertible(error),
+            Unconvertible::NoRoom(NoRoom::Ever) => Self::TooManyParts,
+            Unconvertible::NoRoom(NoRoom::Now) => Self::NoMemory,
+        }
+    }
 }
 
 /// The path leads nowhere.
@@ -135,6 +160,7 @@ impl Refusal {
             Self::Failed(_) => plain(ErrorKind::Api, "internal_error"),
             Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
             Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),
+            Self::TooManyParts => plain(ErrorKind::TooLarge, "too_many_parts"),
             Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
             Self::BodyLost => plain(ErrorKind::InvalidRequest, "body_incomplete"),
             Self::Body(_) | Self::Unconvertible(ConvertError::Body(_) | ConvertError::Unreadable(_)) => {

@@ -13,7 +13,10 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderValue, request, response};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    time::Instant,
+};
 use tokio_util::io::poll_read_buf;
 
 use super::{
@@ -73,6 +76,8 @@ pub(super) struct Link {
     framing: Option<Framing>,
     /// Another request may follow.
     persists: bool,
+    /// None follows after this.
+    until: Instant,
     /// Something came since the request was given.
     heard: bool,
     /// Answers that came ahead of the answer.
@@ -82,7 +87,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn over(stream: Stream, host: HeaderValue) -> Self {
+    pub(super) fn over(stream: Stream, host: HeaderValue, until: Instant) -> Self {
         Self {
             stream,
             host,
@@ -92,6 +97,7 @@ impl Link {
             room: READ_FIRST,
             framing: None,
             persists: true,
+            until,
             heard: false,
             preliminary: 0,
             broken: None,
@@ -169,6 +175,11 @@ impl Link {
     /// Whether the last request is over on both sides, and another one may follow.
     pub(super) fn is_free(&self) -> bool {
         self.persists && self.is_over() && self.is_sent() && self.input.is_empty()
+    }
+
+    /// Whether it has been used for as long as it may.
+    pub(super) fn is_worn_out(&self) -> bool {
+        Instant::now() >= self.until
     }
 
     /// Whether the upstream has neither closed an idle connection nor said anything unasked, as far as the system knows:

@@ -48,16 +48,16 @@ impl Pool {
         let resting = idle.links.get_mut(origin)?;
         while let Some(Resting { mut link, since }) = resting.pop() {
             idle.count -= 1;
-            if since.elapsed() < self.for_longest && link.is_alive() {
+            if since.elapsed() < self.for_longest && !link.is_worn_out() && link.is_alive() {
                 return Some(link);
             }
         }
         None
     }
 
-    /// Keeps a connection, where there is room and nothing is under way on it.
+    /// Keeps a connection, where there is room, nothing is under way on it, and it may be used on.
     pub(super) fn put(&self, origin: Origin, mut link: Box<Link>) {
-        if !link.is_free() {
+        if !link.is_free() || link.is_worn_out() {
             return;
         }
         link.rest();
@@ -97,5 +97,35 @@ impl Pool {
 
     pub(super) fn len(&self) -> usize {
         self.idle.lock().count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{super::connect::Stream, *};
+
+    const AGE: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_in_use_is_given_up_at_its_age() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = Origin { scheme: Scheme::HTTP, authority: address.to_string().parse().unwrap() };
+        let host = HeaderValue::from_static("upstream");
+        let stream = Stream::Plain(TcpStream::connect(address).await.unwrap());
+        let pool = Pool::new(AGE / 10, 1, 1);
+        let (until, rests) = (Instant::now() + AGE, AGE / 20);
+        let mut link = Box::new(Link::over(stream, host, until));
+        while Instant::now() + rests < until {
+            pool.put(origin.clone(), link);
+            tokio::time::advance(rests).await;
+            link = pool.take(&origin).expect("it is used on");
+        }
+        pool.put(origin.clone(), link);
+        tokio::time::advance(rests).await;
+        assert!(pool.take(&origin).is_none(), "it is too old, though not idle for long");
     }
 }

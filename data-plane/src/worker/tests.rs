@@ -7,27 +7,21 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use shared::{clock::Clock, tasks::Tasks};
+use shared::tasks::Tasks;
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
 use super::*;
 use crate::{
     allocations,
-    control::StatusWrites,
     ingress::{
-        Lifecycle, SPARE, ServerSettings, accept,
+        SPARE, ServerSettings, accept,
         tests::{
-            gateway::{KEY, openai, snapshot_of},
+            gateway::{KEY, Unconfigured, openai, snapshot_of},
             upstream::{Upstream, json},
         },
     },
-    live::Live,
-    metrics::Metrics,
-    provider::Tester,
-    snapshot::{Limits, Revision, SnapshotHandle},
-    upstream::OutboundSettings,
-    usage::{Journal, SpoolSettings},
+    snapshot::Revision,
 };
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -47,28 +41,9 @@ async fn start(count: usize) -> Started {
 
 /// `most`: connections.
 async fn start_with(count: usize, most: usize) -> Started {
-    let folder = tempfile::tempdir().unwrap();
-    let (clock, tasks) = (Clock::System, Tasks::new());
-    let journal = Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &tasks).unwrap();
-    let snapshot = SnapshotHandle::new(Limits::default());
-    let outbound = OutboundSettings { allow_private: true, ..OutboundSettings::default() };
-    let upstream = UpstreamClient::new(outbound).unwrap();
-    let for_tests = Arc::new(upstream.for_another_runtime());
-    let common = Common {
-        snapshot: snapshot.clone(),
-        live: Arc::new(Live::memory(clock.clone())),
-        journal,
-        tester: Tester::new(for_tests, snapshot, StatusWrites::default(), clock.clone(), tasks.clone()),
-        metrics: Arc::new(Metrics::new((0..count).map(|_| Arc::default()))),
-        compute: crate::compute::Compute::start(1).unwrap().0,
-        requests: crate::budget::Budget::of(64 << 20),
-        answers: crate::budget::Budget::of(64 << 20),
-        started_at: clock.now(),
-        clock,
-        lifecycle: Arc::new(Lifecycle::default()),
-        drains: Common::permits(),
-        settings: ServerSettings::default(),
-    };
+    let loads = (0..count).map(|_| Arc::default());
+    let Unconfigured { common, upstream, folder, .. } =
+        Unconfigured::new(loads, true, ServerSettings::default(), &Tasks::new());
     let (workers, hands) = Workers::start(&common, &upstream, GRACE).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -82,6 +82,7 @@ pub struct Planes {
 /// # Errors
 /// See [`PlanesError`].
 pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
+    node::check(&settings.node)?;
     let folder = &settings.data_dir;
     let in_folder = |source| PlanesError::Folder { path: folder.clone(), source };
     make_private(folder).map_err(in_folder)?;

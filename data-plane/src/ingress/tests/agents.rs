@@ -131,8 +131,8 @@ async fn refused_reasoning_is_left_out_of_later_requests_and_the_accounts_own_st
     let raw = |proofs: &[&str]| codex(&proofs.iter().map(|proof| item(proof)).collect::<String>());
     let converted =
         |proofs: &[&str]| claude_code(&proofs.iter().map(|proof| block(proof)).collect::<String>());
-    let ways: [(&str, &dyn Fn(&[&str]) -> String); 2] =
-        [("/v1/responses", &raw), ("/v1/messages", &converted)];
+    type Written<'a> = &'a dyn Fn(&[&str]) -> String;
+    let ways: [(&str, Written<'_>); 2] = [("/v1/responses", &raw), ("/v1/messages", &converted)];
     for (path, body) in ways {
         let upstream = Upstream::start(move |_, received| {
             let refused = String::from_utf8_lossy(&received.body).contains("gOLD");

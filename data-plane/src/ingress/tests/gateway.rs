@@ -25,6 +25,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 use crate::{
+    budget::Budget,
     compute::Compute,
     control::StatusWrites,
     ingress::{Common, Hand, Lifecycle, Load, Proxy, ServerSettings, accept, serve},
@@ -78,6 +79,52 @@ pub(super) struct Gateway {
     _folder: TempDir,
 }
 
+/// What a node's workers share, with nothing configured.
+pub(crate) struct Unconfigured {
+    pub(crate) common: Common,
+    pub(crate) upstream: UpstreamClient,
+    status_writes: StatusWrites,
+    pub(crate) folder: TempDir,
+}
+
+impl Unconfigured {
+    /// With a place for a worker for each of `loads`.
+    pub(crate) fn new(
+        loads: impl IntoIterator<Item = Arc<Load>>,
+        allow_private: bool,
+        settings: ServerSettings,
+        tasks: &Tasks,
+    ) -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::System);
+        // As in a node, what keeps the records outlives the requests.
+        let beside = Tasks::new();
+        let journal =
+            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &beside).unwrap();
+        let (snapshot, status_writes) = (SnapshotHandle::new(Limits::default()), StatusWrites::default());
+        let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
+        let upstream = UpstreamClient::new(outbound).unwrap();
+        let for_tests = Arc::new(upstream.for_another_runtime());
+        let tester =
+            Tester::new(for_tests, snapshot.clone(), status_writes.clone(), clock.clone(), tasks.clone());
+        let common = Common {
+            snapshot,
+            live: Arc::new(Live::memory(clock.clone())),
+            journal,
+            tester,
+            metrics: Arc::new(Metrics::new(loads)),
+            compute: Compute::start(1).unwrap().0,
+            requests: Budget::of(64 << 20),
+            answers: Budget::of(64 << 20),
+            started_at: clock.now(),
+            clock,
+            lifecycle: Arc::new(Lifecycle::default()),
+            drains: Common::permits(),
+            settings,
+        };
+        Self { common, upstream, status_writes, folder }
+    }
+}
+
 /// What the client got.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -129,39 +176,10 @@ impl Gateway {
         allow_private: bool,
         settings: ServerSettings,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (clock, tasks) = (Clock::System, Tasks::new());
-        // As in a node, what keeps the records outlives the requests.
-        let beside = Tasks::new();
-        let journal =
-            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &beside).unwrap();
-        let snapshot = SnapshotHandle::new(Limits::default());
-        let status_writes = StatusWrites::default();
-        let upstream = UpstreamClient::new(OutboundSettings { allow_private, ..OutboundSettings::default() });
-        let upstream = upstream.unwrap();
-        let for_tests = Arc::new(upstream.for_another_runtime());
-        let load = Arc::new(Load::default());
-        let common = Common {
-            snapshot: snapshot.clone(),
-            live: Arc::new(Live::memory(clock.clone())),
-            journal: journal.clone(),
-            tester: Tester::new(
-                for_tests,
-                snapshot.clone(),
-                status_writes.clone(),
-                clock.clone(),
-                tasks.clone(),
-            ),
-            metrics: Arc::new(Metrics::new([Arc::clone(&load)])),
-            compute: Compute::start(1).unwrap().0,
-            requests: crate::budget::Budget::of(64 << 20),
-            answers: crate::budget::Budget::of(64 << 20),
-            started_at: clock.now(),
-            clock,
-            lifecycle: Arc::new(Lifecycle::default()),
-            drains: Common::permits(),
-            settings,
-        };
+        let (tasks, load) = (Tasks::new(), Arc::new(Load::default()));
+        let Unconfigured { common, upstream, status_writes, folder } =
+            Unconfigured::new([Arc::clone(&load)], allow_private, settings, &tasks);
+        let (snapshot, journal) = (common.snapshot.clone(), common.journal.clone());
         let proxy = Proxy::new(common, 0, upstream, tasks.clone()).unwrap();
         let mut configured = snapshot_of(&proxy.live, accounts);
         limits(&mut configured.limits);

@@ -171,6 +171,31 @@ async fn a_body_that_no_account_can_be_asked_with_is_refused_with_the_field_at_f
 }
 
 #[tokio::test]
+async fn a_body_of_more_parts_than_there_is_memory_to_convert_is_refused_and_waits_for_none() {
+    let answer = r#"{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"claude-opus-5","stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let upstream = Upstream::always(json(200, answer)).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let body = |pairs: usize| {
+        let pair = r#"{"role":"user","content":"a"},{"role":"assistant","content":"a"}"#;
+        format!(r#"{{"model":"claude-opus-5","messages":[{}]}}"#, vec![pair; pairs].join(","))
+    };
+    let requests = &gateway.proxy.requests;
+    let never = gateway.post("/v1/chat/completions", &body(50_000)).await;
+    assert_eq!((never.status.as_u16(), &never.json()["error"]["code"]), (413, &"too_many_parts".into()));
+    let mut others = requests.share();
+    assert!(others.grow_to(60 << 20));
+    let later = gateway.post("/v1/chat/completions", &body(5_000)).await;
+    assert_eq!((later.status.as_u16(), &later.json()["error"]["code"]), (503, &"out_of_memory".into()));
+    assert_eq!(later.headers["retry-after"], "1");
+    // As much text takes no more than its length.
+    let text = body(1).replace("\"a\"", &format!("\"{}\"", "a, [{ ".repeat(50_000)));
+    assert_eq!(gateway.post("/v1/chat/completions", &text).await.status, 200);
+    drop(others);
+    assert_eq!(gateway.post("/v1/chat/completions", &body(5_000)).await.status, 200);
+    until("all is given back", || requests.held() == 0).await;
+}
+
+#[tokio::test]
 async fn a_web_socket_is_declined_so_that_clients_fall_back_to_post() {
     let gateway = Gateway::start(vec![]).await;
     let answer = gateway.get("/v1/responses", &[("upgrade", "websocket"), ("connection", "Upgrade")]).await;

@@ -5,7 +5,13 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use proto::v1::Outcome;
 
-use crate::snapshot::Revision;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Instant,
+};
+
+use crate::{ingress::CLOSING_TIME, snapshot::Revision};
 
 use super::{
     gateway::{Gateway, PATIENCE, claude, read, until},
@@ -40,6 +46,31 @@ async fn a_stream_that_runs_may_end_by_itself_and_new_connections_are_not_taken(
     assert_eq!(body, [START, DELTA, STOP].concat());
     stopped(&mut gateway).await;
     assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_stays_unfinished_does_not_hold_up_a_shutdown() {
+    let mut gateway = Gateway::start(vec![]).await;
+    let address = gateway.base.trim_start_matches("http://").to_owned();
+    let begun = async || {
+        let mut client = TcpStream::connect(&address).await.unwrap();
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+        client
+    };
+    let (_stalled, mut slow) = (begun().await, begun().await);
+    until("both are served", || gateway.proxy.load.connections() == 2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let server = gateway.server.take().unwrap();
+    gateway.tasks.stop();
+    let stopping = Instant::now();
+    tokio::time::sleep(CLOSING_TIME / 2).await;
+    slow.write_all(b" a\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    server.await.unwrap();
+    let took = stopping.elapsed();
+    assert!((CLOSING_TIME..CLOSING_TIME * 2).contains(&took), "{took:?}");
 }
 
 #[tokio::test]

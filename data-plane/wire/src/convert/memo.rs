@@ -2,7 +2,7 @@
 //! what proves them; some models go on worse without it, or not at all. So the gateway may remember it for them, by the
 //! call that it led to.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{borrow::Cow, collections::VecDeque, sync::LazyLock};
 
 use memchr::memmem::Finder;
 use shared::wire::Wire;
@@ -33,19 +33,24 @@ static CALLS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"tool_
 /// The calls of a client's history whose reasoning may be remembered: the first one of each of the newest turns.
 #[must_use]
 pub fn calls(wire: Wire, body: &[u8]) -> Vec<String> {
-    let mut ids = Vec::new();
     if !forgets(wire) || CALLS.find(body).is_none() {
-        return ids;
+        return Vec::new();
     }
+    let mut ids = VecDeque::new();
     // What is no such body has no calls either.
     let text = std::str::from_utf8(body).unwrap_or_default();
     let _ = json::object(text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii(), |field| {
         if field.name() == "messages" {
-            let _ = json::array(field.value, |message| ids.extend(first_call(message)));
+            let _ = json::array(field.value, |message| {
+                let Some(id) = first_call(message) else { return };
+                if ids.len() == CALLS_MAX {
+                    ids.pop_front();
+                }
+                ids.push_back(id);
+            });
         }
     });
-    ids.drain(..ids.len().saturating_sub(CALLS_MAX));
-    ids
+    ids.into()
 }
 
 fn first_call(message: &str) -> Option<String> {
@@ -186,4 +191,25 @@ pub(super) fn of_response(response: &Response<'_>, client: Wire) -> Vec<Memo> {
         }
     }
     collector.found()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_call_of_each_of_the_newest_turns_is_looked_up() {
+        let turn = |number: usize| {
+            format!(r#"{{"role":"assistant","tool_calls":[{{"id":"{number}a"}},{{"id":"{number}b"}}]}}"#)
+        };
+        let body = |turns: usize| {
+            let turns: Vec<_> = (0..turns).map(turn).collect();
+            format!(r#"{{"messages":[{{"role":"user","content":""}},{}]}}"#, turns.join(","))
+        };
+        let looked_up = |turns| calls(Wire::Chat, body(turns).as_bytes());
+        assert_eq!(looked_up(2), ["0a", "1a"]);
+        let newest: Vec<_> = (5..CALLS_MAX + 5).map(|number| format!("{number}a")).collect();
+        assert_eq!(looked_up(CALLS_MAX + 5), newest);
+        assert!(calls(Wire::Messages, body(2).as_bytes()).is_empty());
+    }
 }
