@@ -387,19 +387,23 @@ fn warn_is_due(now: Millis) -> bool {
 
 /// All prices, as a transaction saw them. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct PriceCache(Arc<Mutex<Option<(Revision, Arc<PriceList>)>>>);
+pub struct PriceCache(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    revision: Revision,
+    prices: Arc<PriceList>,
+}
 
 impl PriceCache {
     /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
     async fn list(&self, tx: &mut Tx) -> Result<Arc<PriceList>, StoreError> {
         let (revision, _) = changes::revision(tx).await?;
-        if let Some((known, prices)) = &*self.0.lock()
-            && *known == revision
-        {
-            return Ok(Arc::clone(prices));
+        if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.revision == revision) {
+            return Ok(Arc::clone(&kept.prices));
         }
         let prices = Arc::new(price_list(tx).await?);
-        *self.0.lock() = Some((revision, Arc::clone(&prices)));
+        *self.0.lock() = Some(Kept { revision, prices: Arc::clone(&prices) });
         Ok(prices)
     }
 }

@@ -224,7 +224,7 @@ pub async fn close(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
 }
 
 /// The rows in pieces of which each is one statement.
-pub fn pieces<'r, T>(mut rows: &'r [T]) -> impl Iterator<Item = &'r [T]> {
+pub fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = SIZES.into_iter().find(|size| *size <= rows.len())?;
         let (piece, rest) = rows.split_at(size);

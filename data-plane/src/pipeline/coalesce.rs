@@ -4,7 +4,8 @@
 //! more. So a body that gave each frame at once would cost a system call for each. With a frame in hand, the task yields
 //! once, so that the runtime looks at its sockets; what has arrived by then goes out together, and as long as more
 //! arrives, it yields again. Nobody waits for anything: a frame that comes alone is on its way after a look at the
-//! sockets, and in a stream whose frames come one at a time even that is left out.
+//! sockets, and in a stream whose frames come one at a time even that is left out; and while the worker has little to do,
+//! since then it is time that is dear, and not work.
 
 use std::{
     future::Future as _,
@@ -28,6 +29,11 @@ const BURST: Duration = Duration::from_millis(1);
 pub(super) trait Source {
     /// Puts what is there into `out`. False: that was the end.
     fn poll_more(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<bool>;
+
+    /// Whether there is so little to do that merging writes is not worth a wait.
+    fn is_at_leisure(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +53,11 @@ pub(super) struct Coalescer {
 impl Coalescer {
     pub(super) fn with(chunks: Chunks) -> Self {
         Self { waiting: chunks, ..Self::default() }
+    }
+
+    /// These, and no more.
+    pub(super) fn ended_with(chunks: Chunks) -> Self {
+        Self { ended: true, ..Self::with(chunks) }
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -72,7 +83,7 @@ impl Coalescer {
                 }
                 Poll::Ready(false) => self.ended = true,
                 Poll::Pending if self.waiting.is_empty() => return Poll::Pending,
-                Poll::Pending if !self.looked && self.may_be_followed() => {
+                Poll::Pending if !self.looked && self.may_be_followed() && !source.is_at_leisure() => {
                     self.looked = true;
                     // Unlike a task that wakes itself, one that yields lets the runtime look at its sockets first.
                     _ = pin!(tokio::task::yield_now()).poll(cx);
