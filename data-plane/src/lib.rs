@@ -17,6 +17,7 @@
 pub mod budget;
 pub mod compute;
 pub mod control;
+mod faults;
 pub mod ingress;
 pub mod live;
 pub mod metrics;

@@ -1,8 +1,9 @@
 //! One request: what it is about, and who answers it.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE},
@@ -144,7 +145,9 @@ async fn call(
     let request::Parts { uri, headers, .. } = parts;
     let Named { operation, pin, path } = named;
     let call = Call { id, operation, pin, path, uri, headers, arrived: Instant::now(), started_at };
-    match pipeline::run(proxy, call, &mut body).await {
+    let running = AssertUnwindSafe(pipeline::run(proxy, call, &mut body)).catch_unwind();
+    // What it was in the middle of, it has ended by itself.
+    match running.await.unwrap_or(Err(Refusal::Failed)) {
         Ok(response) => response,
         Err(refusal) => {
             refused(proxy, operation.wire(), id, &refusal);

@@ -9,6 +9,7 @@ pub(crate) mod gateway;
 mod leaving;
 mod long_frames;
 mod pace;
+mod panicking;
 mod passing;
 mod reforming;
 mod refusing;

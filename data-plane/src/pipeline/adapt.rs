@@ -25,6 +25,7 @@ use super::{
 use crate::{
     budget::Budget,
     compute::NotDone,
+    faults::{self, Place},
     ingress::Proxy,
     provider::{
         self, Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows,
@@ -198,6 +199,7 @@ impl Prepared {
         account: &Account,
         model: &str,
     ) -> Result<Adapted, AdaptError> {
+        faults::reach(Place::Adapt);
         let (_, asked) = shared::model::split_account_type(&admitted.view.model);
         let front = provider::front(provider, account, model, asked, self.now);
         let model = provider.model(account, model);

@@ -12,7 +12,11 @@ use super::{
     forward,
     reading::Reading,
 };
-use crate::{provider::failure::Reason, snapshot::ClientGone};
+use crate::{
+    faults::{self, Place},
+    provider::failure::Reason,
+    snapshot::ClientGone,
+};
 
 /// Upstreams that are read on at the same time; beyond, they are closed.
 pub(crate) const MAX_DRAINS: usize = 1024;
@@ -21,7 +25,7 @@ pub(crate) const MAX_DRAINS: usize = 1024;
 pub(super) fn hand_off(flight: Box<Flight>) {
     if std::thread::panicking() {
         // Nobody knows what it was in the middle of.
-        return end_unread(flight);
+        return end_panicked(flight);
     }
     let proxy = Arc::clone(&flight.proxy);
     if let Err(flight) = proxy.departed.push(flight) {
@@ -38,7 +42,7 @@ pub(crate) fn end_departed(mut flight: Box<Flight>) {
     flight.finish(if complete { Outcome::Completed } else { Outcome::ClientGone }, None);
 }
 
-fn end_unread(mut flight: Box<Flight>) {
+pub(super) fn end_panicked(mut flight: Box<Flight>) {
     if let Some(leg) = &mut flight.leg {
         leg.reading = Reading::Opaque;
     }
@@ -57,7 +61,7 @@ struct Draining(Option<Box<Flight>>);
 impl Drop for Draining {
     fn drop(&mut self) {
         match self.0.take() {
-            Some(flight) if std::thread::panicking() => end_unread(flight),
+            Some(flight) if std::thread::panicking() => end_panicked(flight),
             Some(flight) => end_departed(flight),
             None => {}
         }
@@ -80,6 +84,7 @@ pub(crate) fn drain(flight: Box<Flight>) -> impl Future<Output = ()> + Send {
 }
 
 async fn read_on(flight: &mut Flight) {
+    faults::reach(Place::Drain);
     let Some(leg) = &flight.leg else { return };
     if !leg.is_sent() {
         // Nobody waits for it, and nobody has begun to answer it.

@@ -72,6 +72,11 @@ impl Exchange {
     }
 
     /// `None` once it is finished.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.0.as_deref().map(|flight| &*flight.proxy)
+    }
+
+    /// `None` once it is finished.
     pub(super) const fn flight(&mut self) -> Option<&mut Flight> {
         match &mut self.0 {
             Some(flight) => Some(flight),
@@ -83,6 +88,15 @@ impl Exchange {
     pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>) {
         if let Some(flight) = self.0.take() {
             flight.finish(outcome, reason);
+        }
+    }
+}
+
+impl Exchange {
+    /// Nobody knows what it was in the middle of: what it had read is not looked at any more.
+    pub(super) fn end_panicked(&mut self) {
+        if let Some(flight) = self.0.take() {
+            drain::end_panicked(flight);
         }
     }
 }

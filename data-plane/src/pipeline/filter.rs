@@ -6,6 +6,7 @@ use wire::raw::view::{self, RequestView};
 
 use super::{Call, authenticate::Caller, refusal::Refusal};
 use crate::{
+    faults::{self, Place},
     provider::Operation,
     scheduler::{Wanted, route},
 };
@@ -23,6 +24,7 @@ pub struct Admitted {
 /// # Errors
 /// The body can't be read.
 pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted, Refusal> {
+    faults::reach(Place::Filter);
     let view = match call.operation {
         Operation::Chat => view::chat(&body),
         Operation::Embeddings => view::embeddings(&body),

@@ -486,7 +486,7 @@ async fn answer(mut exchange: Exchange, opened: Opened, forwarding: Box<Forwardi
             (parts, AnswerBody::Whole(body))
         }
         Opened::Stream { parts, chunks } => {
-            let mut stream = Box::new(StreamBody::new(exchange, chunks, id, forwarding));
+            let mut stream = Box::new(StreamBody::new(exchange, chunks, (id, wire), forwarding));
             stream.gather().await;
             (parts, AnswerBody::Stream(stream))
         }

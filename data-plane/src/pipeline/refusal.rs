@@ -44,7 +44,7 @@ pub enum Refusal {
     #[error(
         "the gateway failed to handle this request; send it again, and tell its operators if that does not help"
     )]
-    Failed(#[from] NotDone),
+    Failed,
     #[error(
         "the gateway holds as many long requests and answers as it has memory for; send the request again shortly"
     )]
@@ -92,6 +92,12 @@ pub(super) enum Unconvertible {
     Request(ConvertError),
     #[error(transparent)]
     NoRoom(NoRoom),
+}
+
+impl From<NotDone> for Refusal {
+    fn from(_: NotDone) -> Self {
+        Self::Failed
+    }
 }
 
 impl From<Unconvertible> for Refusal {
@@ -157,7 +163,7 @@ impl Refusal {
             Self::NoMemory => plain(ErrorKind::Unavailable, "out_of_memory"),
             Self::TooManyConnections => plain(ErrorKind::Unavailable, "too_many_connections"),
             Self::NotInTime => plain(ErrorKind::Timeout, "not_in_time"),
-            Self::Failed(_) => plain(ErrorKind::Api, "internal_error"),
+            Self::Failed => plain(ErrorKind::Api, "internal_error"),
             Self::NoRoomForRecords => plain(ErrorKind::Unavailable, "no_room_for_records"),
             Self::BodyTooLarge { .. } => plain(ErrorKind::TooLarge, "body_too_large"),
             Self::TooManyParts => plain(ErrorKind::TooLarge, "too_many_parts"),

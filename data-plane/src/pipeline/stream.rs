@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -25,12 +26,19 @@ use super::{
     forward::{Answer, AnswerBody, Failure, Forwarding, failure_of, is_about_the_request},
     reading::Reading,
 };
-use crate::{metrics::Running, provider::failure::Reason, provider::strip_response_headers};
+use crate::{
+    faults::{self, Place},
+    metrics::Running,
+    provider::{failure::Reason, strip_response_headers},
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Where the upstream's own `x-request-id` goes.
 const X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+
+/// A worker that is busy for less of its time, in thousandths, has time to write frames one by one.
+const LEISURE: u32 = 500;
 
 /// An answer that has no legal way to end early broke off: the connection is closed, so that the client sees it.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -80,12 +88,12 @@ impl StreamBody {
     pub(super) fn new(
         mut exchange: Exchange,
         chunks: Chunks,
-        id: RequestId,
+        (id, wire): (RequestId, Wire),
         forwarding: Box<Forwarding>,
     ) -> Self {
         let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
         let forwarding = (!told(&mut exchange)).then_some(forwarding);
-        let passing = Passing { exchange, id, broken: Break::None, forwarding, switching: None };
+        let passing = Passing { exchange, id, wire, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -97,7 +105,18 @@ impl StreamBody {
         self.first = poll_fn(|cx| self.coalescer.poll_merged(&mut self.passing, cx)).await;
     }
 
+    /// A panic on the way ends the stream as any failure does.
     pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_all_bytes(cx)));
+        polled.unwrap_or_else(|_panic| {
+            let mut last = Chunks::new();
+            self.passing.end_panicked(&mut last);
+            self.coalescer = Coalescer::ended_with(last);
+            self.poll_all_bytes(cx)
+        })
+    }
+
+    fn poll_all_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
@@ -153,6 +172,7 @@ impl Break {
 struct Passing {
     exchange: Exchange,
     id: RequestId,
+    wire: Wire,
     broken: Break,
     /// There until the client has got some of the content.
     forwarding: Option<Box<Forwarding>>,
@@ -178,7 +198,12 @@ impl std::fmt::Debug for Passing {
 }
 
 impl Source for Passing {
+    fn is_at_leisure(&self) -> bool {
+        self.exchange.proxy().is_some_and(|proxy| proxy.load.busy() < LEISURE)
+    }
+
     fn poll_more(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<bool> {
+        faults::reach(Place::Stream);
         if let Some(switching) = &mut self.switching {
             let switched = ready!(switching.as_mut().poll(cx));
             self.switching = None;
@@ -307,18 +332,36 @@ impl Passing {
         true
     }
 
+    /// What the client has is ended in its wire.
+    fn end_panicked(&mut self, out: &mut Chunks) {
+        self.switching = None;
+        self.forwarding = None;
+        self.tell_end(
+            &WireError {
+                message: "the gateway failed; send the request again",
+                ..ending(Reason::Cut, &self.id.to_string())
+            },
+            out,
+        );
+        tracing::error!(request = %self.id, "a stream was ended by a panic");
+        self.exchange.end_panicked();
+    }
+
     /// No account went on: what the client has is ended in its wire.
     fn end_without_leg(&mut self, reason: Reason, out: &mut Chunks) {
         let id = self.id.to_string();
-        if let Some(wire) = self.exchange.flight().map(|flight| flight.meter.wire()) {
-            match broken_end(wire) {
-                StreamEnd::Event => out.push(stream_event(wire, &ending(reason, &id))),
-                StreamEnd::Break => self.broken = Break::Flush,
-                StreamEnd::Unfinished => {}
-            }
-        }
+        self.tell_end(&ending(reason, &id), out);
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
         self.exchange.finish(early(reason), Some(reason));
+    }
+
+    /// Without the relay, which may know more of what the client has.
+    fn tell_end(&mut self, error: &WireError<'_>, out: &mut Chunks) {
+        match broken_end(self.wire) {
+            StreamEnd::Event => out.push(stream_event(self.wire, error)),
+            StreamEnd::Break => self.broken = Break::Flush,
+            StreamEnd::Unfinished => {}
+        }
     }
 
     /// Whether it goes on, with another account.

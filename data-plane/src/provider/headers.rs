@@ -4,8 +4,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-        FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE, USER_AGENT, VIA,
+        FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE,
+        TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
     },
 };
 
@@ -13,10 +13,12 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// They speak of one connection only.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
+    HeaderName::from_static("http2-settings"),
     KEEP_ALIVE,
     PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
     PROXY_AUTHORIZATION,
     PROXY_CONNECTION,
     TE,
@@ -26,7 +28,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// The client's credentials, what the gateway sets anew, and what would tell the upstream of the client's network.
-const NOT_SENT: [HeaderName; 15] = [
+const NOT_SENT: [HeaderName; 19] = [
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-goog-api-key"),
@@ -42,10 +44,22 @@ const NOT_SENT: [HeaderName; 15] = [
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
 ];
 
-/// Cookies belong to the account's session; `alt-svc` would lead clients past the gateway.
-const NOT_GIVEN_BACK: [HeaderName; 2] = [SET_COOKIE, ALT_SVC];
+/// Cookies belong to the account's session; `alt-svc` would lead clients past the gateway. The others speak for the
+/// upstream's own host: kept for the gateway's, they would have browsers ask it over TLS only, or report to strangers.
+const NOT_GIVEN_BACK: [HeaderName; 6] = [
+    SET_COOKIE,
+    ALT_SVC,
+    STRICT_TRANSPORT_SECURITY,
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+];
 
 const OURSELVES: HeaderValue = HeaderValue::from_static("1.1 switchyard");
 const OUR_USER_AGENT: HeaderValue =
@@ -94,19 +108,21 @@ pub fn strip_response_headers(headers: &mut HeaderMap) {
 }
 
 fn remove_named_by_connection(headers: &mut HeaderMap) {
-    // Almost always one value that names no further header.
-    let Some(values) = headers.get(CONNECTION) else {
-        return;
+    // Almost always there is none, or one that names no further header.
+    let names_none = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
-    if values.as_bytes().eq_ignore_ascii_case(b"keep-alive")
-        || values.as_bytes().eq_ignore_ascii_case(b"close")
-    {
+    if headers.get_all(CONNECTION).iter().all(names_none) {
         return;
     }
     let values: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
     for value in values {
-        for name in value.to_str().unwrap_or_default().split(',') {
-            headers.remove(name.trim());
+        // Bytes that are no text are in no header's name.
+        for name in value.as_bytes().split(|byte| *byte == b',') {
+            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+                headers.remove(name);
+            }
         }
     }
 }
@@ -134,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn each_line_that_names_headers_of_this_hop_is_read() {
+        for (one, other) in [("keep-alive", "x-only-this-hop"), ("X-Only-This-Hop", "close")] {
+            let mut headers = HeaderMap::new();
+            headers.append(CONNECTION, HeaderValue::from_static(one));
+            headers.append(CONNECTION, HeaderValue::from_bytes(b"x-\xff , upgrade").unwrap());
+            headers.append(CONNECTION, HeaderValue::from_static(other));
+            headers.insert("x-only-this-hop", HeaderValue::from_static("secret"));
+            strip_response_headers(&mut headers);
+            assert!(headers.is_empty(), "{one}, {other}: {headers:?}");
+        }
+    }
+
+    #[test]
     fn a_client_that_says_who_it_is_is_not_renamed() {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static("claude-cli/2.0.0"));
@@ -142,10 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn cookies_and_alternatives_do_not_come_back() {
+    fn what_speaks_of_the_upstreams_own_host_does_not_come_back() {
         let mut headers = HeaderMap::new();
-        headers.insert(SET_COOKIE, HeaderValue::from_static("secret"));
-        headers.insert(ALT_SVC, HeaderValue::from_static("secret"));
+        for name in HOP_BY_HOP.iter().chain(&NOT_GIVEN_BACK) {
+            headers.insert(name, HeaderValue::from_static("secret"));
+        }
         headers.insert("anthropic-ratelimit-requests-remaining", HeaderValue::from_static("7"));
         strip_response_headers(&mut headers);
         assert_eq!(headers.len(), 1);

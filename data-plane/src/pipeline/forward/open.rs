@@ -20,6 +20,7 @@ use wire::{
 use super::Failure;
 use crate::{
     compute::LARGE,
+    faults::{self, Place},
     pipeline::{
         adapt::Prepared,
         exchange::{Flight, Leg, Next},
@@ -58,6 +59,7 @@ pub(super) async fn open(
     prepared: &Prepared,
 ) -> Result<Opened, Failure> {
     let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
+    faults::reach(Place::Head);
     if !parts.status.is_success() {
         choose_reading(flight, &parts);
         return Box::pin(refused(flight, provider, admitted, parts)).await;
