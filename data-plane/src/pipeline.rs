@@ -5,7 +5,7 @@
 //! | [`authenticate`] | the call's headers → [`authenticate::Caller`] |
 //! | [`receive`], [`filter`] | caller and body → [`filter::Admitted`] |
 //! | [`quota`] | admitted → [`quota::Reservation`] |
-//! | [`schedule`] | reservation → an account, one after the other |
+//! | [`selection`] | reservation → an account, one after the other |
 //! | [`adapt`] | account → the request as its upstream wants it |
 //! | [`forward`] | → the first account's answer that may be given to the client |
 //! | [`stream`] | answer → the client's body |
@@ -32,7 +32,7 @@ pub mod quota;
 mod reading;
 pub mod receive;
 pub mod refusal;
-pub mod schedule;
+mod selection;
 pub mod stream;
 
 pub(crate) use drain::{MAX_DRAINS, drain, end_departed};

@@ -51,6 +51,8 @@ const MAX_NODE_BYTES: usize = 128;
 /// How often a transaction is tried while others are in the way.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The price list is kept for this long at most.
+const PRICES_KEPT_MS: i64 = 60_000;
 /// Models without a price are warned of this often at most.
 const WARN_EVERY_MS: i64 = 60_000;
 
@@ -149,7 +151,7 @@ async fn take(
         metrics().repeated.inc_by(batch.repeated);
         return Ok(cursor);
     }
-    let prices = prices.list(&mut tx).await?;
+    let prices = prices.list(&mut tx, now).await?;
     let written = write(&mut tx, &batch, node, &prices, now).await?;
     for rejected in &batch.rejected {
         rows::reject(&mut tx, node, spool, rejected, now).await?;
@@ -392,18 +394,28 @@ pub struct PriceCache(Arc<Mutex<Option<Kept>>>);
 #[derive(Debug)]
 struct Kept {
     revision: Revision,
+    since: Millis,
     prices: Arc<PriceList>,
+}
+
+impl Kept {
+    fn holds(&self, revision: Revision, now: Millis) -> bool {
+        let age = now.0.saturating_sub(self.since.0);
+        self.revision == revision && (0..PRICES_KEPT_MS).contains(&age)
+    }
 }
 
 impl PriceCache {
     /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
-    async fn list(&self, tx: &mut Tx) -> Result<Arc<PriceList>, StoreError> {
+    ///
+    /// A change that a person makes in the database itself has none, so the list is read anew each minute.
+    async fn list(&self, tx: &mut Tx, now: Millis) -> Result<Arc<PriceList>, StoreError> {
         let (revision, _) = changes::revision(tx).await?;
-        if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.revision == revision) {
+        if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.holds(revision, now)) {
             return Ok(Arc::clone(&kept.prices));
         }
         let prices = Arc::new(price_list(tx).await?);
-        *self.0.lock() = Some(Kept { revision, prices: Arc::clone(&prices) });
+        *self.0.lock() = Some(Kept { revision, since: now, prices: Arc::clone(&prices) });
         Ok(prices)
     }
 }

@@ -188,13 +188,12 @@ pub async fn price_rates(tx: &mut Tx, users: &[UserId]) -> Result<HashMap<UserId
 pub async fn lock_open(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
     let ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
     let locking = tx.locking();
-    let rows: Vec<(Vec<u8>, String)> = fetch_in!(
-        tx,
-        (Vec<u8>, String),
+    // By the key alone: whatever else is looked through on the way is locked too.
+    let select = tx.sql(
+        "SELECT request_id, outcome FROM ledger FORCE INDEX (PRIMARY) WHERE request_id IN ",
         "SELECT request_id, outcome FROM ledger WHERE request_id IN ",
-        locking,
-        ids
-    )?;
+    );
+    let rows: Vec<(Vec<u8>, String)> = fetch_in!(tx, (Vec<u8>, String), select, locking, ids)?;
     let open = rows.into_iter().filter(|(_, outcome)| outcome == "open");
     open.map(|(id, _)| RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)).collect()
 }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use shared::clock::Millis;
 use wire::canonical::RefusedProofs;
 
-/// How long it is remembered what a server lacks.
+/// How long it is remembered what a server lacks, and from its last refusal on what it refuses.
 const LACKS: Duration = Duration::from_secs(1800);
 /// Models that are remembered of one account.
 const MODELS_MAX: usize = 64;
@@ -27,7 +27,8 @@ pub struct Learned {
     no_tool_search_until: AtomicI64,
     /// Models, as the upstream knows them, that refused `tool_search`.
     no_tool_search: RwLock<Vec<(Box<str>, Millis)>>,
-    has_refused: AtomicBool,
+    /// Of `refused`: from then on it is empty.
+    refused_until: AtomicI64,
     refused: RwLock<Arc<RefusedProofs>>,
 }
 
@@ -61,24 +62,57 @@ impl Learned {
         self.no_tool_search_until.store(until.0, Ordering::Release);
     }
 
-    /// Proofs of reasoning that the upstream refused; none: it refused none so far.
+    /// Proofs of reasoning that the upstream refused; none: it refused none for a while.
     #[must_use]
-    pub fn refused(&self) -> Option<Arc<RefusedProofs>> {
-        self.has_refused.load(Ordering::Acquire).then(|| Arc::clone(&self.refused.read()))
+    pub fn refused(&self, now: Millis) -> Option<Arc<RefusedProofs>> {
+        let any = self.refused_until.load(Ordering::Acquire) > now.0;
+        any.then(|| Arc::clone(&self.refused.read()))
     }
 
-    pub fn note_refused(&self, proofs: &RefusedProofs) {
+    pub fn note_refused(&self, proofs: &RefusedProofs, now: Millis) {
         if proofs.is_empty() {
             return;
         }
-        Arc::make_mut(&mut self.refused.write()).add(proofs);
-        self.has_refused.store(true, Ordering::Release);
+        let mut refused = self.refused.write();
+        if self.refused_until.load(Ordering::Relaxed) <= now.0 {
+            *refused = Arc::default();
+        }
+        Arc::make_mut(&mut refused).add(proofs);
+        self.refused_until.store(now.plus(LACKS).0, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_proofs_are_forgotten_in_time() {
+        let request = r#"{"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"sy1.openai.encrypted.rs_1.gAAA"}]}]}"#;
+        let proofs = wire::convert::proofs(
+            &wire::convert::Ask {
+                wire: shared::wire::Wire::Messages,
+                body: request.as_bytes(),
+                model: "m",
+                stream: false,
+                wants_usage: false,
+                array: false,
+                resume: None,
+                memos: &[],
+                id: "",
+                now: 0,
+            },
+            "m",
+        );
+        let learned = Learned::default();
+        assert!(learned.refused(Millis(1)).is_none());
+        learned.note_refused(&proofs, Millis(1));
+        assert!(learned.refused(Millis(2)).unwrap().contains("m", "gAAA"));
+        let later = Millis(1).plus(LACKS);
+        assert!(learned.refused(later).is_none());
+        learned.note_refused(&RefusedProofs::default(), later);
+        assert!(learned.refused(later).is_none());
+    }
 
     #[test]
     fn what_a_model_lacks_is_forgotten_in_time_and_bounded() {

@@ -211,7 +211,7 @@ impl Prepared {
         if searches && let Passage::Raw(endpoint) = passage {
             passage = Passage::Via(endpoint);
         }
-        let refused = learned.refused();
+        let refused = learned.refused(self.now);
         let replayed = match self.without_reasoning {
             false => Replayed::Own { refused: refused.as_deref() },
             true => Replayed::Nothing,
@@ -220,9 +220,11 @@ impl Prepared {
         if operation.counts() && (self.estimates || !provider.counts()) {
             passage = Passage::Estimate;
         }
-        // Embeddings in their own wire pass unread. In others, passing requests are looked through for foreign reasoning.
-        let passes_unread = operation == Operation::Embeddings && matches!(passage, Passage::Raw(_));
-        let _room = if passes_unread { None } else { conversion_memory::reserve(requests, &admitted.body)? };
+        // What passes is taken apart only where it may hold foreign reasoning.
+        let passes = matches!(passage, Passage::Raw(_))
+            && (operation == Operation::Embeddings
+                || !foreign::takes_apart(replayed, operation.wire(), &admitted.body, model));
+        let _room = if passes { None } else { conversion_memory::reserve(requests, &admitted.body)? };
         let body = match passage {
             Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
             Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,

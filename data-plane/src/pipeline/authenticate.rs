@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
-use shared::secret::KeyHash;
+use shared::{clock::Millis, secret::KeyHash};
 
 use super::refusal::Refusal;
 use crate::{
@@ -11,12 +11,30 @@ use crate::{
     snapshot::{ApiKey, Snapshot},
 };
 
-/// A key that may be used, and the configuration that said so: the whole request is served from that.
+/// A key that may be used, and the configuration that said so.
 #[derive(Debug)]
 pub struct Caller {
     pub key: Arc<ApiKey>,
     pub hash: KeyHash,
     pub snapshot: Arc<Snapshot>,
+}
+
+impl Caller {
+    /// Whether the key is still good, by the newest configuration.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn check(&self, snapshot: &Arc<Snapshot>, now: Millis) -> Result<(), Refusal> {
+        // Almost always nothing has changed.
+        if Arc::ptr_eq(&self.snapshot, snapshot) {
+            return Ok(());
+        }
+        match snapshot.keys.get(&self.hash) {
+            Some(key) if key.expires_at.is_some_and(|expiry| expiry <= now) => Err(Refusal::ExpiredKey),
+            Some(_) => Ok(()),
+            None => Err(Refusal::UnknownKey),
+        }
+    }
 }
 
 /// # Errors

@@ -154,6 +154,8 @@ pub(super) struct Leg {
     /// All reasoning was taken out of the history.
     pub(super) without_reasoning: bool,
     pub(super) reading: Reading,
+    /// What the provider keeps the answer under is known to be this account's.
+    bound: bool,
     /// None before the request is sent.
     call: Option<Call>,
     /// None: it goes on to the next attempt.
@@ -184,6 +186,7 @@ impl Flight {
             falls_back: false,
             without_reasoning: false,
             reading: Reading::Opaque,
+            bound: false,
             call: None,
             slot: Some(picked.slot),
         });
@@ -355,12 +358,12 @@ impl Flight {
     }
 
     /// From now on the next read may take so long.
-    fn read_on(&mut self, now: Instant) {
+    pub(super) fn read_on(&mut self, now: Instant) {
         self.deadlines.set(Limit::Idle, now + self.snapshot.limits.idle);
     }
 
     /// A limit is over: what the attempt fails of; none where only a wait has ended.
-    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
         let limit = ready!(self.deadlines.poll_over(cx));
         Poll::Ready(Some(match limit {
             Limit::Deadline => Reason::Deadline,
@@ -385,21 +388,34 @@ impl Flight {
         }
     }
 
+    /// What the provider keeps the answer under is this account's, from the moment that the client may see it: its next
+    /// request may come before the answer's end.
+    pub(super) fn bind(&mut self) {
+        let Some(leg) = &mut self.leg else { return };
+        if leg.bound || !(200..300).contains(&leg.status) {
+            return;
+        }
+        let Some(issued) = leg.reading.issued_id() else { return };
+        leg.bound = true;
+        self.proxy.live.bind(issued, Binding { account: leg.account.id, user: self.user });
+    }
+
     /// Ends the attempt under way: its slot is free, its connection goes back to the pool or is closed.
     pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
         self.remember();
+        self.bind();
         let Some(leg) = self.leg.take() else { return };
+        if let Some(id) = self.bound_id.as_deref().filter(|_| (200..300).contains(&leg.status)) {
+            // It was of use, and may be again.
+            self.proxy.live.bind(id, Binding { account: leg.account.id, user: self.user });
+        }
         self.deadlines.end_attempt();
         let (usage, served, complete) = leg.reading.used();
         self.meter.losses(leg.reading.losses().as_ref());
-        if (200..300).contains(&leg.status) {
-            let binding = Binding { account: leg.account.id, user: self.user };
-            for id in leg.reading.issued_id().into_iter().chain(self.bound_id.as_deref()) {
-                self.proxy.live.bind(id, binding);
-            }
-        }
         self.meter.end_attempt(outcome, leg.status, reason, usage, served);
-        if !leg.is_sent() && usage.is_none() {
+        // Of what the upstream refused, or does not have, nothing was consumed.
+        let is_refused = leg.status != 0 && !(200..300).contains(&leg.status);
+        if (is_refused || !leg.is_sent()) && usage.is_none() {
             return;
         }
         let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)

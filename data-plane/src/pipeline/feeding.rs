@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use memchr::memchr;
 use shared::usage::Usage;
+use tokio::time::Instant;
 use wire::{
     raw::watch::{Chunks, Seen},
     relay::Relay,
@@ -45,6 +46,8 @@ pub(super) struct Away {
     pub(super) served: Option<String>,
     pub(super) usage_is_final: bool,
     pub(super) seen: Seen,
+    /// As the upstream gave it and the client was told.
+    pub(super) answer_id: Option<String>,
     work: Pin<Box<dyn Future<Output = Result<Back, NotDone>> + Send>>,
 }
 
@@ -66,6 +69,7 @@ impl Away {
     fn send(mut relay: Relay, chunk: Option<Bytes>, compute: Compute) -> Self {
         let (usage, served) = (relay.usage(), relay.served_model().map(str::to_owned));
         let (usage_is_final, seen) = (relay.usage_is_final(), relay.seen());
+        let answer_id = relay.answer_id().map(str::to_owned);
         let work = Box::pin(async move {
             let read = move || {
                 let (mut out, length) = (Chunks::new(), chunk.as_ref().map(Bytes::len));
@@ -77,7 +81,7 @@ impl Away {
             };
             compute.run(read).await
         });
-        Self { usage, served, usage_is_final, seen, work }
+        Self { usage, served, usage_is_final, seen, answer_id, work }
     }
 }
 
@@ -109,13 +113,15 @@ impl Flight {
                 self.send_away(chunk);
                 continue;
             }
-            return Poll::Ready(match chunk {
+            let fed = match chunk {
                 Some(chunk) => {
                     let length = chunk.len();
                     Fed::Seen(relay.feed(chunk, out), length)
                 }
                 None => Fed::Ended(relay.end(out)),
-            });
+            };
+            self.bind();
+            return Poll::Ready(fed);
         }
     }
 
@@ -135,12 +141,15 @@ impl Flight {
                 let seen = relay.seen();
                 *reading = Reading::Stream(relay);
                 out.extend(read);
+                // The upstream was not read meanwhile.
+                self.read_on(Instant::now());
+                self.bind();
                 Poll::Ready(length.map_or(Fed::Ended(seen), |length| Fed::Seen(seen, length)))
             }
             // It is away for good, and all that it knew.
             Poll::Ready(Err(NotDone)) => Poll::Ready(Fed::Failed(Reason::Malformed)),
-            Poll::Pending if self.proxy.closing() => Poll::Ready(Fed::Failed(Reason::Stopped)),
-            Poll::Pending => self.poll_over(cx).map(|reason| reason.map_or(Fed::HoldOver, Fed::Failed)),
+            // What is read came in time, and it may hold the usage: limits and shutdowns are looked at behind it.
+            Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     faults::{self, Place},
     provider::Operation,
     scheduler::{Wanted, route},
+    snapshot::Snapshot,
 };
 
 /// A request that may go on.
@@ -41,12 +42,16 @@ pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted
 }
 
 impl Admitted {
-    /// What the request needs of an account.
+    /// What the request needs of an account, by this configuration.
     ///
     /// # Errors
     /// The model's name leads nowhere.
-    pub fn wanted(&self, bound: Option<AccountId>) -> Result<Wanted<'_>, Refusal> {
-        let routed = route(&self.caller.snapshot, self.call.pin, &self.view.model)?;
+    pub fn wanted<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        bound: Option<AccountId>,
+    ) -> Result<Wanted<'a>, Refusal> {
+        let routed = route(snapshot, self.call.pin, &self.view.model)?;
         let (target, operation, model) = (routed.target, self.call.operation, routed.model);
         Ok(Wanted { target, operation, bound, model, last_resort: false })
     }

@@ -5,16 +5,14 @@
 
 mod open;
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::response;
 use proto::v1::Outcome;
-use rand::Rng as _;
 use shared::{
     id::{AccountId, RequestId},
     wire::Wire,
 };
-use tokio::time::Instant;
 use wire::{loss::Losses, raw::watch::Chunks};
 
 use super::{
@@ -23,9 +21,8 @@ use super::{
     exchange::{Exchange, Flight},
     filter::Admitted,
     quota::Reservation,
-    reading::Reading,
-    refusal::{Refusal, Unconvertible, UpstreamFailed},
-    schedule,
+    refusal::{Refusal, Unconvertible},
+    selection::Selection,
     stream::StreamBody,
 };
 use crate::{
@@ -37,8 +34,7 @@ use crate::{
         self, Provider,
         failure::{Class, Reason},
     },
-    scheduler::{Picked, Tried, Wanted},
-    snapshot::{Account, Retries, Snapshot},
+    snapshot::Account,
 };
 
 pub(super) use open::{MAX_WHOLE, Opened, choose_reading, failure_of, is_about_the_request, read_whole};
@@ -82,18 +78,6 @@ impl Failure {
     }
 }
 
-/// What was tried so far.
-#[derive(Debug, Default)]
-struct Tries {
-    tried: Tried,
-    /// Those of them that may be tried again.
-    transient: Tried,
-    rounds: u32,
-    last: Option<UpstreamFailed>,
-    /// Of the first account that could not be asked for that.
-    unconvertible: Option<Unconvertible>,
-}
-
 /// What it takes to try another account.
 #[derive(Debug)]
 pub(super) struct Forwarding {
@@ -101,8 +85,7 @@ pub(super) struct Forwarding {
     /// Shared with the thread that converts a long body.
     admitted: Arc<Admitted>,
     prepared: Arc<Prepared>,
-    bound: Option<AccountId>,
-    tries: Tries,
+    selection: Selection,
 }
 
 /// # Errors
@@ -115,33 +98,28 @@ pub(super) async fn forward(
     let mut admitted = reservation.admitted;
     let prepared = Arc::new(Prepared::of(&mut admitted, proxy.clock.now()));
     let bound = bound_account(proxy, &admitted).await?;
-    let admitted = Arc::new(admitted);
-    let mut forwarding =
-        Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, bound, tries: Tries::default() });
-    let mut exchange = {
-        let admitted = &*forwarding.admitted;
-        let (wanted, snapshot) = (admitted.wanted(bound)?, &*admitted.caller.snapshot);
-        let now = proxy.clock.now();
-        let Some(picked) = schedule::next(snapshot, &wanted, &[], now) else {
-            return Err(schedule::no_account(proxy, snapshot, &wanted, &admitted.view.model, now));
-        };
-        let mut exchange = Exchange::open(proxy, admitted, deadlines)?;
+    let selection = Selection::of(bound);
+    let picked = selection.pick(proxy, &admitted, |picked| {
+        let mut exchange = Exchange::open(proxy, &admitted, deadlines)?;
         if let Some(flight) = exchange.flight() {
             flight.begin(picked);
         }
-        exchange
-    };
+        Ok::<_, Refusal>(exchange)
+    })?;
+    let Some(exchange) = picked else { return Err(selection.no_account(proxy, &admitted)) };
+    let mut exchange = exchange?;
+    let admitted = Arc::new(admitted);
+    let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
     match forwarding.open(&mut exchange).await {
         Some(opened) => Ok(answer(exchange, opened, forwarding).await),
-        None => Err(give_up(exchange, &forwarding.tries, forwarding.admitted.call.operation.wire())),
+        None => Err(give_up(exchange, &mut forwarding.selection, forwarding.admitted.call.operation.wire())),
     }
 }
 
 impl Forwarding {
     /// Goes from the account that was picked to the next, until one answers. None: none did.
     async fn open(&mut self, exchange: &mut Exchange) -> Option<Opened> {
-        let Self { proxy, admitted, prepared, bound, tries } = self;
-        let (wanted, snapshot) = (admitted.wanted(*bound).ok()?, &*admitted.caller.snapshot);
+        let Self { proxy, admitted, prepared, selection } = self;
         loop {
             let account = Arc::clone(&exchange.flight()?.leg.as_ref()?.account);
             let failure = match attempt(proxy, exchange, admitted, prepared).await {
@@ -156,9 +134,8 @@ impl Forwarding {
             // Boxed, as are other things that happen seldom: a future is as large as the largest that it waits for, and is
             // moved as a whole.
             Box::pin(learn(proxy, exchange, &account, &failure, admitted.call.id)).await;
-            tries.note(&account, &failure);
-            let picked = Box::pin(next(proxy, exchange, snapshot, &wanted, tries)).await?;
-            exchange.flight()?.begin(picked);
+            selection.note(&account, &failure);
+            Box::pin(selection.next(proxy, exchange, admitted)).await?;
         }
     }
 
@@ -167,24 +144,16 @@ impl Forwarding {
     pub(super) async fn resume(&mut self, exchange: &mut Exchange, failed: Failure) -> Option<Chunks> {
         let account = {
             let leg = exchange.flight()?.leg.as_ref()?;
-            if let Reading::Stream(relay) = &leg.reading
-                && relay.seen().preamble
-            {
-                Arc::make_mut(&mut self.prepared).resume(relay.answer_id());
+            if leg.reading.seen().is_some_and(|seen| seen.preamble) {
+                Arc::make_mut(&mut self.prepared).resume(leg.reading.answer_id());
             }
             Arc::clone(&leg.account)
         };
         let id = self.admitted.call.id;
         learn(&self.proxy, exchange, &account, &failed, id).await;
-        self.tries.note(&account, &failed);
-        {
-            let (wanted, snapshot) =
-                (self.admitted.wanted(self.bound).ok()?, &*self.admitted.caller.snapshot);
-            let picked = next(&self.proxy, exchange, snapshot, &wanted, &mut self.tries).await?;
-            let flight = exchange.flight()?;
-            flight.begin(picked);
-            flight.meter.condition("switched_late");
-        }
+        self.selection.note(&account, &failed);
+        self.selection.next(&self.proxy, exchange, &self.admitted).await?;
+        exchange.flight()?.meter.condition("switched_late");
         tracing::info!(request = %id, "another account goes on with an answer that had begun");
         match self.open(exchange).await? {
             Opened::Stream { chunks, .. } => Some(chunks),
@@ -196,7 +165,7 @@ impl Forwarding {
 
     /// Why the last attempt gave no answer.
     pub(super) fn last_reason(&self) -> Option<Reason> {
-        self.tries.last.map(|last| last.reason)
+        self.selection.last_reason()
     }
 }
 
@@ -336,7 +305,7 @@ async fn repeats(
             let finding = proxy.compute.run_if_large(admitted.body.len(), proofs);
             // Not found, they are refused once more.
             if let Ok(Ok(proofs)) = flight.within_limits(Box::pin(finding)).await {
-                account.state.learned.note_refused(&proofs);
+                account.state.learned.note_refused(&proofs, now);
             }
             Arc::make_mut(prepared).drop_reasoning()
         }
@@ -373,7 +342,10 @@ async fn learn(
     tell_of_failure(account, failure, request);
     proxy.metrics.attempt_failed(failure.reason);
     if let Some(flight) = exchange.flight() {
-        flight.end_attempt(Outcome::UpstreamError, Some(failure.reason));
+        // Where the node has no room, that says nothing of the account.
+        let no_room = matches!(failure.unconvertible, Some(Unconvertible::NoRoom(_)));
+        let outcome = if no_room { Outcome::CutOff } else { Outcome::UpstreamError };
+        flight.end_attempt(outcome, Some(failure.reason));
     }
     match failure.class {
         Class::Limited(kind) => {
@@ -393,74 +365,10 @@ async fn learn(
     }
 }
 
-impl Tries {
-    fn note(&mut self, account: &Account, failure: &Failure) {
-        self.tried.push(account.id);
-        let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
-        if failure.class == Class::Transient || guessed {
-            self.transient.push(account.id);
-        }
-        if let Some(error) = &failure.unconvertible {
-            self.unconvertible.get_or_insert_with(|| error.clone());
-        }
-        let attempts = self.last.map_or(0, |last| last.attempts) + 1;
-        let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
-        self.last = Some(UpstreamFailed { reason, class, attempts, retry_after });
-    }
-
-    /// No time is left, whoever would be next.
-    fn over(&self) -> bool {
-        self.last.is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
-    }
-
-    /// How long to wait before those that failed for the moment are tried again; `None`: not any more.
-    fn delay(&mut self, retries: &Retries) -> Option<Duration> {
-        if self.transient.is_empty() || self.rounds >= retries.max {
-            return None;
-        }
-        let factor =
-            (0..self.rounds).fold(rand::rng().random_range(0.75..1.25), |factor, _| factor * retries.backoff);
-        self.rounds += 1;
-        let transient = std::mem::take(&mut self.transient);
-        self.tried.retain(|id| !transient.contains(id));
-        Some(retries.delay.mul_f64(factor))
-    }
-}
-
-/// The account to try next.
-async fn next<'a>(
-    proxy: &Proxy,
-    exchange: &mut Exchange,
-    snapshot: &'a Snapshot,
-    wanted: &Wanted<'a>,
-    tries: &mut Tries,
-) -> Option<Picked<'a>> {
-    if tries.over() || !exchange.flight()?.has_time() {
-        return None;
-    }
-    let picked = schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now());
-    if picked.is_some() {
-        return picked;
-    }
-    let delay = tries.delay(&snapshot.limits.retries)?;
-    let flight = exchange.flight()?;
-    if !flight.begin_pause(Instant::now() + delay) {
-        return None;
-    }
-    poll_fn(|cx| flight.poll_pause(cx)).await;
-    schedule::next(snapshot, wanted, &tries.tried, proxy.clock.now())
-}
-
-fn give_up(mut exchange: Exchange, tries: &Tries, wire: Wire) -> Refusal {
-    let failed = tries.last.unwrap_or(UpstreamFailed {
-        reason: Reason::Stopped,
-        class: Class::Transient,
-        attempts: 0,
-        retry_after: None,
-    });
-    let unconvertible = tries.unconvertible.clone().filter(|_| failed.reason == Reason::Unconvertible);
-    let (refusal, outcome) = match (unconvertible, failed.reason) {
-        (Some(why), _) => (Refusal::from(why), Outcome::Refused),
+fn give_up(mut exchange: Exchange, selection: &mut Selection, wire: Wire) -> Refusal {
+    let failed = selection.last();
+    let (refusal, outcome) = match (selection.refused(), failed.reason) {
+        (Some(refusal), _) => (refusal, Outcome::Refused),
         (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),
         (None, _) => (Refusal::UpstreamFailed(failed), Outcome::UpstreamError),
     };

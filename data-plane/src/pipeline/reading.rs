@@ -5,7 +5,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use shared::usage::Usage;
 use smallvec::SmallVec;
-use wire::{convert::Memo, loss::Losses, raw::body::BodyFacts, relay::Relay};
+use wire::{
+    convert::Memo,
+    loss::Losses,
+    raw::{body::BodyFacts, watch::Seen},
+    relay::Relay,
+};
 
 use super::{feeding::Away, plan::Read};
 use crate::budget::{Budget, FREE, Share};
@@ -103,6 +108,24 @@ impl Reading {
                 Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
                 None => (None, None, false),
             },
+        }
+    }
+
+    /// What has been seen of a stream. None: it is no stream that can be read.
+    pub(super) const fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::Stream(relay) => Some(relay.seen()),
+            Self::Away(away) => Some(away.seen),
+            Self::Opaque | Self::Whole(_) => None,
+        }
+    }
+
+    /// The stream's id, as the upstream gave it and the client was told.
+    pub(super) fn answer_id(&self) -> Option<&str> {
+        match self {
+            Self::Stream(relay) => relay.answer_id(),
+            Self::Away(away) => away.answer_id.as_deref(),
+            Self::Opaque | Self::Whole(_) => None,
         }
     }
 

@@ -134,11 +134,8 @@ impl StreamBody {
 
 /// Whether the client has got some of the answer, so that no other account can go on with it.
 fn told(exchange: &mut Exchange) -> bool {
-    match exchange.flight().and_then(|flight| flight.leg.as_ref()).map(|leg| &leg.reading) {
-        Some(Reading::Stream(relay)) => relay.seen().told,
-        Some(Reading::Away(away)) => away.seen.told,
-        _ => true,
-    }
+    let leg = exchange.flight().and_then(|flight| flight.leg.as_ref());
+    leg.and_then(|leg| leg.reading.seen()).is_none_or(|seen| seen.told)
 }
 
 /// How far breaking the answer off has come.
@@ -300,7 +297,7 @@ impl Passing {
     /// Ahead of all content another account is asked; behind it the stream ends. Whether it goes on.
     fn failed(&mut self, failure: Failure, out: &mut Chunks) -> bool {
         let over = matches!(failure.reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
-        if over || self.forwarding.is_none() || self.relay().is_none_or(|relay| relay.seen().told) {
+        if over || self.forwarding.is_none() || told(&mut self.exchange) {
             self.end_early(failure.reason, out);
             return false;
         }
@@ -355,6 +352,11 @@ impl Passing {
         self.exchange.finish(early(reason), Some(reason));
     }
 
+    fn is_away(&mut self) -> bool {
+        let leg = self.exchange.flight().and_then(|flight| flight.leg.as_ref());
+        leg.is_some_and(|leg| matches!(leg.reading, Reading::Away(_)))
+    }
+
     /// Without the relay, which may know more of what the client has.
     fn tell_end(&mut self, error: &WireError<'_>, out: &mut Chunks) {
         match broken_end(self.wire) {
@@ -392,11 +394,14 @@ impl Passing {
     fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
         let (id, outcome) = (self.id.to_string(), early(reason));
         let end = self.exchange.flight().map_or(StreamEnd::Break, |flight| broken_end(flight.meter.wire()));
+        let is_away = self.is_away();
         match (self.relay(), end) {
             // Only the connection's end is missing.
             (Some(relay), _) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
             (Some(relay), StreamEnd::Event) => out.push(relay.close(&ending(reason, &id))),
             (Some(_), StreamEnd::Unfinished) => {}
+            // A long frame is being read, or could not be.
+            (None, _) if is_away => self.tell_end(&ending(reason, &id), out),
             (None, _) | (Some(_), StreamEnd::Break) => self.broken = Break::Flush,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");

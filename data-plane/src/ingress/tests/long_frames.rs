@@ -81,6 +81,31 @@ async fn other_clients_are_served_while_a_long_frame_is_read() {
     }
 }
 
+/// Many short frames for a client that wants one answer.
+#[tokio::test]
+async fn what_a_gathered_stream_used_is_known_while_the_answer_is_made_of_it() {
+    let frame = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"and so on and on\"}}\n\n";
+    let frames = frame.repeat(LARGE / frame.len() + 1);
+    let total = [START, &frames, STOP].concat().len() as u64;
+    let upstream = Upstream::always(vec![sse_head(), send(START), send(&frames), send(STOP), end()]).await;
+    let change = |account: &mut crate::snapshot::Account| account.client_gone = ClientGone::Cancel;
+    let gateway = Gateway::start(vec![claude(upstream.url()).but(change)]).await;
+    let release = occupied(&gateway).await;
+    let request = gateway.request("/v1/messages", PLAIN);
+    let mut asking = Box::pin(gateway.open(request));
+    let gathered = until("all of it came", || gateway.proxy.answers.held() >= total);
+    tokio::select! {
+        _ = &mut asking => panic!("there is no thread to make the answer"),
+        () = gathered => {}
+    }
+    drop(asking);
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!(record.outcome(), Outcome::ClientGone);
+    let used = Usage { input: 7, output: 9, ..Usage::default() };
+    assert_eq!((record.attempts[0].usage, record.estimated), (Some(used), false));
+    drop(release);
+}
+
 #[tokio::test]
 async fn a_client_may_leave_while_a_long_frame_is_read() {
     for (gone, known) in [

@@ -310,21 +310,18 @@ async fn gathered(flight: &mut Flight) -> Result<Read, Trouble> {
     let Some(leg) = &mut flight.leg else { return Err(Trouble::Read(Reason::Stopped)) };
     let reading = std::mem::replace(&mut leg.reading, Reading::Opaque);
     let Reading::Stream(relay) = reading else { return Err(Trouble::Read(Reason::Cut)) };
-    let mut collected = relay_facts(&relay);
+    // Known from here on, also to whoever takes over from a client that leaves meanwhile.
+    leg.reading = Reading::Whole(relay_facts(&relay));
     let stream = relay.into_converted().ok_or(Trouble::Read(Reason::Cut))?;
     let plan = Arc::clone(&leg.plan);
     let compute = flight.proxy.compute.clone();
     let writing = Box::pin(async move { compute.run_if_large(length, move || plan.gathered(stream)).await });
     let written = flight.within_limits(writing).await.map_err(Trouble::Read)?;
-    let read = written.unwrap_or(Err(Reason::Malformed)).map_err(Trouble::Read);
-    if let Ok(read) = &read {
+    let read = written.unwrap_or(Err(Reason::Malformed)).map_err(Trouble::Read)?;
+    if let Some(Leg { reading: Reading::Whole(collected), .. }) = &mut flight.leg {
         (collected.facts, collected.losses) = (Some(read.facts.clone()), read.losses.clone());
         collected.memos.clone_from(&read.memos);
     }
-    if let Some(leg) = &mut flight.leg {
-        leg.reading = Reading::Whole(collected);
-    }
-    let read = read?;
     flight.content();
     Ok(read)
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Block, Request, Signature};
+use crate::gemini::signature::NO_PROOF;
 
 /// Of this process: nobody outside can make two proofs look the same.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -28,7 +29,8 @@ impl RefusedProofs {
     pub fn of(request: &Request<'_>, model: &str) -> Self {
         let mut proofs = Self::default();
         let blocks = request.turns.iter().flat_map(|turn| &turn.blocks);
-        for signature in blocks.filter_map(signature) {
+        // The word that there is none is no proof.
+        for signature in blocks.filter_map(signature).filter(|signature| signature.value != NO_PROOF) {
             proofs.insert(fingerprint(model, &signature.value));
         }
         proofs

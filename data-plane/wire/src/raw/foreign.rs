@@ -33,12 +33,9 @@ pub fn take_out(
     body: &[u8],
     model: &str,
 ) -> usize {
-    let looks_closely = !matches!(replayed, Replayed::Own { refused: None });
-    let holds_packed = || PACKED.iter().any(|packed| packed.find(body).is_some());
-    // Nearly all bodies end here: long ones are not taken apart for nothing.
-    let suspicious = looks_closely || holds_packed() || lacks_proofs(wire, body);
-    let signs = wire == Wire::Gemini && gemini::needs_proofs(model, body);
+    let Look { suspicious, signs } = look(replayed, wire, body, model);
     let Ok(text) = std::str::from_utf8(body) else { return 0 };
+    // Nearly all bodies end here: long ones are not taken apart for nothing.
     if !suspicious && !signs {
         return 0;
     }
@@ -51,6 +48,31 @@ pub fn take_out(
         Wire::Chat => {}
     }
     edit.count
+}
+
+/// What a look at the bytes says.
+struct Look {
+    /// There may be something to take out.
+    suspicious: bool,
+    /// The model wants its calls proven.
+    signs: bool,
+}
+
+fn look(replayed: Replayed<'_>, wire: Wire, body: &[u8], model: &str) -> Look {
+    if wire == Wire::Chat {
+        return Look { suspicious: false, signs: false };
+    }
+    let looks_closely = !matches!(replayed, Replayed::Own { refused: None });
+    let holds_packed = || PACKED.iter().any(|packed| packed.find(body).is_some());
+    let suspicious = looks_closely || holds_packed() || lacks_proofs(wire, body);
+    Look { suspicious, signs: wire == Wire::Gemini && gemini::needs_proofs(model, body) }
+}
+
+/// Whether [`take_out`] takes the body apart, which costs memory.
+#[must_use]
+pub fn takes_apart(replayed: Replayed<'_>, wire: Wire, body: &[u8], model: &str) -> bool {
+    let Look { suspicious, signs } = look(replayed, wire, body, model);
+    suspicious || signs
 }
 
 /// Whether there may be reasoning without a proof, or what is left of it.
@@ -217,6 +239,8 @@ mod tests {
         let body =
             format!(r#"{{"thinking":{{"type":"adaptive"}},"messages":[{{"content":[{own},{said}]}}]}}"#);
         assert!(!lacks_proofs(Wire::Messages, body.as_bytes()));
+        assert!(!takes_apart(Replayed::OWN, Wire::Messages, body.as_bytes(), "claude-opus-5"));
+        assert!(!takes_apart(Replayed::Nothing, Wire::Chat, body.as_bytes(), "gpt-5.4"));
     }
 
     #[test]

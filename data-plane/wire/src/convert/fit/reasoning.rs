@@ -56,8 +56,12 @@ impl Fit<'_> {
         match block {
             Block::ToolCall(call) => {
                 // A proof on a call is Gemini's own; chat hands it on for fronts of Gemini.
-                let is_handed_on = self.target.format == Format::Chat && !replayed.is_nothing();
-                let keep = is_handed_on || call.signature.as_ref().is_none_or(is_own);
+                let is_handed_on = self.target.format == Format::Chat;
+                let is_refused = |proof: &Signature<'_>| replayed.is_refused(model, &proof.value);
+                let keep = call
+                    .signature
+                    .as_ref()
+                    .is_none_or(|proof| is_own(proof) || (is_handed_on && !is_refused(proof)));
                 if !keep {
                     call.signature = None;
                     self.losses.add(LossCode::ForeignReasoning, "signature");

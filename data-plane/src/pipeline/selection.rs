@@ -1,0 +1,192 @@
+//! Whom a request goes to, one account after the other: what was tried, and what is configured by now.
+//!
+//! Each pick takes the newest configuration. A body may take minutes to arrive and an attempt to fail; an account that is
+//! gone meanwhile gets nothing more, and neither does a key.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use rand::Rng as _;
+use shared::{clock::Millis, id::AccountId};
+use tokio::time::Instant;
+
+use super::{
+    exchange::Exchange,
+    filter::Admitted,
+    forward::Failure,
+    refusal::{Refusal, Unconvertible, UpstreamFailed},
+};
+use crate::{
+    ingress::Proxy,
+    provider::failure::{Class, Reason},
+    scheduler::{Picked, Tried, Wanted, explain, pick},
+    snapshot::{Account, Retries, Snapshot},
+};
+
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// The account that knows what the request builds on.
+    bound: Option<AccountId>,
+    tried: Tried,
+    /// Those of them that may be tried again.
+    transient: Tried,
+    rounds: u32,
+    last: Option<UpstreamFailed>,
+    /// Of the first account that could not be asked for that.
+    unconvertible: Option<Unconvertible>,
+    /// Nothing more is to be begun: the key may not go on, or the node has no room for the request.
+    ended: Option<Refusal>,
+}
+
+impl Selection {
+    pub(super) fn of(bound: Option<AccountId>) -> Self {
+        Self {
+            bound,
+            tried: Tried::default(),
+            transient: Tried::default(),
+            rounds: 0,
+            last: None,
+            unconvertible: None,
+            ended: None,
+        }
+    }
+
+    /// Gives `take` an account that was not tried, and a slot of it. None: no such one is eligible.
+    ///
+    /// # Errors
+    /// The key is not valid any more, or the model's name leads nowhere.
+    pub(super) fn pick<T>(
+        &self,
+        proxy: &Proxy,
+        admitted: &Admitted,
+        take: impl FnOnce(Picked<'_>) -> T,
+    ) -> Result<Option<T>, Refusal> {
+        let (snapshot, now) = (proxy.snapshot.load(), proxy.clock.now());
+        admitted.caller.check(&snapshot, now)?;
+        let wanted = admitted.wanted(&snapshot, self.bound)?;
+        Ok(picked(&snapshot, &wanted, &self.tried, now).map(take))
+    }
+
+    /// Begins an attempt with the next account. None: there is none, or no time left for it.
+    pub(super) async fn next(
+        &mut self,
+        proxy: &Proxy,
+        exchange: &mut Exchange,
+        admitted: &Admitted,
+    ) -> Option<()> {
+        if self.is_over() || !exchange.flight()?.has_time() {
+            return None;
+        }
+        if self.begin(proxy, exchange, admitted)? {
+            return Some(());
+        }
+        let delay = self.delay(&proxy.snapshot.load().limits.retries)?;
+        let flight = exchange.flight()?;
+        if !flight.begin_pause(Instant::now() + delay) {
+            return None;
+        }
+        poll_fn(|cx| flight.poll_pause(cx)).await;
+        self.begin(proxy, exchange, admitted)?.then_some(())
+    }
+
+    /// False: no account is eligible. None: nothing more may be begun.
+    fn begin(&mut self, proxy: &Proxy, exchange: &mut Exchange, admitted: &Admitted) -> Option<bool> {
+        let flight = exchange.flight()?;
+        match self.pick(proxy, admitted, |picked| flight.begin(picked)) {
+            Ok(begun) => Some(begun.is_some()),
+            Err(refusal) => {
+                self.ended = Some(refusal);
+                None
+            }
+        }
+    }
+
+    /// Why there was none from the first: in full in the log, in short for the client.
+    pub(super) fn no_account(&self, proxy: &Proxy, admitted: &Admitted) -> Refusal {
+        let (snapshot, now) = (proxy.snapshot.load(), proxy.clock.now());
+        let wanted = match admitted.wanted(&snapshot, self.bound) {
+            Ok(wanted) => Wanted { last_resort: true, ..wanted },
+            Err(refusal) => return refusal,
+        };
+        let explanation = explain(&snapshot.accounts, &wanted, &[], now);
+        proxy.metrics.pick_failed();
+        if explanation.bound_account_gone() {
+            return Refusal::BoundAccountGone;
+        }
+        tracing::warn!(model = admitted.view.model, excluded = %explanation, "no account is eligible");
+        Refusal::NoAccount(explanation)
+    }
+
+    /// The attempt at this account failed.
+    pub(super) fn note(&mut self, account: &Arc<Account>, failure: &Failure) {
+        self.tried.push(account.id);
+        let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
+        if failure.class == Class::Transient || guessed {
+            self.transient.push(account.id);
+        }
+        match &failure.unconvertible {
+            // It would be the same for every account.
+            Some(why @ Unconvertible::NoRoom(_)) => self.ended = Some(why.clone().into()),
+            Some(why) => _ = self.unconvertible.get_or_insert_with(|| why.clone()),
+            None => {}
+        }
+        let attempts = self.last.map_or(0, |last| last.attempts) + 1;
+        let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
+        self.last = Some(UpstreamFailed { reason, class, attempts, retry_after });
+    }
+
+    /// How the last attempt failed.
+    pub(super) fn last(&self) -> UpstreamFailed {
+        self.last.unwrap_or(UpstreamFailed {
+            reason: Reason::Stopped,
+            class: Class::Transient,
+            attempts: 0,
+            retry_after: None,
+        })
+    }
+
+    /// Why the last attempt gave no answer.
+    pub(super) fn last_reason(&self) -> Option<Reason> {
+        match &self.ended {
+            Some(Refusal::UnknownKey | Refusal::ExpiredKey) => Some(Reason::Revoked),
+            _ => self.last.map(|last| last.reason),
+        }
+    }
+
+    /// What is wrong with the request itself, or with its key by now.
+    pub(super) fn refused(&mut self) -> Option<Refusal> {
+        let is_last = self.last.is_some_and(|last| last.reason == Reason::Unconvertible);
+        let unconvertible = self.unconvertible.take().filter(|_| is_last);
+        self.ended.take().or(unconvertible.map(Refusal::from))
+    }
+
+    /// Whoever would be next: no time is left, or it is not to go on.
+    fn is_over(&self) -> bool {
+        self.ended.is_some()
+            || self.last.is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
+    }
+
+    /// How long to wait before those that failed for the moment are tried again; `None`: not any more.
+    fn delay(&mut self, retries: &Retries) -> Option<Duration> {
+        if self.transient.is_empty() || self.rounds >= retries.max {
+            return None;
+        }
+        let factor =
+            (0..self.rounds).fold(rand::rng().random_range(0.75..1.25), |factor, _| factor * retries.backoff);
+        self.rounds += 1;
+        let transient = std::mem::take(&mut self.transient);
+        self.tried.retain(|id| !transient.contains(id));
+        Some(retries.delay.mul_f64(factor))
+    }
+}
+
+/// An account at rest where there is one; else one whose rest is only guessed.
+fn picked<'a>(
+    snapshot: &'a Snapshot,
+    wanted: &Wanted<'a>,
+    tried: &[AccountId],
+    now: Millis,
+) -> Option<Picked<'a>> {
+    let (accounts, random) = (&snapshot.accounts, &mut rand::rng());
+    let rested = pick(accounts, wanted, tried, now, random);
+    rested.or_else(|| pick(accounts, &Wanted { last_resort: true, ..*wanted }, tried, now, random))
+}
