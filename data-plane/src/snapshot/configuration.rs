@@ -29,7 +29,9 @@ pub struct Configuration(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Locked for as long as an update is put in force, which takes long where there is much.
     held: Mutex<Held>,
+    /// What others ask for, who must not wait for that.
     status: Mutex<Status>,
     handle: SnapshotHandle,
     live: Arc<Live>,
@@ -41,7 +43,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Status {
-    refused: Option<RefusedRevision>,
+    report: ConfigurationReport,
     applied_at: Option<Millis>,
 }
 
@@ -122,10 +124,10 @@ impl Configuration {
                 let reason = reason.as_str().to_owned();
                 let refused = RefusedRevision { revision: Some(revision.to_message()), reason };
                 let mut status = self.0.status.lock();
-                if status.refused.as_ref() != Some(&refused) {
+                if status.report.refused.as_ref() != Some(&refused) {
                     tracing::error!(%revision, reason = refused.reason, held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
                 }
-                status.refused = Some(refused);
+                status.report.refused = Some(refused);
             }
             Outcome::Resync(reason) => tracing::warn!(reason, "asking for the whole configuration"),
             Outcome::Again(reason) => {
@@ -141,8 +143,11 @@ impl Configuration {
         let ids =
             |snapshot: &Snapshot| snapshot.accounts.iter().map(|account| account.id).collect::<HashSet<_>>();
         let (known, configured) = (ids(&self.0.handle.load_full()), ids(&snapshot));
-        *self.0.status.lock() = Status { refused: None, applied_at: Some(self.0.clock.now()) };
         self.0.handle.publish(snapshot, revision);
+        let (digest, refused_payloads) = (held.digest(), held.refused());
+        let report =
+            ConfigurationReport { revision: Some(revision), digest, refused: None, refused_payloads };
+        *self.0.status.lock() = Status { report, applied_at: Some(self.0.clock.now()) };
         self.0.live.states().retain(|id| configured.contains(&id));
         if !configured.is_subset(&known) {
             self.0.live.read_again();
@@ -152,19 +157,13 @@ impl Configuration {
 
     /// What is held, to resume from.
     pub(crate) fn known(&self) -> Option<(Revision, Digest)> {
-        let held = self.0.held.lock();
-        Some((held.revision()?, held.digest()))
+        let status = self.0.status.lock();
+        Some((status.report.revision?, status.report.digest))
     }
 
     #[must_use]
     pub fn report(&self) -> ConfigurationReport {
-        let held = self.0.held.lock();
-        ConfigurationReport {
-            revision: held.revision(),
-            digest: held.digest(),
-            refused: self.0.status.lock().refused.clone(),
-            refused_payloads: held.refused(),
-        }
+        self.0.status.lock().report.clone()
     }
 
     /// Writes the copy after each change, until the end.
@@ -214,4 +213,34 @@ fn restored(copy: &SealedCopy, live: &Live) -> Option<Held> {
     tracing::error!(path = %copy.path().display(), reason = unusable, "the local copy of the configuration is thrown away");
     copy.discard();
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// To compile ten thousand accounts takes long, and heartbeats and scrapes must not wait for it.
+    #[test]
+    fn what_is_in_force_is_told_while_an_update_is_put_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = Configuration::restore(ConfigurationParts {
+            folder: folder.path(),
+            seal_key: None,
+            live: Arc::new(Live::memory(Clock::System)),
+            limits: Limits::default(),
+            clock: Clock::System,
+        });
+        let compiling = configuration.0.held.lock();
+        let (tell, told) = mpsc::channel();
+        let asked = configuration.clone();
+        let asking = std::thread::spawn(move || {
+            _ = tell.send((asked.report().revision, asked.known(), asked.applied_at()));
+        });
+        let answer = told.recv_timeout(Duration::from_secs(20));
+        drop(compiling);
+        assert_eq!(answer.map(|(revision, ..)| revision), Ok(None));
+        asking.join().unwrap();
+    }
 }
