@@ -41,14 +41,9 @@ impl Limits {
         node_added: Some(100.0),
         ..Self::NONE
     };
-    /// Of a stream that comes at once. Its frames come one by one, and so it takes more turns to its end.
-    pub(crate) const STREAM: Self = Self {
-        node_cpu: Some(1.6),
-        node_cpu_goal: Some(1.4),
-        standalone_cpu: Some(2.5),
-        node_added: Some(150.0),
-        ..Self::WHOLE
-    };
+    /// Of a stream that comes at once.
+    pub(crate) const STREAM: Self =
+        Self { node_cpu: Some(1.6), node_cpu_goal: Some(1.4), standalone_cpu: Some(2.5), ..Self::WHOLE };
     /// Of many streams that take their time.
     pub(crate) const SLOW_STREAMS: Self =
         Self { node_cpu: Some(1.5), standalone_cpu: Some(2.5), ..Self::NONE };
