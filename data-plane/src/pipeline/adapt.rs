@@ -158,7 +158,7 @@ impl Prepared {
     /// What the request proves its reasoning with, for a model that refused it. None are found where there is no room to
     /// look for them.
     pub(super) fn proofs(&self, admitted: &Admitted, requests: &Arc<Budget>, model: &str) -> RefusedProofs {
-        let Ok(_room) = conversion_memory::reserve(requests, &admitted.body) else {
+        let Ok(_room) = conversion_memory::reserve(requests, &admitted.body, || true) else {
             return RefusedProofs::default();
         };
         convert::proofs(&self.ask(admitted), model)
@@ -221,10 +221,12 @@ impl Prepared {
             passage = Passage::Estimate;
         }
         // What passes is taken apart only where it may hold foreign reasoning.
-        let passes = matches!(passage, Passage::Raw(_))
-            && (operation == Operation::Embeddings
-                || !foreign::takes_apart(replayed, operation.wire(), &admitted.body, model));
-        let _room = if passes { None } else { conversion_memory::reserve(requests, &admitted.body)? };
+        let is_taken_apart = || match passage {
+            Passage::Raw(_) if operation == Operation::Embeddings => false,
+            Passage::Raw(_) => foreign::takes_apart(replayed, operation.wire(), &admitted.body, model),
+            _ => true,
+        };
+        let _room = conversion_memory::reserve(requests, &admitted.body, is_taken_apart)?;
         let body = match passage {
             Passage::Raw(endpoint) => self.raw(&way, endpoint)?,
             Passage::Via(endpoint) if operation == Operation::Embeddings => embeddings(&way, endpoint)?,

@@ -25,12 +25,16 @@ pub(super) enum NoRoom {
 }
 
 /// Room to take this body apart in, to be held meanwhile. None: it is short, and the bound on workers and connections
-/// holds for it.
+/// holds for it; or it is not taken apart, which only long ones are asked.
 ///
 /// # Errors
 /// See [`NoRoom`].
-pub(super) fn reserve(requests: &Arc<Budget>, body: &[u8]) -> Result<Option<Share>, NoRoom> {
-    if body.len() < LARGE {
+pub(super) fn reserve(
+    requests: &Arc<Budget>,
+    body: &[u8],
+    is_taken_apart: impl FnOnce() -> bool,
+) -> Result<Option<Share>, NoRoom> {
+    if body.len() < LARGE || !is_taken_apart() {
         return Ok(None);
     }
     let needed = estimate(body);
@@ -232,13 +236,14 @@ mod tests {
         let body = format!("[{}0]", "0,".repeat(LARGE));
         let needed = OPENING + LARGE * COMMA;
         let budget = Budget::of((needed + body.len()) as u64);
-        let room = reserve(&budget, body.as_bytes()).unwrap();
+        let room = reserve(&budget, body.as_bytes(), || true).unwrap();
         assert_eq!(budget.held(), needed as u64);
-        assert_eq!(reserve(&budget, body.as_bytes()).unwrap_err(), NoRoom::Now);
+        assert_eq!(reserve(&budget, body.as_bytes(), || true).unwrap_err(), NoRoom::Now);
         drop(room);
         assert_eq!(budget.held(), 0);
         let small = Budget::of(needed as u64);
-        assert_eq!(reserve(&small, body.as_bytes()).unwrap_err(), NoRoom::Ever);
-        assert!(reserve(&small, &body.as_bytes()[..LARGE - 1]).unwrap().is_none());
+        assert_eq!(reserve(&small, body.as_bytes(), || true).unwrap_err(), NoRoom::Ever);
+        assert!(reserve(&small, &body.as_bytes()[..LARGE - 1], || true).unwrap().is_none());
+        assert!(reserve(&small, body.as_bytes(), || false).unwrap().is_none());
     }
 }
