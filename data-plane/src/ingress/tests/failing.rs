@@ -304,3 +304,27 @@ async fn a_refusal_told_in_the_stream_is_passed_on_too() {
     assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Refused);
     assert!(good.received().is_empty());
 }
+
+/// A connection that ends in order in the middle of a frame is as good as one that broke.
+#[tokio::test]
+async fn a_converted_stream_that_ends_inside_a_frame_was_cut() {
+    let half = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"del";
+    let block = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+    let claudes = Upstream::always(sse(&[START, block, DELTA, half])).await;
+    let gateway = Gateway::start(vec![claude(claudes.url())]).await;
+    let chat = r#"{"model":"claude-opus-5","stream":true,"messages":[{"role":"user","content":"a"}]}"#;
+    let answer = gateway.post("/v1/chat/completions", chat).await;
+    let text = answer.text();
+    assert!(text.contains("hi") && text.contains("stream_interrupted"), "{text}");
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::UpstreamError, "cut"));
+
+    let chunk = r#"data: {"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"hi"}}]}"#;
+    let chats = Upstream::always(sse(&[chunk, "\n\n", "data: {\"id\":\"c\",\"obj"])).await;
+    let gateway = Gateway::start(vec![openai(chats.url())]).await;
+    let messages =
+        r#"{"model":"gpt-4o","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"a"}]}"#;
+    let answer = gateway.send_and_wait(gateway.request("/v1/messages", messages)).await;
+    let text = answer.text();
+    assert!(text.contains("hi") && !text.contains("event: error") && !answer.whole, "{text}");
+}

@@ -119,14 +119,21 @@ impl ConvertedStream {
         self.back.flush(out)
     }
 
-    /// The upstream has ended, and the connection was in order.
+    /// The upstream has ended, and the connection was in order. Behind content an unfinished frame is forgotten, unless it
+    /// lacks only its blank line: the stream was cut.
     pub fn end(&mut self, out: &mut Chunks) -> Seen {
         self.release(out);
         if let Some(frame) = self.splitter.rest() {
             let fields = frame.fields();
             let event = fields.event.and_then(|event| std::str::from_utf8(event).ok());
             if let Some(Ok(data)) = fields.data.as_deref().map(std::str::from_utf8) {
-                read(&mut *self.decoder, &mut self.back, event, data);
+                let back = &mut self.back;
+                let taken = self.decoder.frame(event, data, &mut |event| back.take(event));
+                if let Err(problem) = taken
+                    && !back.notes.seen.content
+                {
+                    back.malformed(problem);
+                }
             }
             self.splitter.clear();
         }
