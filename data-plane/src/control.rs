@@ -2,15 +2,13 @@
 //!
 //! Three loops, each of which outlives any failure of the other side: [`watch`] receives the configuration,
 //! [`heartbeat`] tells how the node is, [`commands`] carries out what is asked. The fourth, which delivers usage
-//! records, is `usage::reporter`. They share the one connection of [`transport`].
+//! records, is `usage::reporter`. They share the one connection of [`crate::transport`].
 
-mod backoff;
 mod commands;
 #[cfg(test)]
 pub(crate) mod fake;
 mod heartbeat;
 mod status_writes;
-mod transport;
 mod watch;
 
 use std::sync::{
@@ -22,11 +20,14 @@ use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
 use shared::{clock::Clock, tasks::Tasks};
 
-use crate::{live::Live, snapshot::Account, snapshot::Configuration, usage::Journal};
+use crate::{
+    live::Live,
+    snapshot::{Account, Configuration},
+    transport::ControlPlane,
+    usage::Journal,
+};
 
-pub(crate) use backoff::Backoff;
 pub use status_writes::StatusWrites;
-pub use transport::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError};
 
 /// What the control plane hears about, and asks of, the part of the node that serves clients.
 pub trait Serving: Send + Sync + 'static {
@@ -109,7 +110,6 @@ impl Link {
         self.tasks.spawn(heartbeat::beat(link()));
         self.tasks.spawn(commands::carry_out(link()));
         self.tasks.spawn(self.configuration.clone().keep_copy(self.tasks.clone()));
-        crate::usage::reporter::start(&self.control_plane, &self.journal, &self.tasks);
     }
 }
 

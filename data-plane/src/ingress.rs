@@ -2,18 +2,13 @@
 //!
 //! [`route`] is the table of contents: which path is what. [`acceptor`] takes connections and hands each to a worker, as
 //! [`balance`] says; [`server`] is what a worker does with them, over [`tls`] or plain, and ends them in good order at
-//! shutdown. [`cors`] is what browsers are told. [`Proxy`] is what every request needs, one for each worker, built by
-//! [`crate::worker`].
+//! shutdown. [`cors`] is what browsers are told.
 
 mod acceptor;
 pub(crate) mod balance;
 mod connection;
 mod cors;
-mod departed;
-mod lifecycle;
-mod load;
 mod models;
-mod proxy;
 mod route;
 mod server;
 mod service;
@@ -25,11 +20,8 @@ pub use acceptor::Accepted;
 pub(crate) use acceptor::SPARE;
 pub use acceptor::{Hand, Listening, accept};
 pub use cors::{Cors, CorsOrigin};
-pub use lifecycle::{Lifecycle, Phase};
-pub use load::{Counted, Load};
-pub use proxy::{Common, Proxy, ServerSettings};
 pub(crate) use server::CLOSING_TIME;
-pub use server::{Handed, serve};
+pub use server::{Handed, ServerSettings, serve};
 pub(crate) use service::SILENT;
 pub use tls::{ClientTls, ReloadFailures};
 

@@ -53,7 +53,7 @@ impl Live {
     }
 
     /// Puts a mark on the account, here at once and on the other nodes soon.
-    pub async fn mark(&self, account: AccountId, mark: Mark) {
+    pub fn mark(&self, account: AccountId, mark: Mark) {
         match self {
             Self::Memory(live) => live.mark(account, mark),
             Self::Redis(live) => live.mark(account, mark),
@@ -61,7 +61,7 @@ impl Live {
     }
 
     /// Takes all marks off the account, here at once and on the other nodes soon.
-    pub async fn clear(&self, account: AccountId) {
+    pub fn clear(&self, account: AccountId) {
         match self {
             Self::Memory(live) => live.clear(account),
             Self::Redis(live) => live.clear(account),

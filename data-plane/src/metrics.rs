@@ -6,6 +6,7 @@
 //! a collector with [`Metrics::register`].
 
 mod counters;
+mod load;
 mod timings;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -25,8 +26,9 @@ use prometheus_client::{
 use shared::wire::Wire;
 use wire::loss::LossCode;
 
-use crate::{ingress::Load, provider::failure::Reason};
+use crate::provider::failure::Reason;
 pub use counters::{Counters, Running};
+pub use load::{Counted, Load};
 use timings::{Histogram, Timings};
 
 /// How a request ended, as counted.

@@ -12,15 +12,19 @@ use tokio::{net::TcpListener, time::timeout};
 use crate::{
     budget::Budget,
     compute::Compute,
-    control::{ControlPlane, Link, LinkState, Serving, StatusWrites},
-    ingress::{self, Common, Lifecycle, Listening, Load, ReloadFailures},
+    control::{Link, LinkState, Serving, StatusWrites},
+    ingress::{self, Listening, ReloadFailures, ServerSettings},
     live::{Live, RedisError, RedisSettings},
+    metrics::Load,
     metrics::Metrics,
-    provider::{self, Tester},
+    provider,
+    proxy::{Common, Lifecycle},
     settings::NodeSettings,
     snapshot::{Account, Configuration, ConfigurationParts, SealKey},
+    tester::Tester,
+    transport::ControlPlane,
     upstream::{OutboundError, OutboundSettings, UpstreamClient},
-    usage::{Journal, SpoolError},
+    usage::{Journal, SpoolError, reporter},
     worker::{WorkerError, Workers},
 };
 
@@ -123,7 +127,6 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         lifecycle: Arc::new(Lifecycle::default()),
         drains: Common::permits(),
         started_at: clock.now(),
-        settings: server,
     };
     let link = Link {
         control_plane: parts.control_plane,
@@ -138,10 +141,11 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         tasks: beside.clone(),
     };
     common.metrics.register(Box::new(gauges::Gauges::new(&link, &common)));
-    watch_certificates(&common, &beside);
+    watch_certificates(&common, &server, &beside);
     link.start();
-    let (workers, listening) = listen(&common, &upstream, parts.listener, &parts.settings)?;
-    let tls = common.settings.tls.is_some();
+    reporter::start(&link.control_plane, &link.journal, &link.tasks);
+    let (workers, listening) = listen(&common, &upstream, parts.listener, &server, &parts.settings)?;
+    let tls = server.tls.is_some();
     tracing::info!(whom = "clients", %address, tls, node = link.node_id, workers = workers.count(), "listening");
     let lifecycle = common.lifecycle;
     Ok(Running { address, link, settings: parts.settings, lifecycle, workers, listening, beside })
@@ -152,22 +156,23 @@ fn listen(
     common: &Common,
     upstream: &UpstreamClient,
     listener: TcpListener,
+    server: &ServerSettings,
     settings: &NodeSettings,
 ) -> Result<(Workers, Tasks), WorkerError> {
-    let (workers, hands) = Workers::start(common, upstream, settings.grace())?;
+    let (workers, hands) = Workers::start(common, server, upstream, settings.grace())?;
     let listening = Tasks::new();
     listening.spawn(workers.measure(listening.stopping()));
     let most = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
-    let from = Listening { listener, tls: common.settings.tls.is_some() };
+    let from = Listening { listener, tls: server.tls.is_some() };
     listening.spawn(ingress::accept(from, hands, most, listening.stopping()));
     Ok((workers, listening))
 }
 
 /// The count is there without TLS too, so that nobody looks for it in vain.
-fn watch_certificates(common: &Common, tasks: &Tasks) {
+fn watch_certificates(common: &Common, server: &ServerSettings, tasks: &Tasks) {
     let failures = ReloadFailures::default();
     common.metrics.register(Box::new(failures.clone()));
-    if let Some(tls) = &common.settings.tls {
+    if let Some(tls) = &server.tls {
         tls.watch(tasks, &failures);
     }
 }
@@ -200,7 +205,7 @@ impl Folder {
         clock: &Clock,
         tasks: &Tasks,
     ) -> Result<(Journal, Configuration), StartError> {
-        let (spool, limits) = (settings.spool(), settings.limits());
+        let (spool, policy) = (settings.spool(), settings.policy());
         let (clock, beside) = (clock.clone(), tasks.clone());
         let opened = tasks.spawn_blocking(move || {
             // First, as it takes the folder for this process.
@@ -209,7 +214,7 @@ impl Folder {
                 folder: &self.data_dir,
                 seal_key: self.seal_key,
                 live,
-                limits,
+                policy,
                 clock: clock.clone(),
             };
             Ok((journal, Configuration::restore(parts)))

@@ -3,74 +3,67 @@
 //! | stage | takes → gives |
 //! |---|---|
 //! | [`authenticate`] | the call's headers → [`authenticate::Caller`] |
-//! | [`receive`], [`filter`] | caller and body → [`filter::Admitted`] |
-//! | [`quota`] | admitted → [`quota::Reservation`] |
-//! | [`selection`] | reservation → an account, one after the other |
-//! | [`adapt`] | account → the request as its upstream wants it |
-//! | [`forward`] | → the first account's answer that may be given to the client |
-//! | [`stream`] | answer → the client's body |
-//! | [`meter`] | what was used → the ledger |
+//! | [`receive`] | the call's body → its bytes |
+//! | [`filter`] | caller and body → [`filter::Admitted`] |
+//! | [`plan`] | admitted → [`plan::Plan`]: whom it may go to, for how long, what it may use |
+//! | [`reserve`] | plan → [`reserve::Reservation`] |
+//! | [`forward`] | reservation → [`forward::Answered`]: the first answer that may go to the client |
+//! | [`response`] | answered → the client's response, whose body may be a [`stream`] |
+//! | [`settle`] | what was used → the ledger |
 //!
-//! The last five take turns: [`forward`] goes from account to account until one answers, [`exchange`] holds what is
-//! under way, so that whoever drops it (the client, mostly) leaves it to be metered, and [`refusal`] is the one
-//! place where errors become answers.
+//! [`forward`] goes from account to account. [`selection`] says which is next, [`adapt`] makes the request that this
+//! account's upstream wants and the [`translation`] its answer is read with, and [`open`] reads as much of the answer as
+//! shows that it can be passed on.
+//!
+//! Two things live for longer than a stage. A [`flight`] is the request under way: whoever drops it (the client, mostly)
+//! leaves it to be read on ([`drain`]) and metered. An [`attempt`] is one try at one account; however it is over, before,
+//! during or behind the content, it comes to its one [`end`], where everything that learns from it is told.
+//!
+//! Imports among these files make no circle: a stage knows the ones before it. [`refusal`] is the one place where errors
+//! become answers.
 
-pub mod adapt;
-pub mod authenticate;
-pub mod body;
+mod adapt;
+mod attempt;
+mod authenticate;
+mod away;
+mod call;
 mod coalesce;
 mod conversion_memory;
 mod deadlines;
 mod drain;
-pub mod exchange;
+mod end;
+mod failure;
 mod feeding;
-pub mod filter;
-pub mod forward;
-pub mod meter;
+mod filter;
+mod flight;
+mod forward;
+mod open;
 mod plan;
-pub mod quota;
 mod reading;
-pub mod receive;
-pub mod refusal;
+mod receive;
+mod refusal;
+mod request_id;
+mod reserve;
+mod response;
 mod selection;
-pub mod stream;
+mod settle;
+mod stream;
+mod translation;
+mod whole;
 
-pub(crate) use drain::{MAX_DRAINS, drain, end_departed};
-pub(crate) use exchange::Flight;
+pub use authenticate::authenticate;
+pub use call::{Call, PathModel};
+pub use refusal::{Refusal, RouteError};
+pub use request_id::set_request_id;
+pub use response::ResponseBody;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, Uri};
+use http::Response;
 use hyper::body::Incoming;
-use shared::{clock::Millis, id::RequestId};
-use tokio::time::Instant;
 
-use crate::{ingress::Proxy, provider::Operation, scheduler::Pin};
-use body::ResponseBody;
+use crate::proxy::Proxy;
 use deadlines::Deadlines;
-use refusal::Refusal;
-
-/// A request of a client, read up to its body.
-#[derive(Debug)]
-pub struct Call {
-    pub id: RequestId,
-    pub operation: Operation,
-    pub pin: Option<Pin>,
-    pub path: Option<PathModel>,
-    pub uri: Uri,
-    pub headers: HeaderMap,
-    pub arrived: Instant,
-    pub started_at: Millis,
-}
-
-/// What Google's API says in the path and not in the body.
-#[derive(Debug, Clone)]
-pub struct PathModel {
-    pub model: String,
-    pub stream: bool,
-    /// The stream is to come as one JSON array: the client did not ask for `alt=sse`.
-    pub array: bool,
-}
 
 /// Carries a call through all stages.
 ///
@@ -81,13 +74,14 @@ pub async fn run(
     call: Call,
     body: &mut Incoming,
 ) -> Result<Response<ResponseBody>, Refusal> {
-    let caller = authenticate::authenticate(proxy, &call.headers, &call.uri)?;
+    let caller = authenticate(proxy, &call.headers, &call.uri)?;
     let mut deadlines = Deadlines::default();
-    let body = receive::receive(proxy, &call.headers, body, &caller.snapshot.limits, &mut deadlines).await?;
+    let body = receive::receive(proxy, &call, body, &caller.snapshot.policy, &mut deadlines).await?;
     let length = body.len();
     let filtering = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body));
     let admitted = deadlines.within(filtering).await.ok_or(Refusal::NotInTime)???;
-    let reservation = quota::reserve(admitted);
-    let answer = forward::forward(proxy, reservation, deadlines).await?;
-    Ok(stream::stream(answer))
+    let plan = plan::plan(proxy, admitted, deadlines).await?;
+    let reservation = reserve::reserve(plan);
+    let answered = forward::forward(proxy, reservation).await?;
+    Ok(response::respond(answered).await)
 }

@@ -17,7 +17,7 @@ mod openai;
 pub mod passage;
 mod percent;
 mod reset;
-pub mod tester;
+pub mod words;
 
 use std::time::Duration;
 
@@ -29,7 +29,6 @@ pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
 pub use passage::{Endpoint, Front, Passage, lacks_endpoint};
-pub use tester::Tester;
 
 use crate::{
     snapshot::{Account, Credential},

@@ -15,10 +15,10 @@ use shared::{
 };
 
 use crate::{
-    control::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError},
     ingress::ServerSettings,
     live::RedisSettings,
-    snapshot::{InvalidSealKey, Limits, Retries, SealKey},
+    snapshot::{InvalidSealKey, Policy, Retries, SealKey},
+    transport::{ControlPlane, ControlPlaneSettings, TlsFiles, TransportError},
     upstream::OutboundSettings,
     usage::SpoolSettings,
 };
@@ -164,9 +164,15 @@ pub struct LimitSettings {
     /// Between two pieces of an answer
     #[arg(long, env = "SWITCHYARD_IDLE_TIMEOUT", value_parser = duration, default_value = "120s")]
     pub idle_timeout: Duration,
-    /// From a request's arrival to its first content, over all attempts
+    /// From the arrival of a request for a stream to its first content, over all attempts
     #[arg(long, env = "SWITCHYARD_DEADLINE", value_parser = duration, default_value = "180s")]
     pub deadline: Duration,
+    /// From the arrival of a request for a plain answer to that answer, over all attempts
+    #[arg(long, env = "SWITCHYARD_PLAIN_DEADLINE", value_parser = duration, default_value = "600s")]
+    pub plain_deadline: Duration,
+    /// One attempt at a plain answer
+    #[arg(long, env = "SWITCHYARD_PLAIN_ATTEMPT_TIMEOUT", value_parser = duration, default_value = "300s")]
+    pub plain_attempt_timeout: Duration,
     /// The longest that a stream may run
     #[arg(long, env = "SWITCHYARD_MAX_STREAM", value_parser = duration, default_value = "1h")]
     pub max_stream: Duration,
@@ -179,9 +185,19 @@ pub struct LimitSettings {
     /// Between two pieces of a request's body
     #[arg(long, env = "SWITCHYARD_BODY_TIMEOUT", value_parser = duration, default_value = "30s")]
     pub body_timeout: Duration,
-    /// How long an upstream is read on after its client left, to learn the usage
+    /// How long a stream is read on after its client left, to learn the usage
     #[arg(long, env = "SWITCHYARD_DRAIN_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub drain_timeout: Duration,
+    /// How long a plain answer is waited for after its client left, to learn the usage
+    #[arg(long, env = "SWITCHYARD_PLAIN_DRAIN_TIMEOUT", value_parser = duration, default_value = "300s")]
+    pub plain_drain_timeout: Duration,
+    /// The largest answer that is read whole before it is passed on, in bytes; a larger one passes as it comes, unmetered,
+    /// and fails where it would have to be converted
+    #[arg(long, env = "SWITCHYARD_MAX_ANSWER_BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_answer_bytes: u64,
+    /// The largest frame of a stream, in bytes
+    #[arg(long, env = "SWITCHYARD_MAX_FRAME_BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_frame_bytes: u64,
     /// Cut streams that run with a key or an account that was disabled
     #[arg(long, env = "SWITCHYARD_CUT_REVOKED_STREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     pub cut_revoked_streams: bool,
@@ -297,16 +313,21 @@ impl Default for NodeSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let limits = Limits::default();
+        let limits = Policy::default();
         Self {
             first_byte_timeout: limits.first_byte,
             idle_timeout: limits.idle,
             deadline: limits.deadline,
+            plain_deadline: limits.plain_deadline,
+            plain_attempt_timeout: limits.plain_attempt,
             max_stream: limits.max_stream,
             commit_hold: limits.commit_hold,
             max_body_bytes: limits.max_body,
             body_timeout: limits.body_idle,
             drain_timeout: limits.drain,
+            plain_drain_timeout: limits.plain_drain,
+            max_answer_bytes: limits.max_answer as u64,
+            max_frame_bytes: limits.max_frame as u64,
             cut_revoked_streams: limits.cut_revoked_streams,
             served_model_names: limits.served_model_names,
             remember_reasoning: limits.remember_reasoning,
@@ -356,17 +377,22 @@ impl NodeSettings {
         })
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn policy(&self) -> Policy {
         let limits = &self.limits;
-        Limits {
+        Policy {
             first_byte: limits.first_byte_timeout,
             idle: limits.idle_timeout,
             deadline: limits.deadline,
+            plain_deadline: limits.plain_deadline,
+            plain_attempt: limits.plain_attempt_timeout,
             max_stream: limits.max_stream,
             commit_hold: limits.commit_hold,
             max_body: limits.max_body_bytes,
             body_idle: limits.body_timeout,
             drain: limits.drain_timeout,
+            plain_drain: limits.plain_drain_timeout,
+            max_answer: usize::try_from(limits.max_answer_bytes).unwrap_or(usize::MAX),
+            max_frame: usize::try_from(limits.max_frame_bytes).unwrap_or(usize::MAX),
             cut_revoked_streams: limits.cut_revoked_streams,
             served_model_names: limits.served_model_names,
             remember_reasoning: limits.remember_reasoning,
@@ -410,7 +436,7 @@ mod tests {
     fn what_help_states_is_what_holds() {
         let arguments = serve(&[]).unwrap();
         assert_eq!(arguments.node, NodeSettings::default());
-        assert_eq!(arguments.node.limits(), Limits::default());
+        assert_eq!(arguments.node.policy(), Policy::default());
         assert_eq!(arguments.node.grace(), Duration::from_secs(3660));
         assert!(!arguments.node_id().unwrap().is_empty());
     }

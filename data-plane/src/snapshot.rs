@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 pub use configuration::{Configuration, ConfigurationParts, ConfigurationReport};
 pub use domain::{
-    Account, ApiKey, ClientGone, Credential, Limits, Model, ModelRoute, Options, Retries, Snapshot, Upstream,
+    Account, ApiKey, ClientGone, Credential, Model, ModelRoute, Options, Policy, Retries, Snapshot, Upstream,
 };
 pub(crate) use hold::Outcome;
 pub(crate) use receive::{Chunks, Malformed, WholeUpdate};
@@ -41,8 +41,8 @@ struct Current {
 impl SnapshotHandle {
     /// Nothing is configured yet: the snapshot is empty and [`Self::has_config`] is false.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let snapshot = Snapshot { limits, ..Snapshot::default() };
+    pub fn new(policy: Policy) -> Self {
+        let snapshot = Snapshot { policy, ..Snapshot::default() };
         Self(Arc::new(Current {
             snapshot: ArcSwap::from_pointee(snapshot),
             revision: watch::Sender::new(None),

@@ -21,7 +21,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ingress::{self, CLOSING_TIME, Common, Hand, Handed, Load, Proxy, SILENT, balance},
+    ingress::{self, CLOSING_TIME, Hand, Handed, SILENT, ServerSettings, balance},
+    metrics::Load,
+    proxy::{Common, Proxy},
     upstream::UpstreamClient,
 };
 
@@ -64,6 +66,7 @@ struct Thread {
 struct Work {
     number: usize,
     common: Common,
+    settings: ServerSettings,
     upstream: UpstreamClient,
     handed: Handed,
     grace: Duration,
@@ -77,6 +80,7 @@ impl Workers {
     /// The system gives no thread, or nothing to wait with.
     pub fn start(
         common: &Common,
+        settings: &ServerSettings,
         upstream: &UpstreamClient,
         grace: Duration,
     ) -> Result<(Self, Vec<Hand>), WorkerError> {
@@ -84,7 +88,8 @@ impl Workers {
         for (number, load) in common.metrics.loads().enumerate() {
             let (connections, handed) = mpsc::unbounded_channel();
             let (common, upstream) = (common.clone(), upstream.for_another_runtime());
-            let work = Work { number, common, upstream, handed, grace };
+            let settings = settings.clone();
+            let work = Work { number, common, settings, upstream, handed, grace };
             threads.push(Thread::start(work, Arc::clone(load))?);
             hands.push(Hand { connections, load: Arc::clone(load) });
         }
@@ -177,7 +182,7 @@ fn end_process_on_panic(work: impl FnOnce()) {
 
 /// A worker's thread. Says first what runs on it, or why nothing does.
 fn run(work: Work, tell: &std::sync::mpsc::SyncSender<io::Result<Handle>>) {
-    let Work { number, common, upstream, handed, grace } = work;
+    let Work { number, common, settings, upstream, handed, grace } = work;
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -189,7 +194,7 @@ fn run(work: Work, tell: &std::sync::mpsc::SyncSender<io::Result<Handle>>) {
     _ = tell.send(Ok(runtime.handle().clone()));
     runtime.block_on(async {
         if let Some(proxy) = Proxy::new(common, number, upstream, Tasks::new()) {
-            ingress::serve(proxy, handed, grace).await;
+            ingress::serve(proxy, settings, handed, grace).await;
         }
     });
     // A name that is being looked up may take for ever, and nobody waits for it any more.

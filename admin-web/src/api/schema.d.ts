@@ -1433,10 +1433,36 @@ export interface components {
              * @description How many days requests stay in the ledger. Null: 400.
              */
             ledger_retention_days?: number | null;
+            /**
+             * Format: int64
+             * @description Answers up to this size are read whole; larger ones pass unmetered, and fail where they would have to be
+             *     converted.
+             */
+            max_answer_bytes?: number | null;
             /** Format: int64 */
             max_body_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description The largest frame of a stream.
+             */
+            max_frame_bytes?: number | null;
             /** Format: int64 */
             max_stream_ms?: number | null;
+            /**
+             * Format: int64
+             * @description The longest wait for an answer that is no stream, for each attempt.
+             */
+            plain_attempt_timeout_ms?: number | null;
+            /**
+             * Format: int64
+             * @description The longest wait for an answer that is no stream, over all attempts.
+             */
+            plain_deadline_ms?: number | null;
+            /**
+             * Format: int64
+             * @description How long an answer that is no stream is waited for after the client has left.
+             */
+            plain_drain_timeout_ms?: number | null;
             /**
              * @description Where clients reach the data plane; shown in snippets. Where nothing is set here, what the control plane was
              *     started with (`--public-api-url`). Null: nobody said.
@@ -1461,9 +1487,19 @@ export interface components {
             /** Format: int64 */
             ledger_retention_days?: number | null;
             /** Format: int64 */
+            max_answer_bytes?: number | null;
+            /** Format: int64 */
             max_body_bytes?: number | null;
             /** Format: int64 */
+            max_frame_bytes?: number | null;
+            /** Format: int64 */
             max_stream_ms?: number | null;
+            /** Format: int64 */
+            plain_attempt_timeout_ms?: number | null;
+            /** Format: int64 */
+            plain_deadline_ms?: number | null;
+            /** Format: int64 */
+            plain_drain_timeout_ms?: number | null;
             public_api_url?: string | null;
             registration_enabled?: boolean | null;
         };
@@ -1562,7 +1598,11 @@ export interface components {
         UsageAttempt: {
             account_id?: string | null;
             account_name?: string | null;
+            bound?: components["schemas"]["AttemptTokens"] | null;
             cost: string;
+            /** @description The provider's own words about a failure, with secrets masked; for who reads all. */
+            detail?: string | null;
+            estimate?: components["schemas"]["AttemptTokens"] | null;
             /**
              * Format: int32
              * @description HTTP status of the upstream. 0: no answer came.

@@ -8,7 +8,8 @@
 //!
 //! **How much.** The tokens of each kind times their price are summed exactly, in the tier that the context's size
 //! calls for, and rounded half to even to nano-dollars once per attempt: as they are for the real cost, times the
-//! user's price rate for the rated cost.
+//! user's price rate for the rated cost. Where the provider did not report all that was used, the node's estimate counts.
+//! What failed ahead of all content for a client that waited has a real cost only.
 
 use std::collections::HashMap;
 
@@ -86,11 +87,12 @@ pub fn of_attempt<'a>(
     rate: Ppm,
 ) -> AttemptCost<'a> {
     let found = prices.find(&[&attempt.model_served, &attempt.model_mapped, requested], at);
-    let usage = attempt.usage.unwrap_or_default();
+    let usage = attempt.charged();
     match found {
         Some(found) => {
             let exact = found.price.cost(&usage);
-            AttemptCost { real: exact.round(), rated: exact.rated(rate), found: Some(found), unpriced: false }
+            let rated = if attempt.rated { exact.rated(rate) } else { Nanos(0) };
+            AttemptCost { real: exact.round(), rated, found: Some(found), unpriced: false }
         }
         None => AttemptCost { real: Nanos(0), rated: Nanos(0), found: None, unpriced: !usage.is_zero() },
     }
@@ -148,12 +150,29 @@ mod tests {
             outcome: Outcome::Completed,
             http_status: 200,
             reason: String::new(),
+            detail: String::new(),
             usage: Some(usage),
+            estimate: None,
+            bound: None,
+            rated: true,
             model_mapped: mapped.into(),
             model_served: served.into(),
             started_at: AT,
             total_ms: 1,
         }
+    }
+
+    #[test]
+    fn an_estimate_is_charged_in_place_of_what_is_known_and_the_user_pays_for_what_reached_them() {
+        let tokens = |output| Usage { output, ..Usage::default() };
+        let list = list(&["m"]);
+        let known = attempt("m", "m", tokens(1_000));
+        let estimated = Attempt { estimate: Some(tokens(5_000)), bound: Some(tokens(9_000)), ..known };
+        let cost = of_attempt(&list, &estimated, "m", AT, Ppm::ONE);
+        assert_eq!((cost.real, cost.rated), (Nanos(5_000_000), Nanos(5_000_000)));
+        let unrated = Attempt { rated: false, ..estimated };
+        let cost = of_attempt(&list, &unrated, "m", AT, Ppm::ONE);
+        assert_eq!((cost.real, cost.rated), (Nanos(5_000_000), Nanos(0)));
     }
 
     #[test]

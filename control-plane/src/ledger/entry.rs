@@ -34,8 +34,17 @@ pub struct AttemptEntry {
     pub outcome: Outcome,
     pub http_status: u16,
     pub reason: String,
+    /// The provider's own words about a failure.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
     /// `None`: none was reported.
     pub usage: Option<Usage>,
+    /// What it is charged for where the provider did not report all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Usage>,
+    /// The most that it may have used, where there is an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Usage>,
     pub model_mapped: String,
     pub model_served: String,
     pub started_at: Millis,
@@ -165,7 +174,10 @@ fn priced(attempt: &Attempt, closed: &Closed, prices: &PriceList, rate: Ppm) -> 
         outcome: attempt.outcome,
         http_status: attempt.http_status,
         reason: attempt.reason.clone(),
+        detail: attempt.detail.clone(),
         usage: attempt.usage,
+        estimate: attempt.estimate,
+        bound: attempt.bound,
         model_mapped: attempt.model_mapped.clone(),
         model_served: attempt.model_served.clone(),
         started_at: attempt.started_at,
@@ -250,7 +262,7 @@ fn sums_of(attempts: &[AttemptEntry]) -> Counts {
 }
 
 fn counts_of(attempt: &AttemptEntry) -> Counts {
-    let usage = attempt.usage.unwrap_or_default();
+    let usage = attempt.estimate.or(attempt.usage).unwrap_or_default();
     Counts {
         requests: 1,
         errors: i64::from(attempt.outcome.is_error()),

@@ -18,6 +18,8 @@ use shared::{
 pub const MAX_NAME_BYTES: usize = 200;
 /// Bytes of a reason or a condition that are kept.
 const MAX_CODE_BYTES: usize = 64;
+/// Bytes of a provider's words that are kept.
+const MAX_DETAIL_BYTES: usize = 512;
 /// Conditions of one request that are kept.
 const MAX_CONDITIONS: usize = 32;
 /// Attempts of one request that are kept: more than any retry policy makes.
@@ -171,11 +173,28 @@ pub struct Attempt {
     pub outcome: Outcome,
     pub http_status: u16,
     pub reason: String,
+    /// The provider's own words about a failure; empty where there are none.
+    pub detail: String,
+    /// As the provider reported it.
     pub usage: Option<Usage>,
+    /// What is charged where the provider did not report all.
+    pub estimate: Option<Usage>,
+    /// The most that may have been used, where there is an estimate.
+    pub bound: Option<Usage>,
+    /// The user pays for it.
+    pub rated: bool,
     pub model_mapped: String,
     pub model_served: String,
     pub started_at: Millis,
     pub total_ms: u64,
+}
+
+impl Attempt {
+    /// The tokens that it is charged for.
+    #[must_use]
+    pub fn charged(&self) -> Usage {
+        self.estimate.or(self.usage).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,7 +271,9 @@ fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejectio
     // The last attempts are those that were paid for.
     for from in close.attempts.iter().skip(close.attempts.len().saturating_sub(MAX_ATTEMPTS)) {
         let attempt = attempt(from, open.started_at, &mut conditions);
-        if attempt.usage.is_none() && from.usage.is_some() {
+        let is_lost =
+            |kept: Option<Usage>, stated: Option<&contract::Usage>| kept.is_none() && stated.is_some();
+        if is_lost(attempt.usage, from.usage.as_ref()) || is_lost(attempt.estimate, from.estimate.as_ref()) {
             left_out = Some(Rejection::Usage);
         }
         attempts.push(attempt);
@@ -279,20 +300,28 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
     if account_id.is_none() {
         conditions.add("bad_account_id");
     }
-    let usage = from.usage.as_ref().map(usage).and_then(|usage| {
+    let mut taken = |stated: Option<&contract::Usage>| {
+        let usage = stated.map(usage)?;
         let fits = fits(&usage);
         if !fits {
             conditions.add(Rejection::Usage.as_str());
         }
         fits.then_some(usage)
-    });
+    };
+    let (usage, estimate) = (taken(from.usage.as_ref()), taken(from.estimate.as_ref()));
+    // A bound that is out of all reason is none.
+    let bound = from.bound.as_ref().map(self::usage).filter(fits);
     let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { request_start };
     Attempt {
         account_id,
         outcome: Outcome::from(from.outcome()),
         http_status: status(from.http_status),
         reason: cut(&from.reason, MAX_CODE_BYTES),
+        detail: cut(&from.detail, MAX_DETAIL_BYTES),
         usage,
+        estimate,
+        bound,
+        rated: !from.unrated,
         model_mapped: cut(&from.model_mapped, MAX_NAME_BYTES),
         model_served: cut(&from.model_served, MAX_NAME_BYTES),
         started_at,

@@ -49,6 +49,17 @@ struct SettingsBody {
     max_body_bytes: Option<u64>,
     /// How long a stream is read on for its usage after the client has left.
     drain_timeout_ms: Option<u64>,
+    /// The longest wait for an answer that is no stream, over all attempts.
+    plain_deadline_ms: Option<u64>,
+    /// The longest wait for an answer that is no stream, for each attempt.
+    plain_attempt_timeout_ms: Option<u64>,
+    /// How long an answer that is no stream is waited for after the client has left.
+    plain_drain_timeout_ms: Option<u64>,
+    /// Answers up to this size are read whole; larger ones pass unmetered, and fail where they would have to be
+    /// converted.
+    max_answer_bytes: Option<u64>,
+    /// The largest frame of a stream.
+    max_frame_bytes: Option<u64>,
     /// Streams that run with a revoked key or account are cut.
     cut_revoked_streams: Option<bool>,
     /// How many days requests stay in the ledger. Null: 400.
@@ -67,6 +78,11 @@ impl SettingsBody {
             commit_hold_ms: settings.commit_hold_ms,
             max_body_bytes: settings.max_body_bytes,
             drain_timeout_ms: settings.drain_timeout_ms,
+            plain_deadline_ms: settings.plain_deadline_ms,
+            plain_attempt_timeout_ms: settings.plain_attempt_timeout_ms,
+            plain_drain_timeout_ms: settings.plain_drain_timeout_ms,
+            max_answer_bytes: settings.max_answer_bytes,
+            max_frame_bytes: settings.max_frame_bytes,
             cut_revoked_streams: settings.cut_revoked_streams,
             ledger_retention_days: settings.ledger_retention_days,
         }
@@ -102,6 +118,21 @@ struct SettingsChange {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     drain_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    plain_deadline_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    plain_attempt_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    plain_drain_timeout_ms: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_answer_bytes: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_frame_bytes: Patch<u64>,
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     cut_revoked_streams: Patch<bool>,
@@ -142,6 +173,21 @@ impl SettingsChange {
             ("max_stream_ms", &self.max_stream_ms, &mut settings.max_stream_ms, 1_000..=DAY_MS),
             ("commit_hold_ms", &self.commit_hold_ms, &mut settings.commit_hold_ms, 0..=MINUTE_MS),
             ("max_body_bytes", &self.max_body_bytes, &mut settings.max_body_bytes, 1 << 10..=1 << 30),
+            ("plain_deadline_ms", &self.plain_deadline_ms, &mut settings.plain_deadline_ms, 100..=DAY_MS),
+            (
+                "plain_attempt_timeout_ms",
+                &self.plain_attempt_timeout_ms,
+                &mut settings.plain_attempt_timeout_ms,
+                100..=DAY_MS,
+            ),
+            (
+                "plain_drain_timeout_ms",
+                &self.plain_drain_timeout_ms,
+                &mut settings.plain_drain_timeout_ms,
+                0..=10 * MINUTE_MS,
+            ),
+            ("max_answer_bytes", &self.max_answer_bytes, &mut settings.max_answer_bytes, 1 << 10..=1 << 30),
+            ("max_frame_bytes", &self.max_frame_bytes, &mut settings.max_frame_bytes, 1 << 10..=1 << 30),
             ("drain_timeout_ms", &self.drain_timeout_ms, &mut settings.drain_timeout_ms, 0..=10 * MINUTE_MS),
             (
                 "ledger_retention_days",

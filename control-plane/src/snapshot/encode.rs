@@ -186,6 +186,11 @@ pub fn settings(settings: &Settings) -> v1::Settings {
         max_body_bytes: settings.max_body_bytes,
         drain_timeout_ms: settings.drain_timeout_ms,
         cut_revoked_streams: settings.cut_revoked_streams,
+        plain_deadline_ms: settings.plain_deadline_ms,
+        plain_attempt_timeout_ms: settings.plain_attempt_timeout_ms,
+        plain_drain_timeout_ms: settings.plain_drain_timeout_ms,
+        max_answer_bytes: settings.max_answer_bytes,
+        max_frame_bytes: settings.max_frame_bytes,
     }
 }
 

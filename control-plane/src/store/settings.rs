@@ -24,6 +24,11 @@ pub struct Settings {
     pub commit_hold_ms: Option<u64>,
     pub max_body_bytes: Option<u64>,
     pub drain_timeout_ms: Option<u64>,
+    pub plain_deadline_ms: Option<u64>,
+    pub plain_attempt_timeout_ms: Option<u64>,
+    pub plain_drain_timeout_ms: Option<u64>,
+    pub max_answer_bytes: Option<u64>,
+    pub max_frame_bytes: Option<u64>,
     /// Streams that run with a revoked key or account are cut.
     pub cut_revoked_streams: Option<bool>,
     /// How many days requests stay in the ledger. `None`: 400.

@@ -7,7 +7,8 @@ use shared::id::AccountId;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Backoff, Link};
+use super::Link;
+use crate::transport::Backoff;
 
 /// Commands that are carried out at the same time; the others wait on the stream.
 const AT_ONCE: usize = 16;
@@ -71,7 +72,7 @@ async fn answer(link: &Link, command: Command) -> CommandResult {
 async fn perform(link: &Link, command: Option<command::Command>) -> Result<command_result::Result, String> {
     match command {
         Some(command::Command::ClearStatus(clear)) => {
-            link.live.clear(account_id(&clear.account_id)?).await;
+            link.live.clear(account_id(&clear.account_id)?);
             Ok(command_result::Result::ClearStatus(ClearStatusResult {}))
         }
         Some(command::Command::TestAccount(TestAccount { account_id: id, model })) => {

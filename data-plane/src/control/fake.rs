@@ -25,7 +25,7 @@ use tokio::{io::DuplexStream, sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::control::ControlPlane;
+use crate::transport::ControlPlane;
 
 type Outgoing<T> = mpsc::Sender<Result<T, Status>>;
 

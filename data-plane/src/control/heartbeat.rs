@@ -8,8 +8,11 @@ use proto::v1::{
 };
 use shared::clock::Millis;
 
-use super::{BUILD, Backoff, Link};
-use crate::live::{Mark, MarkKind};
+use super::{BUILD, Link};
+use crate::{
+    live::{Mark, MarkKind},
+    transport::Backoff,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds of the interval that the control plane asks for.

@@ -23,7 +23,7 @@ use shared::{
 use super::{fake::FakeControlPlane, *};
 use crate::{
     live::{Mark, MarkKind},
-    snapshot::{ConfigurationParts, Limits, Revision, SealKey},
+    snapshot::{ConfigurationParts, Policy, Revision, SealKey},
     usage::{SpoolSettings, drain},
 };
 
@@ -68,7 +68,7 @@ impl TestNode {
             folder,
             seal_key: Some(SealKey::parse(&Secret::new(STANDARD.encode([5; 32]))).unwrap()),
             live: Arc::clone(&live),
-            limits: Limits::default(),
+            policy: Policy::default(),
             clock: clock.clone(),
         });
         let link = Link {
@@ -84,6 +84,7 @@ impl TestNode {
             tasks,
         };
         link.start();
+        crate::usage::reporter::start(&link.control_plane, &link.journal, &link.tasks);
         Self { link }
     }
 

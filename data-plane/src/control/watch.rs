@@ -6,8 +6,11 @@ use proto::v1::{Ack, Hello, Resync, WatchRequest, watch_request::Message};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{BUILD, Backoff, Link};
-use crate::snapshot::{Chunks, Malformed, Outcome, WholeUpdate};
+use super::{BUILD, Link};
+use crate::{
+    snapshot::{Chunks, Malformed, Outcome, WholeUpdate},
+    transport::Backoff,
+};
 
 /// Answers on their way.
 const QUEUE: usize = 64;

@@ -5,10 +5,8 @@ use std::{io::Write as _, net::TcpStream, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    balance,
-    load::{Counted, Load},
-};
+use super::balance;
+use crate::metrics::{Counted, Load};
 
 /// After a failure to accept (no file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

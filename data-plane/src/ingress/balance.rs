@@ -3,7 +3,7 @@
 //! Workers are filled one after the other, each to about half of what it can do: with little to do, all of it is done by
 //! few workers, whose connections to upstreams stay warm. Beyond that, the one with the least to do takes the next.
 
-use super::load::Load;
+use crate::metrics::Load;
 
 /// A worker is filled up to here before the next one is given anything; in thousandths of its time.
 const HALF: u32 = 500;

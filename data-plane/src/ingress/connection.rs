@@ -27,13 +27,14 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    lifecycle::Phase,
-    load::{Counted, Load},
-    proxy::Proxy,
-    server::CLOSING_TIME,
+    server::{CLOSING_TIME, Server},
     service::serve_request,
     tls::ClientTls,
     write_deadline::WriteDeadline,
+};
+use crate::{
+    metrics::{Counted, Load},
+    proxy::{Phase, Proxy},
 };
 
 /// From a connection's start, or the end of its last answer, to a whole request head.
@@ -61,23 +62,23 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const UNSENT_MAX: u32 = 32 << 10;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(proxy: Arc<Proxy>, stream: TcpStream, _counted: Counted, spare: bool) {
+pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, _counted: Counted, spare: bool) {
     if prepare(&stream).is_err() {
         return;
     }
-    match proxy.settings.tls.clone() {
-        None => serve_io(proxy, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), spare).await,
+    match server.settings.tls.clone() {
+        None => serve_io(server, TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), spare).await,
         // Apart, as it takes far more memory.
-        Some(tls) => Box::pin(serve_tls(proxy, tls, stream, spare)).await,
+        Some(tls) => Box::pin(serve_tls(server, tls, stream, spare)).await,
     }
 }
 
-async fn serve_tls(proxy: Arc<Proxy>, tls: ClientTls, stream: TcpStream, spare: bool) {
-    let (stopping, _) = proxy.lifecycle.bells();
-    let shaking = tls.accept(&proxy.handshakes, stream, WRITE_TIMEOUT);
+async fn serve_tls(server: Arc<Server>, tls: ClientTls, stream: TcpStream, spare: bool) {
+    let (stopping, _) = server.proxy.lifecycle.bells();
+    let shaking = tls.accept(&server.handshakes, stream, WRITE_TIMEOUT);
     // No request is on its way before the handshake is done, so that nothing is lost.
     if let Some(Some(stream)) = stopping.run_until_cancelled(shaking).await {
-        serve_io(proxy, TokioIo::new(stream), spare).await;
+        serve_io(server, TokioIo::new(stream), spare).await;
     }
 }
 
@@ -92,23 +93,24 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) async fn serve_io(proxy: Arc<Proxy>, io: impl Read + Write + Unpin, spare: bool) {
-    let lasts = Arc::new(Lasts::new(proxy.settings.max_connection_age, spare));
+pub(super) async fn serve_io(server: Arc<Server>, io: impl Read + Write + Unpin, spare: bool) {
+    let proxy = &server.proxy;
+    let lasts = Arc::new(Lasts::new(server.settings.max_connection_age, spare));
     let service = {
-        let (proxy, lasts) = (Arc::clone(&proxy), Arc::clone(&lasts));
+        let (server, lasts) = (Arc::clone(&server), Arc::clone(&lasts));
         service_fn(move |request| {
             lasts.asked.store(true, Ordering::Relaxed);
-            lasts.look(&proxy.load);
+            lasts.look(&server.proxy.load);
             // Hyper keeps the room of the future for as long as the answer goes on, and so there is nothing in it.
-            Box::pin(serve_request(Arc::clone(&proxy), Arc::clone(&lasts), request))
+            Box::pin(serve_request(Arc::clone(&server), Arc::clone(&lasts), request))
         })
     };
     let mut hyper = std::pin::pin!(http().serve_connection(io, service));
-    let mut bells = Bells::of(&proxy);
+    let mut bells = Bells::of(proxy);
     // For the rest of a first head, once a shutdown has begun.
     let mut head_timer = None;
     let ended = poll_fn(|cx| {
-        if bells.ring(&proxy, cx) {
+        if bells.ring(proxy, cx) {
             // Between requests it ends at once, and behind an answer that is on its way then. Ahead of the first request
             // hyper goes on waiting for a head that has begun.
             hyper.as_mut().graceful_shutdown();

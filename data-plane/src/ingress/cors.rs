@@ -18,7 +18,7 @@ use http::{
 };
 
 use super::route::{Route, route};
-use crate::pipeline::body::ResponseBody;
+use crate::pipeline::ResponseBody;
 
 const OURS: &str = "access-control-";
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("origin");

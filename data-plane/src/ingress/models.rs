@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::{clock::Millis, wire::Wire};
 
 use crate::{
-    pipeline::refusal::Refusal,
+    pipeline::Refusal,
     provider,
     scheduler::{self, Pin, Unroutable},
     snapshot::{Account, Model, Snapshot},

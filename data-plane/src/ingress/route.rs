@@ -6,7 +6,7 @@ use shared::{
     wire::{Platform, Wire},
 };
 
-use crate::{pipeline::refusal::RouteError, provider::Operation, scheduler::Pin};
+use crate::{pipeline::RouteError, provider::Operation, scheduler::Pin};
 
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
-use super::{acceptor::Accepted, connection, proxy::Proxy};
-use crate::pipeline;
+use super::{
+    acceptor::Accepted,
+    connection,
+    cors::Cors,
+    tls::{ClientTls, Handshakes},
+};
+use crate::proxy::Proxy;
 
 /// What legal endings have to be written out, and records to be closed.
 pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(5);
@@ -16,28 +21,60 @@ const BEAT: Duration = Duration::from_secs(1);
 /// What the acceptor hands over.
 pub type Handed = mpsc::UnboundedReceiver<Accepted>;
 
+/// How clients' connections are kept.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// A connection ends behind the answer that is the first after so long, so that load may move to another worker.
+    pub max_connection_age: Duration,
+    /// `None`: clients come without TLS.
+    pub tls: Option<ClientTls>,
+    /// `None`: pages of other origins are not served.
+    pub cors: Option<Arc<Cors>>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { max_connection_age: Duration::from_secs(600), tls: None, cors: None }
+    }
+}
+
+/// Where one worker's connections are served.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) settings: ServerSettings,
+    pub(super) handshakes: Handshakes,
+}
+
+impl Server {
+    pub(super) fn new(proxy: Arc<Proxy>, settings: ServerSettings) -> Arc<Self> {
+        Arc::new(Self { proxy, settings, handshakes: Handshakes::default() })
+    }
+}
+
 /// Serves until nobody hands over connections any more. What runs then may end by itself for `grace`, and is ended in its
 /// client's wire after that. Returns once all connections are closed and all requests metered, or could not be.
-pub async fn serve(proxy: Arc<Proxy>, handed: Handed, grace: Duration) {
+pub async fn serve(proxy: Arc<Proxy>, settings: ServerSettings, handed: Handed, grace: Duration) {
+    let server = Server::new(Arc::clone(&proxy), settings);
     tokio::select! {
-        () = run(&proxy, handed, grace) => {}
+        () = run(&server, handed, grace) => {}
         () = show_alive(&proxy) => {}
         () = sweep(&proxy) => {}
         () = take_departed(&proxy) => {}
     }
-    for flight in proxy.departed.close() {
-        pipeline::end_departed(flight);
+    for left in proxy.departed.close() {
+        left.end();
     }
     proxy.upstream.close();
 }
 
-async fn run(proxy: &Arc<Proxy>, mut handed: Handed, grace: Duration) {
-    let connections = TaskTracker::new();
+async fn run(server: &Arc<Server>, mut handed: Handed, grace: Duration) {
+    let (proxy, connections) = (&server.proxy, TaskTracker::new());
     while let Some(Accepted { stream, counted, spare }) = handed.recv().await {
         match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => {
                 let serving =
-                    connections.track_future(connection::serve(Arc::clone(proxy), stream, counted, spare));
+                    connections.track_future(connection::serve(Arc::clone(server), stream, counted, spare));
                 proxy.tasks.spawn(serving);
             }
             Err(error) => tracing::warn!(%error, "a connection can't be served"),
@@ -70,7 +107,7 @@ async fn take_departed(proxy: &Proxy) {
     loop {
         let left = proxy.departed.next().await;
         // Made here, so that it ends in order also where its task never has a turn.
-        let draining = pipeline::drain(left.what);
+        let draining = left.what.read_on();
         proxy.tasks.spawn(async move {
             draining.await;
             drop(left.counted);

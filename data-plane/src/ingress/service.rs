@@ -17,20 +17,15 @@ use tokio::time::Instant;
 use super::{
     connection::Lasts,
     cors::{self, Audience},
-    lifecycle::Phase,
     models,
-    proxy::Proxy,
     route::{Route, route, wire_of},
+    server::Server,
 };
 use crate::{
     metrics::Ending,
-    pipeline::{
-        self, Call, PathModel,
-        authenticate::authenticate,
-        body::ResponseBody,
-        refusal::{Refusal, RouteError},
-    },
+    pipeline::{self, Call, PathModel, Refusal, ResponseBody, RouteError, authenticate},
     provider::Operation,
+    proxy::{Phase, Proxy},
     scheduler::Pin,
 };
 
@@ -41,17 +36,17 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const SILENT: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve_request(
-    proxy: Arc<Proxy>,
+    server: Arc<Server>,
     connection: Arc<Lasts>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (mut parts, body) = request.into_parts();
-    let cors = proxy.settings.cors.as_deref();
+    let cors = server.settings.cors.as_deref();
     if let Some(answer) = cors.and_then(|cors| cors.preflight(&parts)) {
         return Ok(answer);
     }
     let audience = cors.map_or(Audience::Nobody, |cors| cors.audience(&mut parts));
-    let mut response = respond(&proxy, parts, body, connection.spare).await;
+    let mut response = respond(&server.proxy, parts, body, connection.spare).await;
     cors::mark(response.headers_mut(), audience);
     if connection.is_over() {
         // It is closed behind this answer, which hyper sees to.
@@ -154,7 +149,7 @@ async fn call(
             if !body.is_end_stream() {
                 proxy.tasks.spawn(discard(body));
             }
-            refusal.response(operation.wire(), id)
+            refusal.response(operation.wire(), id).map(ResponseBody::full)
         }
     }
 }
@@ -184,7 +179,7 @@ fn answer(
         Err(refusal) => {
             let id = RequestId::new(proxy.clock.now());
             refused(proxy, wire, id, &refusal);
-            refusal.response(wire, id)
+            refusal.response(wire, id).map(ResponseBody::full)
         }
     }
 }

@@ -100,27 +100,27 @@ async fn conforms(nodes: &Nodes) {
     let first = &nodes.lives[0];
     nodes.until_degraded(false).await;
 
-    first.mark(ACCOUNT, nodes.mark(RateLimited, 60, None)).await;
+    first.mark(ACCOUNT, nodes.mark(RateLimited, 60, None));
     assert_eq!(
         first.states().of(ACCOUNT).marked("any", nodes.clock.now(), false),
         Some(RateLimited),
         "at once"
     );
     nodes.until_seen(ACCOUNT, &[(RateLimited, None)]).await;
-    first.mark(ACCOUNT, nodes.mark(RateLimited, 60, Some("opus"))).await;
-    first.mark(ACCOUNT, nodes.mark(Overloaded, 600, None)).await;
+    first.mark(ACCOUNT, nodes.mark(RateLimited, 60, Some("opus")));
+    first.mark(ACCOUNT, nodes.mark(Overloaded, 600, None));
     nodes.until_seen(ACCOUNT, &[(RateLimited, None), (RateLimited, Some("opus")), (Overloaded, None)]).await;
     assert_eq!(nodes.seen(OTHER), []);
 
-    first.mark(OTHER, nodes.mark(Overloaded, 600, None)).await;
+    first.mark(OTHER, nodes.mark(Overloaded, 600, None));
     nodes.until_seen(OTHER, &[(Overloaded, None)]).await;
 
-    first.clear(ACCOUNT).await;
+    first.clear(ACCOUNT);
     assert_eq!(first.states().of(ACCOUNT).marked("any", nodes.clock.now(), false), None, "at once");
     nodes.until_seen(ACCOUNT, &[]).await;
     assert_eq!(nodes.seen(OTHER).len(), 1, "others keep theirs");
 
-    first.mark(ACCOUNT, nodes.mark(RateLimited, 5, None)).await;
+    first.mark(ACCOUNT, nodes.mark(RateLimited, 5, None));
     nodes.until_seen(ACCOUNT, &[(RateLimited, None)]).await;
 }
 
@@ -132,13 +132,13 @@ async fn lets_marks_end(nodes: &Nodes) {
         let until = nodes.clock.now().plus(Duration::from_millis(millis));
         Mark { until, ..nodes.mark(kind, 0, None) }
     };
-    first.mark(ACCOUNT, mark(Overloaded, 60_000)).await;
+    first.mark(ACCOUNT, mark(Overloaded, 60_000));
     // A shorter one does not replace a longer one.
-    first.mark(ACCOUNT, mark(Overloaded, 1)).await;
-    first.mark(ACCOUNT, mark(RateLimited, 3_000)).await;
+    first.mark(ACCOUNT, mark(Overloaded, 1));
+    first.mark(ACCOUNT, mark(RateLimited, 3_000));
     nodes.until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)]).await;
     nodes.until_seen(ACCOUNT, &[(Overloaded, None)]).await;
-    first.mark(ACCOUNT, mark(RateLimited, 60_000)).await;
+    first.mark(ACCOUNT, mark(RateLimited, 60_000));
     nodes.until_seen(ACCOUNT, &[(RateLimited, None), (Overloaded, None)]).await;
 }
 
@@ -157,11 +157,11 @@ async fn redis_conforms_on_one_node_and_between_two() {
     let redis = Redis::start();
     for count in [1, 2] {
         let nodes = Nodes::sharing(&settings(&redis), count);
-        nodes.lives[0].clear(ACCOUNT).await;
-        nodes.lives[0].clear(OTHER).await;
+        nodes.lives[0].clear(ACCOUNT);
+        nodes.lives[0].clear(OTHER);
         nodes.until_seen(OTHER, &[]).await;
         conforms(&nodes).await;
-        nodes.lives[0].clear(ACCOUNT).await;
+        nodes.lives[0].clear(ACCOUNT);
         nodes.until_seen(ACCOUNT, &[]).await;
         nodes.end().await;
         let nodes = Nodes::with_clock(&settings(&redis), count, Clock::System);
@@ -174,12 +174,12 @@ async fn redis_conforms_on_one_node_and_between_two() {
 async fn a_node_that_comes_later_reads_what_is_there() {
     let redis = Redis::start();
     let nodes = Nodes::sharing(&settings(&redis), 1);
-    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 60, None)).await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 60, None));
     let later = Nodes::sharing(&settings(&redis), 1);
     later.until_seen(ACCOUNT, &[(MarkKind::Overloaded, None)]).await;
 
     let new = AccountId::from_bytes([3; 16]);
-    nodes.lives[0].mark(new, nodes.mark(MarkKind::RateLimited, 60, None)).await;
+    nodes.lives[0].mark(new, nodes.mark(MarkKind::RateLimited, 60, None));
     until("it is told of an account that it does not know", || !later.seen(new).is_empty()).await;
     later.end().await;
     nodes.end().await;
@@ -190,13 +190,13 @@ async fn marks_stay_on_the_node_while_redis_is_dead_and_are_shared_once_it_is_ba
     let mut redis = Redis::start();
     let nodes = Nodes::sharing(&settings(&redis), 2);
     nodes.until_degraded(false).await;
-    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
+    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None));
     nodes.until_seen(OTHER, &[(MarkKind::Overloaded, None)]).await;
 
     redis.kill();
     nodes.until_degraded(true).await;
     let begun = Instant::now();
-    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::RateLimited, 600, None)).await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::RateLimited, 600, None));
     assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
     assert!(nodes.lives[0].states().of(ACCOUNT).marked("any", nodes.clock.now(), false).is_some());
     assert_eq!(nodes.seen(OTHER).len(), 1, "what was known stays known");
@@ -216,9 +216,9 @@ async fn a_redis_that_hangs_is_found_and_holds_nobody_up() {
 
     redis.pause();
     let begun = Instant::now();
-    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
-    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None)).await;
-    nodes.lives[0].clear(OTHER).await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None));
+    nodes.lives[0].mark(OTHER, nodes.mark(MarkKind::Overloaded, 600, None));
+    nodes.lives[0].clear(OTHER);
     assert!(begun.elapsed() < Duration::from_millis(50), "nobody waits for Redis");
     nodes.until_degraded(true).await;
 
@@ -235,7 +235,7 @@ async fn a_redis_that_is_away_at_the_start_is_a_mode_and_no_error() {
     let settings = settings(&redis);
     redis.kill();
     let nodes = Nodes::sharing(&settings, 1);
-    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None)).await;
+    nodes.lives[0].mark(ACCOUNT, nodes.mark(MarkKind::Overloaded, 600, None));
     assert_eq!((nodes.seen(ACCOUNT).len(), nodes.lives[0].degraded()), (1, true));
     redis.restart();
     nodes.until_degraded(false).await;

@@ -10,8 +10,8 @@ use std::{
 
 use shared::wire::Wire;
 
+use super::load::Load;
 use super::{Ending, timings::Timings};
-use crate::ingress::Load;
 
 /// Of one worker, at addresses of its own.
 #[derive(Debug, Default)]

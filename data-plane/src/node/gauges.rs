@@ -12,8 +12,8 @@ use shared::clock::Clock;
 use crate::{
     budget::Budget,
     control::{Link, LinkState},
-    ingress::Common,
     live::Live,
+    proxy::Common,
     snapshot::Configuration,
     usage::Journal,
 };

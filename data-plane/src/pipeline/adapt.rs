@@ -20,24 +20,24 @@ use wire::{
 use super::{
     conversion_memory::{self, NoRoom},
     filter::Admitted,
-    plan::{Errors, Plan},
+    translation::{Errors, Translation},
 };
 use crate::{
     budget::Budget,
     compute::NotDone,
     faults::{self, Place},
-    ingress::Proxy,
     provider::{
         self, Asked, Endpoint, Front, Operation, Passage, Provider, Unaddressable, bedrock_knows,
         client_betas, fresh_request_headers, passage::passage,
     },
+    proxy::Proxy,
     snapshot::{Account, Options},
     upstream::RequestBody,
 };
 
 /// Output tokens to allow where the upstream's wire wants a limit, the client named none, and the model's own is not
 /// known.
-const DEFAULT_MAX_OUTPUT: u64 = 8192;
+pub(super) const DEFAULT_MAX_OUTPUT: u64 = 8192;
 
 /// What does not change from account to account.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub(super) struct Prepared {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) request: Request<RequestBody>,
-    pub(super) plan: Plan,
+    pub(super) translation: Translation,
     pub(super) endpoint: Endpoint,
     /// A stream is asked for, whatever the client wants.
     pub(super) stream: bool,
@@ -110,7 +110,7 @@ struct Way<'a> {
 /// What is sent, and what is to come back.
 struct Body {
     body: RequestBody,
-    plan: Plan,
+    translation: Translation,
     losses: Losses,
     endpoint: Endpoint,
     /// The upstream streams.
@@ -167,7 +167,7 @@ impl Prepared {
     /// Looks up what the client does not send back of its conversation, ahead of the first conversion of it.
     pub(super) async fn recall(&mut self, admitted: &Admitted, proxy: &Proxy) {
         let live = &proxy.live;
-        let remembers = admitted.caller.snapshot.limits.remember_reasoning && live.remembers();
+        let remembers = admitted.caller.snapshot.policy.remember_reasoning && live.remembers();
         if self.memos.is_some() || !remembers {
             return;
         }
@@ -258,10 +258,10 @@ impl Prepared {
         let (mut parts, ()) = request.into_parts();
         provider.sign(way.account, &mut parts, &body.body, self.now)?;
         let request = Request::from_parts(parts, std::mem::take(&mut body.body));
-        let Body { plan, endpoint, stream, losses, .. } = body;
+        let Body { translation, endpoint, stream, losses, .. } = body;
         let without_reasoning = self.without_reasoning;
         let falls_back = way.front.falls_back();
-        Ok(Outgoing { request, plan, endpoint, stream, falls_back, without_reasoning, losses })
+        Ok(Outgoing { request, translation, endpoint, stream, falls_back, without_reasoning, losses })
     }
 
     /// How an answer in the client's own wire is read that comes in another form than it was asked for in. None: this
@@ -334,14 +334,14 @@ impl Prepared {
         }
         let errors = if way.front == Front::ChatGpt { Errors::Foreign } else { Errors::Native };
         let native = framing == Framing::Plain;
-        let plan = match self.another_form(way).then(|| self.within(way.admitted)).flatten() {
-            _ if endpoint == Endpoint::CountContents && framing == Framing::Wrapped => Plan::Count,
-            Some(conversion) => Plan::Converted { conversion: Box::new(conversion), framing },
-            None => Plan::Raw { edits, framing, errors, asked: self.told_name(way) },
+        let translation = match self.another_form(way).then(|| self.within(way.admitted)).flatten() {
+            _ if endpoint == Endpoint::CountContents && framing == Framing::Wrapped => Translation::Count,
+            Some(conversion) => Translation::Converted { conversion: Box::new(conversion), framing },
+            None => Translation::Raw { edits, framing, errors, asked: self.told_name(way) },
         };
         // The backend behind ChatGPT logins gives nothing but streams.
         let stream = view.stream || way.front == Front::ChatGpt;
-        Ok(Body { body: bytes.into(), plan, losses, endpoint, stream, native })
+        Ok(Body { body: bytes.into(), translation, losses, endpoint, stream, native })
     }
 
     /// Whether the client is given the answer in another form than the upstream gives it.
@@ -356,7 +356,7 @@ impl Prepared {
 
     /// The name that an answer's model goes by; none: the upstream's own.
     fn told_name(&self, way: &Way<'_>) -> Option<Box<str>> {
-        let own = way.admitted.caller.snapshot.limits.served_model_names;
+        let own = way.admitted.caller.snapshot.policy.served_model_names;
         (!own).then(|| way.admitted.view.model.as_str().into())
     }
 
@@ -384,9 +384,9 @@ impl Prepared {
             }
             _ => {}
         }
-        let plan = Plan::Converted { conversion: Box::new(converted.conversion), framing };
+        let translation = Translation::Converted { conversion: Box::new(converted.conversion), framing };
         let body = converted.excerpts.fill(converted.body, &way.admitted.body).into();
-        Ok(Body { body, plan, losses: converted.losses, endpoint, stream, native: false })
+        Ok(Body { body, translation, losses: converted.losses, endpoint, stream, native: false })
     }
 
     fn counted(&self, way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
@@ -407,14 +407,28 @@ impl Prepared {
             Front::CodeAssist => envelope::code_assist_count(&mut body, way.model),
             _ => {}
         }
-        Ok(Body { body: body.into(), plan: Plan::Count, losses, endpoint, stream: false, native: false })
+        Ok(Body {
+            body: body.into(),
+            translation: Translation::Count,
+            losses,
+            endpoint,
+            stream: false,
+            native: false,
+        })
     }
 }
 
 fn embeddings(way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
     let (body, answer) = embeddings::to_gemini(&way.admitted.body, way.model)?;
-    let plan = Plan::Embeddings(answer);
-    Ok(Body { body: body.into(), plan, losses: Losses::default(), endpoint, stream: false, native: false })
+    let translation = Translation::Embeddings(answer);
+    Ok(Body {
+        body: body.into(),
+        translation,
+        losses: Losses::default(),
+        endpoint,
+        stream: false,
+        native: false,
+    })
 }
 
 impl<'a> Way<'a> {
@@ -438,7 +452,7 @@ impl<'a> Way<'a> {
             replayed: self.replayed,
             tool_search: self.tool_search,
             // What a router hands on to, it knows best.
-            cache_marks: snapshot.limits.cache_marks && self.account.kind != Some(AccountType::Ccr),
+            cache_marks: snapshot.policy.cache_marks && self.account.kind != Some(AccountType::Ccr),
         }
     }
 }

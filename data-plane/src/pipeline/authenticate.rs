@@ -7,7 +7,7 @@ use shared::{clock::Millis, secret::KeyHash};
 
 use super::refusal::Refusal;
 use crate::{
-    ingress::Proxy,
+    proxy::Proxy,
     snapshot::{ApiKey, Snapshot},
 };
 

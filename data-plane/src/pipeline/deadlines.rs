@@ -19,6 +19,8 @@ pub(super) enum Limit {
     Deadline,
     /// From the first content on, in place of the deadline.
     MaxStream,
+    /// To the end of an attempt at a plain answer.
+    Attempt,
     /// To the head of a stream.
     FirstByte,
     /// Between two reads.
@@ -30,10 +32,17 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 6] =
-        [Self::Deadline, Self::MaxStream, Self::FirstByte, Self::Idle, Self::Hold, Self::Pause];
+    const ALL: [Self; 7] = [
+        Self::Deadline,
+        Self::MaxStream,
+        Self::Attempt,
+        Self::FirstByte,
+        Self::Idle,
+        Self::Hold,
+        Self::Pause,
+    ];
     /// Those that end with the attempt.
-    const OF_ATTEMPT: [Self; 3] = [Self::FirstByte, Self::Idle, Self::Hold];
+    const OF_ATTEMPT: [Self; 4] = [Self::Attempt, Self::FirstByte, Self::Idle, Self::Hold];
 }
 
 /// The limits in force.

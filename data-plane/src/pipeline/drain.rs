@@ -1,58 +1,33 @@
 //! The client is gone and the upstream is not: it is read on, bounded in time and number, to learn the usage; or
 //! closed, where the account says so.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, pin::Pin, sync::Arc};
 
-use proto::v1::Outcome;
 use wire::raw::watch::Chunks;
 
 use super::{
-    exchange::{Flight, Leg},
+    failure::{End, Failure},
     feeding::Fed,
-    forward,
+    flight::Flight,
+    open,
     reading::Reading,
+    whole,
 };
 use crate::{
     faults::{self, Place},
     provider::failure::Reason,
+    proxy::LeftBehind,
     snapshot::ClientGone,
 };
 
-/// Upstreams that are read on at the same time; beyond, they are closed.
-pub(crate) const MAX_DRAINS: usize = 1024;
-
-/// Takes over from a client that left: the worker reads on, or ends it. Where there is no worker any more, it ends here.
-pub(super) fn hand_off(flight: Box<Flight>) {
-    if std::thread::panicking() {
-        // Nobody knows what it was in the middle of.
-        return end_panicked(flight);
+impl LeftBehind for Flight {
+    fn end(self: Box<Self>) {
+        self.end_departed();
     }
-    let proxy = Arc::clone(&flight.proxy);
-    if let Err(flight) = proxy.departed.push(flight) {
-        end_departed(flight);
-    }
-}
 
-/// Ends it without reading on.
-pub(crate) fn end_departed(mut flight: Box<Flight>) {
-    let complete = is_complete(&flight);
-    if !complete && flight.leg.is_some() {
-        flight.meter.condition("drain_refused");
+    fn read_on(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(drain(self))
     }
-    flight.finish(if complete { Outcome::Completed } else { Outcome::ClientGone }, None);
-}
-
-pub(super) fn end_panicked(mut flight: Box<Flight>) {
-    if let Some(leg) = &mut flight.leg {
-        leg.reading = Reading::Opaque;
-    }
-    flight.meter.condition("panicked");
-    flight.finish(Outcome::CutOff, None);
-}
-
-/// Clients may hang up at the legal end, without waiting for the connection's.
-fn is_complete(flight: &Flight) -> bool {
-    matches!(&flight.leg, Some(Leg { reading: Reading::Stream(relay), .. }) if relay.seen().end)
 }
 
 /// A flight that is read on. Whatever becomes of its task, its record is closed.
@@ -61,74 +36,83 @@ struct Draining(Option<Box<Flight>>);
 impl Drop for Draining {
     fn drop(&mut self) {
         match self.0.take() {
-            Some(flight) if std::thread::panicking() => end_panicked(flight),
-            Some(flight) => end_departed(flight),
+            Some(flight) if std::thread::panicking() => flight.end_panicked(),
+            Some(flight) => flight.end_departed(),
             None => {}
         }
     }
 }
 
 /// Reads on where that may tell the usage, and ends it. Ends it also where the future is dropped.
-pub(crate) fn drain(flight: Box<Flight>) -> impl Future<Output = ()> + Send {
+fn drain(flight: Box<Flight>) -> impl Future<Output = ()> + Send {
     let mut draining = Draining(Some(flight));
     async move {
-        let complete = draining.0.as_deref().is_some_and(is_complete);
+        let complete = draining.0.as_deref().is_some_and(Flight::is_complete);
+        let mut failure = None;
         if let Some(flight) = draining.0.as_deref_mut().filter(|_| !complete) {
-            read_on(flight).await;
+            failure = read_on(flight).await;
         }
         if let Some(flight) = draining.0.take() {
             // What is read to its end now, the client did not get.
-            flight.finish(if complete { Outcome::Completed } else { Outcome::ClientGone }, None);
+            flight.finish(&if complete { End::Completed } else { End::ClientGone(failure) });
         }
     }
 }
 
-async fn read_on(flight: &mut Flight) {
+/// What the account failed of meanwhile.
+async fn read_on(flight: &mut Flight) -> Option<Failure> {
     faults::reach(Place::Drain);
-    let Some(leg) = &flight.leg else { return };
-    if !leg.is_sent() {
+    let attempt = flight.attempt.as_ref()?;
+    if !attempt.is_sent() {
         // Nobody waits for it, and nobody has begun to answer it.
-        return flight.meter.condition("cancelled");
+        flight.meter.condition("cancelled");
+        return None;
     }
     let drains = Arc::clone(&flight.proxy.drains);
-    match (leg.account.client_gone, drains.try_acquire()) {
+    match (attempt.account.client_gone, drains.try_acquire()) {
         (ClientGone::Cancel, _) => flight.meter.condition("cancelled"),
         (ClientGone::Drain, Err(_)) => flight.meter.condition("drain_refused"),
         (ClientGone::Drain, Ok(_permit)) => {
-            let (limit, closed) = (flight.limits().drain, flight.proxy.closed());
+            let (limit, closed) = (flight.times.drain, flight.proxy.closed());
             let read = tokio::time::timeout(limit, read_to_end(flight));
-            let complete = tokio::select! {
-                read = read => matches!(read, Ok(Ok(()))),
-                () = closed => false,
+            let read = tokio::select! {
+                read = read => read.unwrap_or(Ok(false)),
+                () = closed => Ok(false),
             };
-            flight.meter.condition(if complete { "drained" } else { "drain_cut" });
+            flight.meter.condition(if matches!(read, Ok(true)) { "drained" } else { "drain_cut" });
+            if let Err(failure) = read {
+                return Some(failure);
+            }
         }
     }
+    flight.failure_in_stream()
 }
 
-async fn read_to_end(flight: &mut Flight) -> Result<(), Reason> {
-    let waiting = flight.leg.as_ref().is_some_and(|leg| leg.status == 0);
+/// Whether it came to its end. False: the request's own limits ended it.
+async fn read_to_end(flight: &mut Flight) -> Result<bool, Failure> {
+    let waiting = flight.attempt.as_ref().is_some_and(|attempt| attempt.status == 0);
     if waiting {
-        let head = poll_fn(|cx| flight.poll_head(cx)).await?;
-        forward::choose_reading(flight, &head);
+        let head = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
+        open::choose_reading(flight, &head);
     }
-    let mut unsent = Chunks::new();
+    let (mut unsent, most) = (Chunks::new(), flight.policy().max_answer);
     loop {
         // An upstream that is always ahead must not keep the worker from its other tasks.
         tokio::task::yield_now().await;
         let fed = poll_fn(|cx| flight.poll_fed(cx, &mut unsent)).await;
         unsent.clear();
-        let Some(leg) = &mut flight.leg else { return Ok(()) };
-        match (fed, &mut leg.reading) {
+        let Some(attempt) = &mut flight.attempt else { return Ok(true) };
+        match (fed, &mut attempt.reading) {
             (Fed::Seen(seen, _), _) if seen.content => flight.content(),
-            (Fed::Unread(chunk), Reading::Whole(collected)) if collected.len() <= forward::MAX_WHOLE => {
+            (Fed::Unread(chunk), Reading::Whole(collected)) if collected.len() <= most => {
                 collected.push(chunk, &flight.proxy.answers);
             }
             (Fed::Unread(_), Reading::Opaque) => flight.content(),
             (Fed::Seen(..) | Fed::Unread(_) | Fed::HoldOver, _) => {}
-            (Fed::Failed(reason), _) => return Err(reason),
-            (Fed::Ended(_), _) => return Ok(()),
-            (Fed::End, _) => return forward::read_whole(flight).await.map(drop),
+            (Fed::Failed(Reason::Stopped | Reason::Deadline | Reason::MaxStream), _) => return Ok(false),
+            (Fed::Failed(reason), _) => return Err(Failure::of(reason)),
+            (Fed::Ended(_), _) => return Ok(true),
+            (Fed::End, _) => return whole::read(flight).await.map(|_| true),
         }
     }
 }

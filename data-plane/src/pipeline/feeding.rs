@@ -1,14 +1,10 @@
 //! What comes of a stream goes through its relay here. To read a frame of many bytes takes milliseconds, so that is done
 //! elsewhere, and the worker's other streams go on meanwhile.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use memchr::memchr;
-use shared::usage::Usage;
 use tokio::time::Instant;
 use wire::{
     raw::watch::{Chunks, Seen},
@@ -16,11 +12,13 @@ use wire::{
 };
 
 use super::{
-    exchange::{Flight, Leg, Next},
+    attempt::Attempt,
+    away::{Away, Back},
+    flight::{Flight, Next},
     reading::Reading,
 };
 use crate::{
-    compute::{Compute, LARGE, NotDone},
+    compute::{LARGE, NotDone},
     provider::failure::Reason,
 };
 
@@ -40,51 +38,6 @@ pub(super) enum Fed {
     HoldOver,
 }
 
-/// A relay that reads elsewhere, and what is known without it.
-pub(super) struct Away {
-    pub(super) usage: Option<Usage>,
-    pub(super) served: Option<String>,
-    pub(super) usage_is_final: bool,
-    pub(super) seen: Seen,
-    /// As the upstream gave it and the client was told.
-    pub(super) answer_id: Option<String>,
-    work: Pin<Box<dyn Future<Output = Result<Back, NotDone>> + Send>>,
-}
-
-struct Back {
-    relay: Relay,
-    out: Chunks,
-    /// Bytes of the chunk; none: it was told the stream's end.
-    length: Option<usize>,
-}
-
-impl std::fmt::Debug for Away {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Away").field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
-impl Away {
-    /// `chunk`: what is to be read; none: the stream has ended.
-    fn send(mut relay: Relay, chunk: Option<Bytes>, compute: Compute) -> Self {
-        let (usage, served) = (relay.usage(), relay.served_model().map(str::to_owned));
-        let (usage_is_final, seen) = (relay.usage_is_final(), relay.seen());
-        let answer_id = relay.answer_id().map(str::to_owned);
-        let work = Box::pin(async move {
-            let read = move || {
-                let (mut out, length) = (Chunks::new(), chunk.as_ref().map(Bytes::len));
-                match chunk {
-                    Some(chunk) => relay.feed(chunk, &mut out),
-                    None => relay.end(&mut out),
-                };
-                Back { relay, out, length }
-            };
-            compute.run(read).await
-        });
-        Self { usage, served, usage_is_final, seen, answer_id, work }
-    }
-}
-
 /// Whether so much may be read with this chunk, or at the end, that it is better done elsewhere.
 fn is_long(relay: &Relay, chunk: Option<&[u8]>) -> bool {
     let length = relay.pending() + chunk.map_or(0, <[u8]>::len);
@@ -96,11 +49,11 @@ impl Flight {
     /// What of a stream may go to the client is put into `out`.
     pub(super) fn poll_fed(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Fed> {
         loop {
-            if let Some(Leg { reading: Reading::Away(_), .. }) = &self.leg {
+            if let Some(Attempt { reading: Reading::Away(_), .. }) = &self.attempt {
                 return self.poll_away(cx, out);
             }
             let next = ready!(self.poll_next(cx));
-            let reading = self.leg.as_mut().map(|leg| &mut leg.reading);
+            let reading = self.attempt.as_mut().map(|attempt| &mut attempt.reading);
             let (relay, chunk) = match (next, reading) {
                 (Next::Chunk(chunk), Some(Reading::Stream(relay))) => (relay, Some(chunk)),
                 (Next::End, Some(Reading::Stream(relay))) => (relay, None),
@@ -126,17 +79,17 @@ impl Flight {
     }
 
     fn send_away(&mut self, chunk: Option<Bytes>) {
-        let Some(leg) = &mut self.leg else { return };
-        leg.reading = match std::mem::replace(&mut leg.reading, Reading::Opaque) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.reading = match std::mem::replace(&mut attempt.reading, Reading::Opaque) {
             Reading::Stream(relay) => Reading::Away(Away::send(relay, chunk, self.proxy.compute.clone())),
             other => other,
         };
     }
 
     fn poll_away(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Fed> {
-        let Some(Leg { reading, .. }) = &mut self.leg else { return Poll::Ready(Fed::End) };
+        let Some(Attempt { reading, .. }) = &mut self.attempt else { return Poll::Ready(Fed::End) };
         let Reading::Away(away) = reading else { return Poll::Ready(Fed::End) };
-        match away.work.as_mut().poll(cx) {
+        match away.poll(cx) {
             Poll::Ready(Ok(Back { relay, out: read, length })) => {
                 let seen = relay.seen();
                 *reading = Reading::Stream(relay);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shared::id::AccountId;
 use wire::raw::view::{self, RequestView};
 
-use super::{Call, authenticate::Caller, refusal::Refusal};
+use super::{authenticate::Caller, call::Call, refusal::Refusal};
 use crate::{
     faults::{self, Place},
     provider::Operation,
@@ -14,7 +14,7 @@ use crate::{
 
 /// A request that may go on.
 #[derive(Debug)]
-pub struct Admitted {
+pub(super) struct Admitted {
     pub call: Call,
     pub caller: Caller,
     pub view: RequestView,
@@ -46,7 +46,7 @@ impl Admitted {
     ///
     /// # Errors
     /// The model's name leads nowhere.
-    pub fn wanted<'a>(
+    pub(super) fn wanted<'a>(
         &'a self,
         snapshot: &'a Snapshot,
         bound: Option<AccountId>,

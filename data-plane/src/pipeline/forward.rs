@@ -3,79 +3,41 @@
 //! An answer may go once there is content, a ping, or nothing more to wait for. Until then a failure means the next
 //! account, at once; the same account again, after a delay, only where no other is eligible.
 
-mod open;
+use std::{future::poll_fn, sync::Arc};
 
-use std::{sync::Arc, time::Duration};
-
-use http::response;
 use proto::v1::Outcome;
-use shared::{
-    id::{AccountId, RequestId},
-    wire::Wire,
-};
-use wire::{loss::Losses, raw::watch::Chunks};
+use shared::{id::RequestId, wire::Wire};
+use tokio::time::Instant;
+use wire::{error::upstream::UpstreamError, loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Prepared},
-    deadlines::Deadlines,
-    exchange::{Exchange, Flight},
+    failure::{End, Failure},
     filter::Admitted,
-    quota::Reservation,
+    flight::{Flight, Held},
+    open::{self, Opened},
+    plan::Plan,
     refusal::{Refusal, Unconvertible},
-    selection::Selection,
-    stream::StreamBody,
+    reserve::Reservation,
+    selection::{Next, Selection},
 };
 use crate::{
     budget::Budget,
     compute::LARGE,
-    ingress::Proxy,
-    live::Mark,
     provider::{
         self, Provider,
         failure::{Class, Reason},
     },
+    proxy::Proxy,
     snapshot::Account,
 };
 
-pub(super) use open::{MAX_WHOLE, Opened, choose_reading, failure_of, is_about_the_request, read_whole};
-
-/// An answer on its way to the client.
+/// The first answer that may go to the client.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) id: RequestId,
-    pub(super) wire: Wire,
-    pub(super) parts: response::Parts,
-    pub(super) body: AnswerBody,
-}
-
-#[derive(Debug)]
-pub(super) enum AnswerBody {
-    Whole(bytes::Bytes),
-    Stream(Box<StreamBody>),
-}
-
-/// Why an attempt gave no answer.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: Reason,
-    pub(super) class: Class,
-    /// For classes that leave the account alone for a while: how long the provider asks for.
-    pub(super) limited_for: Option<Duration>,
-    /// The provider's words, for the log.
-    pub(super) detail: String,
-    /// What is wrong with the request, where the account could not be asked for that.
-    pub(super) unconvertible: Option<Unconvertible>,
-}
-
-impl Failure {
-    pub(super) const fn of(reason: Reason) -> Self {
-        Self { reason, class: reason.class(), limited_for: None, detail: String::new(), unconvertible: None }
-    }
-
-    fn unconvertible(why: Unconvertible) -> Self {
-        let detail = why.to_string();
-        Self { detail, unconvertible: Some(why), ..Self::of(Reason::Unconvertible) }
-    }
+pub(super) struct Answered {
+    pub(super) held: Held,
+    pub(super) opened: Opened,
+    pub(super) forwarding: Box<Forwarding>,
 }
 
 /// What it takes to try another account.
@@ -88,108 +50,114 @@ pub(super) struct Forwarding {
     selection: Selection,
 }
 
+/// How an answer goes on that had begun with an account that failed.
+#[derive(Debug)]
+pub(super) enum Resumed {
+    GoesOn(Chunks),
+    /// The next account's provider refuses the request, in these words.
+    Refused(UpstreamError),
+    /// No account goes on; how the last attempt failed.
+    Over(Reason),
+}
+
 /// # Errors
 /// No account is eligible, or none gave an answer.
-pub(super) async fn forward(
-    proxy: &Arc<Proxy>,
-    reservation: Reservation,
-    deadlines: Deadlines,
-) -> Result<Answer, Refusal> {
-    let mut admitted = reservation.admitted;
-    let prepared = Arc::new(Prepared::of(&mut admitted, proxy.clock.now()));
-    let bound = bound_account(proxy, &admitted).await?;
+pub(super) async fn forward(proxy: &Arc<Proxy>, reservation: Reservation) -> Result<Answered, Refusal> {
+    let Plan { admitted, prepared, bound, bounds } = reservation.plan;
     let selection = Selection::of(bound);
-    let picked = selection.pick(proxy, &admitted, |picked| {
-        let mut exchange = Exchange::open(proxy, &admitted, deadlines)?;
-        if let Some(flight) = exchange.flight() {
-            flight.begin(picked);
-        }
-        Ok::<_, Refusal>(exchange)
-    })?;
-    let Some(exchange) = picked else { return Err(selection.no_account(proxy, &admitted)) };
-    let mut exchange = exchange?;
-    let admitted = Arc::new(admitted);
+    let picked = selection.pick(proxy, &admitted, |picked| Flight::open(proxy, &admitted, bounds, picked))?;
+    let Some(flight) = picked else { return Err(selection.no_account(proxy, &admitted)) };
+    let mut held = Held::new(flight?);
+    let (admitted, prepared) = (Arc::new(admitted), Arc::new(prepared));
     let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
-    match forwarding.open(&mut exchange).await {
-        Some(opened) => Ok(answer(exchange, opened, forwarding).await),
-        None => Err(give_up(exchange, &mut forwarding.selection, forwarding.admitted.call.operation.wire())),
+    match forwarding.open(&mut held).await {
+        Some(opened) => Ok(Answered { held, opened, forwarding }),
+        None => Err(give_up(held, &mut forwarding.selection, forwarding.admitted.call.operation.wire())),
     }
 }
 
 impl Forwarding {
+    pub(super) fn call(&self) -> (RequestId, Wire) {
+        (self.admitted.call.id, self.admitted.call.operation.wire())
+    }
+
     /// Goes from the account that was picked to the next, until one answers. None: none did.
-    async fn open(&mut self, exchange: &mut Exchange) -> Option<Opened> {
-        let Self { proxy, admitted, prepared, selection } = self;
+    async fn open(&mut self, held: &mut Held) -> Option<Opened> {
         loop {
-            let account = Arc::clone(&exchange.flight()?.leg.as_ref()?.account);
-            let failure = match attempt(proxy, exchange, admitted, prepared).await {
+            let Self { proxy, admitted, prepared, .. } = self;
+            let failure = match attempt(proxy, held, admitted, prepared).await {
                 Ok(opened) => return Some(opened),
                 Err(failure) => failure,
             };
-            if Box::pin(repeats(proxy, exchange, admitted, prepared, &failure)).await {
-                tell_of_failure(&account, &failure, admitted.call.id);
-                exchange.flight()?.begin_again(failure.reason).then_some(())?;
+            if Box::pin(repeats(proxy, held, admitted, prepared, &failure)).await {
+                held.flight()?.begin_again(failure).then_some(())?;
                 continue;
             }
             // Boxed, as are other things that happen seldom: a future is as large as the largest that it waits for, and is
             // moved as a whole.
-            Box::pin(learn(proxy, exchange, &account, &failure, admitted.call.id)).await;
-            selection.note(&account, &failure);
-            Box::pin(selection.next(proxy, exchange, admitted)).await?;
+            Box::pin(self.switch(held, failure)).await?;
+        }
+    }
+
+    /// Ends the attempt that failed, and begins one with the next account. None: there is none, or no time left for it.
+    async fn switch(&mut self, held: &mut Held, failure: Failure) -> Option<()> {
+        let flight = held.flight()?;
+        if let Some(attempt) = &flight.attempt {
+            self.selection.note(&attempt.account, &failure);
+        }
+        flight.end_attempt(&End::Failed(failure));
+        loop {
+            if !flight.has_time() {
+                return None;
+            }
+            match self.selection.next(&self.proxy, &self.admitted, |picked| flight.begin(picked)) {
+                Next::Taken => return Some(()),
+                Next::Over => return None,
+                Next::Wait(delay) => {
+                    if !flight.begin_pause(Instant::now() + delay) {
+                        return None;
+                    }
+                    poll_fn(|cx| flight.poll_pause(cx)).await;
+                }
+            }
         }
     }
 
     /// The client was told that an answer has begun, and then it failed ahead of its first content: another account goes
-    /// on with it, unseen. None: there is none.
-    pub(super) async fn resume(&mut self, exchange: &mut Exchange, failed: Failure) -> Option<Chunks> {
-        let account = {
-            let leg = exchange.flight()?.leg.as_ref()?;
-            if leg.reading.seen().is_some_and(|seen| seen.preamble) {
-                Arc::make_mut(&mut self.prepared).resume(leg.reading.answer_id());
-            }
-            Arc::clone(&leg.account)
-        };
-        let id = self.admitted.call.id;
-        learn(&self.proxy, exchange, &account, &failed, id).await;
-        self.selection.note(&account, &failed);
-        self.selection.next(&self.proxy, exchange, &self.admitted).await?;
-        exchange.flight()?.meter.condition("switched_late");
-        tracing::info!(request = %id, "another account goes on with an answer that had begun");
-        match self.open(exchange).await? {
-            Opened::Stream { chunks, .. } => Some(chunks),
+    /// on with it, unseen.
+    pub(super) async fn resume(&mut self, held: &mut Held, failure: Failure) -> Resumed {
+        match self.go_on(held, failure).await {
+            Some(Opened::Stream { chunks, .. }) => Resumed::GoesOn(chunks),
             // Its frames, all at once.
-            Opened::Whole { body, outcome: Outcome::Completed, .. } => Some(Chunks::from_iter([body])),
-            Opened::Whole { .. } => None,
+            Some(Opened::Whole { body, .. }) => Resumed::GoesOn(Chunks::from_iter([body])),
+            Some(Opened::Refused { said, .. }) => Resumed::Refused(said),
+            None => Resumed::Over(self.selection.last_reason().unwrap_or(Reason::StreamError)),
         }
     }
 
-    /// Why the last attempt gave no answer.
-    pub(super) fn last_reason(&self) -> Option<Reason> {
-        self.selection.last_reason()
-    }
-}
-
-/// The account that knows what the request builds on, where it builds on something that an account keeps.
-async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<AccountId>, Refusal> {
-    let Some(id) = &admitted.view.bound_id else { return Ok(None) };
-    match proxy.live.bound(id).await {
-        // Whether another user's id exists is nobody's business.
-        Some(binding) if binding.user != admitted.caller.key.user_id => Err(Refusal::UnknownId),
-        binding => Ok(binding.map(|binding| binding.account)),
+    async fn go_on(&mut self, held: &mut Held, failure: Failure) -> Option<Opened> {
+        let attempt = held.flight()?.attempt.as_ref()?;
+        if attempt.reading.seen().is_some_and(|seen| seen.preamble) {
+            Arc::make_mut(&mut self.prepared).resume(attempt.reading.answer_id());
+        }
+        self.switch(held, failure).await?;
+        held.flight()?.meter.condition("switched_late");
+        tracing::info!(request = %self.admitted.call.id, "another account goes on with an answer that had begun");
+        self.open(held).await
     }
 }
 
 /// One try at the account that was picked.
 async fn attempt(
     proxy: &Proxy,
-    exchange: &mut Exchange,
+    held: &mut Held,
     admitted: &Arc<Admitted>,
     prepared: &mut Arc<Prepared>,
 ) -> Result<Opened, Failure> {
     let stopped = Failure::of(Reason::Stopped);
-    let Some(flight) = exchange.flight() else { return Err(stopped) };
-    let Some(leg) = &flight.leg else { return Err(stopped) };
-    let (account, model) = (Arc::clone(&leg.account), Arc::clone(&leg.model));
+    let Some(flight) = held.flight() else { return Err(stopped) };
+    let Some(attempt) = &flight.attempt else { return Err(stopped) };
+    let (account, model) = (Arc::clone(&attempt.account), Arc::clone(&attempt.model));
     let Some(provider) = provider::for_account(&account) else {
         return Err(Failure::of(Reason::Unaddressable));
     };
@@ -288,15 +256,15 @@ fn tell(flight: &mut Flight, request: RequestId, losses: &Losses) {
 /// refused is remembered, so that the next request is put right at once.
 async fn repeats(
     proxy: &Proxy,
-    exchange: &mut Exchange,
+    held: &mut Held,
     admitted: &Arc<Admitted>,
     prepared: &mut Arc<Prepared>,
     failure: &Failure,
 ) -> bool {
-    let Some(flight) = exchange.flight() else { return false };
-    let Some(leg) = &flight.leg else { return false };
-    let account = Arc::clone(&leg.account);
-    let (model, now) = (provider::sent_model(&account, &leg.model).to_owned(), proxy.clock.now());
+    let Some(flight) = held.flight() else { return false };
+    let Some(attempt) = &flight.attempt else { return false };
+    let account = Arc::clone(&attempt.account);
+    let (model, now) = (provider::sent_model(&account, &attempt.model).to_owned(), proxy.clock.now());
     match failure.class {
         Class::Reasoning => {
             let (asked, as_sent) = (Arc::clone(admitted), Arc::clone(prepared));
@@ -310,94 +278,23 @@ async fn repeats(
             Arc::make_mut(prepared).drop_reasoning()
         }
         Class::Counting => Arc::make_mut(prepared).estimate(),
-        Class::NoEndpoint => {
-            // From here on it has another front, which can't fail this way.
-            account.state.learned.note_no_responses(now);
-            true
-        }
-        Class::ToolSearch => {
-            account.state.learned.note_no_tool_search(&model, now);
-            Arc::make_mut(prepared).search_by_function()
-        }
+        // The attempt's end notes that the account has another front, which can't fail this way.
+        Class::NoEndpoint => true,
+        Class::ToolSearch => Arc::make_mut(prepared).search_by_function(),
         _ => false,
     }
 }
 
-fn tell_of_failure(account: &Account, failure: &Failure, request: RequestId) {
-    tracing::info!(
-        %request, account = %account.name, account_id = %account.id, reason = %failure.reason.code(),
-        detail = %failure.detail, "an attempt failed"
-    );
-}
-
-/// The attempt's end is written down, and what it says about the account becomes known to others.
-async fn learn(
-    proxy: &Proxy,
-    exchange: &mut Exchange,
-    account: &Arc<Account>,
-    failure: &Failure,
-    request: RequestId,
-) {
-    let reason = failure.reason.code();
-    tell_of_failure(account, failure, request);
-    proxy.metrics.attempt_failed(failure.reason);
-    if let Some(flight) = exchange.flight() {
-        // Where the node has no room, that says nothing of the account.
-        let no_room = matches!(failure.unconvertible, Some(Unconvertible::NoRoom(_)));
-        let outcome = if no_room { Outcome::CutOff } else { Outcome::UpstreamError };
-        flight.end_attempt(outcome, Some(failure.reason));
-    }
-    match failure.class {
-        Class::Limited(kind) => {
-            let lasts = failure.limited_for.unwrap_or_else(|| provider::failure::guess(kind));
-            let until = proxy.clock.now().plus(lasts);
-            let guessed = failure.limited_for.is_none();
-            let mark = Mark { kind, until, reason: reason.into_owned(), model_family: None, guessed };
-            proxy.live.mark(account.id, mark).await;
-        }
-        Class::Credential => proxy.tester.confirm(account),
-        Class::Transient
-        | Class::Refused
-        | Class::Reasoning
-        | Class::Counting
-        | Class::NoEndpoint
-        | Class::ToolSearch => {}
-    }
-}
-
-fn give_up(mut exchange: Exchange, selection: &mut Selection, wire: Wire) -> Refusal {
+fn give_up(mut held: Held, selection: &mut Selection, wire: Wire) -> Refusal {
     let failed = selection.last();
     let (refusal, outcome) = match (selection.refused(), failed.reason) {
         (Some(refusal), _) => (refusal, Outcome::Refused),
         (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),
         (None, _) => (Refusal::UpstreamFailed(failed), Outcome::UpstreamError),
     };
-    if let Some(flight) = exchange.flight() {
+    if let Some(flight) = held.flight() {
         flight.sent_status = refusal.classify(wire).1;
     }
-    exchange.finish(outcome, None);
+    held.close(outcome);
     refusal
-}
-
-async fn answer(mut exchange: Exchange, opened: Opened, forwarding: Box<Forwarding>) -> Answer {
-    let call = &forwarding.admitted.call;
-    let (id, wire) = (call.id, call.operation.wire());
-    if let Some(flight) = exchange.flight() {
-        flight.commit();
-    }
-    let (parts, body) = match opened {
-        Opened::Whole { parts, body, outcome } => {
-            if let Some(flight) = exchange.flight() {
-                flight.sent_status = parts.status.as_u16();
-            }
-            exchange.finish(outcome, None);
-            (parts, AnswerBody::Whole(body))
-        }
-        Opened::Stream { parts, chunks } => {
-            let mut stream = Box::new(StreamBody::new(exchange, chunks, (id, wire), forwarding));
-            stream.gather().await;
-            (parts, AnswerBody::Stream(stream))
-        }
-    };
-    Answer { id, wire, parts, body }
 }

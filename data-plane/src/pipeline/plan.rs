@@ -1,272 +1,125 @@
-//! How an upstream's answer is read and given to the client: decided with the request, used when the answer comes.
+//! Stage 4: what may come of a request: whom it may go to, for how long, and what it may use.
 
-use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
-    response,
+use std::{sync::Arc, time::Duration};
+
+use shared::{id::AccountId, usage::Usage};
+use wire::raw::inline;
+
+use super::{
+    adapt::{DEFAULT_MAX_OUTPUT, Prepared},
+    deadlines::{Deadlines, Limit},
+    filter::Admitted,
+    refusal::Refusal,
 };
-use shared::wire::Wire;
-use wire::{
-    convert::{self, Conversion, ConvertedStream, Memo},
-    count, embeddings,
-    error::{overflow::Overflow, upstream::UpstreamError},
-    loss::Losses,
-    raw::{
-        body::{self, BodyFacts},
-        envelope,
-        watch::{StreamEdits, StreamWatch},
-    },
-    relay::{Framing, Relay},
+use crate::{
+    proxy::Proxy,
+    snapshot::{Policy, Snapshot},
 };
 
-use super::reading::{Collected, Reading};
-use crate::provider::failure::Reason;
-
+/// A request that is ready to go out, to whomever it goes.
 #[derive(Debug)]
-pub(super) enum Plan {
-    /// The same wire: bytes stay bytes, but for these edits, and for what they are framed in.
-    Raw {
-        edits: StreamEdits,
-        framing: Framing,
-        errors: Errors,
-        /// The model's name towards the client; none: the upstream's own.
-        asked: Option<Box<str>>,
-    },
-    Converted {
-        conversion: Box<Conversion>,
-        framing: Framing,
-    },
-    /// A number of tokens.
-    Count,
-    /// Embeddings of Gemini's, asked for with a chat client's request.
-    Embeddings(embeddings::Answer),
+pub(super) struct Plan {
+    pub(super) admitted: Admitted,
+    pub(super) prepared: Prepared,
+    /// The account that knows what the request builds on. There is one target so far, the model that was asked for: a
+    /// chain of them has its place here, and [`super::selection`] goes along it.
+    pub(super) bound: Option<AccountId>,
+    pub(super) bounds: Bounds,
 }
 
-/// In which form an upstream's errors come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Errors {
-    /// In that of its wire.
-    Native,
-    /// In one of its own.
-    Foreign,
+/// What a request may take.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    /// In force since the request arrived.
+    pub(super) deadlines: Deadlines,
+    pub(super) times: Times,
+    pub(super) worst: WorstCase,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self::Raw {
-            edits: StreamEdits::default(),
-            framing: Framing::Plain,
-            errors: Errors::Native,
-            asked: None,
-        }
-    }
+/// How long things may take, by the kind of answer that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// From the request's arrival to the first content, over all attempts.
+    deadline: Duration,
+    /// One attempt, where no part of the answer shows that it goes on.
+    pub(super) attempt: Option<Duration>,
+    /// What is read on behind a client that left.
+    pub(super) drain: Duration,
 }
 
-/// A whole answer for the client.
-#[derive(Debug, Default)]
-pub(super) struct Read {
-    pub(super) body: Bytes,
-    pub(super) facts: BodyFacts,
-    pub(super) losses: Losses,
-    pub(super) memos: Vec<Memo>,
-}
-
-/// Names under which upstreams give a request's id.
-const UPSTREAM_IDS: [HeaderName; 5] = [
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("request-id"),
-    HeaderName::from_static("x-amzn-requestid"),
-    HeaderName::from_static("apim-request-id"),
-    HeaderName::from_static("x-cloudaicompanion-trace-id"),
-];
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-impl Plan {
-    /// Whether the upstream speaks the client's own wire, headers and errors included.
-    pub(super) const fn is_native(&self) -> bool {
-        matches!(self, Self::Raw { framing: Framing::Plain, .. })
-    }
-
-    /// An upstream may give one answer where a stream was asked for, or a stream where one answer was: it can't pass as
-    /// it is, though it is of the client's wire. `within`: how it is read then; none where there is but one form.
-    pub(super) fn reform(
-        &mut self,
-        streaming: bool,
-        headers: &HeaderMap,
-        within: impl FnOnce() -> Option<Conversion>,
-    ) {
-        if let Self::Raw { framing, .. } = self
-            && !is_encoded(headers)
-            && streams(streaming, headers) != streaming
-            && let Some(conversion) = within()
-        {
-            *self = Self::Converted { conversion: Box::new(conversion), framing: *framing };
-        }
-    }
-
-    /// How a good answer is to be read, by what its head says.
-    pub(super) fn reading(&self, wire: Wire, streaming: bool, headers: &HeaderMap) -> Reading {
-        let encoded = is_encoded(headers);
-        let streams = streams(streaming, headers);
-        match self {
-            Self::Raw { .. } if encoded => Reading::Opaque,
-            Self::Raw { edits, framing, asked, .. } if streams => match StreamWatch::new(wire, *edits) {
-                Some(watch) => {
-                    let watch = match asked {
-                        Some(asked) => watch.under_the_name(asked),
-                        None => watch,
-                    };
-                    Reading::Stream(Relay::raw(watch, *framing))
-                }
-                None => Reading::Opaque,
-            },
-            Self::Converted { conversion, framing } if streams && !encoded => {
-                Reading::Stream(Relay::converted(conversion.stream(), *framing))
-            }
-            _ => Reading::Whole(Collected::default()),
-        }
-    }
-
-    /// A whole answer.
-    ///
-    /// # Errors
-    /// It can't be read, so that the client can't be given it.
-    pub(super) fn read(&self, wire: Wire, body: Bytes) -> Result<Read, Reason> {
-        match self {
-            Self::Raw { framing, asked, .. } => {
-                let body = match framing {
-                    Framing::Wrapped => envelope::unwrapped(&body).ok_or(Reason::Malformed)?,
-                    _ => body,
-                };
-                let facts = body::facts(wire, &body);
-                let body = match asked {
-                    Some(asked) if facts.served_model.as_ref().is_some_and(|served| **served != **asked) => {
-                        body::under_the_name(wire, body, asked)
-                    }
-                    _ => body,
-                };
-                Ok(Read { body, facts, ..Read::default() })
-            }
-            Self::Converted { conversion, framing } => {
-                let body = match framing {
-                    Framing::Wrapped => envelope::unwrapped(&body).ok_or(Reason::Malformed)?,
-                    _ => body,
-                };
-                conversion.whole(&body).map(Read::from).map_err(|error| {
-                    tracing::warn!(%error, "an upstream's answer is not of its wire");
-                    Reason::Malformed
-                })
-            }
-            Self::Count => {
-                let tokens = count::read(&body).ok_or(Reason::Malformed)?;
-                Ok(Read { body: count::write(wire, tokens), ..Read::default() })
-            }
-            Self::Embeddings(answer) => {
-                let (body, usage) = embeddings::from_gemini(&body, answer).map_err(|_| Reason::Malformed)?;
-                let facts =
-                    BodyFacts { usage, served_model: Some(answer.model.clone()), ..BodyFacts::default() };
-                Ok(Read { body: body.into(), facts, ..Read::default() })
-            }
-        }
-    }
-
-    /// A stream that was gathered for a client that asked for none.
-    pub(super) fn gathered(&self, stream: ConvertedStream) -> Result<Read, Reason> {
-        let Self::Converted { conversion, .. } = self else {
-            return Err(Reason::Malformed);
-        };
-        conversion.gathered(stream).map(Read::from).ok_or(Reason::Cut)
-    }
-
-    /// The answer to a request that the upstream refused, as the client's wire says it: its head, and its body.
-    pub(super) fn refusal(
-        &self,
-        wire: Wire,
-        streaming: bool,
-        parts: &mut response::Parts,
-        (body, said): (Bytes, &UpstreamError),
-        id: &str,
-    ) -> Bytes {
-        if self.passes_errors() {
-            return body;
-        }
-        let status = parts.status.as_u16();
-        // Codex knows a conversation that is too long by a stream's end only.
-        let told_as_stream = wire == Wire::Responses && streaming && Overflow::of(said).is_some();
-        let (status, body) = if told_as_stream {
-            (200, convert::error_events(wire, status, said, id))
-        } else {
-            convert::error_answer(wire, status, said, id)
-        };
-        self.head(parts, told_as_stream);
-        parts.status = StatusCode::from_u16(status).unwrap_or(parts.status);
-        body
-    }
-
-    /// Whether tokens are counted in another wire than the client's.
-    pub(super) const fn counts(&self) -> bool {
-        matches!(self, Self::Count)
-    }
-
-    const fn passes_errors(&self) -> bool {
-        matches!(self, Self::Raw { framing: Framing::Plain, errors: Errors::Native, .. })
-    }
-
-    /// Whether the client is given a stream, however the upstream answers.
-    pub(super) fn streams(&self) -> bool {
-        matches!(self, Self::Converted { conversion, .. } if conversion.streams())
-    }
-
-    /// The head for the client.
-    pub(super) fn head(&self, parts: &mut response::Parts, stream: bool) {
-        let passes = if parts.status.is_success() { self.is_native() } else { self.passes_errors() };
-        if passes {
-            return;
-        }
-        let theirs = std::mem::take(&mut parts.headers);
-        let array = matches!(self, Self::Converted { conversion, .. } if conversion.writes_array());
-        let content_type =
-            if stream && !array { "text/event-stream; charset=utf-8" } else { "application/json" };
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+impl Times {
+    const fn of(policy: &Policy, stream: bool) -> Self {
         if stream {
-            parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        }
-        if let Some(after) = theirs.get(RETRY_AFTER) {
-            parts.headers.insert(RETRY_AFTER, after.clone());
-        }
-        if let Some(id) = UPSTREAM_IDS.iter().find_map(|name| theirs.get(name)) {
-            parts.headers.insert(X_REQUEST_ID, id.clone());
+            Self { deadline: policy.deadline, attempt: None, drain: policy.drain }
+        } else {
+            Self {
+                deadline: policy.plain_deadline,
+                attempt: Some(policy.plain_attempt),
+                drain: policy.plain_drain,
+            }
         }
     }
 }
 
-/// What an upstream says in an error's body.
-pub(super) fn said(body: &[u8]) -> UpstreamError {
-    body::facts_of_error(body)
+/// Tokens that an attempt may use, as far as the request shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WorstCase {
+    pub(super) likely_input: u64,
+    pub(super) input: u64,
+    pub(super) output: u64,
 }
 
-impl From<convert::Whole> for Read {
-    fn from(whole: convert::Whole) -> Self {
-        let facts =
-            BodyFacts { usage: whole.usage, served_model: whole.served_model, ..BodyFacts::default() };
-        Self { body: whole.body, facts, losses: whole.losses, memos: whole.memos }
+impl WorstCase {
+    fn of(admitted: &Admitted, snapshot: &Snapshot) -> Self {
+        let view = &admitted.view;
+        let (_, name) = shared::model::split_account_type(&view.model);
+        let model = snapshot.models.iter().find(|model| model.name == name);
+        let window = model.and_then(|model| model.context_window).unwrap_or(u64::MAX);
+        let input = inline::tokens(&admitted.body);
+        let asked = view.max_tokens.into_iter().chain(view.max_completion_tokens).min();
+        let output = asked.or_else(|| model.and_then(|model| model.max_output)).unwrap_or(DEFAULT_MAX_OUTPUT);
+        Self {
+            likely_input: input.likely.min(window),
+            input: input.most.min(window),
+            output: output.saturating_mul(view.n.unwrap_or(1).max(1)),
+        }
+    }
+
+    /// It, or what is known to be more.
+    pub(super) fn at_least(self, usage: Option<Usage>) -> Usage {
+        let known = usage.unwrap_or_default();
+        let input = known.input + known.cache_read + known.cache_write_5m + known.cache_write_1h;
+        // How it is charged is known as far as the usage says; the rest counts as input.
+        Usage {
+            input: known.input + self.input.saturating_sub(input),
+            output: known.output.max(self.output),
+            ..known
+        }
     }
 }
 
-/// A body that was compressed, though none was asked for.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+/// # Errors
+/// The request builds on something of another user's.
+pub(super) async fn plan(
+    proxy: &Proxy,
+    mut admitted: Admitted,
+    mut deadlines: Deadlines,
+) -> Result<Plan, Refusal> {
+    let prepared = Prepared::of(&mut admitted, proxy.clock.now());
+    let bound = bound_account(proxy, &admitted).await?;
+    let snapshot = Arc::clone(&admitted.caller.snapshot);
+    let times = Times::of(&snapshot.policy, admitted.view.stream);
+    deadlines.set(Limit::Deadline, admitted.call.arrived + times.deadline);
+    let worst = WorstCase::of(&admitted, &snapshot);
+    Ok(Plan { admitted, prepared, bound, bounds: Bounds { deadlines, times, worst } })
 }
 
-/// Whether the answer is a stream. Where one was asked for, what does not say it is JSON is taken for one.
-fn streams(streaming: bool, headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    let is = |kinds: &[&[u8]]| {
-        kinds
-            .iter()
-            .any(|known| kind.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
-    };
-    is(&[b"text/event-stream", b"application/vnd.amazon.eventstream"])
-        || (streaming && !is(&[b"application/json", b"text/json", b"application/problem+json"]))
+/// The account that knows what the request builds on, where it builds on something that an account keeps.
+async fn bound_account(proxy: &Proxy, admitted: &Admitted) -> Result<Option<AccountId>, Refusal> {
+    let Some(id) = &admitted.view.bound_id else { return Ok(None) };
+    match proxy.live.bound(id).await {
+        // Whether another user's id exists is nobody's business.
+        Some(binding) if binding.user != admitted.caller.key.user_id => Err(Refusal::UnknownId),
+        binding => Ok(binding.map(|binding| binding.account)),
+    }
 }

@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 use shared::usage::Usage;
 use smallvec::SmallVec;
 use wire::{
-    convert::Memo,
+    convert::{self, Memo},
     loss::Losses,
     raw::{body::BodyFacts, watch::Seen},
     relay::Relay,
 };
 
-use super::{feeding::Away, plan::Read};
+use super::away::Away;
 use crate::budget::{Budget, FREE, Share};
 
 /// How the answer is read on its way.
@@ -24,6 +24,23 @@ pub(super) enum Reading {
     /// A long frame is being read elsewhere.
     Away(Away),
     Whole(Collected),
+}
+
+/// A whole answer for the client.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) body: Bytes,
+    pub(super) facts: BodyFacts,
+    pub(super) losses: Losses,
+    pub(super) memos: Vec<Memo>,
+}
+
+impl From<convert::Whole> for Read {
+    fn from(whole: convert::Whole) -> Self {
+        let facts =
+            BodyFacts { usage: whole.usage, served_model: whole.served_model, ..BodyFacts::default() };
+        Self { body: whole.body, facts, losses: whole.losses, memos: whole.memos }
+    }
 }
 
 /// An answer that is no stream, as far as it has come.

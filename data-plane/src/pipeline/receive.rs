@@ -8,33 +8,34 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as _, Incoming};
 use memmap2::MmapMut;
 use tokio::time::Instant;
 
 use super::{
+    call::Call,
     deadlines::{Deadlines, Limit},
     refusal::Refusal,
 };
 use crate::{
     budget::{Budget, FREE, Share},
-    ingress::Proxy,
-    snapshot::Limits,
+    proxy::Proxy,
+    snapshot::Policy,
 };
 
 /// # Errors
 /// The body is over the limit, comes too slowly, or breaks off; or the node stops.
 pub(super) async fn receive(
     proxy: &Proxy,
-    headers: &HeaderMap,
+    call: &Call,
     body: &mut Incoming,
-    limits: &Limits,
+    policy: &Policy,
     deadlines: &mut Deadlines,
 ) -> Result<Bytes, Refusal> {
-    let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let stated = call.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     // What would never fit is told so, and not to come again.
-    let most = limits.max_body.min(proxy.requests.most());
+    let most = policy.max_body.min(proxy.requests.most());
     let too_large = Refusal::BodyTooLarge { limit: most };
     if stated.is_some_and(|length| length > most) {
         return Err(too_large);
@@ -45,8 +46,9 @@ pub(super) async fn receive(
     let stated = stated.and_then(|length| usize::try_from(length).ok());
     // It counts as it comes: a length that is only stated takes nothing from others.
     let mut counted = Holding { budget: &proxy.requests, share: None };
-    deadlines.set(Limit::Deadline, Instant::now() + limits.deadline);
-    deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
+    // The plan sets it anew, once it is known what is asked for.
+    deadlines.set(Limit::Deadline, call.arrived + policy.deadline.max(policy.plain_deadline));
+    deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
     let room = Room { stated, most: usize::try_from(most).unwrap_or(usize::MAX) };
     let mut received = Received::Nothing;
     while let Some(chunk) = chunk(proxy, body, deadlines).await? {
@@ -57,7 +59,7 @@ pub(super) async fn receive(
             return Err(Refusal::NoMemory);
         }
         received = received.and(chunk, room);
-        deadlines.set(Limit::Idle, Instant::now() + limits.body_idle);
+        deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
     }
     deadlines.lift(Limit::Idle);
     let body = received.into_bytes();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
@@ -13,11 +14,10 @@ use wire::{
     raw::view::BodyError,
 };
 
-use super::{body::ResponseBody, conversion_memory::NoRoom};
+use super::{conversion_memory::NoRoom, request_id::set_request_id};
 use crate::{
     compute::NotDone,
     live::MarkKind,
-    pipeline::stream::set_request_id,
     provider::failure::{Class, Reason},
     scheduler::{Explanation, Unroutable},
 };
@@ -189,11 +189,11 @@ impl Refusal {
 
     /// The answer in the client's wire.
     #[must_use]
-    pub fn response(&self, wire: Wire, id: RequestId) -> Response<ResponseBody> {
+    pub fn response(&self, wire: Wire, id: RequestId) -> Response<Bytes> {
         let (kind, status, code) = self.classify(wire);
         let (id, message) = (id.to_string(), self.to_string());
         let error = WireError { status, kind, message: &message, code, param: self.param(), request_id: &id };
-        let mut response = Response::new(ResponseBody::full(body(wire, &error)));
+        let mut response = Response::new(body(wire, &error));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -258,6 +258,7 @@ fn upstream_kind(failed: &UpstreamFailed, wire: Wire) -> (ErrorKind, u16, Option
             _,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
+            | Reason::AttemptTimeout
             | Reason::Deadline
             | Reason::Stall
             | Reason::Status(408 | 504),

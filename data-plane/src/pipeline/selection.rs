@@ -3,21 +3,19 @@
 //! Each pick takes the newest configuration. A body may take minutes to arrive and an attempt to fail; an account that is
 //! gone meanwhile gets nothing more, and neither does a key.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rand::Rng as _;
 use shared::{clock::Millis, id::AccountId};
-use tokio::time::Instant;
 
 use super::{
-    exchange::Exchange,
+    failure::Failure,
     filter::Admitted,
-    forward::Failure,
     refusal::{Refusal, Unconvertible, UpstreamFailed},
 };
 use crate::{
-    ingress::Proxy,
     provider::failure::{Class, Reason},
+    proxy::Proxy,
     scheduler::{Picked, Tried, Wanted, explain, pick},
     snapshot::{Account, Retries, Snapshot},
 };
@@ -35,6 +33,17 @@ pub(super) struct Selection {
     unconvertible: Option<Unconvertible>,
     /// Nothing more is to be begun: the key may not go on, or the node has no room for the request.
     ended: Option<Refusal>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// An attempt has begun.
+    Taken,
+    /// No account is eligible now; those that failed for the moment are after so long.
+    Wait(Duration),
+    /// Nothing more.
+    Over,
 }
 
 impl Selection {
@@ -66,36 +75,17 @@ impl Selection {
         Ok(picked(&snapshot, &wanted, &self.tried, now).map(take))
     }
 
-    /// Begins an attempt with the next account. None: there is none, or no time left for it.
-    pub(super) async fn next(
-        &mut self,
-        proxy: &Proxy,
-        exchange: &mut Exchange,
-        admitted: &Admitted,
-    ) -> Option<()> {
-        if self.is_over() || !exchange.flight()?.has_time() {
-            return None;
+    /// Gives `take` the next account, and a slot of it.
+    pub(super) fn next(&mut self, proxy: &Proxy, admitted: &Admitted, take: impl FnOnce(Picked<'_>)) -> Next {
+        if self.is_over() {
+            return Next::Over;
         }
-        if self.begin(proxy, exchange, admitted)? {
-            return Some(());
-        }
-        let delay = self.delay(&proxy.snapshot.load().limits.retries)?;
-        let flight = exchange.flight()?;
-        if !flight.begin_pause(Instant::now() + delay) {
-            return None;
-        }
-        poll_fn(|cx| flight.poll_pause(cx)).await;
-        self.begin(proxy, exchange, admitted)?.then_some(())
-    }
-
-    /// False: no account is eligible. None: nothing more may be begun.
-    fn begin(&mut self, proxy: &Proxy, exchange: &mut Exchange, admitted: &Admitted) -> Option<bool> {
-        let flight = exchange.flight()?;
-        match self.pick(proxy, admitted, |picked| flight.begin(picked)) {
-            Ok(begun) => Some(begun.is_some()),
+        match self.pick(proxy, admitted, take) {
+            Ok(Some(())) => Next::Taken,
+            Ok(None) => self.delay(&proxy.snapshot.load().policy.retries).map_or(Next::Over, Next::Wait),
             Err(refusal) => {
                 self.ended = Some(refusal);
-                None
+                Next::Over
             }
         }
     }
@@ -117,7 +107,7 @@ impl Selection {
     }
 
     /// The attempt at this account failed.
-    pub(super) fn note(&mut self, account: &Arc<Account>, failure: &Failure) {
+    pub(super) fn note(&mut self, account: &Account, failure: &Failure) {
         self.tried.push(account.id);
         let guessed = matches!(failure.class, Class::Limited(_)) && failure.limited_for.is_none();
         if failure.class == Class::Transient || guessed {
@@ -161,8 +151,7 @@ impl Selection {
 
     /// Whoever would be next: no time is left, or it is not to go on.
     fn is_over(&self) -> bool {
-        self.ended.is_some()
-            || self.last.is_some_and(|last| matches!(last.reason, Reason::Deadline | Reason::Stopped))
+        self.ended.is_some() || self.last.is_some_and(|last| last.reason.is_last())
     }
 
     /// How long to wait before those that failed for the moment are tried again; `None`: not any more.

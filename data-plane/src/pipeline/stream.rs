@@ -1,4 +1,4 @@
-//! Stage 7: the answer goes to the client, and is read as it passes. Whatever happens, the client's stream ends in a
+//! Stage 8: the answer goes to the client, and is read as it passes. Whatever happens, the client's stream ends in a
 //! way that its wire knows.
 
 use std::{
@@ -9,33 +9,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_LENGTH};
-use proto::v1::Outcome;
 use shared::{id::RequestId, wire::Wire};
 use wire::{
-    error::{ErrorKind, StreamEnd, WireError, broken_end, stream_event},
+    error::{ErrorKind, StreamEnd, WireError, broken_end, stream_event, upstream::UpstreamError},
     raw::watch::{Chunks, Seen},
     relay::Relay,
 };
 
 use super::{
-    body::ResponseBody,
     coalesce::{Coalescer, Source},
-    exchange::Exchange,
+    failure::{End, Failure},
     feeding::Fed,
-    forward::{Answer, AnswerBody, Failure, Forwarding, failure_of, is_about_the_request},
+    flight::Held,
+    forward::{Forwarding, Resumed},
     reading::Reading,
 };
 use crate::{
     faults::{self, Place},
     metrics::Running,
-    provider::{failure::Reason, strip_response_headers},
+    provider::failure::Reason,
 };
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-/// Where the upstream's own `x-request-id` goes.
-const X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
 /// A worker that is busy for less of its time, in thousandths, has time to write frames one by one.
 const LEISURE: u32 = 500;
@@ -44,34 +37,6 @@ const LEISURE: u32 = 500;
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the upstream's answer broke off")]
 pub struct Broken;
-
-pub(super) fn stream(answer: Answer) -> Response<ResponseBody> {
-    let Answer { id, wire, mut parts, body } = answer;
-    strip_response_headers(&mut parts.headers);
-    set_request_id(&mut parts.headers, wire, id.to_string());
-    let body = match body {
-        AnswerBody::Whole(body) => ResponseBody::full(body),
-        AnswerBody::Stream(body) => {
-            // Frames may be taken out on the way.
-            parts.headers.remove(CONTENT_LENGTH);
-            ResponseBody::Stream(body)
-        }
-    };
-    Response::from_parts(parts, body)
-}
-
-/// Every answer carries the gateway's id of the request, which is also the ledger's. An upstream's own is kept.
-pub(super) fn set_request_id(headers: &mut HeaderMap, wire: Wire, id: String) {
-    let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(id)) else {
-        return;
-    };
-    if wire == Wire::Messages {
-        headers.entry(REQUEST_ID).or_insert_with(|| id.clone());
-    }
-    if let Some(upstream) = headers.insert(X_REQUEST_ID, id) {
-        headers.insert(X_UPSTREAM_REQUEST_ID, upstream);
-    }
-}
 
 /// The client's body while its upstream speaks.
 #[derive(Debug)]
@@ -86,14 +51,14 @@ pub struct StreamBody {
 impl StreamBody {
     /// `forwarding` is kept until the first content: until then another account may go on.
     pub(super) fn new(
-        mut exchange: Exchange,
+        mut held: Held,
         chunks: Chunks,
         (id, wire): (RequestId, Wire),
         forwarding: Box<Forwarding>,
     ) -> Self {
-        let running = exchange.flight().map(|flight| flight.proxy.metrics.open_stream());
-        let forwarding = (!told(&mut exchange)).then_some(forwarding);
-        let passing = Passing { exchange, id, wire, broken: Break::None, forwarding, switching: None };
+        let running = held.flight().map(|flight| flight.proxy.metrics.open_stream());
+        let forwarding = (!told(&held)).then_some(forwarding);
+        let passing = Passing { held, id, wire, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -133,9 +98,9 @@ impl StreamBody {
 }
 
 /// Whether the client has got some of the answer, so that no other account can go on with it.
-fn told(exchange: &mut Exchange) -> bool {
-    let leg = exchange.flight().and_then(|flight| flight.leg.as_ref());
-    leg.and_then(|leg| leg.reading.seen()).is_none_or(|seen| seen.told)
+fn told(held: &Held) -> bool {
+    let attempt = held.get().and_then(|flight| flight.attempt.as_ref());
+    attempt.and_then(|attempt| attempt.reading.seen()).is_none_or(|seen| seen.told)
 }
 
 /// How far breaking the answer off has come.
@@ -167,7 +132,7 @@ impl Break {
 
 /// The upstream's frames, watched.
 struct Passing {
-    exchange: Exchange,
+    held: Held,
     id: RequestId,
     wire: Wire,
     broken: Break,
@@ -176,27 +141,24 @@ struct Passing {
     switching: Option<Switching>,
 }
 
-/// Another account is being asked. Holds the exchange, so that a client that leaves meanwhile is metered as ever.
+/// Another account is being asked. Holds the flight, so that a client that leaves meanwhile is metered as ever.
 type Switching = Pin<Box<dyn Future<Output = Switched> + Send>>;
 
 struct Switched {
-    exchange: Exchange,
+    held: Held,
     forwarding: Box<Forwarding>,
-    chunks: Option<Chunks>,
+    resumed: Resumed,
 }
 
 impl std::fmt::Debug for Passing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Passing")
-            .field("exchange", &self.exchange)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Passing").field("held", &self.held).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 impl Source for Passing {
     fn is_at_leisure(&self) -> bool {
-        self.exchange.proxy().is_some_and(|proxy| proxy.load.busy() < LEISURE)
+        self.held.get().is_some_and(|flight| flight.proxy.load.busy() < LEISURE)
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<bool> {
@@ -206,7 +168,7 @@ impl Source for Passing {
             self.switching = None;
             return Poll::Ready(self.switched(switched, out));
         }
-        let Some(flight) = self.exchange.flight() else {
+        let Some(flight) = self.held.flight() else {
             return Poll::Ready(false);
         };
         if flight.revoked() {
@@ -227,10 +189,10 @@ impl Source for Passing {
             Fed::HoldOver => true,
             Fed::Ended(seen) => self.upstream_ended(seen, out),
             Fed::End => {
-                self.exchange.finish(Outcome::Completed, None);
+                self.held.finish(&End::Completed);
                 false
             }
-            Fed::Failed(reason) => self.failed(Failure::of(reason), out),
+            Fed::Failed(reason) => self.failed(reason, out),
         };
         Poll::Ready(goes_on)
     }
@@ -238,10 +200,7 @@ impl Source for Passing {
 
 impl Passing {
     fn relay(&mut self) -> Option<&mut Relay> {
-        match &mut self.exchange.flight()?.leg.as_mut()?.reading {
-            Reading::Stream(relay) => Some(relay),
-            Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
-        }
+        self.held.flight()?.relay()
     }
 
     fn pass(&mut self, seen: Seen, out: &mut Chunks) {
@@ -261,7 +220,7 @@ impl Passing {
             relay.release(out);
         }
         if seen.content
-            && let Some(flight) = self.exchange.flight()
+            && let Some(flight) = self.held.flight()
         {
             flight.content();
         }
@@ -269,7 +228,7 @@ impl Passing {
             self.forwarding = None;
         }
         if seen.stopped
-            && let Some(flight) = self.exchange.flight()
+            && let Some(flight) = self.held.flight()
         {
             flight.remember();
         }
@@ -277,56 +236,54 @@ impl Passing {
 
     /// From here on no other account can go on.
     fn content(&mut self) {
-        if let Some(flight) = self.exchange.flight() {
+        if let Some(flight) = self.held.flight() {
             flight.content();
         }
         self.forwarding = None;
     }
 
     /// A failure that another account may make good.
-    fn kept_failure(&mut self) -> Option<Failure> {
-        let flight = self.exchange.flight()?;
-        let Reading::Stream(relay) = &flight.leg.as_ref()?.reading else { return None };
-        let failure = relay.failure().filter(|failure| failure.before_content)?;
-        if is_about_the_request(failure) {
-            return None;
-        }
-        Some(failure_of(failure, flight))
+    fn kept_failure(&self) -> Option<Failure> {
+        let flight = self.held.get()?;
+        let attempt = flight.attempt.as_ref()?;
+        attempt.failure_in_stream(true, flight.proxy.clock.now())
     }
 
     /// Ahead of all content another account is asked; behind it the stream ends. Whether it goes on.
-    fn failed(&mut self, failure: Failure, out: &mut Chunks) -> bool {
-        let over = matches!(failure.reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
-        if over || self.forwarding.is_none() || told(&mut self.exchange) {
-            self.end_early(failure.reason, out);
+    fn failed(&mut self, reason: Reason, out: &mut Chunks) -> bool {
+        let over = matches!(reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
+        if over || self.forwarding.is_none() || told(&self.held) {
+            self.end_early(reason, out);
             return false;
         }
-        self.switch(failure);
+        self.switch(Failure::of(reason));
         true
     }
 
     fn switch(&mut self, failure: Failure) {
         let Some(mut forwarding) = self.forwarding.take() else { return };
-        let mut exchange = self.exchange.take();
+        let mut held = self.held.take();
         self.switching = Some(Box::pin(async move {
-            let chunks = forwarding.resume(&mut exchange, failure).await;
-            Switched { exchange, forwarding, chunks }
+            let resumed = forwarding.resume(&mut held, failure).await;
+            Switched { held, forwarding, resumed }
         }));
     }
 
     fn switched(&mut self, switched: Switched, out: &mut Chunks) -> bool {
-        let Switched { exchange, forwarding, chunks } = switched;
-        self.exchange = exchange;
-        let Some(chunks) = chunks else {
-            let reason = forwarding.last_reason().unwrap_or(Reason::StreamError);
-            self.end_without_leg(reason, out);
-            return false;
-        };
-        out.extend(chunks);
-        if !told(&mut self.exchange) {
-            self.forwarding = Some(forwarding);
+        let Switched { held, forwarding, resumed } = switched;
+        self.held = held;
+        match resumed {
+            Resumed::GoesOn(chunks) => {
+                out.extend(chunks);
+                if !told(&self.held) {
+                    self.forwarding = Some(forwarding);
+                }
+                return true;
+            }
+            Resumed::Refused(said) => self.end_refused(said, out),
+            Resumed::Over(reason) => self.end_given_up(reason, out),
         }
-        true
+        false
     }
 
     /// What the client has is ended in its wire.
@@ -341,20 +298,34 @@ impl Passing {
             out,
         );
         tracing::error!(request = %self.id, "a stream was ended by a panic");
-        self.exchange.end_panicked();
+        self.held.end_panicked();
     }
 
     /// No account went on: what the client has is ended in its wire.
-    fn end_without_leg(&mut self, reason: Reason, out: &mut Chunks) {
-        let id = self.id.to_string();
-        self.tell_end(&ending(reason, &id), out);
+    fn end_given_up(&mut self, reason: Reason, out: &mut Chunks) {
+        self.tell_end(&ending(reason, &self.id.to_string()), out);
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
-        self.exchange.finish(early(reason), Some(reason));
+        self.held.close(End::early(reason).outcome());
     }
 
-    fn is_away(&mut self) -> bool {
-        let leg = self.exchange.flight().and_then(|flight| flight.leg.as_ref());
-        leg.is_some_and(|leg| matches!(leg.reading, Reading::Away(_)))
+    /// The provider of the account that was to go on refuses the request: the client is told in its words.
+    fn end_refused(&mut self, said: UpstreamError, out: &mut Chunks) {
+        let status = self.held.get().and_then(|flight| flight.attempt.as_ref()).map_or(400, |it| it.status);
+        let error = WireError {
+            status,
+            kind: ErrorKind::of_status(status),
+            message: &said.message,
+            code: said.code.as_deref(),
+            param: None,
+            request_id: &self.id.to_string(),
+        };
+        self.tell_end(&error, out);
+        self.held.finish(&End::Refused(said.message));
+    }
+
+    fn is_away(&self) -> bool {
+        let attempt = self.held.get().and_then(|flight| flight.attempt.as_ref());
+        attempt.is_some_and(|attempt| matches!(attempt.reading, Reading::Away(_)))
     }
 
     /// Without the relay, which may know more of what the client has.
@@ -376,28 +347,28 @@ impl Passing {
         }
         let Some(relay) = self.relay() else { return false };
         relay.release(out);
-        if let Some(failure) = relay.failure() {
-            let (outcome, reason) = match is_about_the_request(failure) {
-                true => (Outcome::Refused, None),
-                false => (Outcome::UpstreamError, Some(Reason::StreamError)),
-            };
-            self.exchange.finish(outcome, reason);
-        } else if seen.end || seen.stopped {
-            self.exchange.finish(Outcome::Completed, None);
-        } else {
-            return self.failed(Failure::of(Reason::Cut), out);
+        match self.reported() {
+            Some(end) => self.held.finish(&end),
+            None if seen.end || seen.stopped => self.held.finish(&End::Completed),
+            None => return self.failed(Reason::Cut, out),
         }
         false
     }
 
+    /// How the stream ended by what it said itself; none where it reported no failure.
+    fn reported(&self) -> Option<End> {
+        let flight = self.held.get()?;
+        flight.attempt.as_ref()?.reported(flight.proxy.clock.now())
+    }
+
     /// The stream can't go on: the client is told so in the way that its wire's clients understand best.
     fn end_early(&mut self, reason: Reason, out: &mut Chunks) {
-        let (id, outcome) = (self.id.to_string(), early(reason));
-        let end = self.exchange.flight().map_or(StreamEnd::Break, |flight| broken_end(flight.meter.wire()));
-        let is_away = self.is_away();
-        match (self.relay(), end) {
+        // What was reported says more than the silence behind it.
+        let end = self.reported().unwrap_or_else(|| End::early(reason));
+        let (id, is_away, how) = (self.id.to_string(), self.is_away(), broken_end(self.wire));
+        match (self.relay(), how) {
             // Only the connection's end is missing.
-            (Some(relay), _) if relay.seen().end => return self.exchange.finish(Outcome::Completed, None),
+            (Some(relay), _) if relay.seen().end => return self.held.finish(&End::Completed),
             (Some(relay), StreamEnd::Event) => out.push(relay.close(&ending(reason, &id))),
             (Some(_), StreamEnd::Unfinished) => {}
             // A long frame is being read, or could not be.
@@ -405,14 +376,7 @@ impl Passing {
             (None, _) | (Some(_), StreamEnd::Break) => self.broken = Break::Flush,
         }
         tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
-        self.exchange.finish(outcome, Some(reason));
-    }
-}
-
-const fn early(reason: Reason) -> Outcome {
-    match reason {
-        Reason::Stopped | Reason::MaxStream | Reason::Revoked => Outcome::CutOff,
-        _ => Outcome::UpstreamError,
+        self.held.finish(&end);
     }
 }
 

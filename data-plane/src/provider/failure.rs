@@ -28,6 +28,8 @@ pub enum Reason {
     Connect,
     ConnectTimeout,
     FirstByteTimeout,
+    /// No plain answer in the time that one attempt has.
+    AttemptTimeout,
     /// No content in time, over all attempts.
     Deadline,
     /// Nothing came for too long.
@@ -35,8 +37,10 @@ pub enum Reason {
     /// The connection broke, or the answer ended early.
     Cut,
     Malformed,
-    /// The answer is larger than what can be converted.
+    /// The answer, or a frame of it, is larger than what is held. It would be as large from any account.
     TooLarge,
+    /// A success that reports an error, or says nothing.
+    NoAnswer,
     /// The upstream reported an error inside its stream.
     StreamError,
     /// The stream ran for longer than streams may.
@@ -45,6 +49,10 @@ pub enum Reason {
     Stopped,
     /// The key or the account was revoked.
     Revoked,
+    /// The node has no memory to convert the request.
+    NoMemory,
+    /// The gateway failed.
+    Panicked,
     Status(u16),
 }
 
@@ -74,27 +82,41 @@ impl Reason {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::FirstByteTimeout => "first_byte_timeout",
+            Self::AttemptTimeout => "attempt_timeout",
             Self::Deadline => "deadline",
             Self::Stall => "stall",
             Self::Cut => "cut",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
+            Self::NoAnswer => "no_answer",
             Self::StreamError => "stream_error",
             Self::MaxStream => "max_stream",
             Self::Stopped => "stopped",
             Self::Revoked => "revoked",
+            Self::NoMemory => "no_memory",
+            Self::Panicked => "panicked",
             Self::Status(status) => return Cow::Owned(format!("status_{status}")),
         })
     }
 }
 
 impl Reason {
+    /// Whether another attempt can't help, whoever makes it.
+    #[must_use]
+    pub const fn is_last(self) -> bool {
+        matches!(self, Self::Deadline | Self::Stopped | Self::TooLarge | Self::NoMemory)
+    }
+
     /// What follows from it, where no answer says more.
     #[must_use]
     pub const fn class(self) -> Class {
         match self {
             // The same again would end the same way, and the account needs no pause but a person.
-            Self::Unaddressable | Self::Unconvertible | Self::PrivateAddress => Class::Refused,
+            Self::Unaddressable
+            | Self::Unconvertible
+            | Self::PrivateAddress
+            | Self::TooLarge
+            | Self::NoMemory => Class::Refused,
             Self::Status(status) => class_of(status),
             _ => Class::Transient,
         }

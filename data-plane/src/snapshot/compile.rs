@@ -9,22 +9,26 @@ use proto::v1::Settings;
 use shared::settings::MAX_DURATION;
 
 use super::{
-    domain::{Limits, Snapshot},
+    domain::{Policy, Snapshot},
     hold::HeldResource,
     parse::{Parsed, Refusal},
 };
 
 /// The operators' settings; what they leave open is the node's own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LimitOverrides(Settings);
+pub(super) struct PolicyOverrides(Settings);
 
-impl LimitOverrides {
+impl PolicyOverrides {
     /// A time-out or a size of nothing would refuse every request: it is a mistake, not a wish.
     pub(super) fn new(settings: &Settings) -> Result<Self, Refusal> {
         let positive = [
             (settings.first_byte_timeout_ms, "the first-byte time-out"),
             (settings.idle_timeout_ms, "the idle time-out"),
             (settings.deadline_ms, "the deadline"),
+            (settings.plain_deadline_ms, "the deadline of plain answers"),
+            (settings.plain_attempt_timeout_ms, "the time-out of an attempt at a plain answer"),
+            (settings.max_answer_bytes, "the largest answer that is read whole"),
+            (settings.max_frame_bytes, "the largest frame"),
             (settings.max_stream_ms, "the longest stream"),
             (settings.max_body_bytes, "the largest body"),
         ];
@@ -34,19 +38,27 @@ impl LimitOverrides {
         }
     }
 
-    fn over(&self, own: &Limits) -> Limits {
+    fn over(&self, own: &Policy) -> Policy {
         let duration = |stated: Option<u64>, own: Duration| {
             stated.map_or(own, |millis| Duration::from_millis(millis).min(MAX_DURATION))
         };
-        Limits {
+        let size = |stated: Option<u64>, own: usize| {
+            stated.map_or(own, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        };
+        Policy {
             first_byte: duration(self.0.first_byte_timeout_ms, own.first_byte),
             idle: duration(self.0.idle_timeout_ms, own.idle),
             deadline: duration(self.0.deadline_ms, own.deadline),
+            plain_deadline: duration(self.0.plain_deadline_ms, own.plain_deadline),
+            plain_attempt: duration(self.0.plain_attempt_timeout_ms, own.plain_attempt),
             max_stream: duration(self.0.max_stream_ms, own.max_stream),
             commit_hold: duration(self.0.commit_hold_ms, own.commit_hold),
             max_body: self.0.max_body_bytes.unwrap_or(own.max_body),
             body_idle: own.body_idle,
             drain: duration(self.0.drain_timeout_ms, own.drain),
+            plain_drain: duration(self.0.plain_drain_timeout_ms, own.plain_drain),
+            max_answer: size(self.0.max_answer_bytes, own.max_answer),
+            max_frame: size(self.0.max_frame_bytes, own.max_frame),
             served_model_names: own.served_model_names,
             remember_reasoning: own.remember_reasoning,
             cache_marks: own.cache_marks,
@@ -57,8 +69,8 @@ impl LimitOverrides {
 }
 
 /// Makes the snapshot of `resources`, with `own` where the operators set nothing.
-pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own: &Limits) -> Snapshot {
-    let mut snapshot = Snapshot { limits: own.clone(), ..Snapshot::default() };
+pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own: &Policy) -> Snapshot {
+    let mut snapshot = Snapshot { policy: own.clone(), ..Snapshot::default() };
     let mut keys = Vec::new();
     let mut users = HashSet::new();
     let mut routes = Vec::new();
@@ -77,7 +89,7 @@ pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own
             Parsed::ModelRoute(position, route) => routes.push((*position, route.clone())),
             Parsed::ModelMapping { from, to } => _ = snapshot.mappings.insert(from.clone(), to.clone()),
             Parsed::Model(model) => snapshot.models.push(model.clone()),
-            Parsed::Settings(overrides) => snapshot.limits = overrides.over(own),
+            Parsed::Settings(overrides) => snapshot.policy = overrides.over(own),
         }
     }
     snapshot.accounts.sort_by_key(|account| (account.priority, account.id));
@@ -96,11 +108,11 @@ mod tests {
 
     #[test]
     fn what_the_operators_leave_open_is_the_nodes_own() {
-        let own = Limits { idle: Duration::from_secs(7), ..Limits::default() };
+        let own = Policy { idle: Duration::from_secs(7), ..Policy::default() };
         let stated =
             Settings { deadline_ms: Some(1_500), cut_revoked_streams: Some(true), ..Settings::default() };
-        let limits = LimitOverrides::new(&stated).unwrap().over(&own);
-        let expected = Limits { deadline: Duration::from_millis(1_500), cut_revoked_streams: true, ..own };
-        assert_eq!(limits, expected);
+        let policy = PolicyOverrides::new(&stated).unwrap().over(&own);
+        let expected = Policy { deadline: Duration::from_millis(1_500), cut_revoked_streams: true, ..own };
+        assert_eq!(policy, expected);
     }
 }

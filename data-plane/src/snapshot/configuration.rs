@@ -12,7 +12,7 @@ use shared::{
 use tokio::sync::Notify;
 
 use super::{
-    Limits, Revision, Snapshot, SnapshotHandle,
+    Policy, Revision, Snapshot, SnapshotHandle,
     compile::compile,
     hold::{Held, Outcome},
     receive::WholeUpdate,
@@ -35,7 +35,7 @@ struct Inner {
     status: Mutex<Status>,
     handle: SnapshotHandle,
     live: Arc<Live>,
-    limits: Limits,
+    policy: Policy,
     copy: Option<SealedCopy>,
     changed: Notify,
     clock: Clock,
@@ -66,7 +66,7 @@ pub struct ConfigurationParts<'a> {
     pub seal_key: Option<SealKey>,
     pub live: Arc<Live>,
     /// What holds where the operators set nothing.
-    pub limits: Limits,
+    pub policy: Policy,
     pub clock: Clock,
 }
 
@@ -79,9 +79,9 @@ impl Configuration {
         let this = Self(Arc::new(Inner {
             held: Mutex::new(Held::default()),
             status: Mutex::default(),
-            handle: SnapshotHandle::new(parts.limits.clone()),
+            handle: SnapshotHandle::new(parts.policy.clone()),
             live: parts.live,
-            limits: parts.limits,
+            policy: parts.policy,
             copy,
             changed: Notify::new(),
             clock: parts.clock,
@@ -139,7 +139,7 @@ impl Configuration {
 
     fn publish(&self, held: &Held) {
         let Some(revision) = held.revision() else { return };
-        let snapshot = compile(held.resources(), &self.0.limits);
+        let snapshot = compile(held.resources(), &self.0.policy);
         let ids =
             |snapshot: &Snapshot| snapshot.accounts.iter().map(|account| account.id).collect::<HashSet<_>>();
         let (known, configured) = (ids(&self.0.handle.load_full()), ids(&snapshot));
@@ -229,7 +229,7 @@ mod tests {
             folder: folder.path(),
             seal_key: None,
             live: Arc::new(Live::memory(Clock::System)),
-            limits: Limits::default(),
+            policy: Policy::default(),
             clock: Clock::System,
         });
         let compiling = configuration.0.held.lock();

@@ -26,7 +26,7 @@ pub struct Snapshot {
     pub mappings: HashMap<String, String>,
     /// Models with a price.
     pub models: Vec<Model>,
-    pub limits: Limits,
+    pub policy: Policy,
 }
 
 /// A key that may be used.
@@ -101,6 +101,19 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// What must not be seen.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secrets = match self {
+            Self::ApiKey(key) => [Some(key), None, None],
+            Self::AccessToken { token, .. } => [Some(token), None, None],
+            Self::Aws { access_key_id, secret_access_key, session_token } => {
+                [Some(access_key_id), Some(secret_access_key), session_token.as_ref()]
+            }
+            Self::None => [None; 3],
+        };
+        secrets.into_iter().flatten().map(Secret::expose)
+    }
+
     /// Whether it is an access token whose time is over.
     #[must_use]
     pub fn expired(&self, now: Millis) -> bool {
@@ -137,23 +150,34 @@ pub struct Model {
     pub released_at: Option<Millis>,
 }
 
-/// Time-outs and sizes in force: the operators' settings over the node's own.
+/// Time-outs, sizes and choices in force: the operators' settings over the node's own.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// From sending a request for a stream upstream to its response head; others have until the deadline.
+pub struct Policy {
+    /// From sending a request for a stream upstream to its response head.
     pub first_byte: Duration,
     /// Between two reads of a response body.
     pub idle: Duration,
-    /// From a request's arrival to its first content, over all attempts.
+    /// From the arrival of a request for a stream to its first content, over all attempts.
     pub deadline: Duration,
+    /// From the arrival of a request for a plain answer to that answer, over all attempts.
+    pub plain_deadline: Duration,
+    /// One attempt at a plain answer.
+    pub plain_attempt: Duration,
     pub max_stream: Duration,
     /// How long a response's head may wait for its first content.
     pub commit_hold: Duration,
     pub max_body: u64,
     /// Between two reads of a request's body.
     pub body_idle: Duration,
-    /// How long an upstream is read on after its client left.
+    /// How long a stream is read on after its client left.
     pub drain: Duration,
+    /// How long a plain answer is waited for after its client left.
+    pub plain_drain: Duration,
+    /// Answers up to so many bytes are read whole before they are passed on, so that a broken one can be asked of another
+    /// account. Larger ones pass as they come, unmetered; where they would have to be converted, they fail.
+    pub max_answer: usize,
+    /// The largest frame of a stream, in bytes.
+    pub max_frame: usize,
     pub cut_revoked_streams: bool,
     /// Answers that pass unchanged keep the upstream's name for the model; else it is the one that was asked for.
     pub served_model_names: bool,
@@ -180,17 +204,22 @@ impl Default for Retries {
     }
 }
 
-impl Default for Limits {
+impl Default for Policy {
     fn default() -> Self {
         Self {
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(120),
             deadline: Duration::from_secs(180),
+            plain_deadline: Duration::from_secs(600),
+            plain_attempt: Duration::from_secs(300),
             max_stream: Duration::from_secs(3600),
             commit_hold: Duration::from_secs(1),
             max_body: 32 * 1024 * 1024,
             body_idle: Duration::from_secs(30),
             drain: Duration::from_secs(60),
+            plain_drain: Duration::from_secs(300),
+            max_answer: 16 << 20,
+            max_frame: 16 << 20,
             cut_revoked_streams: false,
             served_model_names: false,
             remember_reasoning: true,

@@ -19,7 +19,7 @@ use shared::{
 };
 
 use super::{
-    compile::LimitOverrides,
+    compile::PolicyOverrides,
     domain::{Account, ApiKey, Model, ModelRoute},
 };
 use crate::live::AccountStates;
@@ -38,7 +38,7 @@ pub(super) enum Parsed {
         to: String,
     },
     Model(Model),
-    Settings(LimitOverrides),
+    Settings(PolicyOverrides),
     /// A kind that this build doesn't know.
     Unknown,
 }
@@ -98,7 +98,7 @@ pub(super) fn parse(resource: &Resource, payload: &[u8], states: &AccountStates)
             model(payload)
         }
         ResourceKind::Settings => {
-            LimitOverrides::new(&message::Settings::decode(payload)?).map(Parsed::Settings)
+            PolicyOverrides::new(&message::Settings::decode(payload)?).map(Parsed::Settings)
         }
     }
 }

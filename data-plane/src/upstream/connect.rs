@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use rustls_pki_types::CertificateDer;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
@@ -108,13 +108,15 @@ pub(super) enum Waiting {
 }
 
 impl Stream {
-    /// Asks the system, and takes nothing.
+    /// Takes nothing, and asks the system only where the runtime knows of something new: it has looked at its sockets
+    /// since this one was put to rest.
     pub(super) fn waiting(&self) -> Waiting {
-        let socket = match self {
-            Self::Plain(stream) => SockRef::from(stream),
-            Self::Tls(stream) => SockRef::from(stream.get_ref().0),
+        let tcp = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         };
-        match socket.peek(&mut [MaybeUninit::uninit()]) {
+        let peek = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        match tcp.try_io(Interest::READABLE, peek) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Nothing,
             Ok(1..) => Waiting::Something,
             Ok(0) | Err(_) => Waiting::End,

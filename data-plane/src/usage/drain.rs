@@ -8,7 +8,7 @@ use super::{
     reporter,
     spool::{self, SpoolError},
 };
-use crate::control::ControlPlane;
+use crate::transport::ControlPlane;
 
 /// Delivers every record in `data_dir`, with those that were never closed as cut off. Gives how many spools there
 /// were, once the ledger has all of them; tries for as long as that takes, or until the tasks end.

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::spool::{BatchSize, Journal, Outbox, Reader};
-use crate::control::{Backoff, ControlPlane};
+use crate::transport::{Backoff, ControlPlane};
 
 const BATCH: BatchSize = BatchSize { records: 500, bytes: 512 * 1024 };
 /// The first record of a batch waits for others at most this long.

@@ -42,9 +42,8 @@ async fn start(count: usize) -> Started {
 /// `most`: connections.
 async fn start_with(count: usize, most: usize) -> Started {
     let loads = (0..count).map(|_| Arc::default());
-    let Unconfigured { common, upstream, folder, .. } =
-        Unconfigured::new(loads, true, ServerSettings::default(), &Tasks::new());
-    let (workers, hands) = Workers::start(&common, &upstream, GRACE).unwrap();
+    let Unconfigured { common, upstream, folder, .. } = Unconfigured::new(loads, true, &Tasks::new());
+    let (workers, hands) = Workers::start(&common, &ServerSettings::default(), &upstream, GRACE).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let listening = Tasks::new();
@@ -87,7 +86,7 @@ async fn workers_serve_and_end_once_nobody_hands_them_connections() {
     assert!(started.listening.shutdown(GRACE).await);
     assert!(started.workers.ended().await);
     // A worker that has nothing to do must not end what another one's clients still wait for.
-    assert_eq!(started.common.lifecycle.phase(), crate::ingress::Phase::Stopping);
+    assert_eq!(started.common.lifecycle.phase(), crate::proxy::Phase::Stopping);
 }
 
 #[tokio::test]

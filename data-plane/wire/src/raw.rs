@@ -23,6 +23,7 @@
 pub mod body;
 pub mod envelope;
 pub mod foreign;
+pub mod inline;
 pub mod invoke;
 pub(crate) mod member;
 pub(crate) mod rename;

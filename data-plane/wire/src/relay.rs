@@ -10,7 +10,7 @@ use crate::{
     loss::Losses,
     raw::{
         envelope,
-        watch::{Chunks, FailureCause, Seen, StreamFailure, StreamWatch},
+        watch::{Chunks, FailureCause, Seen, StreamFailure, StreamWatch, TOO_LARGE},
     },
     sse::{FrameSplitter, Piece},
 };
@@ -67,6 +67,19 @@ impl Relay {
             broken: None,
             unsaid: false,
         }
+    }
+
+    /// Frames may have so many bytes. Before the first chunk. An event stream's messages have a limit of their own.
+    #[must_use]
+    pub fn with_frames_up_to(mut self, bytes: usize) -> Self {
+        if let Some(Unframer::Wrapped(splitter)) = &mut self.unframer {
+            *splitter = FrameSplitter::new(bytes);
+        }
+        match &mut self.body {
+            Body::Raw(watch) => watch.limit_frames(bytes),
+            Body::Converted(stream) => stream.limit_frames(bytes),
+        }
+        self
     }
 
     /// Takes a chunk; puts what may go to the client into `out`. Behind broken framing there is nothing to be read.
@@ -307,7 +320,7 @@ impl Unframer {
         let mut at = usize::from(splitter.takes_late_line_feed(chunk));
         while let Some(piece) = splitter.next(chunk, &mut at) {
             let Piece::Frame(frame) = piece else {
-                return Err("a frame is larger than the limit");
+                return Err(TOO_LARGE);
             };
             let fields = frame.fields();
             let Some(data) = fields.data else {

@@ -12,10 +12,10 @@ use control_plane::{
     settings::{DataPlaneSettings, KeySettings, PolicySettings, Settings as ControlSettings},
 };
 use data_plane::{
-    control::ControlPlane,
     node::{self, NodeParts},
     settings::NodeSettings,
     snapshot::{InvalidSealKey, SealKey},
+    transport::ControlPlane,
 };
 use shared::{clock::Clock, secret::Secret};
 use tokio::net::TcpListener;

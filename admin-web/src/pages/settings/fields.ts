@@ -21,13 +21,18 @@ export const TIMES: NumberSetting[] = [
   { name: 'first_byte_timeout_ms', unit: 'seconds', least: 100, most: DAY, usual: 60_000 },
   { name: 'idle_timeout_ms', unit: 'seconds', least: 100, most: DAY, usual: 120_000 },
   { name: 'deadline_ms', unit: 'seconds', least: 100, most: DAY, usual: 180_000 },
+  { name: 'plain_deadline_ms', unit: 'seconds', least: 100, most: DAY, usual: 600_000 },
+  { name: 'plain_attempt_timeout_ms', unit: 'seconds', least: 100, most: DAY, usual: 300_000 },
   { name: 'max_stream_ms', unit: 'seconds', least: 1_000, most: DAY, usual: 3_600_000 },
   { name: 'commit_hold_ms', unit: 'seconds', least: 0, most: 60_000, usual: 1_000 },
   { name: 'drain_timeout_ms', unit: 'seconds', least: 0, most: 600_000, usual: 60_000 },
+  { name: 'plain_drain_timeout_ms', unit: 'seconds', least: 0, most: 600_000, usual: 300_000 },
 ]
 
 export const SIZES: NumberSetting[] = [
   { name: 'max_body_bytes', unit: 'mebibytes', least: MEBIBYTE, most: 1024 * MEBIBYTE, usual: 32 * MEBIBYTE },
+  { name: 'max_answer_bytes', unit: 'mebibytes', least: MEBIBYTE, most: 1024 * MEBIBYTE, usual: 16 * MEBIBYTE },
+  { name: 'max_frame_bytes', unit: 'mebibytes', least: MEBIBYTE, most: 1024 * MEBIBYTE, usual: 16 * MEBIBYTE },
   { name: 'ledger_retention_days', unit: 'days', least: 1, most: 36_500, usual: 400 },
 ]
 

@@ -77,7 +77,7 @@ export function reasonOf(code: string): { key: string; status?: number } | null 
 
 const REASONS = new Set([
   'unaddressable', 'unconvertible', 'private_address', 'connect', 'connect_timeout', 'first_byte_timeout', 'deadline', 'stall', 'cut', 'malformed', 'too_large',
-  'stream_error', 'max_stream', 'stopped', 'revoked',
+  'stream_error', 'max_stream', 'stopped', 'revoked', 'attempt_timeout', 'no_answer', 'no_memory', 'panicked',
 ])
 
 /** What the data plane makes of an upstream's status. */

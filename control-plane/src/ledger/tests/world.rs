@@ -249,6 +249,7 @@ impl Client {
             model_served: format!("{}-20250929", open.model_requested),
             started_at_ms: open.started_at_ms,
             total_ms: 1_650,
+            ..contract::Attempt::default()
         }
     }
 }

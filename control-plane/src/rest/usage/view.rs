@@ -284,8 +284,15 @@ pub(super) struct UsageAttempt {
     http_status: u16,
     /// Short code of what went wrong. Empty: nothing.
     reason: String,
+    /// The provider's own words about a failure, with secrets masked; for who reads all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// Null: none was reported.
     usage: Option<AttemptTokens>,
+    /// What it is charged for where the provider did not report all.
+    estimate: Option<AttemptTokens>,
+    /// The most that it may have used, where there is an estimate.
+    bound: Option<AttemptTokens>,
     model_mapped: String,
     model_served: String,
     #[schema(value_type = i64)]
@@ -408,7 +415,10 @@ fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttem
         outcome: entry.outcome,
         http_status: entry.http_status,
         reason: entry.reason,
+        detail: audience.staff(entry.detail).filter(|detail| !detail.is_empty()),
         usage: entry.usage.map(AttemptTokens::from),
+        estimate: entry.estimate.map(AttemptTokens::from),
+        bound: entry.bound.map(AttemptTokens::from),
         model_mapped: entry.model_mapped,
         model_served: entry.model_served,
         started_at: entry.started_at,

@@ -48,7 +48,7 @@ async fn marks_are_told_until_a_command_takes_them_off() {
         model_family: None,
         guessed: false,
     };
-    node.link.live.mark(id, mark).await;
+    node.link.live.mark(id, mark);
     let told = || {
         let accounts = last_heartbeat(fake).map(|heartbeat| heartbeat.accounts).unwrap_or_default();
         accounts.iter().map(|account| account.marks.len()).sum::<usize>()

@@ -20,7 +20,7 @@ use super::{
     gateway::{Gateway, KEY, claude},
     upstream::{Step, Upstream, chunk, sse_head},
 };
-use crate::ingress::connection::serve_io;
+use crate::ingress::{ServerSettings, connection::serve_io, server::Server};
 
 /// Counts what would be `write` and `writev`.
 struct Counted {
@@ -79,7 +79,8 @@ async fn writes_for(script: Vec<Step>, body: &str) -> (String, usize) {
     let (stream, _) = listener.accept().await.unwrap();
     let writes = Arc::new(AtomicUsize::new(0));
     let counted = Counted { stream, writes: Arc::clone(&writes) };
-    let serving = gateway.tasks.spawn(serve_io(Arc::clone(&gateway.proxy), TokioIo::new(counted), false));
+    let server = Server::new(Arc::clone(&gateway.proxy), ServerSettings::default());
+    let serving = gateway.tasks.spawn(serve_io(server, TokioIo::new(counted), false));
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()

@@ -32,7 +32,7 @@ async fn good() -> Upstream {
 }
 
 /// A first account that does this, a second that works; gives the reason recorded for the first.
-async fn switched(script: Script, body: &str, change: fn(&mut crate::snapshot::Limits)) -> (String, u32) {
+async fn switched(script: Script, body: &str, change: fn(&mut crate::snapshot::Policy)) -> (String, u32) {
     let (bad, good) = (Upstream::always(script).await, good().await);
     let gateway = Gateway::limited(vec![claude(bad.url()), claude(good.url())], change).await;
     let answer = gateway.post("/v1/messages", body).await;
@@ -56,7 +56,7 @@ async fn every_retryable_status_means_another_account() {
 
 #[tokio::test]
 async fn whatever_goes_wrong_ahead_of_the_first_content_means_another_account() {
-    let quick = |limits: &mut crate::snapshot::Limits| {
+    let quick = |limits: &mut crate::snapshot::Policy| {
         limits.first_byte = Duration::from_millis(50);
         limits.idle = Duration::from_millis(50);
     };
@@ -167,7 +167,7 @@ async fn when_all_accounts_fail_the_client_is_told_and_the_record_holds_all_atte
         let bad = Upstream::always(json(status, "{}")).await;
         let gateway = Gateway::limited(vec![claude(bad.url()), claude(bad.url())], |limits| {
             // No time to come back to an account that failed for the moment.
-            limits.deadline = Duration::from_millis(500);
+            limits.plain_deadline = Duration::from_millis(500);
         })
         .await;
         let answer = gateway.post("/v1/messages", MESSAGES).await;
@@ -216,7 +216,7 @@ async fn an_answer_that_is_no_stream_may_take_longer_than_a_streams_head() {
     let hanging = Upstream::always(vec![Step::Hang]).await;
     let gateway = Gateway::limited(vec![claude(hanging.url()), claude(hanging.url())], |limits| {
         limits.first_byte = Duration::from_millis(20);
-        limits.deadline = Duration::from_millis(200);
+        limits.plain_deadline = Duration::from_millis(200);
     })
     .await;
     assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 504);
@@ -226,7 +226,7 @@ async fn an_answer_that_is_no_stream_may_take_longer_than_a_streams_head() {
 
 #[tokio::test]
 async fn a_messages_stream_that_breaks_behind_its_first_content_breaks_off_behind_a_whole_frame() {
-    let quick = |limits: &mut crate::snapshot::Limits| limits.idle = Duration::from_millis(50);
+    let quick = |limits: &mut crate::snapshot::Policy| limits.idle = Duration::from_millis(50);
     for (ending, reason) in [(Step::Cut, "cut"), (Step::Hang, "stall")] {
         let upstream =
             Upstream::always(vec![sse_head(), send(START), send(DELTA), send("event: content_bl"), ending])

@@ -28,14 +28,15 @@ use crate::{
     budget::Budget,
     compute::Compute,
     control::StatusWrites,
-    ingress::{Common, Hand, Lifecycle, Load, Proxy, ServerSettings, accept, serve},
+    ingress::{Hand, ServerSettings, accept, serve},
     live::Live,
-    metrics::Metrics,
-    provider::Tester,
+    metrics::{Load, Metrics},
+    proxy::{Common, Lifecycle, Proxy},
     snapshot::{
-        Account, ApiKey, ClientGone, Credential, Limits, Model, Options, Revision, Snapshot, SnapshotHandle,
+        Account, ApiKey, ClientGone, Credential, Model, Options, Policy, Revision, Snapshot, SnapshotHandle,
         Upstream,
     },
+    tester::Tester,
     upstream::{OutboundSettings, UpstreamClient},
     usage::{Journal, SpoolSettings, spool::BatchSize},
 };
@@ -92,7 +93,6 @@ impl Unconfigured {
     pub(crate) fn new(
         loads: impl IntoIterator<Item = Arc<Load>>,
         allow_private: bool,
-        settings: ServerSettings,
         tasks: &Tasks,
     ) -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::System);
@@ -100,7 +100,7 @@ impl Unconfigured {
         let beside = Tasks::new();
         let journal =
             Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &beside).unwrap();
-        let (snapshot, status_writes) = (SnapshotHandle::new(Limits::default()), StatusWrites::default());
+        let (snapshot, status_writes) = (SnapshotHandle::new(Policy::default()), StatusWrites::default());
         let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
         let upstream = UpstreamClient::new(outbound).unwrap();
         let for_tests = Arc::new(upstream.for_another_runtime());
@@ -119,7 +119,6 @@ impl Unconfigured {
             clock,
             lifecycle: Arc::new(Lifecycle::default()),
             drains: Common::permits(),
-            settings,
         };
         Self { common, upstream, status_writes, folder }
     }
@@ -151,13 +150,13 @@ impl Gateway {
         Self::with(accounts, |_| {}, Duration::from_secs(60), true).await
     }
 
-    pub(super) async fn limited(accounts: Vec<Given>, limits: impl FnOnce(&mut Limits)) -> Self {
+    pub(super) async fn limited(accounts: Vec<Given>, limits: impl FnOnce(&mut Policy)) -> Self {
         Self::with(accounts, limits, Duration::from_secs(60), true).await
     }
 
     pub(super) async fn with(
         accounts: Vec<Given>,
-        limits: impl FnOnce(&mut Limits),
+        limits: impl FnOnce(&mut Policy),
         grace: Duration,
         allow_private: bool,
     ) -> Self {
@@ -171,25 +170,25 @@ impl Gateway {
 
     async fn built(
         accounts: Vec<Given>,
-        limits: impl FnOnce(&mut Limits),
+        limits: impl FnOnce(&mut Policy),
         grace: Duration,
         allow_private: bool,
         settings: ServerSettings,
     ) -> Self {
         let (tasks, load) = (Tasks::new(), Arc::new(Load::default()));
         let Unconfigured { common, upstream, status_writes, folder } =
-            Unconfigured::new([Arc::clone(&load)], allow_private, settings, &tasks);
+            Unconfigured::new([Arc::clone(&load)], allow_private, &tasks);
         let (snapshot, journal) = (common.snapshot.clone(), common.journal.clone());
         let proxy = Proxy::new(common, 0, upstream, tasks.clone()).unwrap();
         let mut configured = snapshot_of(&proxy.live, accounts);
-        limits(&mut configured.limits);
+        limits(&mut configured.policy);
         snapshot.publish(configured, Revision { epoch: [1; 16], version: 1 });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (connections, handed) = mpsc::unbounded_channel();
         let hands = vec![Hand { connections, load }];
         tasks.spawn(accept(listener, hands, usize::MAX, tasks.stopping()));
-        let server = tasks.spawn(serve(Arc::clone(&proxy), handed, grace));
+        let server = tasks.spawn(serve(Arc::clone(&proxy), settings, handed, grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self {
             proxy,

@@ -208,8 +208,10 @@ async fn a_web_socket_is_declined_so_that_clients_fall_back_to_post() {
 async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
     let gate = Gate::new();
     let held = gate.clone();
-    let upstream =
-        Upstream::start(move |_, _| [vec![Step::Wait(held.clone())], json(200, "{}")].concat()).await;
+    let upstream = Upstream::start(move |_, _| {
+        [vec![Step::Wait(held.clone())], json(200, r#"{"type":"message"}"#)].concat()
+    })
+    .await;
     let gateway =
         Gateway::start(vec![claude(upstream.url()).but(|account| account.concurrency = Some(1))]).await;
     let account = gateway.snapshot.load_full().accounts[0].clone();
@@ -234,7 +236,7 @@ async fn limited_and_busy_accounts_make_429_with_the_time_to_wait() {
         model_family: None,
         guessed: false,
     };
-    gateway.proxy.live.mark(account.id, mark).await;
+    gateway.proxy.live.mark(account.id, mark);
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!(answer.status, 429);
     let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();

@@ -151,7 +151,10 @@ async fn what_a_client_left_behind_is_metered_before_the_server_stops() {
 
 #[tokio::test]
 async fn a_request_is_given_up_in_time_though_others_are_being_converted() {
-    let limited = |limits: &mut crate::snapshot::Limits| limits.deadline = Duration::from_millis(200);
+    let soon = Duration::from_millis(200);
+    // What is asked for is not known yet.
+    let limited =
+        |limits: &mut crate::snapshot::Policy| (limits.deadline, limits.plain_deadline) = (soon, soon);
     let gateway = Gateway::limited(vec![claude("http://127.0.0.1:9".into())], limited).await;
     let (release, held) = std::sync::mpsc::channel::<()>();
     let compute = gateway.proxy.compute.clone();

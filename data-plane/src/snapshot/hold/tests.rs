@@ -6,7 +6,7 @@ use proto::v1::{ApiKey, ResourceKind, User};
 use shared::secret::KeyHash;
 
 use super::*;
-use crate::snapshot::{compile::compile, domain::Limits};
+use crate::snapshot::{compile::compile, domain::Policy};
 
 const EPOCH: [u8; 16] = [7; 16];
 
@@ -66,7 +66,7 @@ fn one_key(enabled: bool, version: u64, payload: Bytes) -> Vec<Resource> {
 }
 
 fn usable_keys(held: &Held) -> BTreeSet<u8> {
-    compile(held.resources(), &Limits::default()).keys.keys().map(|KeyHash(hash)| hash[0]).collect()
+    compile(held.resources(), &Policy::default()).keys.keys().map(|KeyHash(hash)| hash[0]).collect()
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn what_did_not_change_stays_the_same_object() {
     let mut held = Held::default();
     let first = one_key(true, 1, key_payload(1, 1, 0));
     applied(held.apply(full(revision(1), first.clone()), &states));
-    let before = compile(held.resources(), &Limits::default());
+    let before = compile(held.resources(), &Policy::default());
     applied(held.apply(full(revision(2), first), &states));
-    let after = compile(held.resources(), &Limits::default());
+    let after = compile(held.resources(), &Policy::default());
     let hash = KeyHash([1; 32]);
     assert!(std::sync::Arc::ptr_eq(&before.keys[&hash], &after.keys[&hash]));
 }

@@ -16,7 +16,7 @@ use crate::{
     error::{WireError, upstream::UpstreamError},
     json,
     loss::Losses,
-    raw::watch::{Chunks, FailureCause, Notes, Seen, StreamFailure},
+    raw::watch::{Chunks, FailureCause, Notes, Seen, StreamFailure, TOO_LARGE},
     sse::{FrameSplitter, Piece},
 };
 
@@ -59,6 +59,10 @@ enum Writer {
 }
 
 impl ConvertedStream {
+    pub(crate) fn limit_frames(&mut self, bytes: usize) {
+        self.splitter = FrameSplitter::new(bytes);
+    }
+
     pub(super) fn new(conversion: &Conversion, whole: bool) -> Self {
         let context = conversion.context.clone();
         let request_id = context.id.clone();
@@ -113,7 +117,7 @@ impl ConvertedStream {
                         Err(_) => self.back.malformed("the data is not UTF-8"),
                     }
                 }
-                Piece::Large(_) => self.back.malformed("a frame is larger than the limit"),
+                Piece::Large(_) => self.back.malformed(TOO_LARGE),
             }
         }
         self.back.flush(out)

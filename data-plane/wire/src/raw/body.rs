@@ -22,6 +22,8 @@ pub struct BodyFacts {
     pub issued_id: Option<String>,
     /// The error that the body is about. Absent also where the provider answered with something else than JSON.
     pub error: Option<UpstreamError>,
+    /// It is an object with something in it, and not about an error.
+    pub is_answer: bool,
 }
 
 /// Reads a whole body, of a success or of an error. A body that can't be read has no facts.
@@ -36,19 +38,23 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
     let mut said: Option<&str> = None;
     // Code Assist wraps the answer.
     let mut wrapped: Option<&str> = None;
-    let mut is_forgotten = false;
-    let read = json::object(text, |field| match &*field.name() {
-        name if wire == Wire::Gemini && facts.take_gemini(name, field.value) => {}
-        "response" if wire == Wire::Gemini => wrapped = Some(field.value),
-        "id" if wire == Wire::Responses => {
-            facts.issued_id = json::string(field.value).filter(|id| id.len() <= ID_MAX).map(Cow::into_owned);
+    let (mut is_forgotten, mut has_fields) = (false, false);
+    let read = json::object(text, |field| {
+        has_fields = true;
+        match &*field.name() {
+            name if wire == Wire::Gemini && facts.take_gemini(name, field.value) => {}
+            "response" if wire == Wire::Gemini => wrapped = Some(field.value),
+            "id" if wire == Wire::Responses => {
+                facts.issued_id =
+                    json::string(field.value).filter(|id| id.len() <= ID_MAX).map(Cow::into_owned);
+            }
+            "store" => is_forgotten = field.value == "false",
+            "model" => facts.served_model = json::string(field.value).and_then(|model| served(&model)),
+            "usage" => facts.usage = usage(wire, field.value),
+            "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
+            "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
+            _ => {}
         }
-        "store" => is_forgotten = field.value == "false",
-        "model" => facts.served_model = json::string(field.value).and_then(|model| served(&model)),
-        "usage" => facts.usage = usage(wire, field.value),
-        "error" if field.value != "null" => facts.error = Some(UpstreamError::read(field.value)),
-        "message" | "detail" if field.value.starts_with('"') => said = Some(field.value),
-        _ => {}
     });
     if read.is_err() {
         return BodyFacts::default();
@@ -61,6 +67,7 @@ pub fn facts(wire: Wire, body: &[u8]) -> BodyFacts {
         });
     }
     facts.error = facts.error.or_else(|| said.map(UpstreamError::read));
+    facts.is_answer = has_fields && facts.error.is_none();
     facts
 }
 

@@ -73,6 +73,9 @@ pub enum FailureCause {
     Malformed(&'static str),
 }
 
+/// Of a frame that is larger than frames may be.
+pub const TOO_LARGE: &str = "a frame is larger than the limit";
+
 /// What a reader makes of a frame.
 pub(crate) enum Verdict {
     Pass,
@@ -188,6 +191,10 @@ impl StreamWatch {
             inside_frame: false,
             rename: None,
         })
+    }
+
+    pub(crate) fn limit_frames(&mut self, bytes: usize) {
+        self.splitter = FrameSplitter::new(bytes);
     }
 
     /// The answer's model goes by this name.
@@ -372,7 +379,7 @@ impl StreamWatch {
 
 const fn large_frame(before_content: bool) -> Verdict {
     if before_content {
-        return Verdict::Failed(FailureCause::Malformed("a frame is larger than the limit"));
+        return Verdict::Failed(FailureCause::Malformed(TOO_LARGE));
     }
     Verdict::Pass
 }

@@ -13,7 +13,7 @@ use super::{
     },
     at, step_by_step,
 };
-use crate::snapshot::Limits;
+use crate::snapshot::Policy;
 
 const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-opus-5\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n";
 const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
@@ -65,7 +65,7 @@ fn script(head: u64, beats: &[Beat]) -> Script {
 }
 
 /// When and why the limits end it, worked out from the script alone; none: they don't.
-fn expected(head: u64, beats: &[Beat], limits: &Limits) -> Option<(Duration, &'static str)> {
+fn expected(head: u64, beats: &[Beat], limits: &Policy) -> Option<(Duration, &'static str)> {
     let ms = Duration::from_millis;
     if ms(head) > limits.first_byte {
         return Some((limits.first_byte, "first_byte_timeout"));
@@ -85,11 +85,11 @@ fn expected(head: u64, beats: &[Beat], limits: &Limits) -> Option<(Duration, &'s
 }
 
 /// Whether a pause ends within a moment of what would decide otherwise: timers and steps round up.
-fn close_call(head: u64, beats: &[Beat], limits: &Limits) -> bool {
+fn close_call(head: u64, beats: &[Beat], limits: &Policy) -> bool {
     let decide = |by: i64| {
         let shifted =
             |limit: Duration| Duration::from_millis(limit.as_millis() as u64).saturating_add_signed(by);
-        let moved = Limits {
+        let moved = Policy {
             first_byte: shifted(limits.first_byte),
             idle: shifted(limits.idle),
             deadline: shifted(limits.deadline),
@@ -130,7 +130,7 @@ proptest! {
 
 async fn play(head: u64, beats: Vec<Beat>, longest: Duration, converted: bool) -> Result<(), TestCaseError> {
     let upstream = Upstream::always(script(head, &beats)).await;
-    let mut in_force = Limits::default();
+    let mut in_force = Policy::default();
     let gateway = Gateway::limited(vec![claude(upstream.url()), openai(upstream.url())], |limits| {
         limits.max_stream = longest;
         limits.retries.max = 0;

@@ -18,7 +18,7 @@ use super::{
     },
     at, step_by_step,
 };
-use crate::snapshot::{Credential, Limits};
+use crate::snapshot::{Credential, Policy};
 
 const STREAMED: &str = r#"{"model":"claude-opus-5","stream":true,"messages":[],"max_tokens":1}"#;
 const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n";
@@ -30,7 +30,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-async fn gateway(accounts: Vec<Given>, limits: impl FnOnce(&mut Limits)) -> Gateway {
+async fn gateway(accounts: Vec<Given>, limits: impl FnOnce(&mut Policy)) -> Gateway {
     let gateway = Gateway::limited(accounts, |in_force| {
         in_force.retries.max = 0;
         limits(in_force);
@@ -75,9 +75,10 @@ async fn a_stream_that_is_gathered_has_a_first_byte_and_hands_no_more_time_on_th
     let created =
         "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"model\":\"gpt-5.1-x\"}}\n\n";
     let unfinished = Upstream::always(vec![Step::Sleep(secs(50)), sse_head(), send(created), end()]).await;
-    let two =
-        gateway(vec![login(unfinished.url()), login(silent.url())], |limits| limits.deadline = secs(80))
-            .await;
+    let two = gateway(vec![login(unfinished.url()), login(silent.url())], |limits| {
+        limits.plain_deadline = secs(80)
+    })
+    .await;
     let started = Instant::now();
     two.send_and_wait(two.request("/v1/responses", GATHERED)).await;
     assert!(at(started.elapsed(), secs(80)), "{:?}", started.elapsed());
@@ -114,7 +115,7 @@ async fn a_client_that_left_while_the_model_thought_is_metered_to_the_end() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_counts_from_the_arrival_and_not_from_the_bodys_end() {
     let upstream = Upstream::always(vec![Step::Sleep(secs(200)), Step::Cut]).await;
-    let gateway = gateway(vec![claude(upstream.url())], |limits| limits.deadline = secs(100)).await;
+    let gateway = gateway(vec![claude(upstream.url())], |limits| limits.plain_deadline = secs(100)).await;
     let mut client = TcpStream::connect(gateway.base.trim_start_matches("http://")).await.unwrap();
     let started = Instant::now();
     let body = STREAMED.replace("true", "false");

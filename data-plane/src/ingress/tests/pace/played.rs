@@ -18,7 +18,7 @@ use super::{
     super::gateway::{Answer, Gateway, Given, pattern},
     at, step_by_step,
 };
-use crate::snapshot::{Account, Credential, Limits, Options};
+use crate::snapshot::{Account, Credential, Options, Policy};
 
 const TEXT: &str = "one two three four five six seven eight nine ten";
 const CLIENTS: [&str; 4] = ["chat", "responses", "messages", "gemini"];
@@ -113,7 +113,7 @@ struct Played {
 }
 
 impl Stage {
-    async fn set(limits: impl FnOnce(&mut Limits)) -> Self {
+    async fn set(limits: impl FnOnce(&mut Policy)) -> Self {
         let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
         let account = |target: &Target| Given {
             kind: target.kind,
@@ -200,7 +200,7 @@ fn least(pace: &Pace) -> Duration {
     pace.head + pace.pauses.iter().map(|(_, pause)| *pause).sum::<Duration>() + 4 * pace.gap
 }
 
-async fn nothing_is_cut(paces: &[Pace], stream: bool, limits: fn(&mut Limits)) {
+async fn nothing_is_cut(paces: &[Pace], stream: bool, limits: fn(&mut Policy)) {
     let stage = Stage::set(limits).await;
     let prompt = stage.play(&Behaviour::default(), stream).await;
     for pace in paces {
@@ -226,13 +226,13 @@ async fn no_stream_is_cut_that_is_within_the_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn no_whole_answer_is_cut_that_is_within_the_limits() {
-    nothing_is_cut(&WHOLE, false, |limits| limits.deadline = Duration::from_secs(600)).await;
+    nothing_is_cut(&WHOLE, false, |limits| limits.plain_attempt = Duration::from_secs(600)).await;
 }
 
 /// One limit that an answer is beyond, and what becomes of it.
 struct Beyond {
     behaviour: Behaviour,
-    limits: fn(&mut Limits),
+    limits: fn(&mut Policy),
     stream: bool,
     reason: &'static str,
     /// When it ends.
@@ -245,8 +245,8 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn beyond() -> [Beyond; 9] {
-    let usual: fn(&mut Limits) = |_| {};
+fn beyond() -> [Beyond; 10] {
+    let usual: fn(&mut Policy) = |_| {};
     let paused = |at, seconds| Behaviour::default().with_pause(at, secs(seconds));
     let late = |seconds| Behaviour::default().with_head_delay(secs(seconds));
     let case = |behaviour, stream, reason, after, status| Beyond {
@@ -275,7 +275,11 @@ fn beyond() -> [Beyond; 9] {
             limits: |limits| limits.deadline = secs(1),
             ..case(paused(Position::Frame(0), 130), true, "deadline", 1, 504)
         },
-        case(late(200), false, "deadline", 180, 504),
+        case(late(310), false, "attempt_timeout", 300, 504),
+        Beyond {
+            limits: |limits| limits.plain_deadline = secs(180),
+            ..case(late(200), false, "deadline", 180, 504)
+        },
         case(paused(Position::Bytes(0), 130), false, "stall", 120, 504),
         case(late(30).with_pause(Position::Bytes(30), secs(130)), false, "stall", 150, 504),
     ]

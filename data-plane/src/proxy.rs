@@ -1,6 +1,13 @@
-//! What every request needs.
+//! What every request needs, one for each worker. Beside it: the node's [`lifecycle`], and what clients leave behind
+//! ([`departed`]).
 
-use std::{sync::Arc, time::Duration};
+mod departed;
+mod lifecycle;
+
+pub(crate) use departed::{Departed, LeftBehind};
+pub use lifecycle::{Lifecycle, Phase};
+
+use std::sync::Arc;
 
 use proto::v1::NodeStatistics;
 use shared::{
@@ -10,24 +17,19 @@ use shared::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{
-    cors::Cors,
-    departed::Departed,
-    lifecycle::{Lifecycle, Phase},
-    load::Load,
-    tls::{ClientTls, Handshakes},
-};
 use crate::{
     budget::Budget,
     compute::Compute,
     live::Live,
-    metrics::{Metrics, WorkerMetrics},
-    pipeline::{Flight, MAX_DRAINS},
-    provider::Tester,
+    metrics::{Load, Metrics, WorkerMetrics},
     snapshot::SnapshotHandle,
+    tester::Tester,
     upstream::UpstreamClient,
     usage::Journal,
 };
+
+/// Upstreams that are read on at the same time; beyond, they are closed.
+pub(crate) const MAX_DRAINS: usize = 1024;
 
 /// What all workers of a node share. Clones are the same.
 #[derive(Debug, Clone)]
@@ -47,7 +49,6 @@ pub struct Common {
     /// Permits to read on after a client that left.
     pub drains: Arc<Semaphore>,
     pub started_at: Millis,
-    pub settings: ServerSettings,
 }
 
 impl Common {
@@ -95,27 +96,8 @@ pub struct Proxy {
     pub(crate) tester: Tester,
     pub(crate) drains: Arc<Semaphore>,
     /// The requests whose clients left.
-    pub(crate) departed: Departed<Box<Flight>>,
+    pub(crate) departed: Departed<Box<dyn LeftBehind>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    pub(super) settings: ServerSettings,
-    pub(super) handshakes: Handshakes,
-}
-
-/// How clients' connections are kept.
-#[derive(Debug, Clone)]
-pub struct ServerSettings {
-    /// A connection ends behind the answer that is the first after so long, so that load may move to another worker.
-    pub max_connection_age: Duration,
-    /// `None`: clients come without TLS.
-    pub tls: Option<ClientTls>,
-    /// `None`: pages of other origins are not served.
-    pub cors: Option<Arc<Cors>>,
-}
-
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Self { max_connection_age: Duration::from_secs(600), tls: None, cors: None }
-    }
 }
 
 impl Proxy {
@@ -134,7 +116,6 @@ impl Proxy {
             clock,
             lifecycle,
             drains,
-            settings,
             ..
         } = common;
         let metrics = WorkerMetrics::of(&metrics, number)?;
@@ -154,8 +135,6 @@ impl Proxy {
             answers,
             drains,
             lifecycle,
-            settings,
-            handshakes: Handshakes::default(),
         }))
     }
 

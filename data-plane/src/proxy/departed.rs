@@ -3,11 +3,19 @@
 //! A dropped request must not spawn anything: it may be dropped anywhere, also while the runtime ends. So it goes into
 //! its worker's queue, from which the worker takes it. Where the worker has stopped taking, the request ends on the spot.
 
-use std::{collections::VecDeque, future::poll_fn, task::Poll};
+use std::{collections::VecDeque, fmt::Debug, future::poll_fn, pin::Pin, task::Poll};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// A request whose client left.
+pub(crate) trait LeftBehind: Debug + Send {
+    /// On the spot.
+    fn end(self: Box<Self>);
+    /// Reads on where that may tell what was used, and ends it. Ends it also where the future is dropped.
+    fn read_on(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
 
 /// A worker's queue of what its clients left behind.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! What is under way for a request, from the first forward to its end.
+//! A request under way, from its first attempt to its end.
 //!
-//! An [`Exchange`] is held by whoever waits for the upstream: the forward stage, then the client's body. If its holder
-//! is dropped half-way, because the client is gone, it hands itself to a task ([`super::drain`]), so that what was
-//! consumed is metered all the same.
+//! A [`Flight`] is [`Held`] by whoever waits for the upstream: the forward stage, then the client's body. If its holder
+//! is dropped half-way, because the client is gone, it hands itself to its worker, which reads on or ends it, so that
+//! what was consumed is metered all the same.
 
 use std::{
     future::poll_fn,
@@ -15,65 +15,42 @@ use std::{
 use bytes::Bytes;
 use http::response;
 use proto::v1::Outcome;
-use shared::{id::UserId, secret::KeyHash};
+use shared::secret::KeyHash;
 use tokio::time::Instant;
+use wire::relay::Relay;
 
 use super::{
     adapt::Outgoing,
+    attempt::Attempt,
     deadlines::{Deadlines, Limit},
-    drain,
+    end::Requester,
+    failure::{End, Failure},
     filter::Admitted,
-    meter::Meter,
-    plan::Plan,
+    plan::{Bounds, Times},
     reading::Reading,
     refusal::Refusal,
+    settle::Meter,
 };
 use crate::{
-    ingress::Proxy,
-    live::{Binding, InFlight},
-    provider::{Endpoint, failure::Reason},
+    provider::failure::Reason,
+    proxy::Proxy,
     scheduler::Picked,
-    snapshot::{Account, Limits, Snapshot},
+    snapshot::{Account, Policy, Snapshot},
     upstream::Call,
 };
 
-/// A request under way. Dropped before [`Exchange::finish`], it is handed to a task.
+/// A flight, and whose it is to wait for. Dropped before [`Held::finish`], it is handed to its worker.
 #[derive(Debug)]
-pub struct Exchange(Option<Box<Flight>>);
+pub(super) struct Held(Option<Box<Flight>>);
 
-impl Exchange {
-    /// Writes the open record. `deadlines`: the request's, since it arrived.
-    ///
-    /// # Errors
-    /// There is no room for it.
-    pub(super) fn open(
-        proxy: &Arc<Proxy>,
-        admitted: &Admitted,
-        deadlines: Deadlines,
-    ) -> Result<Self, Refusal> {
-        let snapshot = Arc::clone(&admitted.caller.snapshot);
-        Ok(Self(Some(Box::new(Flight {
-            meter: Meter::open(proxy, admitted)?,
-            proxy: Arc::clone(proxy),
-            key: admitted.caller.hash,
-            user: admitted.caller.key.user_id,
-            bound_id: admitted.view.bound_id.clone(),
-            snapshot,
-            deadlines,
-            streaming: admitted.view.stream,
-            sent_status: 0,
-            leg: None,
-        }))))
+impl Held {
+    pub(super) fn new(flight: Flight) -> Self {
+        Self(Some(Box::new(flight)))
     }
 
     /// Takes it away, and leaves one that is over.
     pub(super) const fn take(&mut self) -> Self {
         Self(self.0.take())
-    }
-
-    /// `None` once it is finished.
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.0.as_deref().map(|flight| &*flight.proxy)
     }
 
     /// `None` once it is finished.
@@ -84,27 +61,43 @@ impl Exchange {
         }
     }
 
+    /// As [`Self::flight`], to look at.
+    pub(super) fn get(&self) -> Option<&Flight> {
+        self.0.as_deref()
+    }
+
     /// Ends the attempt under way and the request with it, and writes the close record.
-    pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>) {
+    pub(super) fn finish(&mut self, end: &End) {
         if let Some(flight) = self.0.take() {
-            flight.finish(outcome, reason);
+            flight.finish(end);
         }
     }
-}
 
-impl Exchange {
+    /// Ends the request, whose last attempt has ended, as `outcome`.
+    pub(super) fn close(&mut self, outcome: Outcome) {
+        if let Some(flight) = self.0.take() {
+            flight.close(outcome);
+        }
+    }
+
     /// Nobody knows what it was in the middle of: what it had read is not looked at any more.
     pub(super) fn end_panicked(&mut self) {
         if let Some(flight) = self.0.take() {
-            drain::end_panicked(flight);
+            flight.end_panicked();
         }
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(flight) = self.0.take() {
-            drain::hand_off(flight);
+        let Some(flight) = self.0.take() else { return };
+        if std::thread::panicking() {
+            return flight.end_panicked();
+        }
+        let proxy = Arc::clone(&flight.proxy);
+        // Where there is no worker any more, it ends here.
+        if let Err(left) = proxy.departed.push(flight) {
+            left.end();
         }
     }
 }
@@ -120,83 +113,73 @@ pub(super) enum Next {
 }
 
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub(super) struct Flight {
     pub(super) proxy: Arc<Proxy>,
     /// What the request was last checked against.
     snapshot: Arc<Snapshot>,
     key: KeyHash,
-    user: UserId,
-    /// What the request builds on, which only one account knows.
-    bound_id: Option<String>,
+    requester: Requester,
     pub(super) meter: Meter,
     deadlines: Deadlines,
+    pub(super) times: Times,
     /// The client asked for a stream, so an answer's head is expected long before its end.
     pub(super) streaming: bool,
     /// What the client was told; 0 for nothing so far.
     pub(super) sent_status: u16,
-    pub(super) leg: Option<Leg>,
-}
-
-/// The attempt under way.
-#[derive(Debug)]
-pub(super) struct Leg {
-    pub(super) account: Arc<Account>,
-    /// The account's name for the model.
-    pub(super) model: Arc<str>,
-    /// Of the upstream's answer; 0 until there is one.
-    pub(super) status: u16,
-    /// Shared with the thread that reads a long answer.
-    pub(super) plan: Arc<Plan>,
-    /// What is called; none before the request is sent.
-    pub(super) endpoint: Option<Endpoint>,
-    /// There is another endpoint, where the server lacks this one.
-    pub(super) falls_back: bool,
-    /// All reasoning was taken out of the history.
-    pub(super) without_reasoning: bool,
-    pub(super) reading: Reading,
-    /// What the provider keeps the answer under is known to be this account's.
-    bound: bool,
-    /// None before the request is sent.
-    call: Option<Call>,
-    /// None: it goes on to the next attempt.
-    slot: Option<InFlight>,
-}
-
-impl Leg {
-    /// Whether the upstream has the whole request, as far as is known here.
-    pub(super) fn is_sent(&self) -> bool {
-        self.call.as_ref().is_some_and(Call::is_sent)
-    }
+    pub(super) attempt: Option<Attempt>,
 }
 
 impl Flight {
-    pub(super) fn limits(&self) -> &Limits {
-        &self.snapshot.limits
+    /// Writes the open record, and begins the first attempt.
+    ///
+    /// # Errors
+    /// There is no room for the record.
+    pub(super) fn open(
+        proxy: &Arc<Proxy>,
+        admitted: &Admitted,
+        bounds: Bounds,
+        picked: Picked<'_>,
+    ) -> Result<Self, Refusal> {
+        let snapshot = Arc::clone(&admitted.caller.snapshot);
+        let Bounds { deadlines, times, worst } = bounds;
+        let mut flight = Self {
+            meter: Meter::open(proxy, admitted)?,
+            proxy: Arc::clone(proxy),
+            key: admitted.caller.hash,
+            requester: Requester {
+                request: admitted.call.id,
+                user: admitted.caller.key.user_id,
+                bound_id: admitted.view.bound_id.clone(),
+                remembers_reasoning: snapshot.policy.remember_reasoning,
+                worst,
+            },
+            snapshot,
+            deadlines,
+            times,
+            streaming: admitted.view.stream,
+            sent_status: 0,
+            attempt: None,
+        };
+        flight.begin(picked);
+        Ok(flight)
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.snapshot.policy
     }
 
     /// Begins an attempt; its request comes with [`Self::send`].
     pub(super) fn begin(&mut self, picked: Picked<'_>) {
         self.meter.begin_attempt(picked.account, picked.model, &self.proxy.clock);
-        self.leg = Some(Leg {
-            account: Arc::clone(picked.account),
-            model: picked.model.into(),
-            status: 0,
-            plan: Arc::default(),
-            endpoint: None,
-            falls_back: false,
-            without_reasoning: false,
-            reading: Reading::Opaque,
-            bound: false,
-            call: None,
-            slot: Some(picked.slot),
-        });
+        self.attempt = Some(Attempt::new(picked));
     }
 
     /// Ends the attempt under way and begins another one with the same account, in the same slot. False: there is none.
-    pub(super) fn begin_again(&mut self, reason: Reason) -> bool {
-        let Some(leg) = &mut self.leg else { return false };
-        let (account, model, slot) = (Arc::clone(&leg.account), Arc::clone(&leg.model), leg.slot.take());
-        self.end_attempt(Outcome::UpstreamError, Some(reason));
+    pub(super) fn begin_again(&mut self, failure: Failure) -> bool {
+        let Some(attempt) = &mut self.attempt else { return false };
+        let (account, model) = (Arc::clone(&attempt.account), Arc::clone(&attempt.model));
+        let slot = attempt.slot.take();
+        self.end_attempt(&End::Failed(failure));
         let Some(slot) = slot else { return false };
         self.begin(Picked { account: &account, model: &model, slot });
         true
@@ -204,39 +187,39 @@ impl Flight {
 
     /// `fresh`: on a connection of its own.
     pub(super) fn send(&mut self, outgoing: Outgoing, fresh: bool) {
-        let Outgoing { request, plan, endpoint, stream, falls_back, without_reasoning, losses: _ } = outgoing;
-        if stream {
-            self.deadlines.set(Limit::FirstByte, Instant::now() + self.snapshot.limits.first_byte);
+        let now = Instant::now();
+        if outgoing.stream {
+            self.deadlines.set(Limit::FirstByte, now + self.policy().first_byte);
         }
-        if let Some(leg) = &mut self.leg {
-            leg.plan = Arc::new(plan);
-            (leg.endpoint, leg.falls_back) = (Some(endpoint), falls_back);
-            leg.without_reasoning = without_reasoning;
-            leg.call = self.proxy.upstream.send(request, fresh);
+        if let Some(longest) = self.times.attempt {
+            self.deadlines.set(Limit::Attempt, now + longest);
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.send(outgoing, &self.proxy.upstream, fresh);
         }
     }
 
     /// Whether the request may be sent once more, since nobody can have answered it; see [`Call::went_stale`].
     pub(super) fn went_stale(&self) -> bool {
-        self.leg.as_ref().and_then(|leg| leg.call.as_ref()).is_some_and(Call::went_stale)
+        self.attempt.as_ref().and_then(|attempt| attempt.call.as_ref()).is_some_and(Call::went_stale)
     }
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Reason>> {
-        let Some(leg) = &mut self.leg else {
+        let Some(attempt) = &mut self.attempt else {
             return Poll::Ready(Err(Reason::Cut));
         };
-        let Some(call) = &mut leg.call else {
+        let Some(call) = &mut attempt.call else {
             return Poll::Ready(Err(Reason::Stopped));
         };
         match call.poll_head(cx) {
             Poll::Ready(Ok(parts)) => {
-                leg.status = parts.status.as_u16();
+                attempt.status = parts.status.as_u16();
                 self.deadlines.lift(Limit::FirstByte);
                 self.read_on(Instant::now());
                 Poll::Ready(Ok(parts))
             }
             Poll::Ready(Err(error)) => {
-                tracing::debug!(account = %leg.account.name, error = %chain(&error), "no answer from the upstream");
+                tracing::debug!(account = %attempt.account.name, error = %chain(&error), "no answer from the upstream");
                 Poll::Ready(Err(Reason::of(&error)))
             }
             Poll::Pending if self.proxy.closing() => Poll::Ready(Err(Reason::Stopped)),
@@ -249,7 +232,7 @@ impl Flight {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let Some(Leg { call: Some(call), account, .. }) = &mut self.leg else {
+        let Some(Attempt { call: Some(call), account, reads, read_bytes, .. }) = &mut self.attempt else {
             return Poll::Ready(Next::End);
         };
         match call.poll_chunk(cx) {
@@ -260,6 +243,8 @@ impl Flight {
                 if self.deadlines.end_of(Limit::MaxStream).is_some_and(|end| end <= now) {
                     return Poll::Ready(Next::Failed(Reason::MaxStream));
                 }
+                *reads += 1;
+                *read_bytes += chunk.len() as u64;
                 self.read_on(now);
                 Poll::Ready(Next::Chunk(chunk))
             }
@@ -326,15 +311,19 @@ impl Flight {
     /// The answer is given to the client.
     pub(super) fn commit(&mut self) {
         self.release_hold();
-        self.sent_status = self.leg.as_ref().map_or(0, |leg| leg.status);
+        self.sent_status = self.attempt.as_ref().map_or(0, |attempt| attempt.status);
     }
 
     /// Content came: from here on the deadline is no matter.
     pub(super) fn content(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.content = true;
+        }
         if !self.meter.had_content() {
             self.meter.content();
             self.deadlines.lift(Limit::Deadline);
-            self.deadlines.set(Limit::MaxStream, Instant::now() + self.snapshot.limits.max_stream);
+            self.deadlines.lift(Limit::Attempt);
+            self.deadlines.set(Limit::MaxStream, Instant::now() + self.policy().max_stream);
         }
     }
 
@@ -348,9 +337,9 @@ impl Flight {
             let same = |other: &Arc<Account>| other.id == account.id && other.enabled;
             current.accounts.iter().any(same)
         };
-        let valid =
-            current.keys.contains_key(&self.key) && self.leg.as_ref().is_none_or(|leg| in_use(&leg.account));
-        if !valid && current.limits.cut_revoked_streams {
+        let valid = current.keys.contains_key(&self.key)
+            && self.attempt.as_ref().is_none_or(|attempt| in_use(&attempt.account));
+        if !valid && current.policy.cut_revoked_streams {
             return true;
         }
         self.snapshot = Arc::clone(&current);
@@ -359,7 +348,7 @@ impl Flight {
 
     /// From now on the next read may take so long.
     pub(super) fn read_on(&mut self, now: Instant) {
-        self.deadlines.set(Limit::Idle, now + self.snapshot.limits.idle);
+        self.deadlines.set(Limit::Idle, now + self.policy().idle);
     }
 
     /// A limit is over: what the attempt fails of; none where only a wait has ended.
@@ -368,6 +357,7 @@ impl Flight {
         Poll::Ready(Some(match limit {
             Limit::Deadline => Reason::Deadline,
             Limit::MaxStream => Reason::MaxStream,
+            Limit::Attempt => Reason::AttemptTimeout,
             Limit::FirstByte => Reason::FirstByteTimeout,
             Limit::Idle => Reason::Stall,
             Limit::Hold | Limit::Pause => {
@@ -377,65 +367,73 @@ impl Flight {
         }))
     }
 
-    /// Remembers the reasoning that the client will not send back. It may come again as soon as it has the call.
+    /// See [`Attempt::remember`].
     pub(super) fn remember(&mut self) {
-        if !self.snapshot.limits.remember_reasoning {
-            return;
-        }
-        let Some(leg) = &mut self.leg else { return };
-        for memo in leg.reading.memos() {
-            self.proxy.live.remember(self.user, &memo.call_id, &memo.reasoning);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.remember(&self.requester, &self.proxy);
         }
     }
 
-    /// What the provider keeps the answer under is this account's, from the moment that the client may see it: its next
-    /// request may come before the answer's end.
+    /// See [`Attempt::bind`].
     pub(super) fn bind(&mut self) {
-        let Some(leg) = &mut self.leg else { return };
-        if leg.bound || !(200..300).contains(&leg.status) {
-            return;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.bind(&self.requester, &self.proxy);
         }
-        let Some(issued) = leg.reading.issued_id() else { return };
-        leg.bound = true;
-        self.proxy.live.bind(issued, Binding { account: leg.account.id, user: self.user });
     }
 
-    /// Ends the attempt under way: its slot is free, its connection goes back to the pool or is closed.
-    pub(super) fn end_attempt(&mut self, outcome: Outcome, reason: Option<Reason>) {
-        self.remember();
-        self.bind();
-        let Some(leg) = self.leg.take() else { return };
-        if let Some(id) = self.bound_id.as_deref().filter(|_| (200..300).contains(&leg.status)) {
-            // It was of use, and may be again.
-            self.proxy.live.bind(id, Binding { account: leg.account.id, user: self.user });
-        }
+    /// Ends the attempt under way, if there is one; see [`super::end`].
+    pub(super) fn end_attempt(&mut self, end: &End) {
+        let Some(attempt) = self.attempt.take() else { return };
         self.deadlines.end_attempt();
-        let (usage, served, complete) = leg.reading.used();
-        self.meter.losses(leg.reading.losses().as_ref());
-        self.meter.end_attempt(outcome, leg.status, reason, usage, served);
-        // Of what the upstream refused, or does not have, nothing was consumed.
-        let is_refused = leg.status != 0 && !(200..300).contains(&leg.status);
-        if (is_refused || !leg.is_sent()) && usage.is_none() {
-            return;
-        }
-        let consumed = matches!(outcome, Outcome::Completed | Outcome::ClientGone | Outcome::CutOff)
-            || self.meter.had_content();
-        if consumed && !complete {
-            self.meter.estimate();
-        }
-        if consumed && usage.is_none() {
-            self.meter.condition("no_usage_reported");
-        }
+        attempt.end(end, &self.requester, &mut self.meter, &self.proxy);
     }
 
     /// Ends the attempt under way and the request with it.
-    pub(super) fn finish(mut self: Box<Self>, outcome: Outcome, reason: Option<Reason>) {
-        self.end_attempt(outcome, reason);
-        if let Some(reason) = reason.filter(|_| outcome == Outcome::UpstreamError) {
-            self.proxy.metrics.attempt_failed(reason);
-        }
+    pub(super) fn finish(mut self: Box<Self>, end: &End) {
+        self.end_attempt(end);
+        self.close(end.outcome());
+    }
+
+    /// Writes the close record.
+    fn close(self: Box<Self>, outcome: Outcome) {
         let Self { meter, proxy, sent_status, .. } = *self;
         meter.close(&proxy, outcome, sent_status);
+    }
+
+    /// The client left. Ends it without reading on.
+    pub(super) fn end_departed(mut self: Box<Self>) {
+        let complete = self.is_complete();
+        if !complete && self.attempt.is_some() {
+            self.meter.condition("drain_refused");
+        }
+        let failure = self.failure_in_stream();
+        self.finish(&if complete { End::Completed } else { End::ClientGone(failure) });
+    }
+
+    /// None: what comes is no stream that can be read here.
+    pub(super) fn relay(&mut self) -> Option<&mut Relay> {
+        match &mut self.attempt.as_mut()?.reading {
+            Reading::Stream(relay) => Some(relay),
+            Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
+        }
+    }
+
+    /// What the account failed of, by what its stream said.
+    pub(super) fn failure_in_stream(&self) -> Option<Failure> {
+        self.attempt.as_ref()?.failure_in_stream(false, self.proxy.clock.now())
+    }
+
+    pub(super) fn end_panicked(mut self: Box<Self>) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.reading = Reading::Opaque;
+        }
+        self.meter.condition("panicked");
+        self.finish(&End::CutOff(Reason::Panicked));
+    }
+
+    /// Clients may hang up at the legal end, without waiting for the connection's.
+    pub(super) fn is_complete(&self) -> bool {
+        self.attempt.as_ref().is_some_and(Attempt::is_complete)
     }
 }
 

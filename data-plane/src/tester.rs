@@ -15,11 +15,11 @@ use shared::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{
-    Asked, Endpoint, Front, failure::Reason, for_account, fresh_request_headers, strip_request_headers,
-};
 use crate::{
     control::StatusWrites,
+    provider::{
+        Asked, Endpoint, Front, failure::Reason, for_account, fresh_request_headers, strip_request_headers,
+    },
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
     upstream::{Call, RequestBody, UpstreamClient},

@@ -1,5 +1,9 @@
 //! The connection to the control plane: mTLS, plaintext where that is allowed, or a pipe in the same process.
 
+mod backoff;
+
+pub(crate) use backoff::Backoff;
+
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr},

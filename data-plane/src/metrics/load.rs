@@ -74,7 +74,7 @@ impl Load {
         self.worked.store(worked_micros, Ordering::Relaxed);
     }
 
-    pub(super) fn add_fresh(&self) {
+    pub(crate) fn add_fresh(&self) {
         self.fresh.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -88,7 +88,7 @@ impl Load {
     }
 
     /// Whether a connection is to end behind the answer to come. True for as many as are to be shed.
-    pub(super) fn sheds(&self) -> bool {
+    pub(crate) fn sheds(&self) -> bool {
         // A look costs nothing, and there is almost never anything to shed.
         self.shed.load(Ordering::Relaxed) > 0
             && self
@@ -97,7 +97,7 @@ impl Load {
                 .is_ok()
     }
 
-    pub(super) fn show_alive(&self) {
+    pub(crate) fn show_alive(&self) {
         self.beat.store(self.age(), Ordering::Relaxed);
     }
 

@@ -1,4 +1,4 @@
-//! Stage 8: what a request used goes into the journal. The open record is on disk before the first forward, the close
+//! Stage 9: what a request used goes into the journal. The open record is on disk before the first forward, the close
 //! record once the request is over, whatever happened to it.
 
 use std::time::Duration;
@@ -8,14 +8,32 @@ use shared::{clock::Clock, usage::Usage, wire::Wire};
 use tokio::time::Instant;
 use wire::loss::Losses;
 
-use super::{filter::Admitted, refusal::Refusal};
+use super::{failure::End, filter::Admitted, refusal::Refusal};
 use crate::{
-    ingress::Proxy,
     metrics::{Ending, Running},
-    provider::failure::Reason,
+    provider::words,
+    proxy::Proxy,
     snapshot::Account,
     usage::{Journal, Opened},
 };
+
+/// What is written down of an attempt.
+#[derive(Debug)]
+pub(super) struct EndedAttempt<'a> {
+    pub(super) end: &'a End,
+    pub(super) account: &'a Account,
+    /// HTTP status of the upstream; 0: no answer came.
+    pub(super) status: u16,
+    /// As the provider reported it.
+    pub(super) usage: Option<Usage>,
+    pub(super) served: Option<&'a str>,
+    /// What it is charged for where the provider did not report all.
+    pub(super) estimate: Option<Usage>,
+    /// What it may have used at the most.
+    pub(super) bound: Usage,
+    /// The user pays for it.
+    pub(super) rated: bool,
+}
 
 /// A request's record as it grows.
 #[derive(Debug)]
@@ -71,23 +89,23 @@ impl Meter {
     }
 
     /// Ends the attempt that was begun last.
-    pub(super) fn end_attempt(
-        &mut self,
-        outcome: Outcome,
-        status: u16,
-        reason: Option<Reason>,
-        usage: Option<Usage>,
-        served: Option<&str>,
-    ) {
+    pub(super) fn end_attempt(&mut self, ended: EndedAttempt<'_>) {
         let Some(attempt) = self.record.attempts.last_mut() else {
             return;
         };
-        attempt.set_outcome(outcome);
-        attempt.http_status = u32::from(status);
-        attempt.reason = reason.map(|reason| reason.code().into_owned()).unwrap_or_default();
-        attempt.usage = usage.map(contract_usage);
-        attempt.model_served = served.unwrap_or_default().to_owned();
+        attempt.set_outcome(ended.end.outcome());
+        attempt.http_status = u32::from(ended.status);
+        attempt.reason = ended.end.reason().map(|reason| reason.code().into_owned()).unwrap_or_default();
+        attempt.detail = words::for_operators(ended.end.detail(), ended.account);
+        attempt.usage = ended.usage.map(contract_usage);
+        attempt.model_served = ended.served.unwrap_or_default().to_owned();
         attempt.total_ms = milliseconds(self.attempt_began.elapsed());
+        attempt.unrated = !ended.rated;
+        if let Some(estimate) = ended.estimate {
+            attempt.estimate = Some(contract_usage(estimate));
+            attempt.bound = Some(contract_usage(ended.bound));
+            self.record.estimated = true;
+        }
     }
 
     pub(super) const fn wire(&self) -> Wire {
@@ -117,11 +135,6 @@ impl Meter {
         for loss in losses.iter().flat_map(|losses| losses.iter()) {
             self.condition(&format!("lost_{}", loss.code.as_str()));
         }
-    }
-
-    /// Something was consumed, and it is not known how much.
-    pub(super) const fn estimate(&mut self) {
-        self.record.estimated = true;
     }
 
     /// Writes the close record. `status`: what the client got; 0 for nothing.

@@ -1,0 +1,144 @@
+//! One try of a request at one account: the account's slot, the exchange with its upstream, and what is known of it.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use shared::clock::Millis;
+use tokio::time::Instant;
+use wire::{raw::watch::FailureCause, relay::Relay};
+
+use super::{
+    adapt::Outgoing,
+    failure::{End, Failure, is_about_the_request},
+    reading::Reading,
+    translation::Translation,
+};
+use crate::{
+    live::InFlight,
+    provider::{self, Endpoint, failure::Reason},
+    scheduler::Picked,
+    snapshot::Account,
+    upstream::{Call, UpstreamClient},
+};
+
+/// The attempt under way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) account: Arc<Account>,
+    /// The account's name for the model.
+    pub(super) model: Arc<str>,
+    /// Of the upstream's answer; 0 until there is one.
+    pub(super) status: u16,
+    /// Shared with the thread that reads a long answer.
+    pub(super) translation: Arc<Translation>,
+    /// What is called; none before the request is sent.
+    pub(super) endpoint: Option<Endpoint>,
+    /// There is another endpoint, where the server lacks this one.
+    pub(super) falls_back: bool,
+    /// All reasoning was taken out of the history.
+    pub(super) without_reasoning: bool,
+    pub(super) reading: Reading,
+    /// Some of the answer's content came.
+    pub(super) content: bool,
+    /// Reads of the answer's body, and their bytes.
+    pub(super) reads: u64,
+    pub(super) read_bytes: u64,
+    /// What the provider keeps the answer under is known to be this account's.
+    pub(super) bound: bool,
+    pub(super) began: Instant,
+    /// None before the request is sent.
+    pub(super) call: Option<Call>,
+    /// None: it goes on to the next attempt.
+    pub(super) slot: Option<InFlight>,
+}
+
+impl Attempt {
+    pub(super) fn new(picked: Picked<'_>) -> Self {
+        Self {
+            account: Arc::clone(picked.account),
+            model: picked.model.into(),
+            status: 0,
+            translation: Arc::default(),
+            endpoint: None,
+            falls_back: false,
+            without_reasoning: false,
+            reading: Reading::Opaque,
+            content: false,
+            reads: 0,
+            read_bytes: 0,
+            bound: false,
+            began: Instant::now(),
+            call: None,
+            slot: Some(picked.slot),
+        }
+    }
+
+    /// `fresh`: on a connection of its own.
+    pub(super) fn send(&mut self, outgoing: Outgoing, upstream: &Arc<UpstreamClient>, fresh: bool) {
+        let Outgoing { request, translation, endpoint, falls_back, without_reasoning, stream: _, losses: _ } =
+            outgoing;
+        self.translation = Arc::new(translation);
+        (self.endpoint, self.falls_back) = (Some(endpoint), falls_back);
+        self.without_reasoning = without_reasoning;
+        self.call = upstream.send(request, fresh);
+    }
+
+    /// Whether the upstream has the whole request, as far as is known here.
+    pub(super) fn is_sent(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::is_sent)
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the upstream answered that it does not answer.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.status != 0 && !(self.status >= 200 && self.status < 300)
+    }
+
+    /// Whether some of its content went to the client.
+    pub(super) fn reached_client(&self) -> bool {
+        self.reading.seen().map_or(self.content, |seen| seen.told)
+    }
+
+    /// Whether the client has all of a stream, or of an answer that was read whole; only the connection's end is missing.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(&self.reading, Reading::Stream(relay) if relay.seen().end)
+    }
+
+    /// What a failure that the stream reported says about the account; none where it is about the request.
+    /// `before_content`: only one that comes ahead of all content.
+    pub(super) fn failure_in_stream(&self, before_content: bool, now: Millis) -> Option<Failure> {
+        match self.reported(now)? {
+            End::Failed(failure) if !before_content || self.reported_before_content() => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The end that the stream reported; none where it reported no failure.
+    pub(super) fn reported(&self, now: Millis) -> Option<End> {
+        let failure = self.relay()?.failure()?;
+        let provider = provider::for_account(&self.account);
+        Some(match (&failure.cause, provider) {
+            (FailureCause::Reported(said), _) if is_about_the_request(failure) => {
+                End::Refused(said.message.clone())
+            }
+            (_, Some(provider)) => {
+                End::Failed(Failure::in_stream(failure.clone(), provider, &HeaderMap::new(), now))
+            }
+            (_, None) => End::Failed(Failure::of(Reason::StreamError)),
+        })
+    }
+
+    fn reported_before_content(&self) -> bool {
+        self.relay().and_then(Relay::failure).is_some_and(|failure| failure.before_content)
+    }
+
+    const fn relay(&self) -> Option<&Relay> {
+        match &self.reading {
+            Reading::Stream(relay) => Some(relay),
+            Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
+        }
+    }
+}

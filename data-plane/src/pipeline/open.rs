@@ -1,0 +1,242 @@
+//! Opens one attempt's answer: its head, and as much of the body as shows that it can be passed on.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    response,
+};
+use wire::{
+    convert::searches_itself,
+    error::upstream::UpstreamError,
+    raw::watch::{Chunks, Seen},
+};
+
+use super::{
+    adapt::Prepared,
+    failure::{Failure, Trouble, is_about_the_request},
+    feeding::Fed,
+    filter::Admitted,
+    flight::{Flight, Next},
+    reading::{Collected, Reading},
+    translation, whole,
+};
+use crate::{
+    faults::{self, Place},
+    provider::{
+        Endpoint, Provider,
+        failure::{Class, Reason, class_of, refuses_reasoning, refuses_tool_search},
+        lacks_endpoint,
+    },
+};
+
+/// Of an error that leads to another account, this much is read, and for this long.
+const ERROR_BODY_MAX: usize = 64 << 10;
+const ERROR_BODY_WAIT: Duration = Duration::from_millis(500);
+/// On counts that the node made by itself.
+const X_ESTIMATE: HeaderName = HeaderName::from_static("x-switchyard-estimate");
+
+/// An answer that may go to the client.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Whole {
+        parts: response::Parts,
+        body: Bytes,
+    },
+    /// The provider refuses the request itself.
+    Refused {
+        parts: response::Parts,
+        body: Bytes,
+        said: UpstreamError,
+    },
+    Stream {
+        parts: response::Parts,
+        chunks: Chunks,
+    },
+}
+
+pub(super) async fn open(
+    flight: &mut Flight,
+    provider: &dyn Provider,
+    admitted: &Admitted,
+    prepared: &Prepared,
+) -> Result<Opened, Failure> {
+    let mut parts = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
+    faults::reach(Place::Head);
+    if !parts.status.is_success() {
+        choose_reading(flight, &parts);
+        return Box::pin(refused(flight, provider, admitted, parts)).await;
+    }
+    let streaming = flight.streaming;
+    if let Some(plan) = flight.attempt.as_mut().and_then(|attempt| Arc::get_mut(&mut attempt.translation)) {
+        plan.reform(streaming, &parts.headers, || prepared.within(admitted));
+    }
+    choose_reading(flight, &parts);
+    let streams =
+        flight.attempt.as_ref().is_some_and(|attempt| !matches!(attempt.reading, Reading::Whole(_)));
+    if !streams {
+        return match whole::collect(flight).await? {
+            whole::Collection::Whole(body) => {
+                let streams = flight.attempt.as_ref().is_some_and(|attempt| attempt.translation.streams());
+                head(flight, &mut parts, streams);
+                // It may be another one now.
+                parts.headers.remove(CONTENT_LENGTH);
+                Ok(Opened::Whole { parts, body })
+            }
+            whole::Collection::Beginning(chunks) => Ok(Opened::Stream { parts, chunks }),
+        };
+    }
+    if whole::gathers(flight) {
+        let read = Box::pin(whole::gather(flight))
+            .await
+            .map_err(|trouble| trouble.blame(provider, &parts.headers, flight.proxy.clock.now()))?;
+        head(flight, &mut parts, false);
+        return Ok(Opened::Whole { parts, body: read.body });
+    }
+    flight.hold(flight.policy().commit_hold);
+    match hold(flight).await {
+        Ok(chunks) => {
+            head(flight, &mut parts, true);
+            Ok(Opened::Stream { parts, chunks })
+        }
+        Err(trouble) => Err(trouble.blame(provider, &parts.headers, flight.proxy.clock.now())),
+    }
+}
+
+/// A count that the node made by itself.
+pub(super) fn estimated(flight: &mut Flight, body: Bytes) -> Opened {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(X_ESTIMATE, HeaderValue::from_static("true"));
+    if let Some(attempt) = &mut flight.attempt {
+        attempt.status = StatusCode::OK.as_u16();
+    }
+    flight.content();
+    Opened::Whole { parts, body }
+}
+
+/// How the answer is to be read, by what its head says.
+pub(super) fn choose_reading(flight: &mut Flight, parts: &response::Parts) {
+    let (wire, streaming, frames) = (flight.meter.wire(), flight.streaming, flight.policy().max_frame);
+    let Some(attempt) = &mut flight.attempt else { return };
+    attempt.reading = match parts.status.is_success() {
+        true => attempt.translation.reading(wire, streaming, &parts.headers, frames),
+        false => Reading::Whole(Collected::default()),
+    };
+}
+
+fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
+    if let Some(attempt) = &flight.attempt {
+        attempt.translation.head(parts, stream);
+    }
+}
+
+/// A status that is no success: it means another account, or it is about the request and goes to the client. What the
+/// body says decides with it.
+async fn refused(
+    flight: &mut Flight,
+    provider: &dyn Provider,
+    admitted: &Admitted,
+    mut parts: response::Parts,
+) -> Result<Opened, Failure> {
+    let (wire, status) = (flight.meter.wire(), parts.status.as_u16());
+    let (most, wait) = match class_of(status) {
+        Class::Refused => (flight.policy().max_answer, None),
+        _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
+    };
+    let body = error_body(flight, most, wait).await?;
+    let said = translation::said(&body);
+    let may_drop_reasoning = !flight.attempt.as_ref().is_some_and(|attempt| attempt.without_reasoning);
+    let is_native = flight.attempt.as_ref().is_some_and(|attempt| attempt.translation.is_native());
+    let falls_back = flight.attempt.as_ref().is_some_and(|attempt| attempt.falls_back);
+    let class = match flight.attempt.as_ref().and_then(|attempt| attempt.endpoint) {
+        Some(endpoint) if falls_back && lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
+        Some(Endpoint::Responses)
+            if is_native && refuses_tool_search(status, &said) && searches_itself(&admitted.body) =>
+        {
+            Class::ToolSearch
+        }
+        Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
+        _ => match provider.class(status, &said) {
+            Class::Refused if flight.attempt.as_ref().is_some_and(|attempt| attempt.translation.counts()) => {
+                Class::Counting
+            }
+            class => class,
+        },
+    };
+    if class != Class::Refused {
+        let now = flight.proxy.clock.now();
+        return Err(Failure::status((status, class), provider, &parts.headers, said, now));
+    }
+    let streaming = flight.streaming;
+    let body = match &flight.attempt {
+        Some(attempt) => attempt.translation.refusal(
+            wire,
+            streaming,
+            &mut parts,
+            (body, &said),
+            &admitted.call.id.to_string(),
+        ),
+        None => body,
+    };
+    Ok(Opened::Refused { parts, body, said })
+}
+
+/// As much of an error's body as is wanted. With `wait`, what came until then is enough, however it ended.
+async fn error_body(flight: &mut Flight, most: usize, wait: Option<Duration>) -> Result<Bytes, Failure> {
+    let mut read = Collected::default();
+    if let Some(wait) = wait {
+        flight.hold(wait);
+    }
+    while read.len() < most {
+        match poll_fn(|cx| flight.poll_next(cx)).await {
+            Next::Chunk(chunk) => read.push(chunk, &flight.proxy.answers),
+            Next::Failed(reason) if wait.is_none() => return Err(Failure::of(reason)),
+            Next::End | Next::Failed(_) | Next::HoldOver => break,
+        }
+    }
+    flight.release_hold();
+    Ok(read.take_counted())
+}
+
+/// Reads until the answer may go: content, a ping, a legal end, or the hold is over.
+async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
+    let mut chunks = Chunks::new();
+    loop {
+        let (seen, ended) = match poll_fn(|cx| flight.poll_fed(cx, &mut chunks)).await {
+            Fed::Seen(seen, _) => (seen, false),
+            Fed::Ended(seen) => (seen, true),
+            // A body in a form that can't be read is passed on from its first bytes.
+            Fed::Unread(chunk) => {
+                flight.content();
+                chunks.push(chunk);
+                return Ok(chunks);
+            }
+            Fed::End | Fed::HoldOver => return Ok(chunks),
+            Fed::Failed(reason) => return Err(Trouble::Read(reason)),
+        };
+        let Some(relay) = flight.relay() else { return Ok(chunks) };
+        if let Some(failure) = relay.failure().filter(|failure| failure.before_content) {
+            if !is_about_the_request(failure) {
+                return Err(Trouble::Stream(failure.clone()));
+            }
+            relay.release(&mut chunks);
+            return Ok(chunks);
+        }
+        if may_go(seen) {
+            if seen.content {
+                flight.content();
+            }
+            return Ok(chunks);
+        }
+        if ended {
+            return Err(Trouble::Read(Reason::Cut));
+        }
+    }
+}
+
+const fn may_go(seen: Seen) -> bool {
+    seen.content || seen.ping || seen.end || seen.stopped
+}
