@@ -31,7 +31,7 @@ use super::{
 use crate::{
     ingress::Proxy,
     live::{Binding, InFlight},
-    provider::{Endpoint, failure::Reason},
+    provider::{self, Endpoint, failure::Reason},
     scheduler::Picked,
     snapshot::{Account, Limits, Snapshot},
     upstream::Call,
@@ -386,6 +386,14 @@ impl Flight {
         for memo in leg.reading.memos() {
             self.proxy.live.remember(self.user, &memo.call_id, &memo.reasoning);
         }
+    }
+
+    /// The account does not serve the model at this endpoint: others are asked for it for a while.
+    pub(super) fn note_denied(&self) {
+        let Some(Leg { account, model, endpoint: Some(endpoint), .. }) = &self.leg else { return };
+        let sent = provider::sent_model(account, model);
+        let now = self.proxy.clock.now();
+        account.state.learned.note_denied(sent, endpoint.as_str(), account.version, now);
     }
 
     /// What the provider keeps the answer under is this account's, from the moment that the client may see it: its next

@@ -112,7 +112,7 @@ pub(super) async fn forward(
     let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
     match forwarding.open(&mut exchange).await {
         Some(opened) => Ok(answer(exchange, opened, forwarding).await),
-        None => Err(give_up(exchange, &mut forwarding.selection, forwarding.admitted.call.operation.wire())),
+        None => Err(give_up(exchange, &mut forwarding)),
     }
 }
 
@@ -342,6 +342,9 @@ async fn learn(
     tell_of_failure(account, failure, request);
     proxy.metrics.attempt_failed(failure.reason);
     if let Some(flight) = exchange.flight() {
+        if failure.class == Class::ModelDenied {
+            flight.note_denied();
+        }
         // Where the node has no room, that says nothing of the account.
         let no_room = matches!(failure.unconvertible, Some(Unconvertible::NoRoom(_)));
         let outcome = if no_room { Outcome::CutOff } else { Outcome::UpstreamError };
@@ -355,9 +358,10 @@ async fn learn(
             let mark = Mark { kind, until, reason: reason.into_owned(), model_family: None, guessed };
             proxy.live.mark(account.id, mark).await;
         }
-        Class::Credential => proxy.tester.confirm(account),
+        Class::Credential | Class::Billing => proxy.tester.confirm(account),
         Class::Transient
         | Class::Refused
+        | Class::ModelDenied
         | Class::Reasoning
         | Class::Counting
         | Class::NoEndpoint
@@ -365,8 +369,9 @@ async fn learn(
     }
 }
 
-fn give_up(mut exchange: Exchange, selection: &mut Selection, wire: Wire) -> Refusal {
-    let failed = selection.last();
+fn give_up(mut exchange: Exchange, forwarding: &mut Forwarding) -> Refusal {
+    let Forwarding { proxy, admitted, selection, .. } = forwarding;
+    let (failed, wire) = (selection.outcome(proxy, admitted), admitted.call.operation.wire());
     let (refusal, outcome) = match (selection.refused(), failed.reason) {
         (Some(refusal), _) => (refusal, Outcome::Refused),
         (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),

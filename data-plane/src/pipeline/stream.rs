@@ -288,7 +288,7 @@ impl Passing {
         let flight = self.exchange.flight()?;
         let Reading::Stream(relay) = &flight.leg.as_ref()?.reading else { return None };
         let failure = relay.failure().filter(|failure| failure.before_content)?;
-        if is_about_the_request(failure) {
+        if is_about_the_request(failure, flight) {
             return None;
         }
         Some(failure_of(failure, flight))
@@ -376,8 +376,10 @@ impl Passing {
         }
         let Some(relay) = self.relay() else { return false };
         relay.release(out);
-        if let Some(failure) = relay.failure() {
-            let (outcome, reason) = match is_about_the_request(failure) {
+        if let Some(failure) = relay.failure().cloned() {
+            let flight = self.exchange.flight();
+            let (outcome, reason) = match flight.is_some_and(|flight| is_about_the_request(&failure, flight))
+            {
                 true => (Outcome::Refused, None),
                 false => (Outcome::UpstreamError, Some(Reason::StreamError)),
             };

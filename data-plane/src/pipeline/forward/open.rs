@@ -31,8 +31,10 @@ use crate::{
     },
     provider::{
         Endpoint, Provider,
-        failure::{Class, Reason, class_of, limited_for, refuses_reasoning, refuses_tool_search},
-        lacks_endpoint,
+        failure::{
+            Class, ErrorAnswer, Reason, class_of, limited_for, refuses_reasoning, refuses_tool_search,
+        },
+        for_account, lacks_endpoint, sent_model,
     },
 };
 
@@ -144,8 +146,13 @@ async fn refused(
             Class::ToolSearch
         }
         Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
-        _ => match provider.class(status, &said) {
-            Class::Refused if flight.leg.as_ref().is_some_and(|leg| leg.plan.counts()) => Class::Counting,
+        _ => match class_of_error(flight, provider, status, &parts.headers, &said) {
+            // A permission to count is not one for the model, and counting has a fallback.
+            Class::Refused | Class::ModelDenied
+                if flight.leg.as_ref().is_some_and(|leg| leg.plan.counts()) =>
+            {
+                Class::Counting
+            }
             class => class,
         },
     };
@@ -167,6 +174,17 @@ async fn refused(
         None => body,
     };
     Ok(Opened::Whole { parts, body, outcome: Outcome::Refused })
+}
+
+fn class_of_error(
+    flight: &Flight,
+    provider: &dyn Provider,
+    status: u16,
+    headers: &HeaderMap,
+    said: &UpstreamError,
+) -> Class {
+    let model = flight.leg.as_ref().map_or("", |leg| sent_model(&leg.account, &leg.model));
+    provider.class(&ErrorAnswer { status, headers, said, model })
 }
 
 fn limit(
@@ -369,10 +387,13 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
         };
         let Some(relay) = stream_of(flight) else { return Ok(chunks) };
         if let Some(failure) = relay.failure().filter(|failure| failure.before_content) {
-            if !is_about_the_request(failure) {
-                return Err(Trouble::Stream(failure.clone()));
+            let failure = failure.clone();
+            if !is_about_the_request(&failure, flight) {
+                return Err(Trouble::Stream(failure));
             }
-            relay.release(&mut chunks);
+            if let Some(relay) = stream_of(flight) {
+                relay.release(&mut chunks);
+            }
             return Ok(chunks);
         }
         if may_go(seen) {
@@ -392,18 +413,13 @@ const fn may_go(seen: Seen) -> bool {
 }
 
 /// The provider refuses the request ahead of all content: no other account would answer otherwise.
-pub(in crate::pipeline) fn is_about_the_request(failure: &StreamFailure) -> bool {
-    match &failure.cause {
-        FailureCause::Reported(UpstreamError { status: Some(status), .. }) => {
-            failure.before_content && class_of(*status) == Class::Refused
-        }
-        _ => false,
-    }
+pub(in crate::pipeline) fn is_about_the_request(failure: &StreamFailure, flight: &Flight) -> bool {
+    failure.before_content && failure_of(failure, flight).class == Class::Refused
 }
 
 /// What a failure of a stream that had begun means for its account.
 pub(in crate::pipeline) fn failure_of(failure: &StreamFailure, flight: &Flight) -> Failure {
-    let provider = flight.leg.as_ref().and_then(|leg| crate::provider::for_account(&leg.account));
+    let provider = flight.leg.as_ref().and_then(|leg| for_account(&leg.account));
     match provider {
         Some(provider) => blame(Trouble::Stream(failure.clone()), provider, &HeaderMap::new(), flight),
         None => Failure::of(Reason::StreamError),
@@ -418,7 +434,9 @@ fn blame(trouble: Trouble, provider: &dyn Provider, headers: &HeaderMap, flight:
     let FailureCause::Reported(error) = failure.cause else {
         return Failure::of(Reason::Malformed);
     };
-    let class = error.status.map_or(Class::Transient, |status| provider.class(status, &error));
+    let class = error
+        .status
+        .map_or(Class::Transient, |status| class_of_error(flight, provider, status, headers, &error));
     let limited_for = limit(class, provider, headers, &error, flight);
     Failure { reason: Reason::StreamError, class, limited_for, detail: error.message, unconvertible: None }
 }
