@@ -162,11 +162,10 @@ fn denies_model(error: &ErrorAnswer<'_>) -> bool {
         "model_permission_blocked_project",
         "unknown_model",
     ];
-    const BEGINNINGS: [&str; 2] =
-        ["Model Not Exist", "You are not allowed to generate embeddings from this model"];
     CODES.contains(&error.code())
         || error.kind() == "invalid_model"
-        || error.begins(&BEGINNINGS)
+        || error.begins(&["Model Not Exist"])
+        || error.begins(&["You are not allowed to"]) && error.holds("from this model")
         || error.status == 404 && is_missing(error)
         // A tool may have a model of its own.
         || error.begins(&["Your organization must be verified to use the model"]) && error.holds(error.model)
