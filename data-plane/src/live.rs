@@ -60,8 +60,9 @@ impl Live {
         }
     }
 
-    /// Takes all marks off the account, here at once and on the other nodes soon.
+    /// Takes all marks off the account, here at once and on the other nodes soon. This node asks for its models again.
     pub fn clear(&self, account: AccountId) {
+        self.states().of(account).learned.forget_denied();
         match self {
             Self::Memory(live) => live.clear(account),
             Self::Redis(live) => live.clear(account),

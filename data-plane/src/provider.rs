@@ -8,6 +8,7 @@
 
 mod azure;
 mod bedrock;
+mod ccr;
 mod claude;
 mod droid;
 pub mod failure;
@@ -23,7 +24,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 use shared::{account::AccountType, clock::Millis, wire::Wire};
-use wire::error::upstream::UpstreamError;
 
 pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
@@ -34,7 +34,7 @@ use crate::{
     snapshot::{Account, Credential},
     upstream::RequestBody,
 };
-use failure::{Class, class_of_words};
+use failure::{Class, ErrorAnswer};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,10 +160,9 @@ pub trait Provider: Sync {
         now: Millis,
     ) -> Result<(), Unaddressable>;
 
-    /// What follows from a refusal.
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        class_of_words(status, said)
-    }
+    /// What follows from an error, by what the provider documents: whether it is about the request, the account, or the
+    /// model that the account may not use.
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class;
 
     /// How long the upstream's headers say that its limits last; `None` where they don't say.
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration>;
@@ -174,8 +173,8 @@ pub trait Provider: Sync {
 pub const fn for_type(kind: AccountType) -> &'static dyn Provider {
     match kind {
         AccountType::ClaudeOfficial => &claude::ClaudeOfficial,
-        // A Claude Code Router takes what the console takes.
-        AccountType::ClaudeConsole | AccountType::Ccr => &claude::ClaudeConsole,
+        AccountType::ClaudeConsole => &claude::ClaudeConsole,
+        AccountType::Ccr => &ccr::ClaudeCodeRouter,
         AccountType::Bedrock => &bedrock::Bedrock,
         AccountType::Openai => &openai::OpenAi,
         AccountType::OpenaiResponses => &openai::OpenAiResponses,
@@ -288,3 +287,6 @@ fn sensitive(parts: &[&str]) -> Result<HeaderValue, Unaddressable> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, response};
 use papaya::HashMap;
 use proto::v1::{StatusWrite, TestAccountResult, droid_options::Endpoint as Kind};
 use serde_json::{Value, json};
@@ -14,11 +14,14 @@ use shared::{
     wire::Platform,
 };
 use tokio::time::{Instant, timeout};
+use wire::{error::upstream::UpstreamError, raw::body::facts_of_error};
 
 use crate::{
     control::StatusWrites,
     provider::{
-        Asked, Endpoint, Front, failure::Reason, for_account, fresh_request_headers, strip_request_headers,
+        Asked, Endpoint, Front, Provider,
+        failure::{Class, ErrorAnswer, Reason},
+        for_account, fresh_request_headers, strip_request_headers,
     },
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
@@ -33,6 +36,8 @@ const WORDS_TIMEOUT: Duration = Duration::from_secs(3);
 const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
 /// Of the provider's own words, this much is kept.
 const DETAIL_MAX: usize = 512;
+/// Why an account is invalid that nobody pays for.
+const BILLING: &str = "billing";
 
 /// Tests accounts. Clones share what they know.
 #[derive(Debug, Clone)]
@@ -64,24 +69,31 @@ impl Tester {
 
     /// Sends one smallest request. `model` absent: the account's first allowed model, else one of its platform.
     pub async fn test(&self, account: &Arc<Account>, model: Option<&str>) -> TestAccountResult {
+        self.try_out(account, model).await.result
+    }
+
+    async fn try_out(&self, account: &Arc<Account>, model: Option<&str>) -> Tested {
         let started = Instant::now();
         let model = model.map(ToOwned::to_owned).or_else(|| self.model_for(account)).unwrap_or_default();
-        let failed =
-            |reason: &str| TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() };
-        let mut result = match self.request(account, &model) {
+        let failed = |reason: &str| Tested {
+            result: TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() },
+            class: None,
+        };
+        let mut tested = match self.request(account, &model) {
             Err(reason) => failed(reason),
-            Ok(request) => match self.exchange(request).await {
-                Ok((status, words)) => judge(status, words),
+            Ok((provider, request)) => match self.exchange(request).await {
+                Ok(answer) => judge(answer, provider, provider.model(account, &model)),
                 Err(reason) => failed(&reason.code()),
             },
         };
-        result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        result.model = model;
-        result
+        tested.result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tested.result.model = model;
+        tested
     }
 
-    /// A request was answered 401, 402 or 403: tests the account in a task of its own and, if that is so, asks to
-    /// have it written for good. At most one test of an account at a time, and none soon after the last.
+    /// A request was refused for the account's credential, or because nobody pays for it: tests the account in a task
+    /// of its own and, if that is so, asks to have it written for good. At most one test of an account at a time, and
+    /// none soon after the last.
     pub fn confirm(&self, account: &Arc<Account>) {
         let now = self.0.clock.now();
         let confirmed = self.0.confirmed.pin();
@@ -99,14 +111,15 @@ impl Tester {
     }
 
     async fn confirm_now(&self, account: &Arc<Account>) {
-        let result = self.test(account, None).await;
+        let Tested { result, class } = self.try_out(account, None).await;
         let is_token = matches!(account.upstream.credential, Credential::AccessToken { .. });
-        let reason = match result.http_status {
+        let reason = match (class, result.http_status) {
+            (Some(Class::Billing), _) => BILLING,
             // Until access tokens are refreshed, a person has to bring a new one.
-            401 if is_token => "expired",
-            401 => "unauthorized",
-            402 => "billing",
-            403 => "forbidden",
+            (Some(Class::Credential), 401) if is_token => "expired",
+            // 400: Google's, of a key.
+            (Some(Class::Credential), 400 | 401) => "unauthorized",
+            (Some(Class::Credential), _) => "forbidden",
             _ => return,
         };
         tracing::warn!(account = %account.name, id = %account.id, reason, "the account's credential does not work");
@@ -135,7 +148,11 @@ impl Tester {
         offered.filter_map(|model| scheduler::mapped(account, &model.name)).next().map(ToOwned::to_owned)
     }
 
-    fn request(&self, account: &Account, model: &str) -> Result<Request<RequestBody>, &'static str> {
+    fn request(
+        &self,
+        account: &Account,
+        model: &str,
+    ) -> Result<(&'static dyn Provider, Request<RequestBody>), &'static str> {
         if model.is_empty() {
             return Err("no_model");
         }
@@ -156,29 +173,47 @@ impl Tester {
         let body = RequestBody::from(smallest.body.to_string().into_bytes());
         let now = self.0.clock.now();
         provider.sign(account, &mut parts, &body, now).map_err(|_| "unaddressable")?;
-        Ok(Request::from_parts(parts, body))
+        Ok((provider, Request::from_parts(parts, body)))
     }
 
-    /// The status, and a refusal's words. An answer that is none says all with its head.
-    async fn exchange(&self, request: Request<RequestBody>) -> Result<(u16, String), Reason> {
+    /// The head, and what a refusal says. An answer that is none says all with its head.
+    async fn exchange(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<(response::Parts, UpstreamError), Reason> {
         let mut call = self.0.upstream.send(request, true).ok_or(Reason::Stopped)?;
         let head = timeout(HEAD_TIMEOUT, poll_fn(|cx| call.poll_head(cx)));
         let head = head.await.map_err(|_elapsed| Reason::FirstByteTimeout)?;
-        let status = head.map_err(|error| Reason::of(&error))?.status;
-        let words = if status.is_success() { String::new() } else { words(call).await };
-        Ok((status.as_u16(), words))
+        let head = head.map_err(|error| Reason::of(&error))?;
+        let said = if head.status.is_success() { UpstreamError::default() } else { said(call).await };
+        Ok((head, said))
     }
 }
 
-fn judge(status: u16, words: String) -> TestAccountResult {
-    let ok = (200..300).contains(&status);
-    TestAccountResult {
+/// What a test found.
+struct Tested {
+    result: TestAccountResult,
+    /// Of the upstream's answer, where it is no success.
+    class: Option<Class>,
+}
+
+fn judge((head, said): (response::Parts, UpstreamError), provider: &dyn Provider, model: &str) -> Tested {
+    let (ok, status) = (head.status.is_success(), head.status.as_u16());
+    let class =
+        (!ok).then(|| provider.class(&ErrorAnswer { status, headers: &head.headers, said: &said, model }));
+    let reason = match class {
+        None => String::new(),
+        Some(Class::Billing) => BILLING.to_owned(),
+        Some(_) => Reason::Status(status).code().into_owned(),
+    };
+    let result = TestAccountResult {
         ok,
         http_status: u32::from(status),
-        reason: if ok { String::new() } else { Reason::Status(status).code().into_owned() },
-        detail: words,
+        reason,
+        detail: said.message,
         ..TestAccountResult::default()
-    }
+    };
+    Tested { result, class }
 }
 
 fn is_chat(model: &str) -> bool {
@@ -247,8 +282,8 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
     }
 }
 
-/// The error's message where there is one, else the beginning of what came of the body in time.
-async fn words(mut call: Call) -> String {
+/// The error; where its body has no form that is known, the message is the beginning of what came of it in time.
+async fn said(mut call: Call) -> UpstreamError {
     let mut read = BytesMut::new();
     let reading = async {
         while read.len() < 16 * 1024
@@ -258,10 +293,10 @@ async fn words(mut call: Call) -> String {
         }
     };
     _ = timeout(WORDS_TIMEOUT, reading).await;
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(&read).ok();
-    let message = parsed.as_ref().and_then(|body| body.pointer("/error/message")?.as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(&read).into_owned(), ToOwned::to_owned);
-    let mut text = text;
-    text.truncate(text.floor_char_boundary(DETAIL_MAX));
-    text
+    let mut said = facts_of_error(&read);
+    if said.message.is_empty() {
+        said.message = String::from_utf8_lossy(&read).into_owned();
+    }
+    said.message.truncate(said.message.floor_char_boundary(DETAIL_MAX));
+    said
 }

@@ -140,6 +140,7 @@ fn every_condition_excludes_with_its_own_reason() {
             Exclusion::ModelNotAllowed,
         ),
         (but(1, |account| account.concurrency = Some(0)), Exclusion::Full),
+        (denied(1), Exclusion::ModelDenied),
         (marked(MarkKind::RateLimited, None), Exclusion::RateLimited),
         (marked(MarkKind::Overloaded, Some("opus")), Exclusion::Overloaded),
         (busy, Exclusion::Full),
@@ -153,6 +154,28 @@ fn every_condition_excludes_with_its_own_reason() {
     let ccr_only = Target { platform: Platform::Claude, account_type: Some(AccountType::Ccr) };
     let wanted = Wanted { target: ccr_only, ..wanted("claude-opus-5") };
     assert_eq!(eligible(&account(1), &wanted, NOW), Err(Exclusion::OtherType));
+}
+
+/// An account whose upstream said that it may not use the model, when it had this version.
+fn denied(version: u64) -> Account {
+    let account = account(1);
+    account.state.learned.note_denied("claude-opus-5", "messages", version, NOW);
+    account
+}
+
+#[test]
+fn a_denied_model_is_asked_for_again_once_that_is_long_past_and_of_an_account_that_was_changed() {
+    let later = Millis(NOW.0 + 30 * 60 * 1000);
+    let account = denied(1);
+    assert_eq!(
+        eligible(&account, &wanted("claude-opus-5"), Millis(later.0 - 1)),
+        Err(Exclusion::ModelDenied)
+    );
+    assert_eq!(eligible(&account, &wanted("claude-opus-5"), later), Ok("claude-opus-5"));
+    assert_eq!(eligible(&account, &wanted("claude-sonnet-5"), NOW), Ok("claude-sonnet-5"));
+    let counting = Wanted { operation: Operation::CountTokens, ..wanted("claude-opus-5") };
+    assert_eq!(eligible(&account, &counting, NOW), Ok("claude-opus-5"), "that is another endpoint");
+    assert_eq!(eligible(&denied(0), &wanted("claude-opus-5"), NOW), Ok("claude-opus-5"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use emulator::{Behaviour, Fault, Position};
+use emulator::{Behaviour, Fault, Position, Profile, Refusal};
 use serde_json::{Value, json};
 use tests::{Caller, Gateway, chat_body, messages_body};
 
@@ -138,6 +138,64 @@ async fn a_credential_that_is_refused_is_tested_and_then_marked_invalid() {
         (served(&gateway, FIRST) > asked).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_credit_is_left_for_another_and_shown_as_a_matter_of_billing() {
+    let (gateway, caller, [first, second]) = start().await;
+    gateway.emulator.credential(FIRST).set_default(Behaviour::refused(Refusal::NoCredit)).unwrap();
+    for stream in [false, true] {
+        let reply = caller.messages(&messages_body("the answer", stream)).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        assert!(!reply.text().contains("credit"), "{}", reply.text());
+    }
+    let record = gateway.records(2).await.pop().unwrap();
+    assert_eq!(route(&record), [(first.clone(), "status_400".to_owned()), (second, String::new())]);
+    let account = tests::eventually("the account to be invalid", async || {
+        let account = gateway.admin.get(&format!("/api/admin/accounts/{first}")).await.ok();
+        (account["status"] == "invalid").then_some(account)
+    })
+    .await;
+    assert_eq!(account["invalid_reason"], "billing", "{account}");
+    assert!(account["invalid_detail"].as_str().unwrap().contains("credit balance is too low"), "{account}");
+    tests::eventually("the account to be left alone", async || {
+        let before = served(&gateway, FIRST);
+        assert_eq!(caller.messages(&messages_body("x", false)).await.status, 200);
+        (served(&gateway, FIRST) == before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_an_account_may_not_use_is_served_by_another_and_the_account_serves_others() {
+    let (gateway, caller, [first, _]) = start().await;
+    let others = Profile { models: Some(vec!["claude-haiku-4-5".to_owned()]), ..Profile::default() };
+    gateway.emulator.credential(FIRST).set_profile(others.clone());
+    let ask = async |model: &str| {
+        let mut body = messages_body("x", false);
+        body["model"] = model.into();
+        caller.messages(&body).await
+    };
+    for _ in 0..3 {
+        assert_eq!(ask("claude-sonnet-5").await.status, 200);
+    }
+    assert_eq!((served(&gateway, FIRST), served(&gateway, SECOND)), (1, 3));
+    assert_eq!(ask("claude-haiku-4-5").await.status, 200);
+    assert_eq!((served(&gateway, FIRST), served(&gateway, SECOND)), (2, 3));
+    let account = gateway.admin.get(&format!("/api/admin/accounts/{first}")).await.ok();
+    assert_eq!(account["status"], "valid", "{account}");
+
+    gateway.emulator.credential(SECOND).set_profile(others);
+    for _ in 0..2 {
+        let reply = ask("claude-sonnet-5").await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["error"]["type"]), (404, &"not_found_error".into()));
+        assert!(
+            reply.text().contains("no account of the gateway has access to this model"),
+            "{}",
+            reply.text()
+        );
+    }
+    assert_eq!((served(&gateway, FIRST), served(&gateway, SECOND)), (2, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

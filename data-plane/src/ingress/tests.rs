@@ -4,6 +4,7 @@
 mod agents;
 mod bursts;
 mod cors;
+mod denying;
 mod failing;
 pub(crate) mod gateway;
 mod keeping;

@@ -15,18 +15,20 @@ use wire::canonical::RefusedProofs;
 
 /// How long it is remembered what a server lacks, and from its last refusal on what it refuses.
 const LACKS: Duration = Duration::from_secs(1800);
-/// Models that are remembered of one account.
+/// Models that are remembered of one account, for each thing that is learnt of models.
 const MODELS_MAX: usize = 64;
+/// Of a model's name, so much counts, in bytes. It is the client's where the account maps it to no other.
+const NAME_MAX: usize = 256;
 
 /// One per account.
 #[derive(Debug, Default)]
 pub struct Learned {
     /// The server was asked for the Responses API, and does not have it: until then it is not asked again.
     no_responses_until: AtomicI64,
-    /// The latest of `no_tool_search`, so that an account of which nothing is known costs one load.
-    no_tool_search_until: AtomicI64,
-    /// Models, as the upstream knows them, that refused `tool_search`.
-    no_tool_search: RwLock<Vec<(Box<str>, Millis)>>,
+    /// Those that refused `tool_search`.
+    no_tool_search: Models<()>,
+    /// Those that the account may not use, or that its upstream does not have.
+    denied: Models<Denied>,
     /// Of `refused`: from then on it is empty.
     refused_until: AtomicI64,
     refused: RwLock<Arc<RefusedProofs>>,
@@ -47,19 +49,27 @@ impl Learned {
     /// Whether the model is known to have no `tool_search`.
     #[must_use]
     pub fn lacks_tool_search(&self, model: &str, now: Millis) -> bool {
-        self.no_tool_search_until.load(Ordering::Acquire) > now.0
-            && self.no_tool_search.read().iter().any(|(known, until)| **known == *model && *until > now)
+        self.no_tool_search.holds(model, &(), now)
     }
 
     pub fn note_no_tool_search(&self, model: &str, now: Millis) {
-        let mut models = self.no_tool_search.write();
-        models.retain(|(known, until)| **known != *model && *until > now);
-        if models.len() == MODELS_MAX {
-            models.remove(0);
-        }
-        let until = now.plus(LACKS);
-        models.push((model.into(), until));
-        self.no_tool_search_until.store(until.0, Ordering::Release);
+        self.no_tool_search.note(model, (), now);
+    }
+
+    /// Whether the account is known not to serve the model, as its upstream knows it, at the endpoint. `version`: the
+    /// account's; what was learnt of another one, with another credential perhaps, does not count.
+    #[must_use]
+    pub fn denies(&self, model: &str, endpoint: &'static str, version: u64, now: Millis) -> bool {
+        self.denied.holds(model, &Denied { endpoint, version }, now)
+    }
+
+    pub fn note_denied(&self, model: &str, endpoint: &'static str, version: u64, now: Millis) {
+        self.denied.note(model, Denied { endpoint, version }, now);
+    }
+
+    /// A person says that the account is in order: its models are asked for again.
+    pub fn forget_denied(&self) {
+        self.denied.forget();
     }
 
     /// Proofs of reasoning that the upstream refused; none: it refused none for a while.
@@ -80,6 +90,58 @@ impl Learned {
         Arc::make_mut(&mut refused).add(proofs);
         self.refused_until.store(now.plus(LACKS).0, Ordering::Release);
     }
+}
+
+/// Where a model was denied. One that an endpoint does not have may be another's: models for embeddings don't chat.
+#[derive(Debug, PartialEq, Eq)]
+struct Denied {
+    endpoint: &'static str,
+    version: u64,
+}
+
+/// Models, as the upstream knows them, of which the same is known, each for a while.
+#[derive(Debug)]
+struct Models<Of> {
+    /// The latest end, so that an account of which nothing is known costs one load.
+    latest: AtomicI64,
+    known: RwLock<Vec<(Box<str>, Of, Millis)>>,
+}
+
+impl<Of> Default for Models<Of> {
+    fn default() -> Self {
+        Self { latest: AtomicI64::new(0), known: RwLock::default() }
+    }
+}
+
+impl<Of: PartialEq> Models<Of> {
+    fn holds(&self, model: &str, of: &Of, now: Millis) -> bool {
+        self.latest.load(Ordering::Acquire) > now.0
+            && self
+                .known
+                .read()
+                .iter()
+                .any(|(known, about, until)| **known == *name(model) && about == of && *until > now)
+    }
+
+    fn note(&self, model: &str, of: Of, now: Millis) {
+        let mut models = self.known.write();
+        models.retain(|(known, about, until)| (**known != *name(model) || *about != of) && *until > now);
+        if models.len() == MODELS_MAX {
+            models.remove(0);
+        }
+        let until = now.plus(LACKS);
+        models.push((name(model).into(), of, until));
+        self.latest.store(until.0, Ordering::Release);
+    }
+
+    fn forget(&self) {
+        self.known.write().clear();
+        self.latest.store(0, Ordering::Release);
+    }
+}
+
+fn name(model: &str) -> &str {
+    model.get(..model.floor_char_boundary(NAME_MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -125,6 +187,29 @@ mod tests {
             learned.note_no_tool_search(&number.to_string(), Millis(1));
         }
         assert!(!learned.lacks_tool_search("gpt-5.1", Millis(2)), "the oldest went");
-        assert_eq!(learned.no_tool_search.read().len(), MODELS_MAX);
+        assert_eq!(learned.no_tool_search.known.read().len(), MODELS_MAX);
+    }
+
+    #[test]
+    fn a_denied_model_is_denied_at_its_endpoint_and_to_the_accounts_version_for_a_while() {
+        let learned = Learned::default();
+        learned.note_denied("gpt-5", "responses", 1, Millis(0));
+        assert!(learned.denies("gpt-5", "responses", 1, Millis(1)));
+        assert!(!learned.denies("gpt-5", "embeddings", 1, Millis(1)));
+        assert!(!learned.denies("gpt-5-mini", "responses", 1, Millis(1)));
+        assert!(!learned.denies("gpt-5", "responses", 2, Millis(1)), "it was changed since");
+        assert!(!learned.denies("gpt-5", "responses", 1, Millis(0).plus(LACKS)));
+        learned.note_denied("gpt-5", "responses", 1, Millis(1));
+        learned.forget_denied();
+        assert!(!learned.denies("gpt-5", "responses", 1, Millis(2)));
+    }
+
+    #[test]
+    fn no_name_takes_more_than_its_share() {
+        let learned = Learned::default();
+        let long = "é".repeat(1_000_000);
+        learned.note_denied(&long, "messages", 1, Millis(0));
+        assert!(learned.denies(&long, "messages", 1, Millis(1)));
+        assert!(learned.denied.known.read()[0].0.len() <= NAME_MAX);
     }
 }

@@ -9,7 +9,7 @@ use wire::{raw::watch::FailureCause, relay::Relay};
 
 use super::{
     adapt::Outgoing,
-    failure::{End, Failure, is_about_the_request},
+    failure::{End, Failure, Judge},
     reading::Reading,
     translation::Translation,
 };
@@ -118,17 +118,22 @@ impl Attempt {
 
     /// The end that the stream reported; none where it reported no failure.
     pub(super) fn reported(&self, now: Millis) -> Option<End> {
-        let failure = self.relay()?.failure()?;
-        let provider = provider::for_account(&self.account);
-        Some(match (&failure.cause, provider) {
-            (FailureCause::Reported(said), _) if is_about_the_request(failure) => {
+        let (failure, headers) = (self.relay()?.failure()?, HeaderMap::new());
+        let Some(judge) = self.judge(&headers, now) else {
+            return Some(End::Failed(Failure::of(Reason::StreamError)));
+        };
+        Some(match &failure.cause {
+            FailureCause::Reported(said) if judge.is_about_the_request(failure) => {
                 End::Refused(said.message.clone())
             }
-            (_, Some(provider)) => {
-                End::Failed(Failure::in_stream(failure.clone(), provider, &HeaderMap::new(), now))
-            }
-            (_, None) => End::Failed(Failure::of(Reason::StreamError)),
+            _ => End::Failed(judge.in_stream(failure.clone())),
         })
+    }
+
+    /// Who says whose fault a failure is. `headers`: of the answer.
+    pub(super) fn judge<'a>(&'a self, headers: &'a HeaderMap, now: Millis) -> Option<Judge<'a>> {
+        let model = provider::sent_model(&self.account, &self.model);
+        Some(Judge { provider: provider::for_account(&self.account)?, model, headers, now })
     }
 
     fn reported_before_content(&self) -> bool {

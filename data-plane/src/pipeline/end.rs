@@ -104,7 +104,13 @@ impl Attempt {
                 let guessed = failure.limited_for.is_none();
                 proxy.live.mark(self.account.id, Mark { kind, until, reason, model_family: None, guessed });
             }
-            Class::Credential => proxy.tester.confirm(&self.account),
+            Class::Credential | Class::Billing => proxy.tester.confirm(&self.account),
+            Class::ModelDenied => {
+                if let Some(endpoint) = self.endpoint {
+                    let (model, version) = (sent_model(&self.account, &self.model), self.account.version);
+                    self.account.state.learned.note_denied(model, endpoint.as_str(), version, now);
+                }
+            }
             // From here on it has another front, which can't fail this way.
             Class::NoEndpoint => self.account.state.learned.note_no_responses(now),
             Class::ToolSearch => {

@@ -13,7 +13,7 @@ use wire::{
 use super::refusal::Unconvertible;
 use crate::provider::{
     Provider,
-    failure::{Class, Reason, class_of, limited_for},
+    failure::{Class, ErrorAnswer, Reason, limited_for},
 };
 
 /// Why an attempt gave no answer, or not all of one.
@@ -56,46 +56,6 @@ impl Failure {
         };
         Self { detail: why.to_string(), unconvertible: Some(why), ..Self::of(reason) }
     }
-
-    /// Of an answer that is no success.
-    pub(super) fn status(
-        (status, class): (u16, Class),
-        provider: &dyn Provider,
-        headers: &HeaderMap,
-        said: UpstreamError,
-        now: Millis,
-    ) -> Self {
-        let limited_for = limit(class, provider, headers, &said, now);
-        Self { class, limited_for, detail: said.message, ..Self::of(Reason::Status(status)) }
-    }
-
-    /// Of a success that reports an error, or says nothing.
-    pub(super) fn no_answer(provider: &dyn Provider, said: UpstreamError, now: Millis) -> Self {
-        let class = match said.status.map(|status| provider.class(status, &said)) {
-            // The request can't be at fault where the status says that it was served.
-            None | Some(Class::Refused) => Class::Transient,
-            Some(class) => class,
-        };
-        let limited_for = limit(class, provider, &HeaderMap::new(), &said, now);
-        Self { class, limited_for, detail: said.message, ..Self::of(Reason::NoAnswer) }
-    }
-
-    /// Of an error inside a stream.
-    pub(super) fn in_stream(
-        failure: StreamFailure,
-        provider: &dyn Provider,
-        headers: &HeaderMap,
-        now: Millis,
-    ) -> Self {
-        let error = match failure.cause {
-            FailureCause::Reported(error) => error,
-            FailureCause::Malformed(TOO_LARGE) => return Self::of(Reason::TooLarge),
-            FailureCause::Malformed(_) => return Self::of(Reason::Malformed),
-        };
-        let class = error.status.map_or(Class::Transient, |status| provider.class(status, &error));
-        let limited_for = limit(class, provider, headers, &error, now);
-        Self { class, limited_for, detail: error.message, ..Self::of(Reason::StreamError) }
-    }
 }
 
 /// What can go wrong while an answer is read that the client has got nothing of.
@@ -105,35 +65,66 @@ pub(super) enum Trouble {
     Stream(StreamFailure),
 }
 
-impl Trouble {
-    pub(super) fn blame(self, provider: &dyn Provider, headers: &HeaderMap, now: Millis) -> Failure {
-        match self {
-            Self::Read(reason) => Failure::of(reason),
-            Self::Stream(failure) => Failure::in_stream(failure, provider, headers, now),
-        }
-    }
+/// What says whose fault it is that an answer is none: the account's provider knows its errors.
+pub(super) struct Judge<'a> {
+    pub(super) provider: &'static dyn Provider,
+    /// As the provider knows it.
+    pub(super) model: &'a str,
+    /// Of the answer; empty where they say nothing more.
+    pub(super) headers: &'a HeaderMap,
+    pub(super) now: Millis,
 }
 
-/// The provider refuses the request ahead of all content: no other account would answer otherwise.
-pub(super) fn is_about_the_request(failure: &StreamFailure) -> bool {
-    match &failure.cause {
-        FailureCause::Reported(UpstreamError { status: Some(status), .. }) => {
-            failure.before_content && class_of(*status) == Class::Refused
-        }
-        _ => false,
+impl Judge<'_> {
+    pub(super) fn class(&self, status: u16, said: &UpstreamError) -> Class {
+        self.provider.class(&ErrorAnswer { status, headers: self.headers, said, model: self.model })
     }
-}
 
-fn limit(
-    class: Class,
-    provider: &dyn Provider,
-    headers: &HeaderMap,
-    said: &UpstreamError,
-    now: Millis,
-) -> Option<Duration> {
-    match class {
-        Class::Limited(kind) => limited_for(kind, provider, headers, said, now),
-        _ => None,
+    /// An answer that is no success.
+    pub(super) fn status(&self, (status, class): (u16, Class), said: UpstreamError) -> Failure {
+        self.failure(Reason::Status(status), class, said)
+    }
+
+    /// A success that reports an error, or says nothing.
+    pub(super) fn no_answer(&self, said: UpstreamError) -> Failure {
+        let class = said.status.map_or(Class::Transient, |status| self.class(status, &said));
+        self.failure(Reason::NoAnswer, class, said)
+    }
+
+    pub(super) fn trouble(&self, trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Read(reason) => Failure::of(reason),
+            Trouble::Stream(failure) => self.in_stream(failure),
+        }
+    }
+
+    /// A failure inside a stream.
+    pub(super) fn in_stream(&self, failure: StreamFailure) -> Failure {
+        let said = match failure.cause {
+            FailureCause::Reported(said) => said,
+            FailureCause::Malformed(TOO_LARGE) => return Failure::of(Reason::TooLarge),
+            FailureCause::Malformed(_) => return Failure::of(Reason::Malformed),
+        };
+        let class = said.status.map_or(Class::Transient, |status| self.class(status, &said));
+        self.failure(Reason::StreamError, class, said)
+    }
+
+    /// Whether the provider refuses the request ahead of all content: no other account would answer otherwise.
+    pub(super) fn is_about_the_request(&self, failure: &StreamFailure) -> bool {
+        match &failure.cause {
+            FailureCause::Reported(said) if failure.before_content => {
+                said.status.is_some_and(|status| self.class(status, said) == Class::Refused)
+            }
+            _ => false,
+        }
+    }
+
+    fn failure(&self, reason: Reason, class: Class, said: UpstreamError) -> Failure {
+        let limited_for = match class {
+            Class::Limited(kind) => limited_for(kind, self.provider, self.headers, &said, self.now),
+            _ => None,
+        };
+        Failure { class, limited_for, detail: said.message, ..Failure::of(reason) }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::response;
+use http::{HeaderMap, response};
 use proto::v1::Outcome;
 use shared::secret::KeyHash;
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use super::{
     attempt::Attempt,
     deadlines::{Deadlines, Limit},
     end::Requester,
-    failure::{End, Failure},
+    failure::{End, Failure, Trouble},
     filter::Admitted,
     plan::{Bounds, Times},
     reading::Reading,
@@ -408,6 +408,16 @@ impl Flight {
         }
         let failure = self.failure_in_stream();
         self.finish(&if complete { End::Completed } else { End::ClientGone(failure) });
+    }
+
+    /// Why `trouble` came up; see [`Attempt::judge`].
+    pub(super) fn judged(&self, trouble: Trouble, headers: &HeaderMap) -> Failure {
+        let judge = self.attempt.as_ref().and_then(|attempt| attempt.judge(headers, self.proxy.clock.now()));
+        match (judge, trouble) {
+            (Some(judge), trouble) => judge.trouble(trouble),
+            (None, Trouble::Read(reason)) => Failure::of(reason),
+            (None, Trouble::Stream(_)) => Failure::of(Reason::StreamError),
+        }
     }
 
     /// None: what comes is no stream that can be read here.

@@ -72,7 +72,7 @@ pub(super) async fn forward(proxy: &Arc<Proxy>, reservation: Reservation) -> Res
     let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
     match forwarding.open(&mut held).await {
         Some(opened) => Ok(Answered { held, opened, forwarding }),
-        None => Err(give_up(held, &mut forwarding.selection, forwarding.admitted.call.operation.wire())),
+        None => Err(give_up(held, &mut forwarding)),
     }
 }
 
@@ -168,7 +168,7 @@ async fn attempt(
     let target = Addressed { provider, account, model };
     let adapting = adapt(proxy, admitted, prepared, &target);
     let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
-    let failure = match ask(flight, admitted, prepared, provider, outgoing, false).await {
+    let failure = match ask(flight, admitted, prepared, outgoing, false).await {
         Err(failure) if flight.went_stale() => failure,
         done => return done,
     };
@@ -176,7 +176,7 @@ async fn attempt(
     flight.meter.condition("resent");
     let adapting = Box::pin(adapt(proxy, admitted, prepared, &target));
     let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
-    Box::pin(ask(flight, admitted, prepared, provider, outgoing, true)).await
+    Box::pin(ask(flight, admitted, prepared, outgoing, true)).await
 }
 
 /// Whom a request goes to.
@@ -192,7 +192,6 @@ async fn ask(
     flight: &mut Flight,
     admitted: &Admitted,
     prepared: &Prepared,
-    provider: &'static dyn Provider,
     outgoing: Result<Adapted, AdaptError>,
     fresh: bool,
 ) -> Result<Opened, Failure> {
@@ -212,7 +211,7 @@ async fn ask(
             return Err(Failure { detail: error.to_string(), ..Failure::of(Reason::Unaddressable) });
         }
     }
-    open::open(flight, provider, admitted, prepared).await
+    open::open(flight, admitted, prepared).await
 }
 
 /// The request as its upstream wants it. A long one is put into that form elsewhere.
@@ -285,8 +284,9 @@ async fn repeats(
     }
 }
 
-fn give_up(mut held: Held, selection: &mut Selection, wire: Wire) -> Refusal {
-    let failed = selection.last();
+fn give_up(mut held: Held, forwarding: &mut Forwarding) -> Refusal {
+    let Forwarding { proxy, admitted, selection, .. } = forwarding;
+    let (failed, wire) = (selection.outcome(proxy, admitted), admitted.call.operation.wire());
     let (refusal, outcome) = match (selection.refused(), failed.reason) {
         (Some(refusal), _) => (refusal, Outcome::Refused),
         (None, Reason::Stopped) => (Refusal::UpstreamFailed(failed), Outcome::CutOff),

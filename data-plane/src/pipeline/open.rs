@@ -4,19 +4,20 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
     response,
 };
 use wire::{
     convert::searches_itself,
     error::upstream::UpstreamError,
-    raw::watch::{Chunks, Seen},
+    raw::watch::{Chunks, Seen, StreamFailure},
 };
 
 use super::{
     adapt::Prepared,
-    failure::{Failure, Trouble, is_about_the_request},
+    attempt::Attempt,
+    failure::{Failure, Judge, Trouble},
     feeding::Fed,
     filter::Admitted,
     flight::{Flight, Next},
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     faults::{self, Place},
     provider::{
-        Endpoint, Provider,
+        Endpoint,
         failure::{Class, Reason, class_of, refuses_reasoning, refuses_tool_search},
         lacks_endpoint,
     },
@@ -59,7 +60,6 @@ pub(super) enum Opened {
 
 pub(super) async fn open(
     flight: &mut Flight,
-    provider: &dyn Provider,
     admitted: &Admitted,
     prepared: &Prepared,
 ) -> Result<Opened, Failure> {
@@ -67,7 +67,7 @@ pub(super) async fn open(
     faults::reach(Place::Head);
     if !parts.status.is_success() {
         choose_reading(flight, &parts);
-        return Box::pin(refused(flight, provider, admitted, parts)).await;
+        return Box::pin(refused(flight, admitted, parts)).await;
     }
     let streaming = flight.streaming;
     if let Some(plan) = flight.attempt.as_mut().and_then(|attempt| Arc::get_mut(&mut attempt.translation)) {
@@ -91,7 +91,7 @@ pub(super) async fn open(
     if whole::gathers(flight) {
         let read = Box::pin(whole::gather(flight))
             .await
-            .map_err(|trouble| trouble.blame(provider, &parts.headers, flight.proxy.clock.now()))?;
+            .map_err(|trouble| flight.judged(trouble, &parts.headers))?;
         head(flight, &mut parts, false);
         return Ok(Opened::Whole { parts, body: read.body });
     }
@@ -101,7 +101,7 @@ pub(super) async fn open(
             head(flight, &mut parts, true);
             Ok(Opened::Stream { parts, chunks })
         }
-        Err(trouble) => Err(trouble.blame(provider, &parts.headers, flight.proxy.clock.now())),
+        Err(trouble) => Err(flight.judged(trouble, &parts.headers)),
     }
 }
 
@@ -137,51 +137,48 @@ fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
 /// body says decides with it.
 async fn refused(
     flight: &mut Flight,
-    provider: &dyn Provider,
     admitted: &Admitted,
     mut parts: response::Parts,
 ) -> Result<Opened, Failure> {
-    let (wire, status) = (flight.meter.wire(), parts.status.as_u16());
-    let (most, wait) = match class_of(status) {
+    let (wire, streaming) = (flight.meter.wire(), flight.streaming);
+    let (most, wait) = match class_of(parts.status.as_u16()) {
         Class::Refused => (flight.policy().max_answer, None),
         _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
     };
     let body = error_body(flight, most, wait).await?;
-    let said = translation::said(&body);
-    let may_drop_reasoning = !flight.attempt.as_ref().is_some_and(|attempt| attempt.without_reasoning);
-    let is_native = flight.attempt.as_ref().is_some_and(|attempt| attempt.translation.is_native());
-    let falls_back = flight.attempt.as_ref().is_some_and(|attempt| attempt.falls_back);
-    let class = match flight.attempt.as_ref().and_then(|attempt| attempt.endpoint) {
-        Some(endpoint) if falls_back && lacks_endpoint(endpoint, status, &said) => Class::NoEndpoint,
-        Some(Endpoint::Responses)
-            if is_native && refuses_tool_search(status, &said) && searches_itself(&admitted.body) =>
-        {
-            Class::ToolSearch
+    let (said, now) = (translation::said(&body), flight.proxy.clock.now());
+    let Some(attempt) = &flight.attempt else { return Err(Failure::of(Reason::Stopped)) };
+    let status = parts.status.as_u16();
+    if let Some(judge) = attempt.judge(&parts.headers, now) {
+        let class = class_of_refusal(attempt, &judge, admitted, status, &said);
+        if class != Class::Refused {
+            return Err(judge.status((status, class), said));
         }
-        Some(_) if may_drop_reasoning && refuses_reasoning(status, &said) => Class::Reasoning,
-        _ => match provider.class(status, &said) {
-            Class::Refused if flight.attempt.as_ref().is_some_and(|attempt| attempt.translation.counts()) => {
-                Class::Counting
-            }
+    }
+    let id = admitted.call.id.to_string();
+    let body = attempt.translation.refusal(wire, streaming, &mut parts, (body, &said), &id);
+    Ok(Opened::Refused { parts, body, said })
+}
+
+/// What the gateway can put right by itself comes before what the provider means by it.
+fn class_of_refusal(
+    attempt: &Attempt,
+    judge: &Judge<'_>,
+    admitted: &Admitted,
+    status: u16,
+    said: &UpstreamError,
+) -> Class {
+    let searches = || attempt.translation.is_native() && searches_itself(&admitted.body);
+    match attempt.endpoint {
+        Some(endpoint) if attempt.falls_back && lacks_endpoint(endpoint, status, said) => Class::NoEndpoint,
+        Some(Endpoint::Responses) if refuses_tool_search(status, said) && searches() => Class::ToolSearch,
+        Some(_) if !attempt.without_reasoning && refuses_reasoning(status, said) => Class::Reasoning,
+        _ => match judge.class(status, said) {
+            // A permission to count is not one for the model, and counting has a fallback.
+            Class::Refused | Class::ModelDenied if attempt.translation.counts() => Class::Counting,
             class => class,
         },
-    };
-    if class != Class::Refused {
-        let now = flight.proxy.clock.now();
-        return Err(Failure::status((status, class), provider, &parts.headers, said, now));
     }
-    let streaming = flight.streaming;
-    let body = match &flight.attempt {
-        Some(attempt) => attempt.translation.refusal(
-            wire,
-            streaming,
-            &mut parts,
-            (body, &said),
-            &admitted.call.id.to_string(),
-        ),
-        None => body,
-    };
-    Ok(Opened::Refused { parts, body, said })
 }
 
 /// As much of an error's body as is wanted. With `wait`, what came until then is enough, however it ended.
@@ -219,10 +216,13 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
         };
         let Some(relay) = flight.relay() else { return Ok(chunks) };
         if let Some(failure) = relay.failure().filter(|failure| failure.before_content) {
-            if !is_about_the_request(failure) {
-                return Err(Trouble::Stream(failure.clone()));
+            let failure = failure.clone();
+            if !is_about_the_request(flight, &failure) {
+                return Err(Trouble::Stream(failure));
             }
-            relay.release(&mut chunks);
+            if let Some(relay) = flight.relay() {
+                relay.release(&mut chunks);
+            }
             return Ok(chunks);
         }
         if may_go(seen) {
@@ -235,6 +235,12 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
             return Err(Trouble::Read(Reason::Cut));
         }
     }
+}
+
+fn is_about_the_request(flight: &Flight, failure: &StreamFailure) -> bool {
+    let (headers, now) = (HeaderMap::new(), flight.proxy.clock.now());
+    let judge = flight.attempt.as_ref().and_then(|attempt| attempt.judge(&headers, now));
+    judge.is_some_and(|judge| judge.is_about_the_request(failure))
 }
 
 const fn may_go(seen: Seen) -> bool {

@@ -128,16 +128,24 @@ pub struct UpstreamFailed {
     pub retry_after: Option<Duration>,
 }
 
+/// Every account is denied the model by its upstream.
+const DENIED: &str = "no account of the gateway has access to this model; check its name, ask for another model, or ask \
+                      the gateway's operators to get access to it";
+
 fn no_account(explanation: &Explanation) -> String {
     match explanation.missing() {
         Some(missing) => {
             format!("{missing}; ask for another model, or ask the gateway's operators for an account")
         }
+        None if explanation.model_denied() => DENIED.to_owned(),
         None => format!("no account can serve this request now ({})", explanation.for_client()),
     }
 }
 
 fn failed(failed: &UpstreamFailed) -> String {
+    if failed.class == Class::ModelDenied {
+        return DENIED.to_owned();
+    }
     let (reason, attempts) = (failed.reason.code(), failed.attempts);
     let tries = if attempts == 1 { "attempt" } else { "attempts" };
     format!("no upstream account gave an answer ({attempts} {tries}, the last one ended with {reason})")
@@ -238,7 +246,7 @@ fn no_account_kind(explanation: &Explanation, wire: Wire) -> (ErrorKind, u16, Op
         (ErrorKind::RateLimited, 429, code)
     } else if explanation.passing() {
         overloaded(wire, code)
-    } else if explanation.missing().is_some() || explanation.model_unknown() {
+    } else if explanation.missing().is_some() || explanation.model_unknown() || explanation.model_denied() {
         // Clients try again at a 503, some of them for minutes, and it would not help.
         (ErrorKind::NotFound, 404, Some("model_not_found"))
     } else if explanation.unsupported() {
@@ -254,6 +262,7 @@ fn upstream_kind(failed: &UpstreamFailed, wire: Wire) -> (ErrorKind, u16, Option
         (Class::Limited(MarkKind::RateLimited), _) => (ErrorKind::RateLimited, 429, code),
         (Class::Limited(MarkKind::Overloaded), _) => overloaded(wire, code),
         (_, Reason::Stopped) => (ErrorKind::Unavailable, 503, code),
+        (Class::ModelDenied, _) => (ErrorKind::NotFound, 404, Some("model_not_found")),
         (
             _,
             Reason::ConnectTimeout

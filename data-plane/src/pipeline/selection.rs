@@ -14,9 +14,10 @@ use super::{
     refusal::{Refusal, Unconvertible, UpstreamFailed},
 };
 use crate::{
+    live::MarkKind,
     provider::failure::{Class, Reason},
     proxy::Proxy,
-    scheduler::{Picked, Tried, Wanted, explain, pick},
+    scheduler::{Explanation, Picked, Tried, Wanted, explain, pick},
     snapshot::{Account, Retries, Snapshot},
 };
 
@@ -92,18 +93,23 @@ impl Selection {
 
     /// Why there was none from the first: in full in the log, in short for the client.
     pub(super) fn no_account(&self, proxy: &Proxy, admitted: &Admitted) -> Refusal {
-        let (snapshot, now) = (proxy.snapshot.load(), proxy.clock.now());
-        let wanted = match admitted.wanted(&snapshot, self.bound) {
-            Ok(wanted) => Wanted { last_resort: true, ..wanted },
+        let explanation = match self.explanation(proxy, admitted) {
+            Ok(explanation) => explanation,
             Err(refusal) => return refusal,
         };
-        let explanation = explain(&snapshot.accounts, &wanted, &[], now);
         proxy.metrics.pick_failed();
         if explanation.bound_account_gone() {
             return Refusal::BoundAccountGone;
         }
         tracing::warn!(model = admitted.view.model, excluded = %explanation, "no account is eligible");
         Refusal::NoAccount(explanation)
+    }
+
+    /// What each account is left out for by now.
+    fn explanation(&self, proxy: &Proxy, admitted: &Admitted) -> Result<Explanation, Refusal> {
+        let (snapshot, now) = (proxy.snapshot.load(), proxy.clock.now());
+        let wanted = Wanted { last_resort: true, ..admitted.wanted(&snapshot, self.bound)? };
+        Ok(explain(&snapshot.accounts, &wanted, &[], now))
     }
 
     /// The attempt at this account failed.
@@ -120,12 +126,36 @@ impl Selection {
             None => {}
         }
         let attempts = self.last.map_or(0, |last| last.attempts) + 1;
-        let (reason, class, retry_after) = (failure.reason, failure.class, failure.limited_for);
-        self.last = Some(UpstreamFailed { reason, class, attempts, retry_after });
+        let (mut class, mut retry_after) = (failure.class, failure.limited_for);
+        // One that only failed may have the model that this one is denied.
+        if let Some(last) = self.last.filter(|last| class == Class::ModelDenied && last.class.is_of_account())
+        {
+            (class, retry_after) = (last.class, last.retry_after);
+        }
+        self.last = Some(UpstreamFailed { reason: failure.reason, class, attempts, retry_after });
+    }
+
+    /// How it ended. Where all that were asked are denied the model, another may only have to become free for it.
+    pub(super) fn outcome(&self, proxy: &Proxy, admitted: &Admitted) -> UpstreamFailed {
+        let last = self.last();
+        if last.class != Class::ModelDenied {
+            return last;
+        }
+        let Ok(explanation) = self.explanation(proxy, admitted) else { return last };
+        let class = if explanation.model_denied() {
+            return last;
+        } else if explanation.limited() {
+            Class::Limited(MarkKind::RateLimited)
+        } else if explanation.passing() {
+            Class::Limited(MarkKind::Overloaded)
+        } else {
+            Class::Transient
+        };
+        UpstreamFailed { class, retry_after: explanation.frees_in(), ..last }
     }
 
     /// How the last attempt failed.
-    pub(super) fn last(&self) -> UpstreamFailed {
+    fn last(&self) -> UpstreamFailed {
         self.last.unwrap_or(UpstreamFailed {
             reason: Reason::Stopped,
             class: Class::Transient,

@@ -3,6 +3,7 @@
 use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use wire::{
     raw::{
         body::BodyFacts,
@@ -19,10 +20,7 @@ use super::{
     reading::{Collected, Read, Reading, join},
     translation::Unread,
 };
-use crate::{
-    compute::LARGE,
-    provider::{self, failure::Reason},
-};
+use crate::{compute::LARGE, provider::failure::Reason};
 
 /// What came of reading an answer that is no stream.
 #[derive(Debug)]
@@ -116,10 +114,11 @@ fn no_answer(flight: &mut Flight, facts: BodyFacts) -> Failure {
     let (now, said) = (flight.proxy.clock.now(), facts.error.clone().unwrap_or_default());
     let Some(attempt) = &mut flight.attempt else { return Failure::of(Reason::NoAnswer) };
     if let Reading::Whole(collected) = &mut attempt.reading {
+        // What it says of usage counts.
         collected.facts = Some(facts);
     }
-    match provider::for_account(&attempt.account) {
-        Some(provider) => Failure::no_answer(provider, said, now),
+    match attempt.judge(&HeaderMap::new(), now) {
+        Some(judge) => judge.no_answer(said),
         None => Failure::of(Reason::NoAnswer),
     }
 }

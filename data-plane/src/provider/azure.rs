@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Uri, request::Parts};
 use shared::clock::Millis;
-use wire::error::upstream::UpstreamError;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable, failure::Class, join, openai,
-    percent::segment, reset, sensitive,
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, ErrorAnswer, class_of},
+    join, openai,
+    percent::segment,
+    reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -64,8 +66,14 @@ impl Provider for AzureOpenAi {
         Ok(())
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        openai::class(status, said)
+    /// A resource that is blocked, for what it was used for or by where the request comes from, answers 403; prompts that
+    /// the content filter holds back are 400.
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        match (error.status, error.code()) {
+            // `404`: the API's version does not have the deployment's operation. The path names nothing else.
+            (404, "DeploymentNotFound" | "404") | (400, "OperationNotSupported") => Class::ModelDenied,
+            _ => openai::documented(error).unwrap_or_else(|| class_of(error.status)),
+        }
     }
 
     fn limited_for(&self, headers: &HeaderMap, _now: Millis) -> Option<Duration> {

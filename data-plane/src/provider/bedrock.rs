@@ -13,16 +13,18 @@ use http::{
     request::Parts,
 };
 use shared::clock::Millis;
-use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, class_of_words},
+    failure::{Class, ErrorAnswer, class_of},
     join,
     percent::segment,
     sensitive,
 };
-use crate::snapshot::{Account, Credential, Options};
+use crate::{
+    live::MarkKind,
+    snapshot::{Account, Credential, Options},
+};
 
 pub(super) struct Bedrock;
 
@@ -123,14 +125,73 @@ impl Provider for Bedrock {
         }
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        // 424: a model that stumbled.
-        if status == 424 { Class::Transient } else { class_of_words(status, said) }
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        class(error)
     }
 
     fn limited_for(&self, _headers: &HeaderMap, _now: Millis) -> Option<Duration> {
         None
     }
+}
+
+/// By the exception's name, which a header carries, and only then by its words: AWS has one name for a model that the
+/// account may not use, for a permission that its key lacks, and for a key that is wrong.
+fn class(error: &ErrorAnswer<'_>) -> Class {
+    const CREDENTIAL: [&str; 10] = [
+        "UnrecognizedClient",
+        "InvalidClientTokenId",
+        "InvalidSignature",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "ExpiredToken",
+        "RequestExpired",
+        "NotAuthorized",
+        "OptInRequired",
+    ];
+    let name = exception(error);
+    let is = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if is(&CREDENTIAL) || error.status == 400 && error.begins(&["Access to Bedrock models is not allowed"]) {
+        return Class::Credential;
+    }
+    // The path names a model and nothing else.
+    if is(&["ResourceNotFound", "FTUFormNotFilled"]) || denies_model(error) {
+        return Class::ModelDenied;
+    }
+    if is(&["ServiceQuotaExceeded"]) {
+        return Class::Limited(MarkKind::RateLimited);
+    }
+    // A model that is being loaded, and one that stumbled.
+    if is(&["ModelNotReady"]) || error.status == 424 {
+        return Class::Transient;
+    }
+    class_of(error.status)
+}
+
+/// The exception's name without its ending: of `AccessDeniedException:http://…`, `AccessDenied`.
+fn exception<'a>(error: &ErrorAnswer<'a>) -> &'a str {
+    let named = error.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+    let named = named.or(error.said.kind.as_deref()).unwrap_or_default();
+    let name = named.split(':').next().unwrap_or_default();
+    name.strip_suffix("Exception").unwrap_or(name)
+}
+
+fn denies_model(error: &ErrorAnswer<'_>) -> bool {
+    const BEGINNINGS: [&str; 6] = [
+        "You don't have access to the model",
+        // Its subscription in the marketplace, which is of that model.
+        "Model access is denied",
+        "The provided model identifier is invalid",
+        "Could not resolve the foundation model",
+        "Model use case details have not been submitted",
+        // What accounts are told that AWS has not opened the model to.
+        "Operation not allowed",
+    ];
+    matches!(error.status, 400 | 403 | 404)
+        && (error.begins(&BEGINNINGS)
+            || error.begins(&["Invocation of model ID"]) && error.holds("on-demand throughput")
+            // Permissions are given by model.
+            || error.holds("is not authorized to perform: bedrock:InvokeModel"))
 }
 
 fn region(account: &Account) -> Result<&str, Unaddressable> {

@@ -1,11 +1,15 @@
-//! Anthropic's API: with a console's key, with a Claude login, and through Claude Code Routers, which speak the same.
+//! Anthropic's API: with a console's key, and with a Claude login.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use shared::clock::Millis;
 
-use super::{Asked, Endpoint, Front, Provider, RequestBody, Unaddressable, join, reset, sensitive};
+use super::{
+    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, ErrorAnswer, class_of},
+    join, reset, sensitive,
+};
 use crate::snapshot::{Account, Credential};
 
 pub(super) struct ClaudeConsole;
@@ -50,6 +54,10 @@ impl Provider for ClaudeConsole {
         Ok(())
     }
 
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        class(error)
+    }
+
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {
         reset::anthropic(headers, now)
     }
@@ -82,8 +90,39 @@ impl Provider for ClaudeOfficial {
         Ok(())
     }
 
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        class(error)
+    }
+
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {
         reset::anthropic(headers, now)
+    }
+}
+
+pub(super) fn class(error: &ErrorAnswer<'_>) -> Class {
+    documented(error).unwrap_or_else(|| class_of(error.status))
+}
+
+/// What Anthropic's API says where the status alone does not. Whoever has no credit is told so with a type of 400 that
+/// stands for much else, as is whose organization is shut; there is nothing but the message to know these by.
+pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
+    const NO_CREDIT: [&str; 3] = [
+        "Your credit balance is too low",
+        // Limits that the organization set itself.
+        "You have reached your specified API usage limits",
+        "You have reached your specified workspace API usage limits",
+    ];
+    const SHUT: [&str; 1] = ["This organization has been disabled"];
+    // What a request names besides, such as a file, is not found in other words.
+    const NO_MODEL: [&str; 1] = ["model: "];
+    match (error.status, error.kind()) {
+        (402, _) | (_, "billing_error") => Some(Class::Billing),
+        (400, "invalid_request_error") if error.begins(&NO_CREDIT) => Some(Class::Billing),
+        (400, "invalid_request_error") if error.begins(&SHUT) => Some(Class::Credential),
+        // The month's cap of the organization's tier has the type of a rate limit, and no end that is worth waiting for.
+        (429, "rate_limit_error") if error.code() == "enforced_spend_limit_reached" => Some(Class::Billing),
+        (404, "not_found_error") if error.begins(&NO_MODEL) => Some(Class::ModelDenied),
+        _ => None,
     }
 }
 

@@ -8,8 +8,9 @@ use shared::clock::Millis;
 
 use super::{
     Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    claude::{ANTHROPIC_VERSION, DEFAULT_VERSION},
-    join, reset, sensitive,
+    claude::{self, ANTHROPIC_VERSION, DEFAULT_VERSION},
+    failure::{Class, ErrorAnswer, class_of},
+    join, openai, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -54,6 +55,13 @@ impl Provider for Droid {
             request.headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         }
         Ok(())
+    }
+
+    /// Of its own it has the statuses: 401 for its key, 402 where nobody subscribes. All else is in the words of the
+    /// provider behind it, and no word of one means something else to the other.
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        let documented = claude::documented(error).or_else(|| openai::documented(error));
+        documented.unwrap_or_else(|| class_of(error.status))
     }
 
     fn limited_for(&self, headers: &HeaderMap, now: Millis) -> Option<Duration> {

@@ -123,6 +123,37 @@ impl Reason {
     }
 }
 
+/// An error as an upstream answered with it: all that providers tell their errors apart by.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorAnswer<'a> {
+    /// The answer's, or what an error in a stream stands for.
+    pub status: u16,
+    pub headers: &'a HeaderMap,
+    pub said: &'a UpstreamError,
+    /// As the upstream knows it.
+    pub model: &'a str,
+}
+
+impl ErrorAnswer<'_> {
+    pub(super) fn kind(&self) -> &str {
+        self.said.kind.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn code(&self) -> &str {
+        self.said.code.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the message begins as one of a documented form.
+    pub(super) fn begins(&self, forms: &[&str]) -> bool {
+        forms.iter().any(|form| self.said.message.starts_with(form))
+    }
+
+    /// Whether the message holds what makes a documented form.
+    pub(super) fn holds(&self, form: &str) -> bool {
+        self.said.message.contains(form)
+    }
+}
+
 /// What follows from an answer that is no success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -132,6 +163,10 @@ pub enum Class {
     Limited(MarkKind),
     /// Worth another account; whether this one's credential works must be found out.
     Credential,
+    /// Worth another account; nobody pays for this one any more, which must be found out.
+    Billing,
+    /// Worth another account; this one may not use the model, or its upstream does not have it. It serves others.
+    ModelDenied,
     /// Reasoning in the history that another of the provider's accounts or models made. Worth the same account again,
     /// without it.
     Reasoning,
@@ -147,11 +182,21 @@ pub enum Class {
     Refused,
 }
 
-/// The class of an HTTP status that is not 2xx, or of the status that an error in a stream stands for.
+impl Class {
+    /// Whether the account failed, and not for what was asked of it: it might answer the same request another time.
+    #[must_use]
+    pub const fn is_of_account(self) -> bool {
+        matches!(self, Self::Transient | Self::Limited(_) | Self::Credential | Self::Billing)
+    }
+}
+
+/// The class of an HTTP status that is not 2xx, or of the status that an error in a stream stands for, where the
+/// provider documents nothing more.
 #[must_use]
 pub const fn class_of(status: u16) -> Class {
     match status {
-        401..=403 => Class::Credential,
+        401 | 403 => Class::Credential,
+        402 => Class::Billing,
         408 => Class::Transient,
         429 => Class::Limited(MarkKind::RateLimited),
         503 | 529 => Class::Limited(MarkKind::Overloaded),
@@ -159,18 +204,6 @@ pub const fn class_of(status: u16) -> Class {
         // Also what no model API should answer: redirects, and the codes that CDNs make up.
         _ => Class::Transient,
     }
-}
-
-/// As [`class_of`], with what the upstream said: a 403 about the model or the content is about the request, and another
-/// account would say the same.
-#[must_use]
-pub fn class_of_words(status: u16, said: &UpstreamError) -> Class {
-    const ABOUT_THE_REQUEST: [&str; 3] = ["model", "content policy", "region"];
-    let words = said.message.to_ascii_lowercase();
-    if status == 403 && ABOUT_THE_REQUEST.iter().any(|word| words.contains(word)) {
-        return Class::Refused;
-    }
-    class_of(status)
 }
 
 /// Whether a refusal is about reasoning in the history. Each line is in a provider's own words; nothing else of the
@@ -240,9 +273,10 @@ mod tests {
         for status in [408, 500, 502, 504, 520, 524, 301] {
             assert_eq!(class_of(status), Class::Transient, "{status}");
         }
-        for status in [401, 402, 403] {
+        for status in [401, 403] {
             assert_eq!(class_of(status), Class::Credential, "{status}");
         }
+        assert_eq!(class_of(402), Class::Billing);
         for status in [400, 404, 405, 409, 413, 415, 422] {
             assert_eq!(class_of(status), Class::Refused, "{status}");
         }

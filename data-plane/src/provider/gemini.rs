@@ -5,11 +5,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use proto::v1::gemini_options::Form;
 use shared::clock::Millis;
-use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, class_of_words},
+    failure::{Class, ErrorAnswer, class_of},
     join,
     percent::segment,
     sensitive,
@@ -50,8 +49,8 @@ impl Provider for GeminiApi {
         Ok(())
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        class(status, said)
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        documented(error).unwrap_or_else(|| class_of(error.status))
     }
 
     fn limited_for(&self, _headers: &HeaderMap, _now: Millis) -> Option<Duration> {
@@ -102,8 +101,15 @@ impl Provider for Gemini {
         Ok(())
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        class(status, said)
+    /// Behind Code Assist, where the project is the login's, the model is all that can be missing.
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        match documented(error) {
+            Some(class) => class,
+            None if error.status == 404 && error.begins(&["Requested entity was not found"]) => {
+                Class::ModelDenied
+            }
+            None => class_of(error.status),
+        }
     }
 
     fn limited_for(&self, _headers: &HeaderMap, _now: Millis) -> Option<Duration> {
@@ -162,9 +168,30 @@ fn method<'q>(asked: &Asked<'q>) -> Result<(&'static str, Option<std::borrow::Co
     }
 }
 
-/// A key that is wrong comes as 400.
-fn class(status: u16, said: &UpstreamError) -> Class {
-    let wrong_key =
-        said.code.as_deref() == Some("API_KEY_INVALID") || said.message.contains("API key not valid");
-    if status == 400 && wrong_key { Class::Credential } else { class_of_words(status, said) }
+/// What Google says where the status alone does not. Its words for a rate limit speak of plans and billing, and mean
+/// neither.
+fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
+    const BAD_KEY: [&str; 2] = ["API key not valid", "API key expired"];
+    const NO_BILLING: [&str; 2] = [
+        "User location is not supported for the API use without a billing account",
+        "Gemini API free tier is not available in your country",
+    ];
+    const NO_CREDIT: [&str; 1] = ["Your prepayment credits are depleted"];
+    // What a request names, of another account's perhaps.
+    const NOT_THE_CALLERS: [&str; 2] =
+        ["You do not have permission to access the File", "CachedContent not found"];
+    match (error.status, error.code()) {
+        (402, _) | (403, "BILLING_DISABLED") => Some(Class::Billing),
+        (429, _) if error.begins(&NO_CREDIT) => Some(Class::Billing),
+        (400, _) if error.begins(&NO_BILLING) => Some(Class::Billing),
+        (400, "API_KEY_INVALID") => Some(Class::Credential),
+        (400, _) if error.begins(&BAD_KEY) => Some(Class::Credential),
+        // From where the gateway calls.
+        (400, _) if error.begins(&["User location is not supported"]) => Some(Class::Credential),
+        (403, _) if error.begins(&NOT_THE_CALLERS) => Some(Class::Refused),
+        (404, _) if error.begins(&["models/", "tunedModels/"]) => Some(Class::ModelDenied),
+        // Vertex: it is not there, not this project's, or not in this place.
+        (400 | 403 | 404, _) if error.begins(&["Publisher Model `"]) => Some(Class::ModelDenied),
+        _ => None,
+    }
 }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
 use shared::clock::Millis;
-use wire::error::upstream::UpstreamError;
 
 use super::{
     Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, class_of_words},
+    failure::{Class, ErrorAnswer, class_of},
     join, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
@@ -67,8 +66,8 @@ impl Provider for OpenAi {
         set(headers, PROJECT, project)
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        class(status, said)
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        class(error)
     }
 
     fn limited_for(&self, headers: &HeaderMap, _now: Millis) -> Option<Duration> {
@@ -102,8 +101,8 @@ impl Provider for OpenAiResponses {
         set(headers, PROJECT, None)
     }
 
-    fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        class(status, said)
+    fn class(&self, error: &ErrorAnswer<'_>) -> Class {
+        class(error)
     }
 
     fn limited_for(&self, headers: &HeaderMap, _now: Millis) -> Option<Duration> {
@@ -123,16 +122,60 @@ pub(super) fn thinks(model: &str) -> bool {
     model.starts_with("codex-") || model.strip_prefix('o').is_some_and(|rest| generation(rest).is_some())
 }
 
-/// A quota that is spent comes as 429 too, and does not come back by itself. So does a request that is larger than what
-/// the account may use in a minute: it is too large for ever, and smaller ones go on.
-pub(super) fn class(status: u16, said: &UpstreamError) -> Class {
-    if status == 429 && said.code.as_deref() == Some("insufficient_quota") {
-        return Class::Credential;
+fn class(error: &ErrorAnswer<'_>) -> Class {
+    documented(error).unwrap_or_else(|| class_of(error.status))
+}
+
+/// What OpenAI's API says where the status alone does not, and the servers that speak its language: Groq, Mistral, vLLM,
+/// Ollama, DeepSeek, OpenRouter.
+pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
+    // A quota that is spent comes as 429, as a rate limit does, and does not come back by itself.
+    const NO_CREDIT: [&str; 8] = [
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        // A ChatGPT plan without this.
+        "usage_not_included",
+    ];
+    const SHUT: [&str; 3] = ["account_deactivated", "invalid_api_key", "organization_restricted"];
+    const CONTENT: [&str; 3] = ["content_policy_violation", "content_filter", "moderation_blocked"];
+    let is = |words: &[&str]| words.contains(&error.kind()) || words.contains(&error.code());
+    match error.status {
+        400..=499 if is(&NO_CREDIT) => Some(Class::Billing),
+        400..=499 if is(&SHUT) => Some(Class::Credential),
+        403 if is(&CONTENT) || error.holds("Your input was flagged") => Some(Class::Refused),
+        400 | 403 | 404 if denies_model(error) => Some(Class::ModelDenied),
+        // It is larger than what the account may use in a minute: too large for ever, and smaller ones go on.
+        429 if error.begins(&["Request too large"]) => Some(Class::Refused),
+        _ => None,
     }
-    if status == 429 && said.message.starts_with("Request too large") {
-        return Class::Refused;
-    }
-    class_of_words(status, said)
+}
+
+fn denies_model(error: &ErrorAnswer<'_>) -> bool {
+    const CODES: [&str; 4] = [
+        "model_not_found",
+        "model_permission_blocked_org",
+        "model_permission_blocked_project",
+        "unknown_model",
+    ];
+    CODES.contains(&error.code())
+        || error.kind() == "invalid_model"
+        || error.begins(&["Model Not Exist"])
+        || error.begins(&["You are not allowed to"]) && error.holds("from this model")
+        || error.status == 404 && is_missing(error)
+        // A tool may have a model of its own.
+        || error.begins(&["Your organization must be verified to use the model"]) && error.holds(error.model)
+        || error.status == 400 && error.holds("model is not supported when using Codex with a ChatGPT account")
+}
+
+/// Servers that have no code for a model that they don't have.
+fn is_missing(error: &ErrorAnswer<'_>) -> bool {
+    error.begins(&["The model "]) && error.holds("does not exist")
+        || error.begins(&["model \"", "model '"]) && error.holds("not found")
 }
 
 fn path(endpoint: Endpoint) -> Result<&'static str, Unaddressable> {

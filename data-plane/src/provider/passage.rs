@@ -57,6 +57,24 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat/completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::InputTokens => "responses/input_tokens",
+            Self::Messages => "messages",
+            Self::CountTokens => "messages/count_tokens",
+            Self::GenerateContent => "generateContent",
+            Self::CountContents => "countTokens",
+            Self::EmbedContents => "batchEmbedContents",
+            Self::Invoke => "invoke",
+            Self::Converse => "converse",
+            Self::BedrockCountTokens => "count-tokens",
+        }
+    }
+
     /// The form of its request and answer.
     #[must_use]
     pub const fn format(self) -> Format {

@@ -40,6 +40,8 @@ pub enum Exclusion {
     CredentialExpired,
     Invalid,
     ModelNotAllowed,
+    /// Its upstream said lately that it may not use the model, or does not have it.
+    ModelDenied,
     RateLimited,
     Overloaded,
     /// All its slots are in use.
@@ -63,6 +65,7 @@ impl Exclusion {
             Self::CredentialExpired => "credential_expired",
             Self::Invalid => "invalid",
             Self::ModelNotAllowed => "model_not_allowed",
+            Self::ModelDenied => "model_denied",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Full => "full",
@@ -93,7 +96,13 @@ pub fn eligible<'a>(account: &'a Account, wanted: &Wanted<'a>, now: Millis) -> R
     match provider::passage_to(account, wanted.operation, model, wanted.model, now) {
         None => return Err(Exclusion::UnsupportedByNode),
         Some(Passage::Refused(_)) => return Err(Exclusion::NoCounterpart),
-        Some(_) => {}
+        Some(Passage::Raw(endpoint) | Passage::Via(endpoint)) => {
+            let (sent, learned) = (provider::sent_model(account, model), &account.state.learned);
+            if learned.denies(sent, endpoint.as_str(), account.version, now) {
+                return Err(Exclusion::ModelDenied);
+            }
+        }
+        Some(Passage::Estimate) => {}
     }
     match account.state.marked(model, now, wanted.last_resort) {
         Some(MarkKind::RateLimited) => return Err(Exclusion::RateLimited),

@@ -93,6 +93,21 @@ impl Explanation {
         reasons.peek().is_some() && reasons.all(|reason| reason == Exclusion::ModelNotAllowed)
     }
 
+    /// Whether nobody has the model: of the accounts that people have in use, some are denied it by their upstreams, and
+    /// the others don't offer it.
+    #[must_use]
+    pub fn model_denied(&self) -> bool {
+        let out_of_use = |reason: &_| {
+            matches!(reason, Exclusion::Disabled | Exclusion::Unschedulable | Exclusion::Expired)
+        };
+        let lacking = |reason| {
+            use Exclusion::{ModelDenied, ModelNotAllowed, NoCounterpart, UnsupportedByNode};
+            matches!(reason, ModelDenied | ModelNotAllowed | NoCounterpart | UnsupportedByNode)
+        };
+        self.fitting().any(|reason| reason == Exclusion::ModelDenied)
+            && self.fitting().filter(|reason| !out_of_use(reason)).all(lacking)
+    }
+
     /// Whether the account that the request is bound to is gone, or taken out of use: waiting would not help.
     #[must_use]
     pub fn bound_account_gone(&self) -> bool {

@@ -17,6 +17,7 @@ pub use credential::{
 };
 pub use plan::{Plan, PlannedCall, PlannedTurn};
 pub use provider::{Profile, azure::FILTER, google::BLOCK_PROMPT};
+pub use refusal::Refusal;
 pub use script::{
     Behaviour, ErrorText, Fault, LineEnds, Pause, Pings, Position, ScriptError, UsageScript, Writes,
 };
@@ -37,6 +38,7 @@ mod past;
 mod plan;
 mod playback;
 mod provider;
+mod refusal;
 mod registry;
 mod route;
 mod script;

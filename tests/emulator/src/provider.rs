@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     memory::Memory,
+    refusal::Refused,
     script::{Behaviour, ErrorText},
     template::{Draft, identifier},
 };
@@ -49,6 +50,9 @@ pub(crate) trait Provider: Sync {
 
     /// The provider's own words for a status.
     fn failure(&self, status: u16) -> Failure;
+
+    /// The provider's own words for an account that it does not serve.
+    fn refuses(&self, call: Refused<'_>) -> Failure;
 
     /// An error as a whole body. `request_id` is where the provider says it in the body.
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8>;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
+use crate::{plan::Plan, refusal::Refusal};
 
 /// The most pieces a scripted stream may have.
 pub(crate) const MAX_CHUNKS: u32 = 100_000;
@@ -121,6 +121,8 @@ pub enum Fault {
         #[serde(default)]
         error: Option<ErrorText>,
     },
+    /// The provider does not serve the account, and says so as it does.
+    Refused(Refusal),
     /// Takes the request and never answers.
     HangBeforeHead,
     /// Takes the request and closes the connection.
@@ -200,6 +202,12 @@ impl Behaviour {
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::failing(Fault::Status { status, retry_after: None, error: None })
+    }
+
+    /// The provider's own answer to an account that it does not serve.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        Self::failing(Fault::Refused(refusal))
     }
 
     /// As [`Self::status`], with a Retry-After of so many seconds.
@@ -348,6 +356,8 @@ mod tests {
             behaviour.fault,
             Some(Fault::Status { status: 429, retry_after: Some("7".into()), error: None })
         );
+        let refused: Behaviour = serde_json::from_str(r#"{"fault":{"refused":"no_credit"}}"#).unwrap();
+        assert_eq!(refused, Behaviour::refused(Refusal::NoCredit));
         let again: Behaviour = serde_json::from_str(&serde_json::to_string(&behaviour).unwrap()).unwrap();
         assert_eq!(again, behaviour);
     }

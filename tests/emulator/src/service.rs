@@ -16,6 +16,7 @@ use crate::{
     memory::Memory,
     playback::{ScriptFrames, place, plan},
     provider::{Call, Failure, Profile, Provider, set},
+    refusal::Refused,
     registry::Registry,
     route::{self, Route},
     script::{Behaviour, ErrorText, Fault, LineEnds},
@@ -76,6 +77,15 @@ pub(crate) async fn handle(
     }
 }
 
+/// The model that the path names, or the body.
+fn asked_model(route: &Route<'_>, body: &[u8]) -> String {
+    if let Some(name) = route.name {
+        return control::decoded(name).unwrap_or_default();
+    }
+    let body = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
 fn admit<'p>(
     parts: &'p Parts,
     presented: Result<String, Failure>,
@@ -113,6 +123,11 @@ impl Exchange {
             Some(Fault::CloseBeforeHead) => {
                 self.call.served();
                 return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Some(Fault::Refused(refusal)) => {
+                let (path, model) = (parts.uri.path(), asked_model(route, body));
+                let failure = self.provider.refuses(Refused { refusal: *refusal, path, model: &model });
+                return Ok(self.refuse(failure, None));
             }
             Some(Fault::Status { status, retry_after, error }) => {
                 return Ok(self.scripted_refusal(*status, retry_after.as_deref(), error.as_ref()));

@@ -62,9 +62,14 @@ impl UpstreamError {
 }
 
 impl UpstreamError {
-    /// Google's `details`: the reason's word, and when to come again.
+    /// Google's `details`: the reason's word, and when to come again. Anthropic's are one object.
     fn read_details(&mut self, details: &str) {
-        // Something else than an array of objects says nothing.
+        // Something else says nothing.
+        let _ = json::object(details, |field| {
+            if field.name() == "error_code" {
+                self.code = word(field.value).or(self.code.take());
+            }
+        });
         let _ = json::array(details, |detail| {
             let _ = json::object(detail, |field| match &*field.name() {
                 "reason" => self.code = word(field.value).or(self.code.take()),
@@ -103,8 +108,13 @@ fn status(value: &str) -> Option<u16> {
 /// The HTTP status that comes with a provider's error type or code.
 fn status_of(word: &str) -> Option<u16> {
     Some(match word {
-        "invalid_request_error" | "INVALID_ARGUMENT" | "context_length_exceeded" | "content_filter" => 400,
-        "authentication_error" | "invalid_api_key" | "UNAUTHENTICATED" => 401,
+        "invalid_request_error"
+        | "INVALID_ARGUMENT"
+        | "FAILED_PRECONDITION"
+        | "context_length_exceeded"
+        | "content_filter"
+        | "billing_hard_limit_reached" => 400,
+        "authentication_error" | "invalid_api_key" | "account_deactivated" | "UNAUTHENTICATED" => 401,
         "billing_error" => 402,
         "permission_error" | "PERMISSION_DENIED" => 403,
         "not_found_error" | "model_not_found" | "NOT_FOUND" => 404,
@@ -112,6 +122,9 @@ fn status_of(word: &str) -> Option<u16> {
         "rate_limit_error"
         | "rate_limit_exceeded"
         | "insufficient_quota"
+        | "billing_not_active"
+        | "usage_limit_reached"
+        | "usage_not_included"
         | "tokens"
         | "requests"
         | "RESOURCE_EXHAUSTED" => 429,
@@ -150,6 +163,16 @@ mod tests {
         );
         assert_eq!(error.code.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
         assert_eq!(error.retry_after, Some(Duration::from_millis(34_500)));
+    }
+
+    #[test]
+    fn anthropics_details_are_an_object_with_a_code() {
+        let error = UpstreamError::read(
+            r#"{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}"#,
+        );
+        assert_eq!((error.status, error.code.as_deref()), (Some(429), Some("enforced_spend_limit_reached")));
+        let none = UpstreamError::read(r#"{"type":"rate_limit_error","message":"m","details":null}"#);
+        assert_eq!((none.status, none.code), (Some(429), None));
     }
 
     #[test]

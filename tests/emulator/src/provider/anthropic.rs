@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     clock,
     provider::{Failure, Provider, bearer, set},
+    refusal::{Refusal, Refused},
 };
 
 pub(crate) mod count_tokens;
@@ -24,6 +25,8 @@ const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", "2026-10-21"];
 /// How access tokens of a person's account begin.
 const OAUTH_TOKEN: &str = "sk-ant-oat";
 const OAUTH_BETA: &str = "oauth-2025-04-20";
+const NO_CREDIT: &str = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.";
+const EXPIRED: &str = "OAuth token has expired. Please obtain a new token or refresh your existing token.";
 const REQUESTS_LIMIT: &str = "4000";
 const TOKENS_LIMIT: &str = "400000";
 
@@ -92,9 +95,7 @@ impl Provider for Anthropic {
             return Err(unauthorized("OAuth authentication is currently not supported."));
         }
         if key.contains("expired") {
-            return Err(unauthorized(
-                "OAuth token has expired. Please obtain a new token or refresh your existing token.",
-            ));
+            return Err(unauthorized(EXPIRED));
         }
         Ok(())
     }
@@ -117,10 +118,7 @@ impl Provider for Anthropic {
     fn failure(&self, status: u16) -> Failure {
         let (kind, message) = match status {
             401 => ("authentication_error", "invalid x-api-key"),
-            402 => (
-                "billing_error",
-                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
-            ),
+            402 => ("billing_error", NO_CREDIT),
             403 => {
                 ("permission_error", "Your API key does not have permission to use the specified resource.")
             }
@@ -137,6 +135,17 @@ impl Provider for Anthropic {
             _ => ("invalid_request_error", "There was an issue with the format or content of your request."),
         };
         Failure::new(status, kind, message)
+    }
+
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::NoCredit => invalid(NO_CREDIT),
+            Refusal::ModelForbidden | Refusal::ModelUnknown => no_such_model(call.model),
+            Refusal::KeyInvalid => unauthorized("invalid x-api-key"),
+            Refusal::CredentialExpired => unauthorized(EXPIRED),
+            Refusal::AccountDisabled => invalid("This organization has been disabled."),
+            Refusal::RegionUnsupported => Failure::new(403, "forbidden", "Request not allowed"),
+        }
     }
 
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {

@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, request::Parts};
 use serde_json::{Map, Value, json};
 
-use crate::provider::{
-    Call, Failure, Profile, Provider,
-    openai::{MODEL_PREFIXES, OPENAI, responses},
-    query, set,
+use crate::{
+    provider::{
+        Call, Failure, Profile, Provider,
+        openai::{MODEL_PREFIXES, OPENAI, responses},
+        query, set,
+    },
+    refusal::{Refusal, Refused},
 };
 
 pub(crate) mod endpoints;
@@ -27,6 +30,7 @@ pub const FILTER: &str = "Filter this.";
 const DEFAULT_MODEL: &str = "gpt-4o";
 const BAD_KEY: &str = "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource.";
 const FILTERED: &str = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry. To learn more about our content filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766";
+const BLOCKED: &str = "Your resource has been temporarily blocked because we detected behavior that may violate our content policy.";
 const FILTER_CODE: &str = "content_filter";
 
 #[derive(Debug)]
@@ -125,6 +129,18 @@ impl Provider for Azure {
             ),
             500.. => plain(status, "InternalServerError", "Internal server error"),
             _ => OPENAI.failure(status),
+        }
+    }
+
+    /// The bill of a resource is its subscription's: without one there is no such key.
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::ModelForbidden | Refusal::ModelUnknown => no_such_deployment(),
+            Refusal::NoCredit | Refusal::KeyInvalid | Refusal::CredentialExpired => {
+                plain(401, "401", BAD_KEY)
+            }
+            Refusal::AccountDisabled => plain(403, "403", BLOCKED),
+            Refusal::RegionUnsupported => self.failure(403),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     clock,
     control::decoded,
     provider::{Call, Failure, Profile, Provider, bearer, set},
+    refusal::{Refusal, Refused},
 };
 
 pub(crate) mod converse;
@@ -24,6 +25,9 @@ pub(crate) static BEDROCK: Bedrock = Bedrock;
 const SERVICE: &str = "bedrock";
 const BAD_TOKEN: &str = "The security token included in the request is invalid.";
 const BAD_KEY: &str = "Authentication failed: Please make sure your API Key is valid.";
+const EXPIRED: &str = "The security token included in the request is expired";
+const SHUT: &str = "Your account is not authorized to invoke this API operation.";
+const NO_PAYMENT: &str = "Model access is denied due to INVALID_PAYMENT_INSTRUMENT:A valid payment instrument must be provided.. Your AWS Marketplace subscription for this model cannot be completed at this time. If you recently fixed this issue, try again after 2 minutes.";
 /// Said of a prompt that is beyond a model's window.
 const TOO_LONG: &str = "Input is too long for requested model.";
 /// What the service itself refuses carries its namespace.
@@ -48,6 +52,10 @@ fn says_too_much(most: u64) -> Failure {
     ))
 }
 
+fn no_such_model() -> Failure {
+    invalid("The provided model identifier is invalid.")
+}
+
 /// The model id of the path, which the caller may use.
 fn model_id(call: &Call<'_>) -> Result<String, Failure> {
     let id = call.name.and_then(decoded).unwrap_or_default();
@@ -56,11 +64,7 @@ fn model_id(call: &Call<'_>) -> Result<String, Failure> {
         Some(models) => models.contains(&id),
         None => !id.contains("unknown"),
     };
-    if known && id.chars().all(legal) {
-        Ok(id)
-    } else {
-        Err(invalid("The provided model identifier is invalid."))
-    }
+    if known && id.chars().all(legal) { Ok(id) } else { Err(no_such_model()) }
 }
 
 /// The name that the model's maker gives it: `claude-…` without the version of the Bedrock model.
@@ -135,10 +139,7 @@ impl Provider for Bedrock {
             return Err(forbidden("UnrecognizedClientException", BAD_TOKEN));
         }
         if session.is_some_and(|token| token.contains("expired")) {
-            return Err(forbidden(
-                "ExpiredTokenException",
-                "The security token included in the request is expired",
-            ));
+            return Err(forbidden("ExpiredTokenException", EXPIRED));
         }
         let secret = profile.secret.clone().unwrap_or_else(|| format!("secret-of-{id}"));
         let now = clock::now_seconds().saturating_add(profile.clock_ahead_seconds);
@@ -186,6 +187,19 @@ impl Provider for Bedrock {
             _ => ("ValidationException", "The provided request is not valid"),
         };
         Failure::new(status, kind, message)
+    }
+
+    /// Models of other makers are paid for one by one, so nobody paying is about the model too.
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::NoCredit => forbidden("AccessDeniedException", NO_PAYMENT),
+            Refusal::ModelForbidden => self.failure(403),
+            Refusal::ModelUnknown => no_such_model(),
+            Refusal::KeyInvalid => self.unknown_credential("AKIA"),
+            Refusal::CredentialExpired => forbidden("ExpiredTokenException", EXPIRED),
+            Refusal::AccountDisabled => forbidden("AccessDeniedException", SHUT),
+            Refusal::RegionUnsupported => self.failure(404),
+        }
     }
 
     fn error_body(&self, failure: &Failure, _request_id: &str) -> Vec<u8> {

@@ -9,12 +9,14 @@ use crate::{
         openai::{self, OPENAI, responses},
         set,
     },
+    refusal::{Refusal, Refused},
     template::Draft,
 };
 
 pub(crate) static CHATGPT: ChatGpt = ChatGpt;
 
 const EXPIRED: &str = "Provided authentication token is expired. Please try signing in again.";
+const NOT_INCLUDED: &str = "usage_not_included";
 const LIMIT_REACHED: &str = "usage_limit_reached";
 const RESETS_IN_SECONDS: u64 = 3_600;
 /// What may be asked for; all else is refused by name.
@@ -45,6 +47,14 @@ fn detail(status: u16, text: impl Into<String>) -> Failure {
     Failure::new(status, "", text)
 }
 
+fn unsupported_model(model: &str) -> Failure {
+    detail(400, format!("The '{model}' model is not supported when using Codex with a ChatGPT account."))
+}
+
+fn expired() -> Failure {
+    Failure::new(401, "invalid_request_error", EXPIRED).with_code("token_expired")
+}
+
 /// POST /responses
 pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     let Ok(body) = serde_json::from_slice::<Map<String, Value>>(call.body) else {
@@ -64,8 +74,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Draft, Failure> {
     }
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
     if !model.starts_with("gpt-5") && !model.contains("codex") && !model.is_empty() {
-        let text = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");
-        return Err(detail(400, text));
+        return Err(unsupported_model(model));
     }
     responses::answer(call)
 }
@@ -81,7 +90,7 @@ impl Provider for ChatGpt {
 
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
         if bearer(&parts.headers).is_some_and(|token| token.contains("expired")) {
-            return Err(Failure::new(401, "invalid_request_error", EXPIRED).with_code("token_expired"));
+            return Err(expired());
         }
         let account = parts.headers.get("chatgpt-account-id").and_then(|value| value.to_str().ok());
         match account.map(str::trim) {
@@ -104,7 +113,25 @@ impl Provider for ChatGpt {
         }
     }
 
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::NoCredit => Failure::new(429, NOT_INCLUDED, "Codex is not included in this plan"),
+            Refusal::ModelForbidden | Refusal::ModelUnknown => unsupported_model(call.model),
+            Refusal::KeyInvalid => detail(401, "Unauthorized"),
+            Refusal::CredentialExpired => expired(),
+            Refusal::AccountDisabled => detail(402, "").with_code("deactivated_workspace"),
+            Refusal::RegionUnsupported => OPENAI.refuses(call),
+        }
+    }
+
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {
+        if failure.status == 402 && failure.kind.is_empty() {
+            return json!({"detail": {"code": failure.code}}).to_string().into_bytes();
+        }
+        if failure.kind == NOT_INCLUDED {
+            let error = json!({"type": failure.kind, "message": failure.message, "plan_type": "free"});
+            return json!({"error": error}).to_string().into_bytes();
+        }
         if failure.kind.is_empty() {
             return json!({"detail": failure.message}).to_string().into_bytes();
         }

@@ -1,7 +1,7 @@
 //! Factory's proxy in front of other providers: their wires as they are, its own keys.
 
 use http::{HeaderMap, HeaderName, request::Parts};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     provider::{
@@ -10,6 +10,7 @@ use crate::{
         bearer,
         openai::{self, OPENAI, responses::RESPONSES},
     },
+    refusal::{Refusal, Refused},
     template::Draft,
 };
 
@@ -19,6 +20,7 @@ pub(crate) static DROID_CHAT: Droid = Droid { behind: &OPENAI, kind: "invalid_re
 
 const KEY_PREFIX: &str = "fk-";
 const BAD_KEY: &str = "Invalid API key";
+const UNPAID: &str = "Ready to get started? Subscribe at https://app.factory.ai/settings/billing";
 
 pub(crate) struct Droid {
     behind: &'static dyn Provider,
@@ -73,7 +75,21 @@ impl Provider for Droid {
         if status == 401 { self.bad_key() } else { self.behind.failure(status) }
     }
 
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::NoCredit => Failure::new(402, "", UNPAID),
+            Refusal::KeyInvalid | Refusal::CredentialExpired => self.bad_key(),
+            _ => self.behind.refuses(call),
+        }
+    }
+
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {
+        // What the proxy itself refuses is not in the form of who stands behind it.
+        if failure.status == 402 && failure.kind.is_empty() {
+            let body = json!({"detail": failure.message, "status": 402, "title": "Payment Required",
+                "requestId": request_id});
+            return body.to_string().into_bytes();
+        }
         self.behind.error_body(failure, request_id)
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     control::decoded,
     provider::{Failure, Provider, bearer, query},
+    refusal::{Refusal, Refused},
     template::identifier,
 };
 
@@ -37,6 +38,12 @@ pub(crate) const MODEL_PREFIXES: &[&str] = &["gemini-", "gemma-", "learnlm-"];
 
 const NO_KEY: &str = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other form of API consumer identity to call this API.";
 const BAD_KEY: &str = "API key not valid. Please pass a valid API key.";
+const OLD_KEY: &str = "API key expired. Please renew the API key.";
+const NO_CREDIT: &str = "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project and billing. Learn more at https://ai.google.dev/gemini-api/docs/billing#prepay.";
+const NO_BILLING: &str = "This API method requires billing to be enabled. Please enable billing on project #1 by visiting https://console.developers.google.com/billing/enable?project=1 then retry. If you enabled billing for this project recently, wait a few minutes for the action to propagate to our systems and retry.";
+const NO_LICENSE: &str = "You are currently configured to use a Google Cloud Project but lack a Gemini Code Assist license. Please contact your administrator to request a license. (#3501)";
+const NO_LOCATION: &str = "User location is not supported for the API use.";
+const SUSPENDED: &str = "Permission denied: Consumer 'project_number:1' has been suspended.";
 const NO_TOKEN: &str = "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.";
 const KEY_FOR_TOKEN: &str = "API keys are not supported by this API. Expected OAuth2 access token or other authentication credentials that assert a principal. See https://cloud.google.com/docs/authentication";
 const BAD_TOKEN: &str = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.";
@@ -214,6 +221,33 @@ impl Provider for Google {
             _ => ("INVALID_ARGUMENT", "Request contains an invalid argument."),
         };
         Failure::new(status, kind, message)
+    }
+
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        let has_keys = self.surface == Surface::Gemini;
+        let denied = |message: &str, reason: &str| {
+            Failure::new(403, "PERMISSION_DENIED", message)
+                .with_details(vec![error_info(reason, self.surface)])
+        };
+        match call.refusal {
+            Refusal::NoCredit if has_keys => Failure::new(402, "RESOURCE_EXHAUSTED", NO_CREDIT),
+            Refusal::NoCredit if self.surface == Surface::CodeAssist => {
+                denied(NO_LICENSE, "SUBSCRIPTION_REQUIRED")
+            }
+            Refusal::NoCredit => denied(NO_BILLING, "BILLING_DISABLED"),
+            Refusal::ModelForbidden | Refusal::ModelUnknown => {
+                let method = call.path.rsplit(':').next().unwrap_or_default();
+                no_such_model(self.surface, call.path, call.model, method)
+            }
+            Refusal::KeyInvalid if has_keys => self.bad_key(),
+            Refusal::CredentialExpired if has_keys => {
+                invalid(OLD_KEY).with_details(vec![error_info("API_KEY_INVALID", self.surface)])
+            }
+            Refusal::KeyInvalid => self.unauthenticated(BAD_TOKEN, "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+            Refusal::CredentialExpired => self.unauthenticated(BAD_TOKEN, "ACCESS_TOKEN_EXPIRED"),
+            Refusal::AccountDisabled => denied(SUSPENDED, "CONSUMER_SUSPENDED"),
+            Refusal::RegionUnsupported => Failure::new(400, "FAILED_PRECONDITION", NO_LOCATION),
+        }
     }
 
     fn error_body(&self, failure: &Failure, _request_id: &str) -> Vec<u8> {

@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderName, request::Parts};
 use serde::Serialize;
 
-use crate::provider::{Failure, Provider, bearer, set};
+use crate::{
+    provider::{Failure, Provider, bearer, set},
+    refusal::{Refusal, Refused},
+};
 
 pub(crate) mod chat;
 mod chat_logprobs;
@@ -22,6 +25,7 @@ pub(crate) const MODEL_PREFIXES: &[&str] =
     &["gpt-", "o1", "o3", "o4", "chatgpt-", "codex-", "text-embedding-", "ft:"];
 
 const NO_KEY: &str = "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the API from your browser and are prompted for a username and password. You can obtain an API key from https://platform.openai.com/account/api-keys.";
+const DEACTIVATED: &str = "The OpenAI account associated with this API key has been deactivated. If you are the developer for this OpenAI app, please check your email for more information. If you are seeing this error while using another app or site, please reach out to them for more help.";
 const BAD_JSON: &str = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have trouble figuring out how to fix this, please contact us through our help center at help.openai.com.)";
 
 #[derive(Debug)]
@@ -117,6 +121,23 @@ impl Provider for OpenAi {
             503 | 529 => plain("service_unavailable_error", "The engine is currently overloaded, please try again later."),
             500.. => plain("server_error", "The server had an error while processing your request. Sorry about that!"),
             _ => plain("invalid_request_error", "Invalid request."),
+        }
+    }
+
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::NoCredit => Failure { status: 429, ..self.failure(402) },
+            Refusal::ModelForbidden => {
+                let message =
+                    format!("Project `proj_emulator` does not have access to model `{}`", call.model);
+                Failure::new(403, "invalid_request_error", message).with_code("model_not_found")
+            }
+            Refusal::ModelUnknown => no_such_model(call.model),
+            Refusal::KeyInvalid | Refusal::CredentialExpired => self.failure(401),
+            Refusal::AccountDisabled => {
+                Failure::new(401, "invalid_request_error", DEACTIVATED).with_code("account_deactivated")
+            }
+            Refusal::RegionUnsupported => self.failure(403),
         }
     }
 

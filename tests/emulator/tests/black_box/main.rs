@@ -12,5 +12,6 @@ mod faults;
 mod gemini;
 mod messages;
 mod plans;
+mod refusals;
 mod responses;
 mod script;

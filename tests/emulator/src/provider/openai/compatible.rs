@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderName, request::Parts};
 use serde_json::json;
 
-use crate::provider::{Failure, Provider, openai::OPENAI, set};
+use crate::{
+    provider::{Failure, Provider, openai::OPENAI, set},
+    refusal::{Refusal, Refused},
+};
 
 pub(crate) static COMPATIBLE: Compatible = Compatible;
 
@@ -34,6 +37,17 @@ impl Provider for Compatible {
 
     fn failure(&self, status: u16) -> Failure {
         OPENAI.failure(status)
+    }
+
+    /// The model has no code here.
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        match call.refusal {
+            Refusal::ModelForbidden | Refusal::ModelUnknown => {
+                let message = format!("The model `{}` does not exist.", call.model);
+                Failure::new(404, "NotFoundError", message).with_param("model")
+            }
+            _ => OPENAI.refuses(call),
+        }
     }
 
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {

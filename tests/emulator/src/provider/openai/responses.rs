@@ -10,6 +10,7 @@ use crate::{
         Call, Failure, Provider,
         openai::{OPENAI, overflow, responses::object::Response},
     },
+    refusal::Refused,
     template::Draft,
     turn::Turn,
 };
@@ -122,6 +123,10 @@ impl Provider for Responses {
 
     fn failure(&self, status: u16) -> Failure {
         OPENAI.failure(status)
+    }
+
+    fn refuses(&self, call: Refused<'_>) -> Failure {
+        OPENAI.refuses(call)
     }
 
     fn error_body(&self, failure: &Failure, request_id: &str) -> Vec<u8> {
