@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod arrows;
+mod circles;
 mod sizes;
 mod tree;
