@@ -14,7 +14,7 @@ use shared::{
     clock::{Clock, Millis},
     tasks::Tasks,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
@@ -82,6 +82,8 @@ impl Common {
 #[derive(Debug)]
 pub struct Proxy {
     pub(crate) snapshot: SnapshotHandle,
+    /// See [`SnapshotHandle::bell`].
+    pub(crate) bell: Arc<Notify>,
     pub(crate) live: Arc<Live>,
     pub(crate) journal: Journal,
     pub(crate) metrics: WorkerMetrics,
@@ -123,6 +125,7 @@ impl Proxy {
             load: Arc::clone(metrics.load()),
             departed: Departed::default(),
             upstream: Arc::new(upstream),
+            bell: snapshot.bell(),
             snapshot,
             live,
             journal,

@@ -14,10 +14,11 @@ mod receive;
 mod revision;
 pub mod sealed_copy;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 
 pub use configuration::{Configuration, ConfigurationParts, ConfigurationReport};
 pub use domain::{
@@ -36,6 +37,8 @@ pub struct SnapshotHandle(Arc<Current>);
 struct Current {
     snapshot: ArcSwap<Snapshot>,
     revision: watch::Sender<Option<Revision>>,
+    /// One for each worker.
+    bells: Mutex<Vec<Arc<Notify>>>,
 }
 
 impl SnapshotHandle {
@@ -46,6 +49,7 @@ impl SnapshotHandle {
         Self(Arc::new(Current {
             snapshot: ArcSwap::from_pointee(snapshot),
             revision: watch::Sender::new(None),
+            bells: Mutex::default(),
         }))
     }
 
@@ -80,7 +84,31 @@ impl SnapshotHandle {
 
     /// Puts a snapshot in force.
     pub fn publish(&self, snapshot: Snapshot, revision: Revision) {
+        let cuts = cuts_streams(&self.load(), &snapshot);
         self.0.snapshot.store(Arc::new(snapshot));
         self.0.revision.send_replace(Some(revision));
+        if cuts {
+            self.0.bells.lock().iter().for_each(|bell| bell.notify_waiters());
+        }
     }
+
+    /// Wakes streams that are to look whether their key or their account is still good, since they may be silent. Each
+    /// worker has one of its own, so that its streams share no lock with those of others.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Notify> {
+        let bell = Arc::new(Notify::new());
+        self.0.bells.lock().push(Arc::clone(&bell));
+        bell
+    }
+}
+
+/// Whether a stream may have to be cut where `new` takes the place of `old`.
+fn cuts_streams(old: &Snapshot, new: &Snapshot) -> bool {
+    let in_use = |snapshot: &Snapshot| -> HashSet<_> {
+        snapshot.accounts.iter().filter(|account| account.enabled).map(|account| account.id).collect()
+    };
+    new.policy.cut_revoked_streams
+        && (!old.policy.cut_revoked_streams
+            || old.keys.keys().any(|key| !new.keys.contains_key(key))
+            || !in_use(old).is_subset(&in_use(new)))
 }

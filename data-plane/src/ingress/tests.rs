@@ -5,6 +5,7 @@ mod agents;
 mod bursts;
 mod cors;
 mod denying;
+mod ending;
 mod failing;
 pub(crate) mod gateway;
 mod keeping;

@@ -5,11 +5,13 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use shared::{id::RequestId, wire::Wire};
+use tokio::sync::futures::OwnedNotified;
 use wire::{
     error::{ErrorKind, StreamEnd, WireError, broken_end, stream_event, upstream::UpstreamError},
     raw::watch::{Chunks, Seen},
@@ -57,8 +59,9 @@ impl StreamBody {
         forwarding: Box<Forwarding>,
     ) -> Self {
         let running = held.flight().map(|flight| flight.proxy.metrics.open_stream());
+        let bell = held.get().map(|flight| Box::pin(Arc::clone(&flight.proxy.bell).notified_owned()));
         let forwarding = (!told(&held)).then_some(forwarding);
-        let passing = Passing { held, id, wire, broken: Break::None, forwarding, switching: None };
+        let passing = Passing { held, bell, id, wire, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -133,6 +136,8 @@ impl Break {
 /// The upstream's frames, watched.
 struct Passing {
     held: Held,
+    /// Rings when the key or the account may have been revoked. Made before they are looked at, so that it is not missed.
+    bell: Option<Pin<Box<OwnedNotified>>>,
     id: RequestId,
     wire: Wire,
     broken: Break,
@@ -168,14 +173,20 @@ impl Source for Passing {
             self.switching = None;
             return Poll::Ready(self.switched(switched, out));
         }
-        let Some(flight) = self.held.flight() else {
-            return Poll::Ready(false);
+        let fed = loop {
+            let Some(flight) = self.held.flight() else {
+                return Poll::Ready(false);
+            };
+            if flight.revoked() {
+                self.end_early(Reason::Revoked, out);
+                return Poll::Ready(false);
+            }
+            match flight.poll_fed(cx, out) {
+                Poll::Ready(fed) => break fed,
+                Poll::Pending => ready!(self.poll_bell(cx)),
+            }
         };
-        if flight.revoked() {
-            self.end_early(Reason::Revoked, out);
-            return Poll::Ready(false);
-        }
-        let goes_on = match ready!(flight.poll_fed(cx, out)) {
+        let goes_on = match fed {
             Fed::Seen(seen, _) => {
                 self.pass(seen, out);
                 true
@@ -199,6 +210,13 @@ impl Source for Passing {
 }
 
 impl Passing {
+    fn poll_bell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(bell) = &mut self.bell else { return Poll::Pending };
+        ready!(bell.as_mut().poll(cx));
+        self.bell = self.held.get().map(|flight| Box::pin(Arc::clone(&flight.proxy.bell).notified_owned()));
+        Poll::Ready(())
+    }
+
     fn relay(&mut self) -> Option<&mut Relay> {
         self.held.flight()?.relay()
     }

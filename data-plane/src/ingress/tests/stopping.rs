@@ -11,7 +11,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{ingress::CLOSING_TIME, snapshot::Revision};
+use crate::{
+    ingress::CLOSING_TIME,
+    snapshot::{Revision, Snapshot},
+};
 
 use super::{
     gateway::{Gateway, PATIENCE, claude, read, until},
@@ -125,6 +128,37 @@ async fn a_stream_whose_key_is_revoked_is_cut_only_where_the_operators_say_so() 
         );
         assert_eq!(gateway.records(1).await[0].outcome(), outcome);
         assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_cut_at_once_when_its_key_or_its_account_goes() {
+    type Change = fn(&mut Snapshot);
+    let changes: [Change; 3] = [
+        |changed| changed.keys.clear(),
+        |changed| changed.accounts.clear(),
+        // The setting comes behind what it is about.
+        |changed| (changed.policy.cut_revoked_streams, _) = (true, changed.keys.clear()),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let script = vec![sse_head(), send(START), send(DELTA), Step::Hang];
+        let upstream = Upstream::always(script).await;
+        let cut = number < 2;
+        let gateway =
+            Gateway::limited(vec![claude(upstream.url())], |limits| limits.cut_revoked_streams = cut).await;
+        let mut response = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("content_block_delta") {
+            seen.extend_from_slice(&response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        let mut changed = (*gateway.snapshot.load_full()).clone();
+        change(&mut changed);
+        gateway.snapshot.publish(changed, Revision { epoch: [1; 16], version: 2 });
+        // Nothing else wakes it.
+        let (_, whole) = read(response.into_body()).await;
+        assert!(!whole);
+        let record = gateway.records(1).await.remove(0);
+        assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::CutOff, "revoked"));
     }
 }
 
