@@ -4,8 +4,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Filter,
+    Plan,
+    Select,
     Adapt,
     Head,
+    /// A plain answer is there.
+    Read,
+    Respond,
     Stream,
     Drain,
 }

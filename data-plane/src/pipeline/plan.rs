@@ -12,6 +12,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
+    faults::{self, Place},
     proxy::Proxy,
     snapshot::{Policy, Snapshot},
 };
@@ -105,6 +106,7 @@ pub(super) async fn plan(
     mut admitted: Admitted,
     mut deadlines: Deadlines,
 ) -> Result<Plan, Refusal> {
+    faults::reach(Place::Plan);
     let prepared = Prepared::of(&mut admitted, proxy.clock.now());
     let bound = bound_account(proxy, &admitted).await?;
     let snapshot = Arc::clone(&admitted.caller.snapshot);

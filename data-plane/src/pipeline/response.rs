@@ -16,11 +16,15 @@ use super::{
     request_id::set_request_id,
     stream::{Broken, StreamBody},
 };
-use crate::provider::strip_response_headers;
+use crate::{
+    faults::{self, Place},
+    provider::strip_response_headers,
+};
 
 /// Stage 8: the answer goes to the client. One that is whole is over with that; a stream is from here on [`StreamBody`]'s.
 pub(super) async fn respond(answered: Answered) -> Response<ResponseBody> {
     let Answered { mut held, opened, forwarding } = answered;
+    faults::reach(Place::Respond);
     let (id, wire) = forwarding.call();
     if let Some(flight) = held.flight() {
         flight.commit();

@@ -14,6 +14,7 @@ use super::{
     refusal::{Refusal, Unconvertible, UpstreamFailed},
 };
 use crate::{
+    faults::{self, Place},
     live::MarkKind,
     provider::failure::{Class, Reason},
     proxy::Proxy,
@@ -70,6 +71,7 @@ impl Selection {
         admitted: &Admitted,
         take: impl FnOnce(Picked<'_>) -> T,
     ) -> Result<Option<T>, Refusal> {
+        faults::reach(Place::Select);
         let (snapshot, now) = (proxy.snapshot.load(), proxy.clock.now());
         admitted.caller.check(&snapshot, now)?;
         let wanted = admitted.wanted(&snapshot, self.bound)?;

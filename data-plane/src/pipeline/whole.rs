@@ -20,7 +20,11 @@ use super::{
     reading::{Collected, Read, Reading, join},
     translation::Unread,
 };
-use crate::{compute::LARGE, provider::failure::Reason};
+use crate::{
+    compute::LARGE,
+    faults::{self, Place},
+    provider::failure::Reason,
+};
 
 /// What came of reading an answer that is no stream.
 #[derive(Debug)]
@@ -73,6 +77,7 @@ fn pass_on(flight: &mut Flight) -> Result<Chunks, Failure> {
 /// # Errors
 /// It can't be read, or is no answer.
 pub(super) async fn read(flight: &mut Flight) -> Result<Bytes, Failure> {
+    faults::reach(Place::Read);
     let wire = flight.meter.wire();
     let Some(attempt) = &mut flight.attempt else { return Ok(Bytes::new()) };
     let succeeded = attempt.succeeded();

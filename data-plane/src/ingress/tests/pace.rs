@@ -1,6 +1,7 @@
 //! Answers at the pace of life, under paused time: what is within the limits reaches the client whole, however long it
 //! takes; what is beyond one is ended as that limit says, at its time, and recorded under its reason.
 
+mod broken;
 mod drawn;
 mod paths;
 mod played;

@@ -103,8 +103,11 @@ async fn upstream(gate: &Gate) -> Upstream {
 
 #[tokio::test]
 async fn a_panic_ahead_of_the_answer_is_an_error_in_the_clients_wire() {
-    for asked in PLAIN.iter().chain(&STREAMED) {
-        for place in [Place::Filter, Place::Adapt, Place::Head] {
+    const AHEAD: [Place; 3] = [Place::Filter, Place::Plan, Place::Select];
+    const UNDER_WAY: [Place; 3] = [Place::Adapt, Place::Head, Place::Respond];
+    let plain = PLAIN.iter().map(|asked| (asked, Some(Place::Read)));
+    for (asked, read) in plain.chain(STREAMED.iter().map(|asked| (asked, None))) {
+        for place in AHEAD.into_iter().chain(UNDER_WAY).chain(read) {
             let gate = Gate::new();
             let upstream = upstream(&gate).await;
             let gateway = Gateway::start(vec![claude(upstream.url())]).await;
@@ -118,10 +121,10 @@ async fn a_panic_ahead_of_the_answer_is_an_error_in_the_clients_wire() {
             gate.open();
             let again = gateway.post(asked.path, asked.body).await;
             assert!(again.status == 200 && again.whole, "{path}: {}", again.text());
-            let count = if place == Place::Filter { 1 } else { 2 };
+            let count = if AHEAD.contains(&place) { 1 } else { 2 };
             let records = gateway.records(count).await;
             assert_eq!(records.len(), count, "{path} at {place:?}");
-            if place != Place::Filter {
+            if count > 1 {
                 let record = &records[0];
                 assert_eq!(record.outcome(), Outcome::CutOff);
                 assert!(record.conditions.contains(&"panicked".to_owned()), "{:?}", record.conditions);

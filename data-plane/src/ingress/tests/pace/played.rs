@@ -99,21 +99,21 @@ fn aws(account: &mut Account, id: &str) {
 }
 
 /// A gateway before an emulator, and a step that keeps time going.
-struct Stage {
+pub(super) struct Stage {
     emulator: Emulator,
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
 }
 
 /// One request of one client to one target, played to its end.
-struct Played {
-    what: String,
-    answer: Answer,
+pub(super) struct Played {
+    pub(super) what: String,
+    pub(super) answer: Answer,
     took: Duration,
-    record: CloseRecord,
+    pub(super) record: CloseRecord,
 }
 
 impl Stage {
-    async fn set(limits: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) async fn set(limits: impl FnOnce(&mut Policy)) -> Self {
         let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
         let account = |target: &Target| Given {
             kind: target.kind,
@@ -158,7 +158,7 @@ impl Stage {
     }
 
     /// Every client's answer from every target, all at once.
-    async fn play(&self, behaviour: &Behaviour, stream: bool) -> Vec<Played> {
+    pub(super) async fn play(&self, behaviour: &Behaviour, stream: bool) -> Vec<Played> {
         for target in &TARGETS {
             self.emulator.credential(target.key).set_default(behaviour.clone()).unwrap();
         }
