@@ -9,7 +9,7 @@ use tests::{Account, Column, Gateway};
 const SDKS: [&str; 2] = ["python", "node"];
 pub(crate) const WIRES: [&str; 4] = ["chat", "responses", "messages", "gemini"];
 /// Accounts of one wire and SDK in a column, besides the one that all share.
-const LANES: usize = 2;
+const LANES: usize = 3;
 const AT_A_TIME: usize = 8;
 
 /// Makes the accounts of all columns at the gateway, and gives what the programs read of them.

@@ -39,12 +39,13 @@ export const FEATURES = {
   error_400: { run: errors.refused(400, 'temperature: too hot') },
   error_401: { run: errors.wrongKey },
   error_404: { run: errors.unknownModel },
-  error_404_upstream: { run: errors.refused(404, 'there is no such model here') },
   error_413: { run: errors.refused(413, 'the prompt is too large') },
   error_in_stream: { run: errors.inStream },
   cut_in_stream: { run: errors.cut },
   error_500: { run: errors.broken },
   error_429: { run: errors.limited },
   error_529: { run: errors.overloaded },
-  error_403: { run: errors.refused(403, 'this organization has no access to the model') },
+  error_403: { run: errors.forbidden },
+  // Behind it the lane's account is not asked for the model any more.
+  error_404_upstream: { run: errors.withoutModel },
 }

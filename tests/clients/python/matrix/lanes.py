@@ -26,7 +26,6 @@ class Lanes:
         "error_400",
         "error_401",
         "error_404",
-        "error_404_upstream",
         "error_413",
         "error_500",
         "error_429",
@@ -34,12 +33,14 @@ class Lanes:
         "cut_in_stream",
         "error_403",
         "error_529",
+        "error_404_upstream",
     )
 
     def __init__(self, wire, cell, stranger, emulator_url):
         """`stranger` speaks the wire with a key that the gateway does not know."""
         self.wire, self.cell, self.stranger = wire, cell, stranger
-        self.first, self.second = cell.lanes[wire.name]
+        self.first, self.second, self.third = cell.lanes[wire.name]
+        self.emulator_url = emulator_url
         self.script = Script(emulator_url, self.first.emulator_key)
         self.second_script = Script(emulator_url, self.second.emulator_key)
 
@@ -79,16 +80,19 @@ class Lanes:
         self.raises(401, self.first.model, wire=self.stranger)
 
     def error_403(self):
-        for stream in (False, True):
-            # Once only: where the gateway takes it for a sign of a bad credential, it tries the account again.
-            self.second_script.next(failing(403, error={"message": f"{WORDS}: you have no access to this model"}))
-            self.raises(403, self.second.model, says=WORDS, stream=stream)
+        """The account's own trouble, which the client can do nothing about: its key is good."""
+        # Once: then the gateway finds out by a test whether the account's credential is any good.
+        self.second_script.next(failing(403, error={"message": WORDS}))
+        self.raises(502, self.second.model)
 
     def error_404(self):
         self.raises(404, "no-such-model", says="no-such-model")
 
     def error_404_upstream(self):
-        self.fails_with(404, self.script, self.first.model, 404, says=WORDS)
+        """The provider does not have the model, or not for this account."""
+        Script(self.emulator_url, self.third.emulator_key).always({"fault": {"refused": "model_unknown"}})
+        for stream in (False, True):
+            self.raises(404, self.third.model, says="has access to this model", stream=stream)
 
     def error_413(self):
         self.fails_with(413, self.script, self.first.model, 413, says=WORDS)

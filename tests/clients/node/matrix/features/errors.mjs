@@ -28,6 +28,24 @@ export const refused = (status, message) => async (trial) => {
   }
 }
 
+/** The account's own trouble, which the client can do nothing about: its key is good. */
+export async function forbidden(trial) {
+  // Once: then the gateway finds out by a test whether the account's credential is any good.
+  await trial.emulator.next(fails(403, { error: { message: 'not for this organization' } }))
+  const error = await raised(() => trial.askLane(ASKED, false))
+  assertRaised(trial, error, trial.isDirect ? 403 : 502)
+}
+
+/** The provider does not have the model, or not for this account. */
+export async function withoutModel(trial) {
+  await trial.emulator.always({ fault: { refused: 'model_unknown' } })
+  for (const stream of [false, true]) {
+    const error = await raised(() => trial.askLane(ASKED, stream))
+    assertRaised(trial, error, 404)
+    assert.ok(trial.isDirect || error.message.includes('has access to this model'), error.message)
+  }
+}
+
 export async function wrongKey(trial) {
   const stranger = trial.wire.client({ ...trial.place, key: `sk-unknown${'0'.repeat(57)}` })
   const error = await raised(() => trial.as(trial.cell.model, ASKED, false, stranger))
