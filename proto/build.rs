@@ -4,12 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "switchyard/v1/revision.proto",
     "switchyard/v1/resource.proto",
     "switchyard/v1/snapshot.proto",
     "switchyard/v1/usage.proto",
     "switchyard/v1/node.proto",
+    "switchyard/v1/refusal.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -15,7 +15,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Millis(pub i64);
 
+/// Milliseconds of a quarter-hour, by which requests are counted and summed.
+pub const QUARTER_MS: i64 = 15 * 60 * 1000;
+
 impl Millis {
+    /// When the quarter-hour of UTC began that this is in.
+    #[must_use]
+    pub const fn quarter_start(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(QUARTER_MS))
+    }
+
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))

@@ -91,6 +91,8 @@ ids! {
     RequestId,
     /// A node's spool of usage records.
     SpoolId,
+    /// One run of a node's process.
+    IncarnationId,
     /// A rule that sends models to a platform.
     RouteId,
     /// A rule that renames a model.

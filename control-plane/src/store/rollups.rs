@@ -7,16 +7,15 @@
 use std::collections::BTreeMap;
 
 use shared::clock::Millis;
+/// Milliseconds of a roll-up's period.
+pub use shared::clock::QUARTER_MS;
 
 use super::{StoreError, Tx, db::execute};
-
-/// Milliseconds of a roll-up's period.
-pub const QUARTER_MS: i64 = 15 * 60 * 1000;
 
 /// The start of the quarter-hour that a time is in.
 #[must_use]
 pub const fn quarter_of(at: Millis) -> i64 {
-    at.0 - at.0.rem_euclid(QUARTER_MS)
+    at.quarter_start().0
 }
 
 /// What is summed. Costs in nano-dollars.
