@@ -1,13 +1,14 @@
 //! All talk with the control plane.
 //!
-//! Three loops, each of which outlives any failure of the other side: [`watch`] receives the configuration,
-//! [`heartbeat`] tells how the node is, [`commands`] carries out what is asked. The fourth, which delivers usage
-//! records, is `usage::reporter`. They share the one connection of [`crate::transport`].
+//! Four loops, each of which outlives any failure of the other side: [`watch`] receives the configuration,
+//! [`heartbeat`] tells how the node is, [`commands`] carries out what is asked, [`refusals`] tells what was refused. The
+//! fifth, which delivers usage records, is `usage::reporter`. They share the one connection of [`crate::transport`].
 
 mod commands;
 #[cfg(test)]
 pub(crate) mod fake;
 mod heartbeat;
+mod refusals;
 mod status_writes;
 mod watch;
 
@@ -22,6 +23,7 @@ use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
     live::Live,
+    refusals::Refusals,
     snapshot::{Account, Configuration},
     transport::ControlPlane,
     usage::Journal,
@@ -47,6 +49,7 @@ pub struct Link {
     pub configuration: Configuration,
     pub live: Arc<Live>,
     pub journal: Journal,
+    pub refusals: Refusals,
     pub status_writes: StatusWrites,
     pub serving: Arc<dyn Serving>,
     pub state: Arc<LinkState>,
@@ -109,6 +112,7 @@ impl Link {
         self.tasks.spawn(watch::watch(link()));
         self.tasks.spawn(heartbeat::beat(link()));
         self.tasks.spawn(commands::carry_out(link()));
+        self.tasks.spawn(refusals::report(link()));
         self.tasks.spawn(self.configuration.clone().keep_copy(self.tasks.clone()));
     }
 }

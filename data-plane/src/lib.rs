@@ -7,7 +7,7 @@
 //! Who calls whom: [`node`] puts a process together, with a [`worker`] for each core. [`ingress`] takes connections and
 //! hands calls to [`pipeline`], which asks [`snapshot`] (what is configured), [`scheduler`] (which account), [`provider`]
 //! (how it is reached), [`upstream`] (the connections to it), [`live`] (what changes with every request) and [`usage`]
-//! (what was consumed). Long bodies are worked on in [`compute`] and take from a [`budget`], so that they neither hold up
+//! (what was consumed). What they refuse goes to [`refusals`]. Long bodies are worked on in [`compute`] and take from a [`budget`], so that they neither hold up
 //! a worker nor fill its memory. [`control`] is all talk with the control plane: it fills the snapshot, empties the spool,
 //! beats the heart and carries out commands.
 //!
@@ -16,6 +16,7 @@
 
 pub mod budget;
 pub mod compute;
+mod contract;
 pub mod control;
 mod faults;
 pub mod ingress;
@@ -25,6 +26,7 @@ pub mod node;
 pub mod pipeline;
 pub mod provider;
 pub mod proxy;
+pub mod refusals;
 pub mod scheduler;
 pub mod settings;
 pub mod snapshot;

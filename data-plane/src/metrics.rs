@@ -77,6 +77,11 @@ struct LossLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WorkerLabels {
     worker: u64,
 }
@@ -88,6 +93,7 @@ pub struct Metrics {
     failed_attempts: Family<AttemptLabels, Counter>,
     picks_failed: Counter,
     losses: Family<LossLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -105,13 +111,16 @@ impl Metrics {
         let failed_attempts = Family::default();
         let picks_failed = Counter::default();
         let losses = Family::default();
+        let refusals = Family::default();
         registry.register_collector(Box::new(OfWorkers(Arc::clone(&workers))));
         let help = "Attempts at an upstream that gave no answer, by reason";
         registry.register("failed_attempts", help, failed_attempts.clone());
         registry.register("picks_failed", "Requests that found no eligible account", picks_failed.clone());
         let help = "Parts of requests that could not be said in the upstream's wire, by code";
         registry.register("conversion_losses", help, losses.clone());
-        Self { registry: Mutex::new(registry), workers, failed_attempts, picks_failed, losses }
+        let help = "Requests that the gateway refused before any account was tried, by code";
+        registry.register("refusals", help, refusals.clone());
+        Self { registry: Mutex::new(registry), workers, failed_attempts, picks_failed, losses, refusals }
     }
 
     /// Adds what somebody else measures; it is asked at each scrape.
@@ -191,6 +200,11 @@ impl WorkerMetrics {
     /// Something of a request could not be said in the upstream's wire.
     pub fn lost(&self, code: LossCode) {
         self.node.losses.get_or_create(&LossLabels { code: code.as_str() }).inc();
+    }
+
+    /// The gateway refused a request, and no account was tried.
+    pub fn refused(&self, code: &'static str) {
+        self.node.refusals.get_or_create(&RefusalLabels { code }).inc();
     }
 
     pub fn pick_failed(&self) {
@@ -300,6 +314,8 @@ mod tests {
         first.took(Some(Duration::from_millis(30)), Duration::from_secs(2));
         second.took(None, Duration::from_secs(2));
         first.attempt_failed(Reason::Status(529));
+        first.refused("no_account");
+        second.refused("no_account");
         let running = [first.open_stream(), second.open_stream()];
         let _connection = second.load().connection();
         let text = metrics.text();
@@ -307,6 +323,7 @@ mod tests {
             r#"switchyard_requests_total{wire="messages",outcome="completed"} 2"#,
             r#"switchyard_requests_total{wire="chat",outcome="upstream_error"} 1"#,
             r#"switchyard_failed_attempts_total{reason="status_529"} 1"#,
+            r#"switchyard_refusals_total{code="no_account"} 2"#,
             "switchyard_open_streams 2",
             "switchyard_first_token_seconds_count 1",
             r#"switchyard_request_seconds_bucket{le="2.5"} 2"#,

@@ -6,12 +6,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
-use shared::{account, clock::Clock, tasks::Tasks, tls::TlsError, wire};
+use shared::{clock::Clock, tasks::Tasks, tls::TlsError};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     budget::Budget,
     compute::Compute,
+    contract::{type_message, wire_message},
     control::{Link, LinkState, Serving, StatusWrites},
     ingress::{self, Listening, ReloadFailures, ServerSettings},
     live::{Live, RedisError, RedisSettings},
@@ -19,6 +20,7 @@ use crate::{
     metrics::Metrics,
     provider,
     proxy::{Common, Lifecycle},
+    refusals::Refusals,
     settings::NodeSettings,
     snapshot::{Account, Configuration, ConfigurationParts, SealKey},
     tester::Tester,
@@ -112,6 +114,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
     let (journal, configuration) = folder.open(&parts.settings, Arc::clone(&live), &clock, &beside).await?;
     let status_writes = StatusWrites::default();
+    let refusals = Refusals::new(parts.settings.kept_refusals.into(), clock.now());
     let upstream = UpstreamClient::new(outbound.clone())?;
     let tester = tester(outbound, &configuration, status_writes.clone(), clock.clone(), beside.clone())?;
     let common = Common {
@@ -123,6 +126,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         compute: Compute::start(Compute::threads(parts.settings.workers())).map_err(WorkerError::from)?.0,
         requests: Budget::of(parts.settings.request_memory),
         answers: Budget::of(parts.settings.answer_memory),
+        refusals: refusals.clone(),
         clock: clock.clone(),
         lifecycle: Arc::new(Lifecycle::default()),
         drains: Common::permits(),
@@ -134,6 +138,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         configuration,
         live,
         journal,
+        refusals,
         status_writes,
         serving: Arc::new(Clients(common.clone())),
         state: Arc::new(LinkState::new()),
@@ -237,10 +242,16 @@ impl Running {
         let syncing = self.beside.spawn_blocking(move || journal.sync());
         let synced = timeout(ENDING_TIME, syncing).await.is_ok_and(|synced| synced.unwrap_or(false));
         // Where the disk hangs, so does who asks how much is on it.
-        let delivered =
-            synced && timeout(self.settings.report_grace, self.link.journal.delivered()).await.is_ok();
+        let (journal, refusals) = (&self.link.journal, &self.link.refusals);
+        let grace = self.settings.report_grace;
+        let records = async { synced && timeout(grace, journal.delivered()).await.is_ok() };
+        let (delivered, told) = tokio::join!(records, timeout(grace, refusals.delivered()));
         if !delivered {
             tracing::warn!("usage records stay on disk until this node starts again or is drained");
+        }
+        if told.is_err() {
+            let lost = refusals.waiting();
+            tracing::warn!(lost, "refused requests could not be reported, and are nowhere counted");
         }
         let written = timeout(ENDING_TIME, self.link.configuration.write_copy(&self.beside)).await;
         if written.is_err() {
@@ -270,30 +281,6 @@ impl Serving for Clients {
     fn test(&self, account: Arc<Account>, model: Option<String>) -> BoxFuture<'static, TestAccountResult> {
         let tester = self.0.tester.clone();
         Box::pin(async move { tester.test(&account, model.as_deref()).await })
-    }
-}
-
-const fn wire_message(wire: wire::Wire) -> Wire {
-    match wire {
-        wire::Wire::Chat => Wire::Chat,
-        wire::Wire::Responses => Wire::Responses,
-        wire::Wire::Messages => Wire::Messages,
-        wire::Wire::Gemini => Wire::Gemini,
-    }
-}
-
-const fn type_message(kind: account::AccountType) -> AccountType {
-    match kind {
-        account::AccountType::ClaudeOfficial => AccountType::ClaudeOfficial,
-        account::AccountType::ClaudeConsole => AccountType::ClaudeConsole,
-        account::AccountType::Bedrock => AccountType::Bedrock,
-        account::AccountType::Ccr => AccountType::Ccr,
-        account::AccountType::Openai => AccountType::Openai,
-        account::AccountType::OpenaiResponses => AccountType::OpenaiResponses,
-        account::AccountType::AzureOpenai => AccountType::AzureOpenai,
-        account::AccountType::Gemini => AccountType::Gemini,
-        account::AccountType::GeminiApi => AccountType::GeminiApi,
-        account::AccountType::Droid => AccountType::Droid,
     }
 }
 

@@ -62,10 +62,10 @@ use std::sync::Arc;
 use http::Response;
 use hyper::body::Incoming;
 
-use crate::proxy::Proxy;
+use crate::{proxy::Proxy, refusals::Asked};
 use deadlines::Deadlines;
 
-/// Carries a call through all stages.
+/// Carries a call through all stages. `asked` is what is known of it where it is refused.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -73,15 +73,16 @@ pub async fn run(
     proxy: &Arc<Proxy>,
     call: Call,
     body: &mut Incoming,
+    asked: &mut Asked,
 ) -> Result<Response<ResponseBody>, Refusal> {
-    let caller = authenticate(proxy, &call.headers, &call.uri)?;
+    let caller = authenticate(proxy, &call.headers, &call.uri, asked)?;
     let mut deadlines = Deadlines::default();
     let body = receive::receive(proxy, &call, body, &caller.snapshot.policy, &mut deadlines).await?;
     let length = body.len();
     let filtering = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body));
     let admitted = deadlines.within(filtering).await.ok_or(Refusal::NotInTime)???;
-    let plan = plan::plan(proxy, admitted, deadlines).await?;
+    let plan = plan::plan(proxy, admitted, deadlines, asked).await?;
     let reservation = reserve::reserve(plan);
-    let answered = forward::forward(proxy, reservation).await?;
+    let answered = forward::forward(proxy, reservation, asked).await?;
     Ok(response::respond(answered).await)
 }

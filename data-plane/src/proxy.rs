@@ -22,6 +22,7 @@ use crate::{
     compute::Compute,
     live::Live,
     metrics::{Load, Metrics, WorkerMetrics},
+    refusals::Refusals,
     snapshot::SnapshotHandle,
     tester::Tester,
     upstream::UpstreamClient,
@@ -44,6 +45,7 @@ pub struct Common {
     pub requests: Arc<Budget>,
     /// Of answers that are read whole.
     pub answers: Arc<Budget>,
+    pub refusals: Refusals,
     pub clock: Clock,
     pub lifecycle: Arc<Lifecycle>,
     /// Permits to read on after a client that left.
@@ -91,6 +93,7 @@ pub struct Proxy {
     pub(crate) compute: Compute,
     pub(crate) requests: Arc<Budget>,
     pub(crate) answers: Arc<Budget>,
+    pub(crate) refusals: Refusals,
     pub(crate) clock: Clock,
     /// Of this worker's runtime.
     pub(crate) tasks: Tasks,
@@ -115,6 +118,7 @@ impl Proxy {
             compute,
             requests,
             answers,
+            refusals,
             clock,
             lifecycle,
             drains,
@@ -136,6 +140,7 @@ impl Proxy {
             compute,
             requests,
             answers,
+            refusals,
             drains,
             lifecycle,
         }))

@@ -132,10 +132,14 @@ pub struct NodeSettings {
     /// Bytes of answers that are held to be read whole; while there are more, requests are answered 503
     #[arg(long, env = "SWITCHYARD_ANSWER_MEMORY", default_value_t = 128 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub answer_memory: u64,
+    /// Refused requests that are kept in full until the control plane has them; of more the oldest are only counted
+    #[arg(long, env = "SWITCHYARD_KEPT_REFUSALS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    pub kept_refusals: u16,
     /// How long running requests may go on at shutdown [default: --max-stream and a minute]
     #[arg(long, env = "SWITCHYARD_SHUTDOWN_GRACE", value_parser = duration)]
     pub shutdown_grace: Option<Duration>,
-    /// How long the control plane may take for the last usage records at shutdown; what is left stays on disk
+    /// How long the control plane may take for the last usage records, and to hear what was refused, at shutdown; records
+    /// that are left stay on disk
     #[arg(long, env = "SWITCHYARD_REPORT_GRACE", value_parser = duration, default_value = "10s")]
     pub report_grace: Duration,
     /// Connect to upstreams on loopback, private and link-local addresses
@@ -300,6 +304,7 @@ impl Default for NodeSettings {
             clients: ClientSettings::default(),
             request_memory: 256 * 1024 * 1024,
             answer_memory: 128 * 1024 * 1024,
+            kept_refusals: 100,
             shutdown_grace: None,
             report_grace: Duration::from_secs(10),
             allow_private_upstreams: false,

@@ -16,8 +16,8 @@ use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::v1::{
-    node_service_client::NodeServiceClient, snapshot_service_client::SnapshotServiceClient,
-    usage_service_client::UsageServiceClient,
+    node_service_client::NodeServiceClient, refusal_service_client::RefusalServiceClient,
+    snapshot_service_client::SnapshotServiceClient, usage_service_client::UsageServiceClient,
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
@@ -149,6 +149,10 @@ impl ControlPlane {
 
     pub(crate) fn nodes(&self) -> NodeServiceClient<Channel> {
         NodeServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn refusals(&self) -> RefusalServiceClient<Channel> {
+        RefusalServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn usage(&self) -> UsageServiceClient<Channel> {

@@ -12,10 +12,12 @@ use std::{
 use parking_lot::Mutex;
 use prost::Message as _;
 use proto::v1::{
-    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, ReportRequest,
-    ReportResponse, Update, WatchRequest,
+    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, RefusalReport,
+    RefusalReportTaken, ReportRequest, ReportResponse, Update, WatchRequest,
     node_service_server::{NodeService, NodeServiceServer},
-    record, report_request,
+    record,
+    refusal_service_server::{RefusalService, RefusalServiceServer},
+    report_request,
     snapshot_service_server::{SnapshotService, SnapshotServiceServer},
     usage_service_server::{UsageService, UsageServiceServer},
     watch_request,
@@ -59,6 +61,10 @@ pub(crate) struct Heard {
     pub(crate) results: Vec<CommandResult>,
     /// By spool; in the order of arrival.
     pub(crate) ledger: HashMap<Vec<u8>, Vec<Reported>>,
+    /// Reports of refusals as they came, also those that came again.
+    pub(crate) refusals: Vec<RefusalReport>,
+    /// So many of them are taken, and the node does not hear of it.
+    pub(crate) lose_refusal_answers: usize,
     pub(crate) report_streams: usize,
     pub(crate) report_batches: usize,
 }
@@ -93,6 +99,7 @@ impl FakeControlPlane {
             .add_service(SnapshotServiceServer::new(self.clone()))
             .add_service(NodeServiceServer::new(self.clone()))
             .add_service(UsageServiceServer::new(self.clone()))
+            .add_service(RefusalServiceServer::new(self.clone()))
             .serve_with_incoming(incoming);
         self.0.tasks.spawn(async move {
             _ = server.await;
@@ -282,5 +289,23 @@ impl UsageService for FakeControlPlane {
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+#[tonic::async_trait]
+impl RefusalService for FakeControlPlane {
+    async fn report(&self, request: Request<RefusalReport>) -> Result<Response<RefusalReportTaken>, Status> {
+        let report = request.into_inner();
+        let acknowledged = report.sequence;
+        let is_lost = self.heard(|heard| {
+            heard.refusals.push(report);
+            let left = heard.lose_refusal_answers.checked_sub(1);
+            heard.lose_refusal_answers = left.unwrap_or_default();
+            left.is_some()
+        });
+        if is_lost {
+            return Err(Status::unavailable("lost by the test"));
+        }
+        Ok(Response::new(RefusalReportTaken { acknowledged }))
     }
 }

@@ -1,5 +1,6 @@
 mod delivering;
 mod following;
+mod refusing;
 mod telling;
 
 use std::{
@@ -77,6 +78,7 @@ impl TestNode {
             configuration,
             live,
             journal,
+            refusals: Refusals::new(10, Millis(1_000)),
             status_writes: StatusWrites::default(),
             serving: Arc::new(NoClients),
             state: Arc::default(),

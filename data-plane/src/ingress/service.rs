@@ -1,6 +1,6 @@
 //! One request: what it is about, and who answers it.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -26,6 +26,7 @@ use crate::{
     pipeline::{self, Call, PathModel, Refusal, ResponseBody, RouteError, authenticate},
     provider::Operation,
     proxy::{Phase, Proxy},
+    refusals::{Asked, Refused},
     scheduler::Pin,
 };
 
@@ -63,7 +64,7 @@ async fn respond(
 ) -> Response<ResponseBody> {
     let route = route(&parts.method, parts.uri.path());
     if full && !matches!(route, Ok(Route::Health | Route::Ready | Route::Metrics)) {
-        return answer(proxy, &parts, |_| Err(Refusal::TooManyConnections));
+        return answer(proxy, &parts, |_, _| Err(Refusal::TooManyConnections));
     }
     match route {
         Ok(Route::Call { operation, pin }) => {
@@ -75,20 +76,21 @@ async fn respond(
             call(proxy, Named { operation, pin, path: Some(path) }, parts, body).await
         }
         Ok(Route::ResponsesSocket) if parts.headers.contains_key(UPGRADE) => {
-            answer(proxy, &parts, |_| Err(Refusal::NoWebSocket))
+            answer(proxy, &parts, |_, _| Err(Refusal::NoWebSocket))
         }
         Ok(Route::ResponsesSocket) => {
-            answer(proxy, &parts, |_| Err(RouteError::MethodNotAllowed("POST").into()))
+            answer(proxy, &parts, |_, _| Err(RouteError::MethodNotAllowed("POST").into()))
         }
-        Ok(Route::Models { pin }) => answer(proxy, &parts, |wire| {
-            let caller = authenticate(proxy, &parts.headers, &parts.uri)?;
+        Ok(Route::Models { pin }) => answer(proxy, &parts, |wire, asked| {
+            let caller = authenticate(proxy, &parts.headers, &parts.uri, asked)?;
             Ok(models::list(&caller.snapshot, wire, pin, proxy.clock.now()))
         }),
-        Ok(Route::Model { pin, name }) => answer(proxy, &parts, |wire| {
-            let caller = authenticate(proxy, &parts.headers, &parts.uri)?;
-            models::get(&caller.snapshot, wire, pin, name, proxy.clock.now())
+        Ok(Route::Model { pin, name }) => answer(proxy, &parts, |wire, asked| {
+            let caller = authenticate(proxy, &parts.headers, &parts.uri, asked)?;
+            let found = models::get(&caller.snapshot, wire, pin, name, proxy.clock.now());
+            found.inspect_err(|_| asked.wants(&unescaped(name)))
         }),
-        Err(error) => answer(proxy, &parts, |_| Err(error.into())),
+        Err(error) => answer(proxy, &parts, |_, _| Err(error.into())),
         Ok(Route::Root) => Response::new(ResponseBody::empty()),
         Ok(Route::Health) => match silent_worker(proxy) {
             None => text(StatusCode::OK, "text/plain", "ok\n".into()),
@@ -139,26 +141,55 @@ async fn call(
     let id = RequestId::new(started_at);
     let request::Parts { uri, headers, .. } = parts;
     let Named { operation, pin, path } = named;
+    let mut asked = Asked { model: path.as_ref().map(|path| path.model.clone()), ..Asked::default() };
     let call = Call { id, operation, pin, path, uri, headers, arrived: Instant::now(), started_at };
-    let running = AssertUnwindSafe(pipeline::run(proxy, call, &mut body)).catch_unwind();
+    let running = AssertUnwindSafe(pipeline::run(proxy, call, &mut body, &mut asked)).catch_unwind();
     // What it was in the middle of, it has ended by itself.
     match running.await.unwrap_or(Err(Refusal::Failed)) {
         Ok(response) => response,
         Err(refusal) => {
-            refused(proxy, operation.wire(), id, &refusal);
             if !body.is_end_stream() {
                 proxy.tasks.spawn(discard(body));
             }
-            refusal.response(operation.wire(), id).map(ResponseBody::full)
+            refused(proxy, operation.wire(), id, &refusal, &asked)
         }
     }
 }
 
-fn refused(proxy: &Proxy, wire: Wire, id: RequestId, refusal: &Refusal) {
-    if !refusal.after_forward() {
+/// The one place where a refusal becomes an answer, and is noted.
+fn refused(
+    proxy: &Proxy,
+    wire: Wire,
+    id: RequestId,
+    refusal: &Refusal,
+    asked: &Asked,
+) -> Response<ResponseBody> {
+    if !asked.is_tried {
+        let (_, status, code) = refusal.classify(wire);
+        let code = code.unwrap_or("refused");
+        let explanation: Option<&dyn Display> = match refusal {
+            Refusal::NoAccount(explanation) => Some(explanation),
+            _ => None,
+        };
+        let at = proxy.clock.now();
         proxy.metrics.ended(wire, Ending::Rejected);
+        proxy.metrics.refused(code);
+        // To be refused a socket is Codex's way to plain requests, and nothing that anyone has to look into.
+        if !matches!(refusal, Refusal::NoWebSocket) {
+            proxy.refusals.note(&Refused {
+                id,
+                at,
+                wire,
+                code,
+                status,
+                message: refusal,
+                explanation,
+                asked,
+            });
+        }
     }
     tracing::debug!(request = %id, %refusal, "a request was refused");
+    refusal.response(wire, id).map(ResponseBody::full)
 }
 
 async fn discard(mut body: Incoming) {
@@ -171,15 +202,15 @@ async fn discard(mut body: Incoming) {
 fn answer(
     proxy: &Proxy,
     parts: &request::Parts,
-    answer: impl FnOnce(Wire) -> Result<Bytes, Refusal>,
+    answer: impl FnOnce(Wire, &mut Asked) -> Result<Bytes, Refusal>,
 ) -> Response<ResponseBody> {
     let wire = wire_of(&parts.uri, &parts.headers);
-    match answer(wire) {
+    let mut asked = Asked::default();
+    match answer(wire, &mut asked) {
         Ok(json) => text(StatusCode::OK, "application/json", json),
         Err(refusal) => {
             let id = RequestId::new(proxy.clock.now());
-            refused(proxy, wire, id, &refusal);
-            refusal.response(wire, id).map(ResponseBody::full)
+            refused(proxy, wire, id, &refusal, &asked)
         }
     }
 }

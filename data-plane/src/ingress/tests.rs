@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 mod keeping;
 mod leaving;
 mod long_frames;
+mod noting;
 mod pace;
 mod panicking;
 mod passing;

@@ -8,6 +8,7 @@ use shared::{clock::Millis, secret::KeyHash};
 use super::refusal::Refusal;
 use crate::{
     proxy::Proxy,
+    refusals::{Asked, Owner},
     snapshot::{ApiKey, Snapshot},
 };
 
@@ -39,12 +40,19 @@ impl Caller {
 
 /// # Errors
 /// No key, no such key, an expired one; or the node has no configuration yet.
-pub fn authenticate(proxy: &Proxy, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Refusal> {
+pub fn authenticate(
+    proxy: &Proxy,
+    headers: &HeaderMap,
+    uri: &Uri,
+    asked: &mut Asked,
+) -> Result<Caller, Refusal> {
     let snapshot = proxy.snapshot.load_full();
     let mut refusal = Refusal::NoKey;
     for key in presented(headers, uri) {
         let hash = KeyHash::of(key);
-        match snapshot.keys.get(&hash) {
+        let known = snapshot.keys.get(&hash);
+        asked.by = known.map(|key| Owner { key: key.id, user: key.user_id }).or(asked.by);
+        match known {
             Some(key) if key.expires_at.is_some_and(|expiry| expiry <= proxy.clock.now()) => {
                 refusal = Refusal::ExpiredKey;
             }

@@ -6,7 +6,10 @@
 use std::{future::poll_fn, sync::Arc};
 
 use proto::v1::Outcome;
-use shared::{id::RequestId, wire::Wire};
+use shared::{
+    id::{AccountId, RequestId},
+    wire::Wire,
+};
 use tokio::time::Instant;
 use wire::{error::upstream::UpstreamError, loss::Losses, raw::watch::Chunks};
 
@@ -16,7 +19,7 @@ use super::{
     filter::Admitted,
     flight::{Flight, Held},
     open::{self, Opened},
-    plan::Plan,
+    plan::{Bounds, Plan},
     refusal::{Refusal, Unconvertible},
     reserve::Reservation,
     selection::{Next, Selection},
@@ -29,6 +32,7 @@ use crate::{
         failure::{Class, Reason},
     },
     proxy::Proxy,
+    refusals::Asked,
     snapshot::Account,
 };
 
@@ -62,17 +66,35 @@ pub(super) enum Resumed {
 
 /// # Errors
 /// No account is eligible, or none gave an answer.
-pub(super) async fn forward(proxy: &Arc<Proxy>, reservation: Reservation) -> Result<Answered, Refusal> {
+pub(super) async fn forward(
+    proxy: &Arc<Proxy>,
+    reservation: Reservation,
+    asked: &mut Asked,
+) -> Result<Answered, Refusal> {
     let Plan { admitted, prepared, bound, bounds } = reservation.plan;
-    let selection = Selection::of(bound);
-    let picked = selection.pick(proxy, &admitted, |picked| Flight::open(proxy, &admitted, bounds, picked))?;
-    let Some(flight) = picked else { return Err(selection.no_account(proxy, &admitted)) };
-    let mut held = Held::new(flight?);
+    let begun = begin(proxy, &admitted, bound, bounds);
+    let (selection, mut held) = begun.inspect_err(|_| asked.wants(&admitted.view.model))?;
+    asked.is_tried = true;
     let (admitted, prepared) = (Arc::new(admitted), Arc::new(prepared));
     let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
     match forwarding.open(&mut held).await {
         Some(opened) => Ok(Answered { held, opened, forwarding }),
         None => Err(give_up(held, &mut forwarding)),
+    }
+}
+
+/// Picks the first account; from here on the request is told of by its record.
+fn begin(
+    proxy: &Arc<Proxy>,
+    admitted: &Admitted,
+    bound: Option<AccountId>,
+    bounds: Bounds,
+) -> Result<(Selection, Held), Refusal> {
+    let selection = Selection::of(bound);
+    let picked = selection.pick(proxy, admitted, |picked| Flight::open(proxy, admitted, bounds, picked))?;
+    match picked {
+        Some(flight) => Ok((selection, Held::new(flight?))),
+        None => Err(selection.no_account(proxy, admitted)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     faults::{self, Place},
     proxy::Proxy,
+    refusals::Asked,
     snapshot::{Policy, Snapshot},
 };
 
@@ -105,10 +106,12 @@ pub(super) async fn plan(
     proxy: &Proxy,
     mut admitted: Admitted,
     mut deadlines: Deadlines,
+    asked: &mut Asked,
 ) -> Result<Plan, Refusal> {
     faults::reach(Place::Plan);
     let prepared = Prepared::of(&mut admitted, proxy.clock.now());
-    let bound = bound_account(proxy, &admitted).await?;
+    let bound = bound_account(proxy, &admitted).await;
+    let bound = bound.inspect_err(|_| asked.wants(&admitted.view.model))?;
     let snapshot = Arc::clone(&admitted.caller.snapshot);
     let times = Times::of(&snapshot.policy, admitted.view.stream);
     deadlines.set(Limit::Deadline, admitted.call.arrived + times.deadline);

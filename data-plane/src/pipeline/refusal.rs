@@ -152,12 +152,6 @@ fn failed(failed: &UpstreamFailed) -> String {
 }
 
 impl Refusal {
-    /// Whether the request reached an upstream, and so was counted there.
-    #[must_use]
-    pub const fn after_forward(&self) -> bool {
-        matches!(self, Self::UpstreamFailed(_))
-    }
-
     /// What SDKs tell apart, the status, and a stable word for programs.
     #[must_use]
     pub fn classify(&self, wire: Wire) -> (ErrorKind, u16, Option<&'static str>) {

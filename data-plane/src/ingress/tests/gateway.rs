@@ -32,6 +32,7 @@ use crate::{
     live::Live,
     metrics::{Load, Metrics},
     proxy::{Common, Lifecycle, Proxy},
+    refusals::Refusals,
     snapshot::{
         Account, ApiKey, ClientGone, Credential, Model, Options, Policy, Revision, Snapshot, SnapshotHandle,
         Upstream,
@@ -115,6 +116,7 @@ impl Unconfigured {
             compute: Compute::start(1).unwrap().0,
             requests: Budget::of(64 << 20),
             answers: Budget::of(64 << 20),
+            refusals: Refusals::new(100, clock.now()),
             started_at: clock.now(),
             clock,
             lifecycle: Arc::new(Lifecycle::default()),
