@@ -2,13 +2,14 @@
 //!
 //! [`server`] accepts connections (over [`tls`], plain on loopback, or in-process) and gives each a maximum age;
 //! [`peer`] says who is at the other end. One file per service: [`snapshot_service`] streams the configuration,
-//! [`usage_service`] takes records for the ledger, [`node_service`] hears heartbeats and carries [`commands`] over
+//! [`usage_service`] takes records for the ledger, [`refusal_service`] what was refused, [`node_service`] hears heartbeats and carries [`commands`] over
 //! the streams of the nodes that are connected to this replica.
 
 pub mod command_signal;
 pub mod commands;
 pub mod node_service;
 pub mod peer;
+pub mod refusal_service;
 pub mod server;
 pub mod snapshot_service;
 pub mod tls;

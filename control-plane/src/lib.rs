@@ -2,7 +2,8 @@
 //!
 //! People and automation come in through [`rest`], nodes through [`grpc`]. Both change or read rows through [`store`],
 //! whose change log gives every published change its place in one sequence; [`snapshot`] turns rows into what nodes
-//! hold and wakes those that watch. Usage that nodes report becomes cost and statistics in [`ledger`]. What runs by
+//! hold and wakes those that watch. Usage that nodes report becomes cost and statistics in [`ledger`], and what they refused
+//! is counted in [`refusals`]. What runs by
 //! itself is listed in [`background`]. The control plane never opens Redis and never calls a model endpoint: what it
 //! wants to know or do there is a command to a node.
 //!
@@ -18,6 +19,7 @@ pub mod grpc;
 pub mod http_client;
 pub mod ledger;
 pub mod metrics;
+pub mod refusals;
 pub mod rest;
 pub mod secrets;
 pub mod serve;

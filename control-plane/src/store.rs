@@ -26,6 +26,7 @@ pub mod models;
 pub mod nodes;
 pub mod price_file;
 pub mod proxy_test_keys;
+pub mod refusals;
 pub mod rollups;
 pub mod routes;
 pub mod sessions;

@@ -1,12 +1,15 @@
-//! Drops what is over: logins, throttle counters, keys of proxy tests, commands, and nodes that were not heard of for a
-//! month.
+//! Drops what is over: logins, throttle counters, keys of proxy tests, commands, nodes that were not heard of for a
+//! month, and refusals that are old or too many.
 
 use std::time::Duration;
 
 use shared::clock::{Clock, Millis};
 
 use super::Progress;
-use crate::store::{Store, StoreError, changes, commands, nodes, proxy_test_keys, sessions, throttle};
+use crate::{
+    refusals,
+    store::{Store, StoreError, changes, commands, nodes, proxy_test_keys, sessions, throttle},
+};
 
 /// Rows that one statement removes.
 const ROWS_AT_ONCE: i64 = 500;
@@ -36,8 +39,9 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let mut tx = store.begin().await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
+    let more_refusals = refusals::retention::step(store, clock, ROWS_AT_ONCE).await?;
     let full = [logins, counters, keys].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
-    Ok(if full { Progress::More } else { Progress::Done })
+    Ok(if full || more_refusals { Progress::More } else { Progress::Done })
 }
 
 fn before(now: Millis, span: Duration) -> Millis {

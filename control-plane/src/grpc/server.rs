@@ -12,8 +12,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use proto::v1::{
-    node_service_server::NodeServiceServer, snapshot_service_server::SnapshotServiceServer,
-    usage_service_server::UsageServiceServer,
+    node_service_server::NodeServiceServer, refusal_service_server::RefusalServiceServer,
+    snapshot_service_server::SnapshotServiceServer, usage_service_server::UsageServiceServer,
 };
 use rand::Rng as _;
 use shared::{tasks::Tasks, tls::ReloadingTls};
@@ -26,8 +26,8 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use super::{
-    commands::Connected, node_service::Nodes, peer::Peer, snapshot_service::Snapshots,
-    usage_service::UsageReports,
+    commands::Connected, node_service::Nodes, peer::Peer, refusal_service::RefusalReports,
+    snapshot_service::Snapshots, usage_service::UsageReports,
 };
 use crate::{app::App, snapshot::publisher::Publisher};
 
@@ -43,7 +43,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 const STREAMS_PER_CONNECTION: u32 = 64;
 /// Bytes of one message of a watching node.
 const REQUEST_BYTES: usize = 64 * 1024;
-/// Bytes of one heartbeat, command result or batch of usage records.
+/// Bytes of one heartbeat, command result, batch of usage records or report of refusals.
 const REPORT_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the pipe between the planes of one process.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -98,13 +98,16 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
     let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
     let nodes = Nodes { app: app(), tasks: tasks(), connected: connected.clone() };
     let usage = UsageReports { app: app(), tasks: tasks() };
+    let refusals = RefusalReports { app: app() };
     reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;
     reporter.set_serving::<NodeServiceServer<Nodes>>().await;
     reporter.set_serving::<UsageServiceServer<UsageReports>>().await;
+    reporter.set_serving::<RefusalServiceServer<RefusalReports>>().await;
     Routes::new(health)
         .add_service(SnapshotServiceServer::new(snapshots).max_decoding_message_size(REQUEST_BYTES))
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(REPORT_BYTES))
         .add_service(UsageServiceServer::new(usage).max_decoding_message_size(REPORT_BYTES))
+        .add_service(RefusalServiceServer::new(refusals).max_decoding_message_size(REPORT_BYTES))
 }
 
 /// Accepts until shutdown.

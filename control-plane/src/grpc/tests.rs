@@ -3,6 +3,7 @@
 mod commands;
 mod databases;
 mod node;
+mod refusals;
 mod replica;
 mod snapshots;
 mod tls;

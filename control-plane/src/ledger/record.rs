@@ -17,7 +17,7 @@ use shared::{
 /// Bytes of a model's name that are kept.
 pub const MAX_NAME_BYTES: usize = 200;
 /// Bytes of a reason or a condition that are kept.
-const MAX_CODE_BYTES: usize = 64;
+pub(crate) const MAX_CODE_BYTES: usize = 64;
 /// Bytes of a provider's words that are kept.
 const MAX_DETAIL_BYTES: usize = 512;
 /// Conditions of one request that are kept.
@@ -29,7 +29,7 @@ const MAX_TOKENS: u64 = u32::MAX as u64;
 /// Longer than any stream may last.
 const MAX_DURATION_MS: u64 = u32::MAX as u64;
 /// How far a node's clock may be ahead.
-const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
+pub(crate) const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
 
 /// Why a record, or a part of it, could not be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -329,7 +329,7 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
     }
 }
 
-const fn wire_of(wire: contract::Wire) -> Option<Wire> {
+pub(crate) const fn wire_of(wire: contract::Wire) -> Option<Wire> {
     match wire {
         contract::Wire::Chat => Some(Wire::Chat),
         contract::Wire::Responses => Some(Wire::Responses),
@@ -371,7 +371,7 @@ const fn duration(milliseconds: u64) -> u64 {
 }
 
 /// The text's start, cut between characters.
-fn cut(text: &str, max_bytes: usize) -> String {
+pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
     let mut end = text.len().min(max_bytes);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_ledger",
     5 "0005_proxy_test_keys",
     6 "0006_console",
+    7 "0007_refusals",
 ];
 
 const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (

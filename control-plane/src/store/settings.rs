@@ -33,6 +33,10 @@ pub struct Settings {
     pub cut_revoked_streams: Option<bool>,
     /// How many days requests stay in the ledger. `None`: 400.
     pub ledger_retention_days: Option<u64>,
+    /// How many days refused requests stay, and their counts. `None`: 90.
+    pub refusal_retention_days: Option<u64>,
+    /// Refused requests that stay in full, the latest ones. `None`: 100,000.
+    pub refusals_kept: Option<u64>,
 }
 
 /// The settings, and their revision: 0 where they were never changed.
