@@ -34,6 +34,7 @@ mod models;
 mod nodes;
 mod profile;
 mod proxy_test;
+mod refusals;
 mod search;
 mod settings;
 mod usage;
@@ -155,6 +156,11 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/admin/usage/daily", VIEWER),
     route(Method::GET, "/api/admin/usage/hourly", VIEWER),
     route(Method::GET, "/api/admin/usage/records", VIEWER),
+    // refusals
+    route(Method::GET, "/api/usage/refusals", USER),
+    route(Method::GET, "/api/usage/refusals/counts", USER),
+    route(Method::GET, "/api/admin/usage/refusals", VIEWER),
+    route(Method::GET, "/api/admin/usage/refusals/counts", VIEWER),
     // audit, settings
     route(Method::GET, "/api/admin/audit", VIEWER),
     route(Method::GET, "/api/admin/settings", VIEWER),
@@ -190,6 +196,7 @@ fn calls() -> OpenApiRouter<App> {
         .merge(models::routes())
         .merge(nodes::routes())
         .merge(usage::routes())
+        .merge(refusals::routes())
         .merge(audit::routes())
         .merge(settings::routes())
         .merge(gateway::routes())

@@ -357,6 +357,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/usage/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everyone's refused requests, newest first. */
+        get: operations["usage_all_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/usage/refusals/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many requests were refused, also of keys that are not known. */
+        get: operations["usage_all_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/usage/summary": {
         parameters: {
             query?: never;
@@ -676,6 +710,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/usage/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Refused requests of the caller's keys, newest first. */
+        get: operations["usage_own_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/usage/refusals/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many requests of the caller's keys were refused. */
+        get: operations["usage_own_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/usage/summary": {
         parameters: {
             query?: never;
@@ -956,6 +1024,19 @@ export interface components {
          * @enum {string}
          */
         FieldKind: "text" | "url" | "integer" | "boolean" | "choice" | "time" | "list" | "map" | "groups";
+        FrequentRefusal: {
+            code: string;
+            /** @description Null: no key is known. */
+            key_id?: string | null;
+            /** @description Null: the key is gone, or not known. */
+            key_name?: string | null;
+            /** @description As clients asked for it. Null: it is not known. */
+            model?: string | null;
+            /** @description Of more models (without a key: of more keys and models) than nodes tell apart. */
+            others: boolean;
+            /** Format: int64 */
+            requests: number;
+        };
         Gateway: {
             /** @description The account types that nodes can reach now. */
             account_types: string[];
@@ -1327,6 +1408,67 @@ export interface components {
         RefreshRequest: {
             refresh_token: string;
         };
+        /** @description A request that the gateway refused by itself. Fields that only who reads all may see are left out for others. */
+        Refusal: {
+            /** @description Stable word for the reason, as the client was told. */
+            code: string;
+            /** @description What operators are told besides, such as why each account was left out. Null: nothing more. */
+            explanation?: string | null;
+            /** @description Null: it is not known. */
+            key_id?: string | null;
+            /** @description Null: the key is gone, or not known. */
+            key_name?: string | null;
+            /** @description What the client was told. */
+            message: string;
+            /** @description As the client asked for it. Null: it is not known. */
+            model?: string | null;
+            /** @description The node that refused it. */
+            node?: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds since 1970.
+             */
+            refused_at: number;
+            request_id: string;
+            /**
+             * Format: int64
+             * @description HTTP status that the client got.
+             */
+            status: number;
+            user_id?: string | null;
+            user_name?: string | null;
+            wire: string;
+        };
+        /** @description How many requests the gateway refused by itself. */
+        RefusalCounts: {
+            /** @description The most frequent first. */
+            codes: components["schemas"]["RefusalsOfCode"][];
+            /** @description By key and model too: the most frequent, at most 50. */
+            frequent: components["schemas"]["FrequentRefusal"][];
+            /** Format: int64 */
+            from: number;
+            /**
+             * Format: int64
+             * @description All of them.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Not included.
+             */
+            to: number;
+        };
+        /** @description Newest first. */
+        Refusals: {
+            /** @description For the next page. Null: this is the last. */
+            next_cursor?: string | null;
+            refusals: components["schemas"]["Refusal"][];
+        };
+        RefusalsOfCode: {
+            code: string;
+            /** Format: int64 */
+            requests: number;
+        };
         RefusedPayload: {
             id: string;
             /** @description Such as `account`. */
@@ -1468,6 +1610,16 @@ export interface components {
              *     started with (`--public-api-url`). Null: nobody said.
              */
             public_api_url?: string | null;
+            /**
+             * Format: int64
+             * @description How many days refused requests stay, and their counts. Null: 90.
+             */
+            refusal_retention_days?: number | null;
+            /**
+             * Format: int64
+             * @description Refused requests that stay in full, the latest ones. Null: 100,000.
+             */
+            refusals_kept?: number | null;
             /** @description People may make themselves a user. */
             registration_enabled: boolean;
         };
@@ -1501,6 +1653,10 @@ export interface components {
             /** Format: int64 */
             plain_drain_timeout_ms?: number | null;
             public_api_url?: string | null;
+            /** Format: int64 */
+            refusal_retention_days?: number | null;
+            /** Format: int64 */
+            refusals_kept?: number | null;
             registration_enabled?: boolean | null;
         };
         /** @description How many accounts are in each state. */
@@ -2656,6 +2812,71 @@ export interface operations {
             };
         };
     };
+    usage_all_list: {
+        parameters: {
+            query?: {
+                /** @description As the client was told, such as no_account. */
+                code?: string;
+                /** @description `next_cursor` of the page before. Absent: from the start. */
+                cursor?: string;
+                /** @description Milliseconds since 1970. Absent: no bound. */
+                from?: number;
+                key_id?: string;
+                /** @description Rows wanted, 1–200. Absent: 50. */
+                limit?: number;
+                /** @description As the client asked for it. */
+                model?: string;
+                /** @description Exactly this request. */
+                request_id?: string;
+                /** @description Milliseconds since 1970, not included. Absent: no bound. */
+                to?: number;
+                user_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusals"];
+                };
+            };
+        };
+    };
+    usage_all_counts: {
+        parameters: {
+            query?: {
+                code?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                from?: number;
+                key_id?: string;
+                /** @description As clients asked for it. */
+                model?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
+                to?: number;
+                user_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalCounts"];
+                };
+            };
+        };
+    };
     usage_all_summary: {
         parameters: {
             query?: {
@@ -3503,6 +3724,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageRecords"];
+                };
+            };
+        };
+    };
+    usage_own_list: {
+        parameters: {
+            query?: {
+                /** @description As the client was told, such as no_account. */
+                code?: string;
+                /** @description `next_cursor` of the page before. Absent: from the start. */
+                cursor?: string;
+                /** @description Milliseconds since 1970. Absent: no bound. */
+                from?: number;
+                key_id?: string;
+                /** @description Rows wanted, 1–200. Absent: 50. */
+                limit?: number;
+                /** @description As the client asked for it. */
+                model?: string;
+                /** @description Exactly this request. */
+                request_id?: string;
+                /** @description Milliseconds since 1970, not included. Absent: no bound. */
+                to?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusals"];
+                };
+            };
+        };
+    };
+    usage_own_counts: {
+        parameters: {
+            query?: {
+                code?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back. */
+                from?: number;
+                key_id?: string;
+                /** @description As clients asked for it. */
+                model?: string;
+                /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
+                to?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalCounts"];
                 };
             };
         };

@@ -64,6 +64,10 @@ struct SettingsBody {
     cut_revoked_streams: Option<bool>,
     /// How many days requests stay in the ledger. Null: 400.
     ledger_retention_days: Option<u64>,
+    /// How many days refused requests stay, and their counts. Null: 90.
+    refusal_retention_days: Option<u64>,
+    /// Refused requests that stay in full, the latest ones. Null: 100,000.
+    refusals_kept: Option<u64>,
 }
 
 impl SettingsBody {
@@ -85,6 +89,8 @@ impl SettingsBody {
             max_frame_bytes: settings.max_frame_bytes,
             cut_revoked_streams: settings.cut_revoked_streams,
             ledger_retention_days: settings.ledger_retention_days,
+            refusal_retention_days: settings.refusal_retention_days,
+            refusals_kept: settings.refusals_kept,
         }
     }
 }
@@ -139,6 +145,12 @@ struct SettingsChange {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     ledger_retention_days: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    refusal_retention_days: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    refusals_kept: Patch<u64>,
 }
 
 impl SettingsChange {
@@ -195,6 +207,13 @@ impl SettingsChange {
                 &mut settings.ledger_retention_days,
                 1..=36_500,
             ),
+            (
+                "refusal_retention_days",
+                &self.refusal_retention_days,
+                &mut settings.refusal_retention_days,
+                1..=36_500,
+            ),
+            ("refusals_kept", &self.refusals_kept, &mut settings.refusals_kept, 0..=10_000_000),
         ] {
             let value = change.clone().over_optional(*place);
             match value {

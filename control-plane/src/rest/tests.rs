@@ -13,6 +13,7 @@ mod nodes;
 mod people;
 mod proxy_test;
 mod refresh;
+mod refusals;
 mod roles;
 mod secrets;
 mod settings;

@@ -16,7 +16,8 @@ use shared::{
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::view::{Audience, DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
+pub(super) use self::view::Audience;
+use self::view::{DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
 use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
@@ -35,7 +36,7 @@ use crate::{
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// How far sums go back where nothing is said, and the longest span of them.
-const SUMS: Bounds = Bounds { default_days: 30, most_days: 1_000 };
+pub(super) const SUMS: Bounds = Bounds { default_days: 30, most_days: 1_000 };
 /// The same of sums by hour.
 const HOURS: Bounds = Bounds { default_days: 7, most_days: 7 };
 
@@ -333,21 +334,26 @@ fn all_scope(asked: AllSums) -> ApiResult<Scope> {
 
 /// A span of whole quarter-hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    from: Millis,
+pub(super) struct Span {
+    pub(super) from: Millis,
     /// Not included.
-    to: Millis,
+    pub(super) to: Millis,
 }
 
 /// How long a span is.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+pub(super) struct Bounds {
     default_days: i64,
     most_days: i64,
 }
 
 impl Span {
-    fn new(from: Option<Millis>, to: Option<Millis>, bounds: Bounds, now: Millis) -> ApiResult<Self> {
+    pub(super) fn new(
+        from: Option<Millis>,
+        to: Option<Millis>,
+        bounds: Bounds,
+        now: Millis,
+    ) -> ApiResult<Self> {
         let last = to.unwrap_or(now);
         let first = from.unwrap_or(Millis(last.0.saturating_sub(bounds.default_days * DAY_MS)));
         if first > last || last.0.saturating_sub(first.0) > bounds.most_days * DAY_MS {

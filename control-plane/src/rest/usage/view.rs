@@ -23,13 +23,13 @@ use crate::{
 
 /// Who is looking. Accounts and real costs are not the owner's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(in crate::rest) enum Audience {
     Owner,
     Staff,
 }
 
 impl Audience {
-    fn staff<T>(self, value: T) -> Option<T> {
+    pub(in crate::rest) fn staff<T>(self, value: T) -> Option<T> {
         (self == Self::Staff).then_some(value)
     }
 }
