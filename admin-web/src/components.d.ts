@@ -54,6 +54,7 @@ declare module 'vue' {
     StatCard: typeof import('./components/StatCard.vue')['default']
     StateTag: typeof import('./components/StateTag.vue')['default']
     SwitchButton: typeof import('./components/SwitchButton.vue')['default']
+    TabLinks: typeof import('./components/TabLinks.vue')['default']
     ThemeChoice: typeof import('./components/ThemeChoice.vue')['default']
     TimeField: typeof import('./components/TimeField.vue')['default']
     TimeText: typeof import('./components/TimeText.vue')['default']

@@ -40,6 +40,7 @@ export const routes: RouteRecordRaw[] = [
       page('users/new', 'users.new', () => import('@/pages/users/UserPage.vue'), 'admin'),
       page('users/:id', 'nav.users', () => import('@/pages/users/UserPage.vue'), 'viewer'),
       page('usage', 'nav.usage', () => import('@/pages/usage/UsagePage.vue')),
+      page('usage/refusals', 'refusals.title', () => import('@/pages/refusals/RefusalsPage.vue')),
       page('usage/:requestId', 'usage.request', () => import('@/pages/usage/RequestPage.vue')),
       page('nodes', 'nav.nodes', () => import('@/pages/nodes/NodesPage.vue'), 'viewer'),
       page('model-routes', 'nav.models', () => import('@/pages/models/ModelRoutesPage.vue'), 'viewer'),

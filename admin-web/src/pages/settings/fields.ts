@@ -3,7 +3,7 @@ import type { Settings } from '@/api/settings'
 
 export interface NumberSetting {
   name: { [K in keyof Settings]-?: NonNullable<Settings[K]> extends number ? K : never }[keyof Settings]
-  unit: 'seconds' | 'mebibytes' | 'days'
+  unit: 'seconds' | 'mebibytes' | 'days' | 'requests'
   /** In the server's unit. */
   least: number
   most: number
@@ -14,8 +14,8 @@ export interface NumberSetting {
 const DAY = 86_400_000
 const MEBIBYTE = 1_048_576
 
-/** How many of the server's unit (milliseconds, bytes, days) one of the person's is. */
-export const SCALE: Record<NumberSetting['unit'], number> = { seconds: 1_000, mebibytes: MEBIBYTE, days: 1 }
+/** How many of the server's unit (milliseconds, bytes, days, requests) one of the person's is. */
+export const SCALE: Record<NumberSetting['unit'], number> = { seconds: 1_000, mebibytes: MEBIBYTE, days: 1, requests: 1 }
 
 export const TIMES: NumberSetting[] = [
   { name: 'first_byte_timeout_ms', unit: 'seconds', least: 100, most: DAY, usual: 60_000 },
@@ -34,6 +34,8 @@ export const SIZES: NumberSetting[] = [
   { name: 'max_answer_bytes', unit: 'mebibytes', least: MEBIBYTE, most: 1024 * MEBIBYTE, usual: 16 * MEBIBYTE },
   { name: 'max_frame_bytes', unit: 'mebibytes', least: MEBIBYTE, most: 1024 * MEBIBYTE, usual: 16 * MEBIBYTE },
   { name: 'ledger_retention_days', unit: 'days', least: 1, most: 36_500, usual: 400 },
+  { name: 'refusal_retention_days', unit: 'days', least: 1, most: 36_500, usual: 90 },
+  { name: 'refusals_kept', unit: 'requests', least: 0, most: 10_000_000, usual: 100_000 },
 ]
 
 export function toPerson(setting: NumberSetting, value: number | null | undefined): number | null {

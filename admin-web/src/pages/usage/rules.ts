@@ -3,6 +3,8 @@ import type { AllRecordQuery, Outcome, UsageAttempt, UsageRecord } from '@/api/u
 
 export const FILTERS = ['mine', 'range', 'from', 'to', 'outcome', 'failed', 'wire', 'model', 'key_id', 'user_id', 'account_id'] as const
 export type Filter = (typeof FILTERS)[number]
+/** Those of them that are a span of time. */
+export type SpanFilter = 'range' | 'from' | 'to'
 
 export const RANGES = ['hour', 'today', 'day', 'week', 'month', 'custom'] as const
 export type Range = (typeof RANGES)[number]
@@ -39,7 +41,7 @@ export function timeOf(text: string): number | undefined {
 }
 
 /** The filters when `range` is chosen: a custom one begins with the span that was shown before. */
-export function chooseRange(range: string, before: Record<Filter, string>, now: number) {
+export function chooseRange(range: string, before: Record<SpanFilter, string>, now: number) {
   if (range !== 'custom') return { range, from: '', to: '' }
   const span = spanOf(before, now)
   return { range, from: String(span.from ?? now - BACK_MS.day), to: span.to === undefined ? '' : String(span.to) }

@@ -1,12 +1,15 @@
 import { mount } from '@vue/test-utils'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { readRefusal, type Refusal } from '@/api/refusals'
 import { readRecord, type UsageRecord } from '@/api/usage'
 import { useRequest } from './useRequest'
 
 vi.mock('@/api/usage', () => ({ readRecord: vi.fn() }))
+vi.mock('@/api/refusals', () => ({ readRefusal: vi.fn() }))
 vi.mock('@/stores/session', () => ({ useSession: () => ({ may: () => true }) }))
 
 const read = vi.mocked(readRecord)
+const refused = vi.mocked(readRefusal)
 const record = (outcome: string) => ({ outcome }) as UsageRecord
 
 function opened() {
@@ -15,10 +18,14 @@ function opened() {
   return request
 }
 
-beforeEach(() => void vi.useFakeTimers())
+beforeEach(() => {
+  vi.useFakeTimers()
+  refused.mockResolvedValue(null)
+})
 afterEach(() => {
   vi.useRealTimers()
   read.mockReset()
+  refused.mockReset()
 })
 
 describe('a request', () => {
@@ -48,5 +55,23 @@ describe('a request', () => {
     await vi.advanceTimersByTimeAsync(10_000)
     expect(isRunning.value).toBe(false)
     expect(read).toHaveBeenCalledTimes(2)
+  })
+
+  it('that was refused is found among the refused ones, and not looked for any more', async () => {
+    read.mockResolvedValue(null)
+    refused.mockResolvedValueOnce(null).mockResolvedValue({ code: 'no_account' } as Refusal)
+    const { value, refusal, isMissing } = opened()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(isMissing.value).toBe(true)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([value.value, refusal.value?.code, isMissing.value]).toEqual([null, 'no_account', false])
+    expect(read).toHaveBeenCalledTimes(2)
+  })
+
+  it('that has a record is not looked for among the refused ones', async () => {
+    read.mockResolvedValue(record('completed'))
+    opened()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(refused).not.toHaveBeenCalled()
   })
 })
