@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ACCOUNTS, addAccount } from './accounts.mjs'
 import { Person, openBrowser } from './browser.mjs'
+import { refuse } from './pages.mjs'
 import { ADMIN, Gateway, eventually } from './programs.mjs'
 
 /** One admin's day, in order: each step finds what the one before it left. */
@@ -144,6 +145,26 @@ test('sees on a request which accounts were tried and why', async () => {
   const main = page.getByRole('main')
   await main.getByText('falls over').first().waitFor()
   await main.getByText('529').first().waitFor()
+})
+
+test('sees on the dashboard what the gateway refused by itself, and finds the request by its id', async () => {
+  const { key } = await gateway.admin.post('/api/api-keys', { name: 'asks for what is not there' })
+  const request = await refuse(gateway, key, 'no-such-model')
+  await admin.open('/')
+  const refused = page.getByRole('region', { name: /^Refused by the gateway today/ })
+  await refused.getByText('No platform or account is known for the model.').waitFor()
+  await refused.getByRole('link', { name: /model_not_found/ }).click()
+  await page.waitForURL(/\/usage\/refusals\?range=today&code=model_not_found$/)
+  await admin.settled()
+  const often = page.getByRole('region', { name: 'How often' }).getByRole('row', { name: /asks for what is not there/ })
+  assert.match(await often.innerText(), /no-such-model/)
+  const row = page.getByRole('region', { name: 'Refused by the gateway' }).getByRole('row', { name: /asks for what is not there/ })
+  await row.getByRole('link').click()
+  await page.waitForURL(new RegExp(`/usage/${request}$`))
+  const main = page.getByRole('main')
+  await main.getByText('The client got HTTP 404').waitFor()
+  await main.getByText('no platform is known for the model').waitFor()
+  await main.getByRole('link', { name: 'asks for what is not there' }).waitFor()
 })
 
 test('sees nodes, sets settings, routes and maps models', async () => {

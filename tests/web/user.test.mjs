@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Person, openBrowser } from './browser.mjs'
+import { refuse } from './pages.mjs'
 import { Api, Gateway } from './programs.mjs'
 
 const ADA = { name: 'ada', password: 'a-password-of-ada' }
@@ -47,6 +48,17 @@ test('sees no key and no request of others', async () => {
   await ada.open(`/usage/${foreignRecord}`)
   assert.equal(await page.getByText('a shared account').count(), 0)
   assert.equal(await page.getByText('claude-sonnet-5').count(), 0)
+})
+
+test('sees no refused request of others', async () => {
+  const { key } = await gateway.admin.post('/api/api-keys', { name: 'refused of the admin' })
+  const refused = await refuse(gateway, key)
+  await ada.open('/')
+  assert.equal(await page.getByText('Refused by the gateway today').count(), 0)
+  await ada.open('/usage/refusals')
+  await page.getByText('No request was refused').waitFor()
+  await ada.open(`/usage/${refused}`)
+  await page.getByText('There is no such request').waitFor()
 })
 
 test('makes a key of their own, and disables and deletes it', async () => {
