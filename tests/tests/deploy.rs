@@ -67,6 +67,9 @@ async fn alerts_autoscaler_and_documents_name_metrics_that_are_there() {
     }
     let split = Split::start(1).await;
     let (control, node) = (&split.controls[0].admin_url, &split.nodes[0].url);
+    // Of the family of refusals, one has to be counted.
+    let refused = Caller::new(node, "sk-nobody").messages(&messages_body("x", false)).await;
+    assert!(!refused.status.is_success());
     eventually("every metric to be on a page", async || {
         let shown = metrics_in(&(page(control).await + &page(node).await));
         let missing: Vec<_> = named.difference(&shown).collect();

@@ -114,7 +114,8 @@ async fn wrong_keys_are_counted_and_nothing_of_them_is_kept() {
         (&json!("invalid_api_key"), &Value::Null, &Value::Null)
     );
     assert_eq!(gateway.admin.get("/api/admin/usage/refusals").await.ok()["refusals"], json!([]));
-    let metrics = reqwest::get(format!("{}/metrics", gateway.url())).await.unwrap().text().await.unwrap();
+    let metrics =
+        stranger.http.get(format!("{}/metrics", gateway.url())).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains(r#"switchyard_refusals_total{code="invalid_api_key"} 7"#), "{metrics}");
     assert_eq!(
         gateway.admin.get("/api/usage/refusals/counts").await.ok()["requests"],
