@@ -10,6 +10,7 @@ use wire::loss::Losses;
 
 use super::{failure::End, filter::Admitted, refusal::Refusal};
 use crate::{
+    contract::wire_message,
     metrics::{Ending, Running},
     provider::words,
     proxy::Proxy,
@@ -60,7 +61,7 @@ impl Meter {
             request_id: call.id.to_bytes().to_vec(),
             key_id: key.id.to_bytes().to_vec(),
             user_id: key.user_id.to_bytes().to_vec(),
-            wire: contract_wire(wire).into(),
+            wire: wire_message(wire).into(),
             model_requested: admitted.view.model.clone(),
             started_at_ms: call.started_at.0,
             stream: admitted.view.stream,
@@ -173,15 +174,6 @@ const fn ending(outcome: Outcome) -> Ending {
         Outcome::ClientGone => Ending::ClientGone,
         Outcome::CutOff => Ending::CutOff,
         Outcome::Refused => Ending::Refused,
-    }
-}
-
-const fn contract_wire(wire: Wire) -> proto::v1::Wire {
-    match wire {
-        Wire::Chat => proto::v1::Wire::Chat,
-        Wire::Responses => proto::v1::Wire::Responses,
-        Wire::Messages => proto::v1::Wire::Messages,
-        Wire::Gemini => proto::v1::Wire::Gemini,
     }
 }
 
