@@ -37,7 +37,7 @@ use crate::{
 
 /// Output tokens to allow where the upstream's wire wants a limit, the client named none, and the model's own is not
 /// known.
-pub(super) const DEFAULT_MAX_OUTPUT: u64 = 8192;
+const DEFAULT_MAX_OUTPUT: u64 = 8192;
 
 /// What does not change from account to account.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! One try of a request at one account: the account's slot, the exchange with its upstream, and what is known of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use shared::clock::Millis;
@@ -20,6 +20,9 @@ use crate::{
     snapshot::Account,
     upstream::{Call, UpstreamClient},
 };
+
+/// A request on a connection that was used before is lost so soon, where the connection was closed already.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The attempt under way.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(super) struct Attempt {
     /// What the provider keeps the answer under is known to be this account's.
     pub(super) bound: bool,
     pub(super) began: Instant,
+    /// When the request was handed over last.
+    sent_at: Instant,
     /// None before the request is sent.
     pub(super) call: Option<Call>,
     /// None: it goes on to the next attempt.
@@ -68,6 +73,7 @@ impl Attempt {
             read_bytes: 0,
             bound: false,
             began: Instant::now(),
+            sent_at: Instant::now(),
             call: None,
             slot: Some(picked.slot),
         }
@@ -80,7 +86,14 @@ impl Attempt {
         self.translation = Arc::new(translation);
         (self.endpoint, self.falls_back) = (Some(endpoint), falls_back);
         self.without_reasoning = without_reasoning;
+        self.sent_at = Instant::now();
         self.call = upstream.send(request, fresh);
+    }
+
+    /// Whether the request may be sent once more, since nobody can have answered it; see [`Call::went_stale`]. A
+    /// connection that was closed while it rested says so at once: one that breaks later was served from.
+    pub(super) fn went_stale(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::went_stale) && self.sent_at.elapsed() < STALE_WITHIN
     }
 
     /// Whether the upstream has the whole request, as far as is known here.

@@ -3,6 +3,7 @@
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
+use http::HeaderMap;
 use wire::raw::watch::Chunks;
 
 use super::{
@@ -11,11 +12,11 @@ use super::{
     flight::Flight,
     open,
     reading::Reading,
-    whole,
+    translation, whole,
 };
 use crate::{
     faults::{self, Place},
-    provider::failure::Reason,
+    provider::failure::{Class, Reason},
     proxy::LeftBehind,
     snapshot::ClientGone,
 };
@@ -88,12 +89,30 @@ async fn read_on(flight: &mut Flight) -> Option<Failure> {
     flight.failure_in_stream()
 }
 
+/// An answer that is no success teaches what it does where a client waits for it.
+async fn end_of_plain(flight: &mut Flight, headers: &HeaderMap) -> Result<bool, Failure> {
+    let body = whole::read(flight).await?;
+    let Some(attempt) = flight.attempt.as_ref().filter(|attempt| attempt.is_refused()) else {
+        return Ok(true);
+    };
+    let said = translation::said(&body);
+    match attempt.judge(headers, flight.proxy.clock.now()) {
+        Some(judge) => match judge.class(attempt.status, &said) {
+            Class::Refused => Ok(true),
+            class => Err(judge.status((attempt.status, class), said)),
+        },
+        None => Ok(true),
+    }
+}
+
 /// Whether it came to its end. False: the request's own limits ended it.
 async fn read_to_end(flight: &mut Flight) -> Result<bool, Failure> {
     let waiting = flight.attempt.as_ref().is_some_and(|attempt| attempt.status == 0);
+    let mut headers = HeaderMap::new();
     if waiting {
         let head = poll_fn(|cx| flight.poll_head(cx)).await.map_err(Failure::of)?;
         open::choose_reading(flight, &head);
+        headers = head.headers;
     }
     let (mut unsent, most) = (Chunks::new(), flight.policy().max_answer);
     loop {
@@ -104,15 +123,14 @@ async fn read_to_end(flight: &mut Flight) -> Result<bool, Failure> {
         let Some(attempt) = &mut flight.attempt else { return Ok(true) };
         match (fed, &mut attempt.reading) {
             (Fed::Seen(seen, _), _) if seen.content => flight.content(),
-            (Fed::Unread(chunk), Reading::Whole(collected)) if collected.len() <= most => {
-                collected.push(chunk, &flight.proxy.answers);
-            }
+            (Fed::Unread(_), Reading::Whole(collected)) if collected.len() > most => return Ok(false),
+            (Fed::Unread(chunk), Reading::Whole(collected)) => collected.push(chunk, &flight.proxy.answers),
             (Fed::Unread(_), Reading::Opaque) => flight.content(),
             (Fed::Seen(..) | Fed::Unread(_) | Fed::HoldOver, _) => {}
             (Fed::Failed(Reason::Stopped | Reason::Deadline | Reason::MaxStream), _) => return Ok(false),
             (Fed::Failed(reason), _) => return Err(Failure::of(reason)),
             (Fed::Ended(_), _) => return Ok(true),
-            (Fed::End, _) => return whole::read(flight).await.map(|_| true),
+            (Fed::End, _) => return end_of_plain(flight, &headers).await,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     provider::{
         failure::{Class, guess},
         sent_model,
+        words::for_operators,
     },
     proxy::Proxy,
 };
@@ -48,11 +49,12 @@ impl Attempt {
         self.remember(requester, proxy);
         self.bind(requester, proxy);
         self.bind_again(requester, proxy);
-        self.tell(end, requester.request, proxy);
+        let words = for_operators(end.detail(), &self.account);
+        self.tell(end, &words, requester.request, proxy);
         if let Some(failure) = end.failure() {
             self.mark(failure, proxy);
         }
-        self.record(end, requester.worst, meter);
+        self.record(end, words, requester.worst, meter);
     }
 
     /// Remembers the reasoning that the client will not send back. It may come again as soon as it has the call.
@@ -83,14 +85,14 @@ impl Attempt {
         }
     }
 
-    fn tell(&self, end: &End, request: RequestId, proxy: &Proxy) {
+    fn tell(&self, end: &End, words: &str, request: RequestId, proxy: &Proxy) {
         let Some(reason) = end.reason() else { return };
         if end.outcome() == Outcome::UpstreamError {
             proxy.metrics.attempt_failed(reason);
         }
         tracing::info!(
             %request, account = %self.account.name, account_id = %self.account.id, reason = %reason.code(),
-            detail = end.detail(), "an attempt failed"
+            detail = words, "an attempt failed"
         );
     }
 
@@ -121,9 +123,9 @@ impl Attempt {
         }
     }
 
-    fn record(&self, end: &End, worst: WorstCase, meter: &mut Meter) {
+    fn record(&self, end: &End, detail: String, worst: WorstCase, meter: &mut Meter) {
         let (usage, served, is_final) = self.reading.used();
-        let estimate = (!is_final && self.has_consumed(usage)).then(|| self.estimate(usage, worst));
+        let estimate = (!is_final && self.has_consumed(end, usage)).then(|| self.estimate(usage, worst));
         meter.losses(self.reading.losses().as_ref());
         meter.end_attempt(EndedAttempt {
             end,
@@ -133,7 +135,7 @@ impl Attempt {
             estimate,
             bound: worst.at_least(usage),
             rated: self.is_rated(end),
-            account: &self.account,
+            detail,
         });
         if estimate.is_some() && usage.is_none() {
             meter.condition("no_usage_reported");
@@ -141,24 +143,23 @@ impl Attempt {
     }
 
     /// Whether the provider may charge for it: of what was refused, or not sent, nothing was consumed.
-    fn has_consumed(&self, usage: Option<Usage>) -> bool {
-        usage.is_some() || (self.is_sent() && !self.is_refused())
+    fn has_consumed(&self, end: &End, usage: Option<Usage>) -> bool {
+        let is_refused = self.is_refused() || matches!(end, End::Refused(_));
+        usage.is_some() || (self.is_sent() && !is_refused)
     }
 
     /// Whether the user pays: for what reached the client, and for what the client left behind.
     fn is_rated(&self, end: &End) -> bool {
         match end {
-            End::Completed | End::ClientGone(_) | End::Refused(_) => true,
-            End::Failed(_) | End::CutOff(_) => self.reached_client(),
+            End::Completed | End::ClientGone(_) => true,
+            End::Refused(_) | End::Failed(_) | End::CutOff(_) => self.reached_client(),
         }
     }
 
     /// What was consumed, between what is known of it and the worst case.
     fn estimate(&self, usage: Option<Usage>, worst: WorstCase) -> Usage {
         let mut estimate = usage.unwrap_or_default();
-        let is_known =
-            estimate.input + estimate.cache_read + estimate.cache_write_5m + estimate.cache_write_1h > 0;
-        if !is_known {
+        if estimate.context() == 0 {
             estimate.input = worst.likely_input;
         }
         let written = match &self.reading {

@@ -36,7 +36,6 @@ use crate::{
     proxy::Proxy,
     scheduler::Picked,
     snapshot::{Account, Policy, Snapshot},
-    upstream::Call,
 };
 
 /// A flight, and whose it is to wait for. Dropped before [`Held::finish`], it is handed to its worker.
@@ -185,13 +184,13 @@ impl Flight {
         true
     }
 
-    /// `fresh`: on a connection of its own.
+    /// `fresh`: once more, on a connection of its own.
     pub(super) fn send(&mut self, outgoing: Outgoing, fresh: bool) {
         let now = Instant::now();
         if outgoing.stream {
             self.deadlines.set(Limit::FirstByte, now + self.policy().first_byte);
         }
-        if let Some(longest) = self.times.attempt {
+        if let Some(longest) = self.times.attempt.filter(|_| !fresh) {
             self.deadlines.set(Limit::Attempt, now + longest);
         }
         if let Some(attempt) = &mut self.attempt {
@@ -199,9 +198,9 @@ impl Flight {
         }
     }
 
-    /// Whether the request may be sent once more, since nobody can have answered it; see [`Call::went_stale`].
+    /// See [`Attempt::went_stale`].
     pub(super) fn went_stale(&self) -> bool {
-        self.attempt.as_ref().and_then(|attempt| attempt.call.as_ref()).is_some_and(Call::went_stale)
+        self.attempt.as_ref().is_some_and(Attempt::went_stale)
     }
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Reason>> {

@@ -106,12 +106,14 @@ impl Forwarding {
     /// Goes from the account that was picked to the next, until one answers. None: none did.
     async fn open(&mut self, held: &mut Held) -> Option<Opened> {
         loop {
-            let Self { proxy, admitted, prepared, .. } = self;
-            let failure = match attempt(proxy, held, admitted, prepared).await {
+            let Self { proxy, admitted, prepared, selection } = self;
+            let failure = match attempt(proxy, held, (admitted, prepared), selection).await {
                 Ok(opened) => return Some(opened),
                 Err(failure) => failure,
             };
-            if Box::pin(repeats(proxy, held, admitted, prepared, &failure)).await {
+            if Box::pin(repeats(proxy, held, admitted, prepared, &failure)).await
+                && may_repeat(proxy, held, admitted, selection)
+            {
                 held.flight()?.begin_again(failure).then_some(())?;
                 continue;
             }
@@ -169,12 +171,17 @@ impl Forwarding {
     }
 }
 
+fn may_repeat(proxy: &Proxy, held: &Held, admitted: &Admitted, selection: &mut Selection) -> bool {
+    let attempt = held.get().and_then(|flight| flight.attempt.as_ref());
+    attempt.is_some_and(|attempt| selection.may_repeat(proxy, admitted, &attempt.account))
+}
+
 /// One try at the account that was picked.
 async fn attempt(
     proxy: &Proxy,
     held: &mut Held,
-    admitted: &Arc<Admitted>,
-    prepared: &mut Arc<Prepared>,
+    (admitted, prepared): (&Arc<Admitted>, &mut Arc<Prepared>),
+    selection: &mut Selection,
 ) -> Result<Opened, Failure> {
     let stopped = Failure::of(Reason::Stopped);
     let Some(flight) = held.flight() else { return Err(stopped) };
@@ -191,7 +198,9 @@ async fn attempt(
     let adapting = adapt(proxy, admitted, prepared, &target);
     let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
     let failure = match ask(flight, admitted, prepared, outgoing, false).await {
-        Err(failure) if flight.went_stale() => failure,
+        Err(failure) if flight.went_stale() && selection.may_repeat(proxy, admitted, &target.account) => {
+            failure
+        }
         done => return done,
     };
     tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
@@ -292,8 +301,9 @@ async fn repeats(
             let requests = Arc::clone(&proxy.requests);
             let proofs = move || as_sent.proofs(&asked, &requests, &model);
             let finding = proxy.compute.run_if_large(admitted.body.len(), proofs);
+            let Ok(found) = flight.within_limits(Box::pin(finding)).await else { return false };
             // Not found, they are refused once more.
-            if let Ok(Ok(proofs)) = flight.within_limits(Box::pin(finding)).await {
+            if let Ok(proofs) = found {
                 account.state.learned.note_refused(&proofs, now);
             }
             Arc::make_mut(prepared).drop_reasoning()

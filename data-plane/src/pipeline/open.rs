@@ -11,7 +11,7 @@ use http::{
 use wire::{
     convert::searches_itself,
     error::upstream::UpstreamError,
-    raw::watch::{Chunks, Seen, StreamFailure},
+    raw::watch::{Chunks, FailureCause, Seen, StreamFailure},
 };
 
 use super::{
@@ -89,11 +89,7 @@ pub(super) async fn open(
         };
     }
     if whole::gathers(flight) {
-        let read = Box::pin(whole::gather(flight))
-            .await
-            .map_err(|trouble| flight.judged(trouble, &parts.headers))?;
-        head(flight, &mut parts, false);
-        return Ok(Opened::Whole { parts, body: read.body });
+        return Box::pin(gather(flight, admitted, parts)).await;
     }
     flight.hold(flight.policy().commit_hold);
     match hold(flight).await {
@@ -103,6 +99,47 @@ pub(super) async fn open(
         }
         Err(trouble) => Err(flight.judged(trouble, &parts.headers)),
     }
+}
+
+/// One answer of a stream that the client did not ask for.
+async fn gather(
+    flight: &mut Flight,
+    admitted: &Admitted,
+    mut parts: response::Parts,
+) -> Result<Opened, Failure> {
+    match whole::gather(flight).await {
+        Ok(read) => {
+            head(flight, &mut parts, false);
+            Ok(Opened::Whole { parts, body: read.body })
+        }
+        Err(Trouble::Stream(StreamFailure { cause: FailureCause::Reported(said), before_content }))
+            if is_about_the_request(
+                flight,
+                &StreamFailure { cause: FailureCause::Reported(said.clone()), before_content },
+            ) =>
+        {
+            parts.status = said
+                .status
+                .and_then(|status| StatusCode::from_u16(status).ok())
+                .unwrap_or(StatusCode::BAD_REQUEST);
+            refuse(flight, admitted, parts, Bytes::new(), said)
+        }
+        Err(trouble) => Err(flight.judged(trouble, &parts.headers)),
+    }
+}
+
+/// The answer to a request that the provider refuses, as the client's wire says it.
+fn refuse(
+    flight: &Flight,
+    admitted: &Admitted,
+    mut parts: response::Parts,
+    body: Bytes,
+    said: UpstreamError,
+) -> Result<Opened, Failure> {
+    let Some(attempt) = &flight.attempt else { return Err(Failure::of(Reason::Stopped)) };
+    let (wire, id) = (flight.meter.wire(), admitted.call.id.to_string());
+    let body = attempt.translation.refusal(wire, flight.streaming, &mut parts, (body, &said), &id);
+    Ok(Opened::Refused { parts, body, said })
 }
 
 /// A count that the node made by itself.
@@ -138,9 +175,8 @@ fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
 async fn refused(
     flight: &mut Flight,
     admitted: &Admitted,
-    mut parts: response::Parts,
+    parts: response::Parts,
 ) -> Result<Opened, Failure> {
-    let (wire, streaming) = (flight.meter.wire(), flight.streaming);
     let (most, wait) = match class_of(parts.status.as_u16()) {
         Class::Refused => (flight.policy().max_answer, None),
         _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
@@ -155,9 +191,7 @@ async fn refused(
             return Err(judge.status((status, class), said));
         }
     }
-    let id = admitted.call.id.to_string();
-    let body = attempt.translation.refusal(wire, streaming, &mut parts, (body, &said), &id);
-    Ok(Opened::Refused { parts, body, said })
+    refuse(flight, admitted, parts, body, said)
 }
 
 /// What the gateway can put right by itself comes before what the provider means by it.

@@ -6,17 +6,23 @@ use shared::{id::AccountId, usage::Usage};
 use wire::raw::inline;
 
 use super::{
-    adapt::{DEFAULT_MAX_OUTPUT, Prepared},
+    adapt::Prepared,
     deadlines::{Deadlines, Limit},
     filter::Admitted,
     refusal::Refusal,
 };
 use crate::{
     faults::{self, Place},
+    provider::Operation,
     proxy::Proxy,
     refusals::Asked,
     snapshot::{Policy, Snapshot},
 };
+
+/// Tokens of a model's context where nobody says how many.
+const UNKNOWN_WINDOW: u64 = 1_000_000;
+/// Tokens that a model may write where neither the request nor its catalogue entry says how many.
+const UNKNOWN_OUTPUT: u64 = 128_000;
 
 /// A request that is ready to go out, to whomever it goes.
 #[derive(Debug)]
@@ -78,11 +84,19 @@ impl WorstCase {
         let model = snapshot.models.iter().find(|model| model.name == name);
         let window = model.and_then(|model| model.context_window).unwrap_or(u64::MAX);
         let input = inline::tokens(&admitted.body);
-        let asked = view.max_tokens.into_iter().chain(view.max_completion_tokens).min();
-        let output = asked.or_else(|| model.and_then(|model| model.max_output)).unwrap_or(DEFAULT_MAX_OUTPUT);
+        // What the provider keeps or fetches adds input that the body does not show.
+        let most = match view.bound_id.is_some() || inline::names_more(&admitted.body) {
+            true => model.and_then(|model| model.context_window).unwrap_or(UNKNOWN_WINDOW).max(input.most),
+            false => input.most.min(window),
+        };
+        let asked = view.max_tokens.into_iter().chain(view.max_completion_tokens).max();
+        let output = match admitted.call.operation {
+            Operation::Embeddings => 0,
+            _ => asked.or_else(|| model.and_then(|model| model.max_output)).unwrap_or(UNKNOWN_OUTPUT),
+        };
         Self {
-            likely_input: input.likely.min(window),
-            input: input.most.min(window),
+            likely_input: input.likely.min(most),
+            input: most,
             output: output.saturating_mul(view.n.unwrap_or(1).max(1)),
         }
     }
@@ -90,10 +104,9 @@ impl WorstCase {
     /// It, or what is known to be more.
     pub(super) fn at_least(self, usage: Option<Usage>) -> Usage {
         let known = usage.unwrap_or_default();
-        let input = known.input + known.cache_read + known.cache_write_5m + known.cache_write_1h;
         // How it is charged is known as far as the usage says; the rest counts as input.
         Usage {
-            input: known.input + self.input.saturating_sub(input),
+            input: known.input.saturating_add(self.input.saturating_sub(known.context())),
             output: known.output.max(self.output),
             ..known
         }

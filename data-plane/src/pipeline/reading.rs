@@ -51,6 +51,8 @@ pub(super) struct Collected {
     /// What a long one takes of the node's memory.
     share: Option<Share>,
     pub(super) facts: Option<BodyFacts>,
+    /// More was used than the facts say.
+    pub(super) partial: bool,
     pub(super) losses: Losses,
     pub(super) memos: Vec<Memo>,
 }
@@ -122,7 +124,10 @@ impl Reading {
             Self::Stream(relay) => (relay.usage(), relay.served_model(), relay.usage_is_final()),
             Self::Away(away) => (away.usage, away.served.as_deref(), away.usage_is_final),
             Self::Whole(collected) => match &collected.facts {
-                Some(facts) => (facts.usage, facts.served_model.as_deref(), facts.usage.is_some()),
+                Some(facts) => {
+                    let is_final = facts.usage.is_some() && !collected.partial;
+                    (facts.usage, facts.served_model.as_deref(), is_final)
+                }
                 None => (None, None, false),
             },
         }

@@ -3,7 +3,7 @@
 //! Each pick takes the newest configuration. A body may take minutes to arrive and an attempt to fail; an account that is
 //! gone meanwhile gets nothing more, and neither does a key.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::Rng as _;
 use shared::{clock::Millis, id::AccountId};
@@ -76,6 +76,19 @@ impl Selection {
         admitted.caller.check(&snapshot, now)?;
         let wanted = admitted.wanted(&snapshot, self.bound)?;
         Ok(picked(&snapshot, &wanted, &self.tried, now).map(take))
+    }
+
+    /// Whether an account that was picked may be asked once more: neither it nor the key is gone meanwhile.
+    pub(super) fn may_repeat(&mut self, proxy: &Proxy, admitted: &Admitted, account: &Account) -> bool {
+        let snapshot = proxy.snapshot.load();
+        if Arc::ptr_eq(&snapshot, &admitted.caller.snapshot) {
+            return true;
+        }
+        if let Err(refusal) = admitted.caller.check(&snapshot, proxy.clock.now()) {
+            self.ended = Some(refusal);
+            return false;
+        }
+        snapshot.accounts.iter().any(|other| other.id == account.id && other.enabled)
     }
 
     /// Gives `take` the next account, and a slot of it.

@@ -12,17 +12,20 @@ use super::{failure::End, filter::Admitted, refusal::Refusal};
 use crate::{
     contract::wire_message,
     metrics::{Ending, Running},
-    provider::words,
     proxy::Proxy,
     snapshot::Account,
     usage::{Journal, Opened},
 };
 
+/// Attempts of a request that are written down, the last ones.
+const ATTEMPTS_MAX: usize = 256;
+
 /// What is written down of an attempt.
 #[derive(Debug)]
 pub(super) struct EndedAttempt<'a> {
     pub(super) end: &'a End,
-    pub(super) account: &'a Account,
+    /// The provider's words, for operators.
+    pub(super) detail: String,
     /// HTTP status of the upstream; 0: no answer came.
     pub(super) status: u16,
     /// As the provider reported it.
@@ -81,6 +84,11 @@ impl Meter {
 
     pub(super) fn begin_attempt(&mut self, account: &Account, model: &str, clock: &Clock) {
         self.attempt_began = Instant::now();
+        if self.record.attempts.len() >= ATTEMPTS_MAX {
+            // The last ones tell the most, and a record has to fit into the spool.
+            self.record.attempts.remove(0);
+            self.condition("attempts_left_out");
+        }
         self.record.attempts.push(Attempt {
             account_id: account.id.to_bytes().to_vec(),
             model_mapped: model.to_owned(),
@@ -97,7 +105,7 @@ impl Meter {
         attempt.set_outcome(ended.end.outcome());
         attempt.http_status = u32::from(ended.status);
         attempt.reason = ended.end.reason().map(|reason| reason.code().into_owned()).unwrap_or_default();
-        attempt.detail = words::for_operators(ended.end.detail(), ended.account);
+        attempt.detail = ended.detail;
         attempt.usage = ended.usage.map(contract_usage);
         attempt.model_served = ended.served.unwrap_or_default().to_owned();
         attempt.total_ms = milliseconds(self.attempt_began.elapsed());

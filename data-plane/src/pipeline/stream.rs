@@ -270,7 +270,7 @@ impl Passing {
     /// Ahead of all content another account is asked; behind it the stream ends. Whether it goes on.
     fn failed(&mut self, reason: Reason, out: &mut Chunks) -> bool {
         let over = matches!(reason, Reason::Stopped | Reason::Deadline | Reason::MaxStream);
-        if over || self.forwarding.is_none() || told(&self.held) {
+        if over || self.forwarding.is_none() || told(&self.held) || self.is_settled() {
             self.end_early(reason, out);
             return false;
         }
@@ -371,6 +371,13 @@ impl Passing {
             None => return self.failed(Reason::Cut, out),
         }
         false
+    }
+
+    /// Whether the client has been told an end, or that its request is refused, so that nothing may follow.
+    fn is_settled(&self) -> bool {
+        let attempt = self.held.get().and_then(|flight| flight.attempt.as_ref());
+        let seen = attempt.and_then(|attempt| attempt.reading.seen());
+        seen.is_some_and(|seen| seen.end || seen.stopped) || matches!(self.reported(), Some(End::Refused(_)))
     }
 
     /// How the stream ended by what it said itself; none where it reported no failure.

@@ -157,8 +157,14 @@ impl Translation {
                     _ => body,
                 };
                 conversion.whole(&body).map(Read::from).map_err(|error| {
-                    tracing::warn!(%error, "an upstream's answer is not of its wire");
-                    Unread::Malformed
+                    let facts = conversion.facts(&body);
+                    match facts.is_answer {
+                        true => {
+                            tracing::warn!(%error, "an upstream's answer is not of its wire");
+                            Unread::Malformed
+                        }
+                        false => Unread::NoAnswer(Box::new(facts)),
+                    }
                 })
             }
             Self::Count => {

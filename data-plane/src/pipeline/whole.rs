@@ -193,5 +193,6 @@ fn relay_facts(relay: &Relay) -> Collected {
     };
     let mut collected = Collected::default();
     (collected.facts, collected.losses) = (Some(facts), relay.losses().unwrap_or_default());
+    collected.partial = !relay.usage_is_final();
     collected
 }

@@ -5,7 +5,10 @@ use crate::snapshot::Account;
 /// Bytes that are kept.
 pub const WORDS_MAX: usize = 512;
 /// What secrets begin with, in the forms of providers.
-const SECRETS: [&str; 9] = ["sk-", "sk_", "key-", "AIza", "ya29.", "AKIA", "ASIA", "eyJ", "fk-"];
+const SECRETS: [&str; 14] = [
+    "sk-", "sk_", "gsk_", "xai-", "hf_", "fk-", "pplx-", "key-", "AIza", "AQ.", "ya29.", "AKIA", "ASIA",
+    "eyJ",
+];
 /// Shorter words are no secrets.
 const SECRET_MIN: usize = 12;
 
@@ -19,25 +22,54 @@ pub fn for_operators(words: &str, account: &Account) -> String {
     for secret in account.upstream.credential.secrets().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***");
     }
-    let mut masked = String::with_capacity(text.len());
-    for word in text.split_inclusive(|sign: char| !is_of_a_secret(sign)) {
-        let end = word.trim_end_matches(|sign: char| !is_of_a_secret(sign)).len();
-        let (body, rest) = word.split_at(end);
-        let start = SECRETS.iter().find(|start| body.starts_with(**start) && body.len() >= SECRET_MIN);
-        match start {
-            Some(start) => {
-                masked.push_str(start);
-                masked.push_str("***");
-            }
-            None => masked.push_str(body),
-        }
-        masked.push_str(rest);
-    }
+    let mut masked = masked(&text);
     masked.truncate(masked.floor_char_boundary(WORDS_MAX));
+    masked
+}
+
+fn masked(text: &str) -> String {
+    let (mut masked, mut rest, mut last) = (String::with_capacity(text.len()), text, ' ');
+    while let Some(sign) = rest.chars().next() {
+        // Also in the middle of an address, or behind an equals sign.
+        let begins = !last.is_ascii_alphanumeric() && !matches!(last, '-' | '_');
+        let start = SECRETS.iter().find(|start| begins && rest.starts_with(**start));
+        let length = rest.find(|sign| !is_of_a_secret(sign)).unwrap_or(rest.len());
+        if let Some(start) = start.filter(|_| length >= SECRET_MIN) {
+            masked.push_str(start);
+            masked.push_str("***");
+            (rest, last) = (rest.get(length..).unwrap_or_default(), '*');
+        } else {
+            masked.push(sign);
+            (rest, last) = (rest.get(sign.len_utf8()..).unwrap_or_default(), sign);
+        }
+    }
     masked
 }
 
 /// As base64 and its kin, and what keys are put together with.
 const fn is_of_a_secret(sign: char) -> bool {
     sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_' | '.' | '+' | '/' | '=' | '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_masked_wherever_it_begins() {
+        for (words, expected) in [
+            ("Incorrect API key provided: sk-proj-abc123def456.", "Incorrect API key provided: sk-***"),
+            (
+                "GET https://x.dev/v1?key=AIzaSyA1234567890&alt=sse",
+                "GET https://x.dev/v1?key=AIza***&alt=sse",
+            ),
+            ("api_key=gsk_0123456789abcdef, ok", "api_key=gsk_***, ok"),
+            ("at /keys/sk-0123456789ab/usage", "at /keys/sk-***"),
+            ("Bearer eyJhbGciOi.eyJzdWIi.c2ln (expired)", "Bearer eyJ*** (expired)"),
+            ("the task-force-is-in-place, sk-8 is short", "the task-force-is-in-place, sk-8 is short"),
+            ("été sk-ü", "été sk-ü"),
+        ] {
+            assert_eq!(masked(words), expected);
+        }
+    }
 }

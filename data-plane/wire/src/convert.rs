@@ -37,7 +37,12 @@ use crate::{
         upstream::UpstreamError,
     },
     loss::{Losses, Rejected},
-    raw::{body::facts_of_error, served, view::BodyError, watch::Chunks},
+    raw::{
+        body::{BodyFacts, facts, facts_of_error},
+        served,
+        view::BodyError,
+        watch::Chunks,
+    },
 };
 pub(crate) use names::Names;
 
@@ -186,6 +191,15 @@ pub struct Whole {
 }
 
 impl Conversion {
+    /// What the upstream's answer says of itself, where it can't be converted.
+    #[must_use]
+    pub fn facts(&self, answer: &[u8]) -> BodyFacts {
+        match self.format.wire() {
+            Some(wire) => facts(wire, answer),
+            None => BodyFacts { is_answer: true, ..BodyFacts::default() },
+        }
+    }
+
     /// Of an answer that passes as it is, where the upstream gives it in another form than the client asked for: a
     /// stream instead of one answer, or one answer instead of a stream. `model`: what was sent, for a client that named
     /// none.

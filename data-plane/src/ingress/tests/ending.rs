@@ -175,6 +175,109 @@ async fn an_account_that_hangs_leaves_time_for_another_one() {
     assert_eq!(record.attempts[1].outcome(), Outcome::Completed);
 }
 
+const REFUSED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"too long\"}}\n\n";
+
+#[tokio::test]
+async fn a_refusal_in_a_stream_is_its_end_however_the_connection_ends_and_costs_nobody() {
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n";
+    for last in [end(), Step::Cut, Step::Hang] {
+        let bad = Upstream::always(vec![sse_head(), send(start), send(REFUSED), last]).await;
+        let other = good().await;
+        let gateway = Gateway::limited(vec![claude(bad.url()), claude(other.url())], hasty).await;
+        let (text, _) = read(gateway.open(gateway.request("/v1/messages", STREAMED)).await.into_body()).await;
+        assert!(String::from_utf8_lossy(&text).contains("too long"));
+        assert!(other.received().is_empty(), "nobody else is asked");
+        let record = gateway.records(1).await.remove(0);
+        assert_eq!((record.outcome(), record.attempts.len()), (Outcome::Refused, 1), "{record:?}");
+        assert_eq!((record.attempts[0].estimate, &*record.attempts[0].detail), (None, "too long"));
+    }
+}
+
+#[tokio::test]
+async fn behind_a_legal_end_without_content_nobody_else_is_asked() {
+    for last in [Step::Cut, Step::Hang] {
+        let empty = Upstream::always(vec![sse_head(), send(START), send(STOP), last]).await;
+        let other = good().await;
+        let gateway = Gateway::limited(vec![claude(empty.url()), claude(other.url())], hasty).await;
+        let answer = gateway.open(gateway.request("/v1/messages", STREAMED)).await;
+        let (text, _) = read(answer.into_body()).await;
+        assert_eq!(String::from_utf8_lossy(&text).matches("message_stop").count(), 2, "the frame's two");
+        assert!(other.received().is_empty());
+        assert_eq!(gateway.records(1).await[0].outcome(), Outcome::Completed);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_a_stream_that_is_gathered_is_the_clients() {
+    let refused = "data: {\"error\":{\"message\":\"maximum context length is 1\",\"type\":\"invalid_request_error\",\"code\":\"context_length_exceeded\"}}\n\n";
+    let (one, two) = (Upstream::always(sse(&[refused])).await, Upstream::always(sse(&[refused])).await);
+    let gateway = Gateway::limited(vec![openai(one.url()), openai(two.url())], hasty).await;
+    let answer = gateway.post("/v1/chat/completions", r#"{"model":"gpt-5","messages":[]}"#).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("maximum context length is 1"), "{}", answer.text());
+    assert!(two.received().is_empty());
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!((record.outcome(), record.attempts[0].estimate), (Outcome::Refused, None));
+}
+
+#[tokio::test]
+async fn a_success_that_is_no_answer_is_known_in_every_wire() {
+    let of = |kind: AccountType| move |url: String| Given { kind, url, change: |_| {} };
+    let responses = of(AccountType::OpenaiResponses);
+    for (nothing, detail, marked) in [
+        ("{}", "", false),
+        (r#"{"error":{"code":"server_is_overloaded","status":503,"message":"busy"}}"#, "busy", true),
+    ] {
+        let answer = r#"{"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]}"#;
+        let (bad, good) =
+            (Upstream::always(json(200, nothing)).await, Upstream::always(json(200, answer)).await);
+        let gateway = Gateway::limited(vec![responses(bad.url()), responses(good.url())], hasty).await;
+        let got =
+            gateway.post("/v1/messages", &MESSAGES.replace("claude-opus-5", "openai-responses,gpt-5")).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        let record = gateway.records(1).await.remove(0);
+        let failed = &record.attempts[0];
+        assert_eq!((&*failed.reason, &*failed.detail), ("no_answer", detail));
+        let marks = gateway.snapshot.load().accounts[0].state.marks(gateway.proxy.clock.now());
+        assert_eq!(!marks.is_empty(), marked, "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_an_error_teaches_also_behind_a_client_that_left() {
+    let gate = Gate::new();
+    let script =
+        [vec![Step::Wait(gate.clone())], json(429, r#"{"error":{"type":"rate_limit_error"}}"#)].concat();
+    let upstream = Upstream::always(script).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    let request = gateway.request("/v1/messages", MESSAGES);
+    tokio::select! {
+        _ = gateway.send(request) => panic!("nobody answers yet"),
+        () = until("the upstream was asked", || upstream.received().len() == 1) => {}
+    }
+    gate.open();
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!((record.outcome(), &*record.attempts[0].reason), (Outcome::ClientGone, "status_429"));
+    let marks = gateway.snapshot.load().accounts[0].state.marks(gateway.proxy.clock.now());
+    assert_eq!(marks[0].kind, MarkKind::RateLimited);
+}
+
+#[tokio::test]
+async fn what_the_body_does_not_show_is_within_the_bound_and_embeddings_write_nothing() {
+    let kept = MESSAGES.replace("a question", "see https://example.org/long.pdf");
+    let shown = kept.replace("\"see https", "\"http");
+    let record = behind(vec![Step::Cut], &shown).await;
+    assert!(record.attempts[0].bound.unwrap().input >= 1_000_000, "{record:?}");
+    let upstream = Upstream::always(json(200, r#"{"object":"list","data":[{"embedding":[0.1,0.2]}]}"#)).await;
+    let gateway = Gateway::start(vec![openai(upstream.url())]).await;
+    let body = r#"{"model":"gpt-5","input":"some text to be embedded"}"#;
+    assert_eq!(gateway.post("/v1/embeddings", body).await.status, 200);
+    let record = gateway.records(1).await.remove(0);
+    let (estimate, bound) = (record.attempts[0].estimate.unwrap(), record.attempts[0].bound.unwrap());
+    assert_eq!((estimate.output, bound.output), (0, 0), "{record:?}");
+    assert!(estimate.input > 0);
+}
+
 fn failed_attempts(gateway: &Gateway, reason: &str) -> Option<String> {
     let text = gateway.proxy.metrics.node.text();
     let line = format!("switchyard_failed_attempts_total{{reason=\"{reason}\"}} ");

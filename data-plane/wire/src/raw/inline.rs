@@ -43,6 +43,13 @@ pub fn tokens(body: &[u8]) -> Tokens {
     Tokens { likely, most }
 }
 
+/// Whether a body names what adds to its input without being in it: files and addresses that the provider reads, and
+/// searches that it makes. It may be said of one that does not, as the words may stand in its text.
+#[must_use]
+pub fn names_more(body: &[u8]) -> bool {
+    [&b"\"file"[..], b"\"http", b"_search"].iter().any(|name| memmem::find(body, name).is_some())
+}
+
 /// Bytes up to the end of the value that begins here, or that a colon is ahead of.
 fn media_length(rest: &[u8]) -> usize {
     let quote = |bytes: &[u8]| memchr(b'"', bytes).unwrap_or(bytes.len());

@@ -48,9 +48,12 @@ pub(crate) fn response(body: &[u8]) -> Result<Response<'_>, Unreadable> {
     if let Some(error) = failure(&answer) {
         return Err(Unreadable::new("error", format!("is set: {}", error.message)));
     }
+    let Some(output) = answer.output.take() else {
+        return Err(Unreadable::new("output", "is missing"));
+    };
     let mut reader = Reader::default();
     let mut blocks = Vec::new();
-    for (index, raw) in answer.output.take().unwrap_or_default().into_iter().enumerate() {
+    for (index, raw) in output.into_iter().enumerate() {
         blocks.extend(reader.item(raw, Place { list: "output", index })?.1);
     }
     attach_signatures(&mut blocks);

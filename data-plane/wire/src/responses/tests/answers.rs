@@ -175,9 +175,17 @@ fn an_answer_is_read() {
 }
 
 #[test]
+fn what_has_no_output_is_no_answer() {
+    for body in ["{}", r#"{"message":"busy"}"#, r#"{"id":"r","status":"completed"}"#] {
+        assert!(decode::response(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+#[test]
 fn why_an_answer_ended_is_read() {
     let reason = |fields: &str| {
-        let body = format!(r#"{{"id":"r",{fields}}}"#);
+        let output = if fields.contains("\"output\"") { "" } else { r#""output":[],"# };
+        let body = format!(r#"{{"id":"r",{output}{fields}}}"#);
         decode::response(body.as_bytes()).unwrap().choices[0].stop.reason
     };
     assert_eq!(reason(r#""status":"completed""#), StopReason::End);

@@ -327,7 +327,7 @@ fn depth_costs_no_stack() {
         format!(
             r#"{{"model":"m","input":[{{"type":"x_call","content":{deep}}}],"tools":[{{"type":"x","y":{deep}}}],"z":{deep}}}"#
         ),
-        format!(r#"{{"model":"m","input":[{{"role":"user","content":{{"a":{deep}}}}}]}}"#),
+        format!(r#"{{"model":"m","output":[],"input":[{{"role":"user","content":{{"a":{deep}}}}}]}}"#),
         format!(r#"{{"model":"m","output":[{{"type":"x_call","content":[{deep}]}}],"z":{deep}}}"#),
         format!(
             r#"{{"type":"response.output_item.done","item":{{"type":"x_call","output":{{"a":{deep}}}}},"delta":{{"a":{deep}}}}}"#
