@@ -3,6 +3,7 @@
 
 mod agents;
 mod bursts;
+mod codings;
 mod cors;
 mod denying;
 mod ending;
