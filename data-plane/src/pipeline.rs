@@ -56,7 +56,7 @@ mod whole;
 pub use authenticate::authenticate;
 pub use call::{Call, PathModel};
 pub use refusal::{Refusal, RouteError};
-pub use request_id::set_request_id;
+pub use request_id::{X_REQUEST_ID, set_request_id};
 pub use response::ResponseBody;
 
 use std::sync::Arc;

@@ -23,4 +23,5 @@ mod reusing;
 mod revoking;
 mod stopping;
 mod tls;
+mod traces;
 pub(crate) mod upstream;
