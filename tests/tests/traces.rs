@@ -1,7 +1,5 @@
 //! A client's trace: the provider gets it, and the ledger keeps its id.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use serde_json::Value;
 use tests::{Gateway, messages_body, read};
 
