@@ -7,14 +7,16 @@
 //! Who calls whom: [`node`] puts a process together, with a [`worker`] for each core. [`ingress`] takes connections and
 //! hands calls to [`pipeline`], which asks [`snapshot`] (what is configured), [`scheduler`] (which account), [`provider`]
 //! (how it is reached), [`upstream`] (the connections to it), [`live`] (what changes with every request) and [`usage`]
-//! (what was consumed). What they refuse goes to [`refusals`]. Long bodies are worked on in [`compute`] and take from a [`budget`], so that they neither hold up
-//! a worker nor fill its memory. [`control`] is all talk with the control plane: it fills the snapshot, empties the spool,
+//! (what was consumed). What they refuse goes to [`refusals`]. Long bodies are worked on in [`compute`] and take from a
+//! [`budget`], so that they neither hold up a worker nor fill its memory; compressed ones are read by [`coding`].
+//! [`control`] is all talk with the control plane: it fills the snapshot, empties the spool,
 //! beats the heart and carries out commands.
 //!
 //! To add a provider: a file under `provider/`, and its row in `provider::for_type`. To add a stage: a file under
 //! `pipeline/` and a line in `pipeline.rs`, with a type that the next stage needs.
 
 pub mod budget;
+pub mod coding;
 pub mod compute;
 mod contract;
 pub mod control;

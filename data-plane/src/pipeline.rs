@@ -3,7 +3,7 @@
 //! | stage | takes → gives |
 //! |---|---|
 //! | [`authenticate`] | the call's headers → [`authenticate::Caller`] |
-//! | [`receive`] | the call's body → its bytes |
+//! | [`receive`] | the call's body → its bytes, decoded |
 //! | [`filter`] | caller and body → [`filter::Admitted`] |
 //! | [`plan`] | admitted → [`plan::Plan`]: whom it may go to, for how long, what it may use |
 //! | [`reserve`] | plan → [`reserve::Reservation`] |
@@ -30,6 +30,7 @@ mod call;
 mod coalesce;
 mod conversion_memory;
 mod deadlines;
+mod decode;
 mod drain;
 mod end;
 mod failure;
@@ -41,6 +42,7 @@ mod open;
 mod plan;
 mod reading;
 mod receive;
+mod received;
 mod refusal;
 mod request_id;
 mod reserve;
@@ -54,7 +56,7 @@ mod whole;
 pub use authenticate::authenticate;
 pub use call::{Call, PathModel};
 pub use refusal::{Refusal, RouteError};
-pub use request_id::set_request_id;
+pub use request_id::{X_REQUEST_ID, set_request_id};
 pub use response::ResponseBody;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ mod openai;
 pub mod passage;
 mod percent;
 mod reset;
+mod trace;
 pub mod words;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
 pub use passage::{Endpoint, Front, Passage, lacks_endpoint};
+pub use trace::TraceId;
 
 use crate::{
     snapshot::{Account, Credential},

@@ -10,6 +10,7 @@ mod body;
 mod call;
 mod chunked;
 mod connect;
+mod decoding;
 mod head;
 mod link;
 mod pool;

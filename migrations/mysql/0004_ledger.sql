@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     total_ms BIGINT NULL,
     estimated TINYINT NOT NULL,
     conditions LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    trace_id BINARY(16) NULL,
     PRIMARY KEY (request_id),
     KEY ledger_by_user (user_id, request_id),
     KEY ledger_by_key (key_id, request_id),

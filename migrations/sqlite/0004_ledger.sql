@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     total_ms INTEGER NULL,
     estimated INTEGER NOT NULL,
     conditions TEXT NOT NULL,
+    trace_id BLOB NULL,
     PRIMARY KEY (request_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ledger_by_user ON ledger (user_id, request_id);

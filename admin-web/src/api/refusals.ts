@@ -12,7 +12,7 @@ export type RefusalCountQuery = Query<'/api/admin/usage/refusals/counts', 'get'>
 export const CODES = [
   'no_account', 'model_not_found', 'unsupported_by_node', 'account_type_pinned', 'bound_account_gone', 'unknown_id', 'expired_api_key', 'invalid_api_key', 'missing_api_key',
   'no_room_for_records', 'not_configured', 'out_of_memory', 'too_many_connections', 'not_in_time', 'shutting_down', 'internal_error', 'body_too_large', 'too_many_parts',
-  'body_timeout', 'body_incomplete', 'invalid_body', 'unknown_path', 'method_not_allowed',
+  'body_timeout', 'body_incomplete', 'invalid_body', 'unsupported_content_encoding', 'unknown_path', 'method_not_allowed',
 ]
 
 /** Whoever sees only their own can't ask for someone else. */

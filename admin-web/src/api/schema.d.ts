@@ -1891,6 +1891,8 @@ export interface components {
              * @description Null: the request is open.
              */
             total_ms?: number | null;
+            /** @description Of the trace that the client was in (W3C `traceparent`), 32 hex digits. Null: it said none. */
+            trace_id?: string | null;
             user_id?: string | null;
             user_name?: string | null;
             wire: string;

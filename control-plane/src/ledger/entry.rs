@@ -109,6 +109,7 @@ pub fn open_row(opened: &Opened, node: &str, prices: &PriceList) -> Result<Ledge
         total_ms: None,
         estimated: false,
         conditions: json(&opened.conditions)?,
+        trace_id: opened.trace_id.map(Vec::from),
     })
 }
 

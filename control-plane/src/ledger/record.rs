@@ -150,6 +150,8 @@ pub struct Opened {
     pub model_requested: String,
     pub started_at: Millis,
     pub stream: bool,
+    /// Of the trace that the client is in.
+    pub trace_id: Option<[u8; 16]>,
     pub conditions: Vec<String>,
 }
 
@@ -252,6 +254,7 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
         model_requested: cut(&open.model_requested, MAX_NAME_BYTES),
         started_at: if possible { Millis(open.started_at_ms) } else { now },
         stream: open.stream,
+        trace_id: open.trace_id.as_slice().try_into().ok(),
         conditions: conditions.0,
     })
 }
@@ -409,6 +412,7 @@ mod tests {
             model_requested: "claude-sonnet-5".into(),
             started_at_ms: NOW.0,
             stream: true,
+            trace_id: vec![7; 16],
         }
     }
 
@@ -421,6 +425,16 @@ mod tests {
         match parsed.entry {
             Entry::Close(closed) => (*closed, parsed.left_out),
             Entry::Open(_) => panic!("a close record became an open one"),
+        }
+    }
+
+    #[test]
+    fn a_trace_has_sixteen_bytes_or_is_none() {
+        for (sent, kept) in [(vec![7; 16], Some([7; 16])), (vec![], None), (vec![7; 15], None)] {
+            let open = contract::OpenRecord { trace_id: sent, ..open() };
+            let parsed = parse(&record(contract::record::Record::Open(open)), NOW).unwrap();
+            let Entry::Open(opened) = parsed.entry else { panic!("an open record became a close one") };
+            assert_eq!((opened.trace_id, opened.conditions), (kept, vec![]));
         }
     }
 

@@ -49,6 +49,8 @@ pub struct LedgerRow {
     pub estimated: bool,
     /// JSON: `["drained", …]`.
     pub conditions: String,
+    /// Of the trace that the client is in, 16 bytes.
+    pub trace_id: Option<Vec<u8>>,
 }
 
 macro_rules! complete {
@@ -67,10 +69,11 @@ macro_rules! complete {
 pub(super) const COLUMNS: &str = "request_id, key_id, user_id, account_id, node, wire, stream, model, \
     model_requested, model_mapped, model_served, status, outcome, attempts, input_tokens, cache_read_tokens, \
     cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, real_cost, rated_cost, \
-    price_version, started_at, first_token_ms, total_ms, estimated, conditions";
+    price_version, started_at, first_token_ms, total_ms, estimated, conditions, trace_id";
 
 /// Placeholders of one row, with those that follow it.
-const PLACES: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const PLACES: &str =
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// What follows the rows in order to complete those that are there, for (MySQL, SQLite).
 const COMPLETE: (&str, &str) = (
@@ -266,7 +269,8 @@ async fn write(tx: &mut Tx, rows: &[&LedgerRow], end: &'static str) -> Result<()
                 .bind(row.first_token_ms)
                 .bind(row.total_ms)
                 .bind(row.estimated)
-                .bind(&row.conditions);
+                .bind(&row.conditions)
+                .bind(&row.trace_id);
         }
         query.execute(connection).await.map(drop).map_err(StoreError::from)
     })

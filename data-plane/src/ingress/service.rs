@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt::Display, panic::AssertUnwindSafe, sync::Arc,
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE},
     request,
 };
@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     metrics::Ending,
-    pipeline::{self, Call, PathModel, Refusal, ResponseBody, RouteError, authenticate},
-    provider::Operation,
+    pipeline::{
+        self, Call, PathModel, Refusal, ResponseBody, RouteError, X_REQUEST_ID, authenticate, set_request_id,
+    },
+    provider::{Operation, TraceId},
     proxy::{Phase, Proxy},
     refusals::{Asked, Refused},
     scheduler::Pin,
@@ -43,17 +45,27 @@ pub(super) async fn serve_request(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (mut parts, body) = request.into_parts();
     let cors = server.settings.cors.as_deref();
-    if let Some(answer) = cors.and_then(|cors| cors.preflight(&parts)) {
+    let wire = wire_of(&parts.uri, &parts.headers);
+    if let Some(mut answer) = cors.and_then(|cors| cors.preflight(&parts)) {
+        name(answer.headers_mut(), wire, &server.proxy);
         return Ok(answer);
     }
     let audience = cors.map_or(Audience::Nobody, |cors| cors.audience(&mut parts));
     let mut response = respond(&server.proxy, parts, body, connection.spare).await;
+    name(response.headers_mut(), wire, &server.proxy);
     cors::mark(response.headers_mut(), audience);
     if connection.is_over() {
         // It is closed behind this answer, which hyper sees to.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// What never was a call can be asked about by an id too.
+fn name(headers: &mut HeaderMap, wire: Wire, proxy: &Proxy) {
+    if !headers.contains_key(X_REQUEST_ID) {
+        set_request_id(headers, wire, RequestId::new(proxy.clock.now()).to_string());
+    }
 }
 
 async fn respond(
@@ -142,7 +154,8 @@ async fn call(
     let request::Parts { uri, headers, .. } = parts;
     let Named { operation, pin, path } = named;
     let mut asked = Asked { model: path.as_ref().map(|path| path.model.clone()), ..Asked::default() };
-    let call = Call { id, operation, pin, path, uri, headers, arrived: Instant::now(), started_at };
+    let trace = TraceId::of(&headers);
+    let call = Call { id, trace, operation, pin, path, uri, headers, arrived: Instant::now(), started_at };
     let running = AssertUnwindSafe(pipeline::run(proxy, call, &mut body, &mut asked)).catch_unwind();
     // What it was in the middle of, it has ended by itself.
     match running.await.unwrap_or(Err(Refusal::Failed)) {
@@ -151,7 +164,7 @@ async fn call(
             if !body.is_end_stream() {
                 proxy.tasks.spawn(discard(body));
             }
-            refused(proxy, operation.wire(), id, &refusal, &asked)
+            refused(proxy, operation.wire(), (id, trace), &refusal, &asked)
         }
     }
 }
@@ -160,7 +173,7 @@ async fn call(
 fn refused(
     proxy: &Proxy,
     wire: Wire,
-    id: RequestId,
+    (id, trace): (RequestId, Option<TraceId>),
     refusal: &Refusal,
     asked: &Asked,
 ) -> Response<ResponseBody> {
@@ -188,7 +201,7 @@ fn refused(
             });
         }
     }
-    tracing::debug!(request = %id, %refusal, "a request was refused");
+    tracing::debug!(request = %id, trace = trace.map(tracing::field::display), %refusal, "a request was refused");
     refusal.response(wire, id).map(ResponseBody::full)
 }
 
@@ -210,7 +223,7 @@ fn answer(
         Ok(json) => text(StatusCode::OK, "application/json", json),
         Err(refusal) => {
             let id = RequestId::new(proxy.clock.now());
-            refused(proxy, wire, id, &refusal, &asked)
+            refused(proxy, wire, (id, TraceId::of(&parts.headers)), &refusal, &asked)
         }
     }
 }

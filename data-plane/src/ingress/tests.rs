@@ -3,6 +3,7 @@
 
 mod agents;
 mod bursts;
+mod codings;
 mod cors;
 mod denying;
 mod ending;
@@ -22,4 +23,5 @@ mod reusing;
 mod revoking;
 mod stopping;
 mod tls;
+mod traces;
 pub(crate) mod upstream;

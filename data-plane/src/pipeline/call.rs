@@ -4,12 +4,17 @@ use http::{HeaderMap, Uri};
 use shared::{clock::Millis, id::RequestId};
 use tokio::time::Instant;
 
-use crate::{provider::Operation, scheduler::Pin};
+use crate::{
+    provider::{Operation, TraceId},
+    scheduler::Pin,
+};
 
 /// A request of a client, read up to its body.
 #[derive(Debug)]
 pub struct Call {
     pub id: RequestId,
+    /// Of the trace that the client is in.
+    pub trace: Option<TraceId>,
     pub operation: Operation,
     pub pin: Option<Pin>,
     pub path: Option<PathModel>,

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     live::{Binding, Mark},
     provider::{
+        TraceId,
         failure::{Class, guess},
         sent_model,
         words::for_operators,
@@ -36,6 +37,7 @@ const BYTES_A_TOKEN: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Requester {
     pub(super) request: RequestId,
+    pub(super) trace: Option<TraceId>,
     pub(super) user: UserId,
     /// What the request builds on, which only one account knows.
     pub(super) bound_id: Option<String>,
@@ -50,7 +52,7 @@ impl Attempt {
         self.bind(requester, proxy);
         self.bind_again(requester, proxy);
         let words = for_operators(end.detail(), &self.account);
-        self.tell(end, &words, requester.request, proxy);
+        self.tell(end, &words, requester, proxy);
         if let Some(failure) = end.failure() {
             self.mark(failure, proxy);
         }
@@ -85,14 +87,14 @@ impl Attempt {
         }
     }
 
-    fn tell(&self, end: &End, words: &str, request: RequestId, proxy: &Proxy) {
+    fn tell(&self, end: &End, words: &str, requester: &Requester, proxy: &Proxy) {
         let Some(reason) = end.reason() else { return };
         if end.outcome() == Outcome::UpstreamError {
             proxy.metrics.attempt_failed(reason);
         }
         tracing::info!(
-            %request, account = %self.account.name, account_id = %self.account.id, reason = %reason.code(),
-            detail = words, "an attempt failed"
+            request = %requester.request, trace = requester.trace.map(tracing::field::display), account = %self.account.name,
+            account_id = %self.account.id, reason = %reason.code(), detail = words, "an attempt failed"
         );
     }
 

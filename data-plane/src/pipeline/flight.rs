@@ -147,6 +147,7 @@ impl Flight {
             key: admitted.caller.hash,
             requester: Requester {
                 request: admitted.call.id,
+                trace: admitted.call.trace,
                 user: admitted.caller.key.user_id,
                 bound_id: admitted.view.bound_id.clone(),
                 remembers_reasoning: snapshot.policy.remember_reasoning,

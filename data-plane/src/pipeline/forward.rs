@@ -15,6 +15,7 @@ use wire::{error::upstream::UpstreamError, loss::Losses, raw::watch::Chunks};
 
 use super::{
     adapt::{AdaptError, Adapted, Prepared},
+    call::Call,
     failure::{End, Failure},
     filter::Admitted,
     flight::{Flight, Held},
@@ -28,7 +29,7 @@ use crate::{
     budget::Budget,
     compute::LARGE,
     provider::{
-        self, Provider,
+        self, Provider, TraceId,
         failure::{Class, Reason},
     },
     proxy::Proxy,
@@ -99,6 +100,10 @@ fn begin(
 }
 
 impl Forwarding {
+    pub(super) fn trace(&self) -> Option<TraceId> {
+        self.admitted.call.trace
+    }
+
     pub(super) fn call(&self) -> (RequestId, Wire) {
         (self.admitted.call.id, self.admitted.call.operation.wire())
     }
@@ -166,7 +171,8 @@ impl Forwarding {
         }
         self.switch(held, failure).await?;
         held.flight()?.meter.condition("switched_late");
-        tracing::info!(request = %self.admitted.call.id, "another account goes on with an answer that had begun");
+        let Call { id, trace, .. } = &self.admitted.call;
+        tracing::info!(request = %id, trace = trace.map(tracing::field::display), "another account goes on with an answer that had begun");
         self.open(held).await
     }
 }
@@ -203,7 +209,8 @@ async fn attempt(
         }
         done => return done,
     };
-    tracing::debug!(request = %admitted.call.id, detail = %failure.detail, "sent once more, on a fresh connection");
+    let Call { id, trace, .. } = &admitted.call;
+    tracing::debug!(request = %id, trace = trace.map(tracing::field::display), detail = %failure.detail, "sent once more, on a fresh connection");
     flight.meter.condition("resent");
     let adapting = Box::pin(adapt(proxy, admitted, prepared, &target));
     let outgoing = flight.within_limits(adapting).await.map_err(Failure::of)?;
@@ -228,7 +235,7 @@ async fn ask(
 ) -> Result<Opened, Failure> {
     match outgoing {
         Ok(Adapted::Send(outgoing)) => {
-            tell(flight, admitted.call.id, &outgoing.losses);
+            tell(flight, &admitted.call, &outgoing.losses);
             flight.send(*outgoing, fresh);
         }
         Ok(Adapted::Answer(body)) => return Ok(open::estimated(flight, body)),
@@ -271,14 +278,14 @@ fn converts(admitted: &Admitted, account: &Account, model: &str) -> bool {
 }
 
 /// What the conversion could not carry across is written down, counted and logged.
-fn tell(flight: &mut Flight, request: RequestId, losses: &Losses) {
+fn tell(flight: &mut Flight, Call { id, trace, .. }: &Call, losses: &Losses) {
     if losses.is_empty() {
         return;
     }
     flight.meter.losses(Some(losses));
     for loss in losses.iter() {
         flight.proxy.metrics.lost(loss.code);
-        tracing::debug!(%request, code = loss.code.as_str(), what = %loss.what, "lost in conversion");
+        tracing::debug!(request = %id, trace = trace.map(tracing::field::display), code = loss.code.as_str(), what = %loss.what, "lost in conversion");
     }
 }
 

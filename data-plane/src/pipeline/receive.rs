@@ -3,29 +3,25 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as _, Incoming};
-use memmap2::MmapMut;
 use tokio::time::Instant;
 
 use super::{
     call::Call,
     deadlines::{Deadlines, Limit},
+    decode,
+    received::{Holding, Received, Room},
     refusal::Refusal,
 };
-use crate::{
-    budget::{Budget, FREE, Share},
-    proxy::Proxy,
-    snapshot::Policy,
-};
+use crate::{coding, proxy::Proxy, snapshot::Policy};
 
 /// # Errors
-/// The body is over the limit, comes too slowly, or breaks off; or the node stops.
+/// The body is over the limit, comes too slowly, breaks off, or is in no coding that is known here; or the node stops.
 pub(super) async fn receive(
     proxy: &Proxy,
     call: &Call,
@@ -33,6 +29,7 @@ pub(super) async fn receive(
     policy: &Policy,
     deadlines: &mut Deadlines,
 ) -> Result<Bytes, Refusal> {
+    let codings = coding::codings(&call.headers)?;
     let stated = call.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     // What would never fit is told so, and not to come again.
     let most = policy.max_body.min(proxy.requests.most());
@@ -45,7 +42,7 @@ pub(super) async fn receive(
     }
     let stated = stated.and_then(|length| usize::try_from(length).ok());
     // It counts as it comes: a length that is only stated takes nothing from others.
-    let mut counted = Holding { budget: &proxy.requests, share: None };
+    let mut counted = Holding::of(&proxy.requests);
     // The plan sets it anew, once it is known what is asked for.
     deadlines.set(Limit::Deadline, call.arrived + policy.deadline.max(policy.plain_deadline));
     deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
@@ -62,133 +59,12 @@ pub(super) async fn receive(
         deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
     }
     deadlines.lift(Limit::Idle);
-    let body = received.into_bytes();
-    Ok(match counted.share {
-        Some(share) => share.with(body),
-        None => body,
-    })
-}
-
-/// What a body takes of the node's memory; none for a short one.
-struct Holding<'a> {
-    budget: &'a Arc<Budget>,
-    share: Option<Share>,
-}
-
-impl Holding<'_> {
-    /// False: there is no room for so much.
-    fn up_to(&mut self, bytes: usize) -> bool {
-        bytes <= FREE || self.share.get_or_insert_with(|| self.budget.share()).grow_to(bytes)
+    let body = counted.with(received.into_bytes());
+    if codings.is_empty() {
+        return Ok(body);
     }
-}
-
-/// Bodies of at least this length have memory of the system's, which goes back to it with them: an allocator would keep
-/// it, for every thread that had one.
-const MAPPED_FROM: usize = 1 << 20;
-
-/// How long a body may be.
-#[derive(Clone, Copy)]
-struct Room {
-    /// As the client says, if it does.
-    stated: Option<usize>,
-    most: usize,
-}
-
-/// What has come of a body.
-enum Received {
-    Nothing,
-    /// As it was read: most bodies end here, and are not copied.
-    Chunk(Bytes),
-    Gathered(Gathered),
-}
-
-/// Several chunks in one piece.
-enum Gathered {
-    Buffer(BytesMut),
-    /// So much of it is there.
-    Mapped(MmapMut, usize),
-}
-
-impl Received {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::Chunk(chunk) => chunk.len(),
-            Self::Gathered(gathered) => gathered.len(),
-        }
-    }
-
-    fn and(self, chunk: Bytes, room: Room) -> Self {
-        let mut gathered = match self {
-            Self::Nothing => return Self::Chunk(chunk),
-            Self::Chunk(first) => {
-                let mut gathered = Gathered::with_room(room.stated.unwrap_or(first.len() + chunk.len()));
-                gathered.push(&first, room);
-                gathered
-            }
-            Self::Gathered(gathered) => gathered,
-        };
-        gathered.push(&chunk, room);
-        Self::Gathered(gathered)
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Nothing => Bytes::new(),
-            Self::Chunk(chunk) => chunk,
-            Self::Gathered(Gathered::Buffer(buffer)) => buffer.freeze(),
-            Self::Gathered(Gathered::Mapped(map, filled)) => Bytes::from_owner(map).slice(..filled),
-        }
-    }
-}
-
-impl Gathered {
-    /// For all of it at once: growing would copy a long body again and again, and hold it twice meanwhile. What is not
-    /// written to yet takes addresses, and no memory.
-    fn with_room(length: usize) -> Self {
-        if length >= MAPPED_FROM
-            && let Ok(map) = MmapMut::map_anon(length)
-        {
-            return Self::Mapped(map, 0);
-        }
-        Self::Buffer(BytesMut::with_capacity(length))
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Buffer(buffer) => buffer.len(),
-            Self::Mapped(_, filled) => *filled,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8], room: Room) {
-        let end = self.len() + bytes.len();
-        if let Self::Buffer(buffer) = self
-            && end > buffer.capacity()
-            && end >= MAPPED_FROM
-            && let Ok(mut map) = MmapMut::map_anon(room.most.max(end))
-            && let Some(place) = map.get_mut(..buffer.len())
-        {
-            // Its length was not stated: from here on there is room for all that it may have.
-            place.copy_from_slice(buffer);
-            *self = Self::Mapped(map, buffer.len());
-        }
-        match self {
-            Self::Buffer(buffer) => buffer.extend_from_slice(bytes),
-            Self::Mapped(map, filled) => {
-                if let Some(place) = map.get_mut(*filled..end) {
-                    place.copy_from_slice(bytes);
-                    *filled = end;
-                    return;
-                }
-                // Longer than stated, which HTTP's own framing rules out.
-                let mut buffer = BytesMut::with_capacity(end);
-                buffer.extend_from_slice(map.get(..*filled).unwrap_or_default());
-                buffer.extend_from_slice(bytes);
-                *self = Self::Buffer(buffer);
-            }
-        }
-    }
+    let decoded = Box::pin(decode::decode(proxy, &codings, body, most));
+    deadlines.within(decoded).await.ok_or(Refusal::NotInTime)?
 }
 
 async fn chunk(
@@ -217,41 +93,4 @@ async fn chunk(
         }
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn received(length: usize, chunk: usize, room: Room) -> (Received, Vec<u8>) {
-        let body: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-        let chunks = body.chunks(chunk);
-        let received = chunks
-            .fold(Received::Nothing, |received, chunk| received.and(Bytes::copy_from_slice(chunk), room));
-        (received, body)
-    }
-
-    #[test]
-    fn a_body_is_what_came_of_it_whether_its_length_was_stated_or_not() {
-        for length in [0, 1, 1000, MAPPED_FROM - 1, MAPPED_FROM, MAPPED_FROM + 1, 3 * MAPPED_FROM + 7] {
-            // The third says less than what comes, which HTTP does not let through.
-            for stated in [None, Some(length), Some(length / 2)] {
-                for chunk in [777, 1 << 16, 4 * MAPPED_FROM] {
-                    let room = Room { stated, most: 4 * MAPPED_FROM };
-                    let (received, body) = received(length, chunk, room);
-                    assert_eq!(received.len(), length);
-                    assert!(received.into_bytes() == body, "{length} in {chunk}, {stated:?} stated");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_long_body_is_never_copied_as_a_whole() {
-        for stated in [None, Some(3 * MAPPED_FROM)] {
-            let room = Room { stated, most: 4 * MAPPED_FROM };
-            let (received, _) = received(3 * MAPPED_FROM, 1 << 16, room);
-            assert!(matches!(received, Received::Gathered(Gathered::Mapped(..))), "{stated:?} stated");
-        }
-    }
 }

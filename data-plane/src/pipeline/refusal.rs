@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 use shared::{id::RequestId, wire::Wire};
 use wire::{
@@ -16,6 +16,7 @@ use wire::{
 
 use super::{conversion_memory::NoRoom, request_id::set_request_id};
 use crate::{
+    coding::{self, Broken, Unsupported},
     compute::NotDone,
     live::MarkKind,
     provider::failure::{Class, Reason},
@@ -60,6 +61,11 @@ pub enum Refusal {
     BodyTimeout,
     #[error("the request body broke off")]
     BodyLost,
+    /// The body's content coding.
+    #[error(transparent)]
+    Coding(#[from] Unsupported),
+    #[error("{0}; compress it again, or send it as it is")]
+    Undecoded(#[from] Broken),
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -171,7 +177,10 @@ impl Refusal {
             Self::TooManyParts => plain(ErrorKind::TooLarge, "too_many_parts"),
             Self::BodyTimeout => (ErrorKind::Timeout, 408, Some("body_timeout")),
             Self::BodyLost => plain(ErrorKind::InvalidRequest, "body_incomplete"),
-            Self::Body(_) | Self::Unconvertible(ConvertError::Body(_) | ConvertError::Unreadable(_)) => {
+            Self::Coding(_) => (ErrorKind::InvalidRequest, 415, Some("unsupported_content_encoding")),
+            Self::Undecoded(_)
+            | Self::Body(_)
+            | Self::Unconvertible(ConvertError::Body(_) | ConvertError::Unreadable(_)) => {
                 plain(ErrorKind::InvalidRequest, "invalid_body")
             }
             Self::Unroutable(Unroutable::UnknownModel(_)) => plain(ErrorKind::NotFound, "model_not_found"),
@@ -206,6 +215,9 @@ impl Refusal {
         }
         if let Self::Route(RouteError::MethodNotAllowed(allowed)) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        if let Self::Coding(_) = self {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::TAKEN));
         }
         response
     }

@@ -12,6 +12,7 @@ use super::{failure::End, filter::Admitted, refusal::Refusal};
 use crate::{
     contract::wire_message,
     metrics::{Ending, Running},
+    provider::TraceId,
     proxy::Proxy,
     snapshot::Account,
     usage::{Journal, Opened},
@@ -68,6 +69,7 @@ impl Meter {
             model_requested: admitted.view.model.clone(),
             started_at_ms: call.started_at.0,
             stream: admitted.view.stream,
+            trace_id: call.trace.map(TraceId::to_bytes).unwrap_or_default(),
         };
         let metered = call.operation.metered();
         let opened = metered.then(|| write_open(&proxy.journal, &open)).transpose()?;

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     faults::{self, Place},
     metrics::Running,
-    provider::failure::Reason,
+    provider::{TraceId, failure::Reason},
 };
 
 /// A worker that is busy for less of its time, in thousandths, has time to write frames one by one.
@@ -60,8 +60,10 @@ impl StreamBody {
     ) -> Self {
         let running = held.flight().map(|flight| flight.proxy.metrics.open_stream());
         let bell = held.get().map(|flight| Box::pin(Arc::clone(&flight.proxy.bell).notified_owned()));
+        let trace = forwarding.trace();
         let forwarding = (!told(&held)).then_some(forwarding);
-        let passing = Passing { held, bell, id, wire, broken: Break::None, forwarding, switching: None };
+        let passing =
+            Passing { held, bell, id, trace, wire, broken: Break::None, forwarding, switching: None };
         Self { coalescer: Coalescer::with(chunks), passing, first: None, _running: running }
     }
 
@@ -139,6 +141,7 @@ struct Passing {
     /// Rings when the key or the account may have been revoked. Made before they are looked at, so that it is not missed.
     bell: Option<Pin<Box<OwnedNotified>>>,
     id: RequestId,
+    trace: Option<TraceId>,
     wire: Wire,
     broken: Break,
     /// There until the client has got some of the content.
@@ -315,14 +318,14 @@ impl Passing {
             },
             out,
         );
-        tracing::error!(request = %self.id, "a stream was ended by a panic");
+        tracing::error!(request = %self.id, trace = self.trace.map(tracing::field::display), "a stream was ended by a panic");
         self.held.end_panicked();
     }
 
     /// No account went on: what the client has is ended in its wire.
     fn end_given_up(&mut self, reason: Reason, out: &mut Chunks) {
         self.tell_end(&ending(reason, &self.id.to_string()), out);
-        tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
+        tracing::info!(request = %self.id, trace = self.trace.map(tracing::field::display), reason = %reason.code(), "a stream was ended early");
         self.held.close(End::early(reason).outcome());
     }
 
@@ -400,7 +403,7 @@ impl Passing {
             (None, _) if is_away => self.tell_end(&ending(reason, &id), out),
             (None, _) | (Some(_), StreamEnd::Break) => self.broken = Break::Flush,
         }
-        tracing::info!(request = %self.id, reason = %reason.code(), "a stream was ended early");
+        tracing::info!(request = %self.id, trace = self.trace.map(tracing::field::display), reason = %reason.code(), "a stream was ended early");
         self.held.finish(&end);
     }
 }

@@ -255,9 +255,9 @@ pub(super) fn said(body: &[u8]) -> UpstreamError {
     body::facts_of_error(body)
 }
 
-/// A body that was compressed, though none was asked for.
+/// A body in a coding that is not known here, though none was asked for.
 fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+    headers.contains_key(CONTENT_ENCODING)
 }
 
 /// Whether the answer is a stream. Where one was asked for, what does not say it is JSON is taken for one.

@@ -62,7 +62,7 @@ impl Reason {
     pub fn of(error: &CallError) -> Self {
         match error {
             CallError::Over => Self::Stopped,
-            CallError::Link(LinkError::Malformed(_)) => Self::Malformed,
+            CallError::Link(LinkError::Malformed(_)) | CallError::Coding(_) => Self::Malformed,
             CallError::Link(_) => Self::Cut,
             CallError::Connect(error) if is_private_address(&**error) => Self::PrivateAddress,
             CallError::Connect(error) => match source::<io::Error>(&**error) {

@@ -3,11 +3,13 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-        FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE,
-        TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
+        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+        COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
+        STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
     },
 };
+
+use super::trace::{self, TRACEPARENT, TRACESTATE};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -28,13 +30,14 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 ];
 
 /// The client's credentials, what the gateway sets anew, and what would tell the upstream of the client's network.
-const NOT_SENT: [HeaderName; 19] = [
+const NOT_SENT: [HeaderName; 20] = [
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-goog-api-key"),
     HeaderName::from_static("api-key"),
     COOKIE,
     HOST,
+    CONTENT_ENCODING,
     CONTENT_LENGTH,
     EXPECT,
     ACCEPT_ENCODING,
@@ -67,12 +70,13 @@ const OUR_USER_AGENT: HeaderValue =
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Leaves in a client's headers what goes upstream, and adds the gateway's own: `via`, a `user-agent` where the client
-/// sent none, and `accept-encoding: identity`, since streams must be readable.
+/// sent none, and `accept-encoding: identity`, since streams must be readable. Of traces only a valid one goes on.
 pub fn strip_request_headers(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
     for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
         headers.remove(name);
     }
+    trace::keep_valid(headers);
     headers.append(VIA, OURSELVES);
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
     headers.insert(ACCEPT_ENCODING, IDENTITY);
@@ -82,17 +86,11 @@ pub fn strip_request_headers(headers: &mut HeaderMap) {
 /// its own wire.
 #[must_use]
 pub fn fresh_request_headers(stripped: &HeaderMap) -> HeaderMap {
-    const KEPT: [HeaderName; 5] = [
-        USER_AGENT,
-        VIA,
-        ACCEPT_ENCODING,
-        HeaderName::from_static("traceparent"),
-        HeaderName::from_static("tracestate"),
-    ];
+    const KEPT: [HeaderName; 5] = [USER_AGENT, VIA, ACCEPT_ENCODING, TRACEPARENT, TRACESTATE];
     let mut headers = HeaderMap::with_capacity(16);
     for name in KEPT {
-        if let Some(value) = stripped.get(&name) {
-            headers.insert(name, value.clone());
+        for value in stripped.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

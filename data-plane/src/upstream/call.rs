@@ -7,14 +7,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, response};
+use http::{
+    Request,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH},
+    response,
+};
 
 use super::{
     RequestBody, UpstreamClient,
     connect::BoxError,
+    decoding::Decoding,
     link::{Link, LinkError},
     pool::Origin,
 };
+use crate::coding::{Broken, codings};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,8 @@ pub enum CallError {
     Connect(#[source] BoxError),
     #[error(transparent)]
     Link(#[from] LinkError),
+    #[error(transparent)]
+    Coding(#[from] Broken),
     /// It was polled beyond its end.
     #[error("the call is over")]
     Over,
@@ -39,6 +47,8 @@ pub struct Call {
     unanswered: bool,
     /// It is over, and was sent before that.
     sent: bool,
+    /// The answer is compressed, though it was not to be.
+    decoding: Option<Box<Decoding>>,
 }
 
 enum State {
@@ -71,7 +81,7 @@ impl Call {
         request: Request<RequestBody>,
     ) -> Self {
         let state = State::sent(link, request);
-        Self { client, origin, state, reused: true, unanswered: false, sent: false }
+        Self { client, origin, state, reused: true, unanswered: false, sent: false, decoding: None }
     }
 
     /// On a connection that is made for it. `request` is in origin form.
@@ -82,7 +92,7 @@ impl Call {
         request: Request<RequestBody>,
     ) -> Self {
         let state = State::Connecting { connecting, request: Box::new(request) };
-        Self { client, origin, state, reused: false, unanswered: false, sent: false }
+        Self { client, origin, state, reused: false, unanswered: false, sent: false, decoding: None }
     }
 
     /// Whether the connection had served others and then ended before the answer's first byte, as one does that the
@@ -103,7 +113,8 @@ impl Call {
         }
     }
 
-    /// The answer's head; its body comes from [`Self::poll_chunk`].
+    /// The answer's head; its body comes from [`Self::poll_chunk`], decoded. What stays in a coding that is not known is
+    /// said to be so by the head, as ever.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, CallError>> {
         if let State::Connecting { connecting, .. } = &mut self.state {
             let connected = ready!(connecting.as_mut().poll(cx));
@@ -124,8 +135,9 @@ impl Call {
         };
         self.sent = link.is_sent();
         match answered {
-            Ok(parts) => {
+            Ok(mut parts) => {
                 self.sent = true;
+                self.decoding = decoding(&mut parts);
                 self.go_on(link);
                 Poll::Ready(Ok(parts))
             }
@@ -138,6 +150,18 @@ impl Call {
 
     /// The next bytes of the answer's body, as many as are there; `None` at its end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CallError>>> {
+        let Some(mut decoding) = self.decoding.take() else { return self.poll_received(cx) };
+        let polled = decoding.poll_chunk(cx, |cx| self.poll_received(cx));
+        match &polled {
+            // Nothing that follows can be read.
+            Poll::Ready(Some(Err(_))) => self.state = State::Over,
+            _ => self.decoding = Some(decoding),
+        }
+        polled
+    }
+
+    /// As they came.
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CallError>>> {
         let State::Reading(link) = &mut self.state else {
             return Poll::Ready(None);
         };
@@ -166,6 +190,20 @@ impl Call {
             self.state = State::Reading(link);
         }
     }
+}
+
+/// How the body is to be decoded, which the head does not speak of from here on; none where it need not or can't be.
+fn decoding(parts: &mut response::Parts) -> Option<Box<Decoding>> {
+    if !parts.headers.contains_key(CONTENT_ENCODING) {
+        return None;
+    }
+    let codings = codings(&parts.headers).ok()?;
+    parts.headers.remove(CONTENT_ENCODING);
+    if codings.is_empty() {
+        return None;
+    }
+    parts.headers.remove(CONTENT_LENGTH);
+    Some(Box::new(Decoding::of(&codings)))
 }
 
 impl State {

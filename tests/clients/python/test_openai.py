@@ -1,7 +1,9 @@
 """The official OpenAI SDK through the gateway: chat plain, streams, tools, embeddings, models, errors."""
 
+import gzip
 import json
 
+import httpx2
 import openai
 import pytest
 
@@ -33,6 +35,20 @@ def test_plain(client):
     assert completion.choices[0].finish_reason == "stop"
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
     assert completion._request_id
+
+
+class Compressing(httpx2.HTTPTransport):
+    def handle_request(self, request):
+        body = gzip.compress(request.read())
+        headers = {**request.headers, "content-encoding": "gzip", "content-length": str(len(body))}
+        return super().handle_request(httpx2.Request(request.method, request.url, headers=headers, content=body))
+
+
+def test_compressed_request(gateway_url, api_key):
+    http_client = httpx2.Client(transport=Compressing())
+    client = openai.OpenAI(base_url=f"{gateway_url}/v1", api_key=api_key, max_retries=0, http_client=http_client)
+    completion = ask(client, "The quick brown fox")
+    assert "The quick brown fox" in completion.choices[0].message.content
 
 
 def test_stream_without_usage_shows_none(client):

@@ -11,6 +11,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
+pub use coding::Coding;
 pub use credential::{
     Condition, Counters, Credential, NotReached,
     record::{AnswerRecord, CallRecord, End},
@@ -30,6 +31,7 @@ use server::Server;
 
 mod body;
 mod clock;
+mod coding;
 mod control;
 mod credential;
 mod memory;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{plan::Plan, refusal::Refusal};
+use crate::{coding::Coding, plan::Plan, refusal::Refusal};
 
 /// The most pieces a scripted stream may have.
 pub(crate) const MAX_CHUNKS: u32 = 100_000;
@@ -48,6 +48,9 @@ pub struct Behaviour {
     pub usage: UsageScript,
     /// Set (or replaced) on the answer, whatever its status.
     pub headers: BTreeMap<String, String>,
+    /// Compress the body, whatever its status and whatever was asked for. What comes ahead of a pause can be decoded
+    /// before it.
+    pub coding: Option<Coding>,
 }
 
 /// What came before goes out, and nothing more for so long.
@@ -291,6 +294,12 @@ impl Behaviour {
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_coding(mut self, coding: Coding) -> Self {
+        self.coding = Some(coding);
         self
     }
 

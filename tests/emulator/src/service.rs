@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::{
     body::AnswerBody,
+    coding::{self, encoded},
     control,
     credential::{Credential, in_flight::InFlight, record::Recording},
     memory::Memory,
@@ -65,6 +66,7 @@ pub(crate) async fn handle(
     let profile = registry.profile(&credential);
     let admitted = admit(&parts, presented, &profile, provider, route).and_then(|route| match too_large {
         true => Err(provider.failure(413)),
+        false if coding::is_said(&parts.headers) => Err(provider.failure(415)),
         false => provider.verify(&parts, &body, &profile).map(|()| route),
     });
     match admitted {
@@ -197,7 +199,7 @@ impl Exchange {
         }
         self.call.head(StatusCode::OK, &headers);
         let faults = self.script_frames(template.form, &filled);
-        let plan = plan(filled, &self.behaviour, &faults);
+        let plan = encoded(plan(filled, &self.behaviour, &faults), self.behaviour.coding);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.headers_mut() = headers;
         response
@@ -251,6 +253,7 @@ impl Exchange {
         let template = Template::new(Draft::Json(body), LineEnds::Usual);
         let faults = ScriptFrames::default();
         let plan = plan(template.fill(self.number), &Behaviour::default(), &faults);
+        let plan = encoded(plan, self.behaviour.coding);
         let mut response = Response::new(AnswerBody::play(plan, self.call));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -273,6 +276,9 @@ impl Exchange {
         self.provider.limits(status, retry_after.and_then(|text| text.parse().ok()), &mut headers);
         if let Some(retry_after) = retry_after.filter(|_| self.provider.has_retry_after()) {
             set(&mut headers, "retry-after", retry_after);
+        }
+        if let Some(coding) = self.behaviour.coding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
         for (name, value) in &self.behaviour.headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

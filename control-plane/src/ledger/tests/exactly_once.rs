@@ -33,13 +33,15 @@ pub(super) async fn open_then_close_is_one_row(world: &World) {
     assert_eq!((row.outcome.as_str(), row.status, row.real_cost), ("completed", 200, 4_500_000));
     assert_eq!((row.input_tokens, row.output_tokens, row.total_ms), (1_000, 100, Some(1_700)));
     assert_eq!(row.model_served, "claude-sonnet-4-5-20250929");
+    assert_eq!(row.trace_id, Some(vec![7; 16]));
 }
 
 pub(super) async fn close_without_open_counts(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
-    let open = client.opens(AT);
+    let open = contract::OpenRecord { trace_id: Vec::new(), ..client.opens(AT) };
     world.take(&spool, vec![spool.close(&client.completes(&open, 10, 1))]).await;
-    assert_eq!(world.only_record_of(&client).await.outcome, "completed");
+    let row = world.only_record_of(&client).await;
+    assert_eq!((row.outcome.as_str(), row.trace_id), ("completed", None));
 }
 
 pub(super) async fn an_open_record_after_the_close_changes_nothing(world: &World) {

@@ -216,6 +216,7 @@ impl Client {
             model_requested: MODEL.into(),
             started_at_ms: at.0,
             stream: true,
+            trace_id: vec![7; 16],
         }
     }
 

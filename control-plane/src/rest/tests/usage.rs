@@ -22,6 +22,7 @@ fn close(user: UserId, key: KeyId, account: AccountId, at: Millis) -> contract::
         model_requested: "claude-sonnet-4-5".into(),
         started_at_ms: at.0,
         stream: true,
+        trace_id: (0..16).collect(),
     };
     let usage = contract::Usage {
         input: 1_000,
@@ -112,6 +113,7 @@ async fn a_person_sees_their_own_requests_and_no_account() {
     );
     // 3 000 + 37.5 + 30 + 1 500 micro-dollars.
     assert_eq!((&newest["cost"], &newest["attempts"][0]["cost"]), (&json!("0.0045675"), &json!("0.0045675")));
+    assert_eq!(newest["trace_id"], "000102030405060708090a0b0c0d0e0f");
     assert_eq!(
         (&newest["first_token_ms"], &newest["total_ms"], &newest["wire"]),
         (&json!(250), &json!(950), &json!("messages"))

@@ -235,6 +235,8 @@ pub(super) struct UsageRecord {
     node: Option<String>,
     wire: String,
     stream: bool,
+    /// Of the trace that the client was in (W3C `traceparent`), 32 hex digits. Null: it said none.
+    trace_id: Option<String>,
     /// What statistics call the model.
     model: String,
     model_requested: String,
@@ -383,6 +385,7 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         node: audience.staff(row.node),
         wire: row.wire,
         stream: row.stream,
+        trace_id: row.trace_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()),
         model: row.model,
         model_requested: row.model_requested,
         model_mapped: row.model_mapped,

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use emulator::{Behaviour, Condition, ErrorText, Fault, LineEnds, Position, Writes};
+use emulator::{Behaviour, Coding, Condition, ErrorText, Fault, LineEnds, Position, Writes};
 use serde_json::{Value, json};
 
 use crate::client::{
@@ -46,6 +46,30 @@ async fn a_refusal_for_rate_says_when_to_come_back() {
     assert_eq!(refused.json()["error"]["code"], "insufficient_quota");
     assert_eq!(refused.head.header("retry-after"), None);
     assert_eq!(refused.head.header("x-ratelimit-reset-requests"), Some("60s"));
+}
+
+#[tokio::test]
+async fn answers_and_errors_are_compressed_where_the_script_says_so_and_requests_must_not_be() {
+    let emulator = emulator().await;
+    let script = emulator.credential(OPENAI_KEY);
+    let plain = chat(&emulator, &chat_body("Hi", true)).await.text();
+    for behaviour in [Behaviour::default(), Behaviour::chunked(3)] {
+        script.next(behaviour.with_coding(Coding::Zstd)).unwrap();
+        let answer = chat(&emulator, &chat_body("Hi", true)).await;
+        assert_eq!(answer.head.header("content-encoding"), Some("zstd"));
+        let decoded = String::from_utf8(zstd::decode_all(&*answer.bytes()).unwrap()).unwrap();
+        assert_eq!(decoded.lines().last(), plain.lines().last());
+    }
+    script.next(Behaviour::status(429).with_coding(Coding::Zstd)).unwrap();
+    let refused = chat(&emulator, &chat_body("Hi", false)).await;
+    let decoded: Value = serde_json::from_slice(&zstd::decode_all(&*refused.bytes()).unwrap()).unwrap();
+    assert!(decoded["error"]["message"].is_string() && refused.status() == 429);
+
+    let mut raw = Raw::connect(emulator.addr()).await;
+    let (bearer, body) = (format!("Bearer {OPENAI_KEY}"), zstd::encode_all(&b"{}"[..], 0).unwrap());
+    let headers = [("authorization", bearer.as_str()), ("content-encoding", "zstd")];
+    raw.send("POST", "/v1/chat/completions", &headers, &body).await;
+    assert_eq!(raw.answer().await.status(), 415);
 }
 
 #[tokio::test]
