@@ -36,7 +36,8 @@ async fn a_trace_goes_on_from_every_wire_raw_and_converted_and_is_recorded() {
     let messages = r#"{"model":"MODEL","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
     let contents = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
     for (path, body, accounts) in [
-        ("/v1/messages", messages, [CLAUDE, OPENAI]),
+        // The gateway asks for this model by Responses.
+        ("/v1/messages", messages, [CLAUDE, (openai, "gpt-5", RESPONSE)]),
         ("/v1/chat/completions", messages, [OPENAI, GEMINI]),
         ("/v1/responses", r#"{"model":"MODEL","input":"hi"}"#, [RESPONSES, CLAUDE]),
         ("/v1beta/models/MODEL:generateContent", contents, [GEMINI, CLAUDE]),
