@@ -207,7 +207,9 @@ pub const fn class_of(status: u16) -> Class {
 }
 
 /// Whether a refusal is about reasoning in the history. Each line is in a provider's own words; nothing else of the
-/// request is at fault then, and without an answer to this a conversation would be dead for good.
+/// request is at fault then, and without an answer to this a conversation would be dead for good. A client that has an
+/// upstream repeat the words gets its own request sent once more, without its reasoning, and only its own proofs count as
+/// refused from then on.
 #[must_use]
 pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
     const WORDS: [&str; 7] = [
@@ -228,10 +230,12 @@ pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
     matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
 }
 
-/// Whether OpenAI says that the model has no `tool_search`.
+/// Whether OpenAI says that the model has no `tool_search`. What a client made up stands behind other words, or ahead of a
+/// colon.
 #[must_use]
 pub fn refuses_tool_search(status: u16, said: &UpstreamError) -> bool {
-    status == 400 && said.message.contains("'tool_search' is not supported")
+    let words = &said.message;
+    status == 400 && words.starts_with("Tool 'tool_search' is not supported with ") && !words.contains(": ")
 }
 
 /// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.
@@ -312,6 +316,18 @@ mod tests {
             assert!(refuses_reasoning(400, &said), "{said:?}");
         }
         assert!(!refuses_reasoning(400, &said(None, "Item with id 'msg_1' not found.")));
+    }
+
+    #[test]
+    fn a_search_for_tools_that_the_model_lacks_is_told_from_the_clients_own_words() {
+        let refuses = |message: &str| {
+            refuses_tool_search(400, &UpstreamError { message: message.into(), ..UpstreamError::default() })
+        };
+        assert!(refuses("Tool 'tool_search' is not supported with gpt-5.1."));
+        assert!(!refuses("Unknown parameter: 'Tool 'tool_search' is not supported with gpt-5.1.'."));
+        assert!(!refuses(
+            "Tool 'tool_search' is not supported with gpt-5.1.: Extra inputs are not permitted"
+        ));
     }
 
     #[test]
