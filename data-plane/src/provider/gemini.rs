@@ -46,6 +46,8 @@ impl Provider for GeminiApi {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(X_GOOG_API_KEY, sensitive(&[account.api_key()?])?);
+        // The client's own would have another project asked, to which the key has no right.
+        request.headers.remove(X_GOOG_USER_PROJECT);
         Ok(())
     }
 

@@ -3,12 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use proto::v1::Outcome;
+use proto::v1::{Outcome, gemini_options::Form};
 use serde_json::Value;
 use shared::{account::AccountType, id::AccountId, model::ModelPattern, secret::Secret};
 
 use super::{
-    gateway::{Gateway, Given, claude, openai, until},
+    gateway::{Gateway, Given, claude, openai, pattern, until},
     upstream::{Received, Script, Upstream, json, json_with, sse},
 };
 use crate::{
@@ -339,4 +339,41 @@ async fn what_a_request_names_besides_its_model_is_the_clients() {
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (404, words));
     assert!(good.received().is_empty());
+}
+
+fn token() -> Credential {
+    Credential::AccessToken { token: Secret::new("token".to_owned()), expires_at: None }
+}
+
+fn google_login(url: String, form: Form) -> Given {
+    let change: fn(&mut Account) = match form {
+        Form::CodeAssist => |account| login_of(account, Form::CodeAssist),
+        Form::Vertex => |account| login_of(account, Form::Vertex),
+        _ => |account| login_of(account, Form::Developer),
+    };
+    Given { kind: AccountType::Gemini, url, change }
+}
+
+fn login_of(account: &mut Account, form: Form) {
+    account.upstream.credential = token();
+    account.upstream.options = Options::Gemini { form, project: Some("p".into()), location: None };
+    account.allowed_models = vec![pattern("gemini-3-pro")];
+}
+
+#[tokio::test]
+async fn no_header_of_a_clients_has_google_ask_another_project() {
+    let upstream = Upstream::always(json(404, "{}")).await;
+    for given in [
+        Given { kind: AccountType::GeminiApi, url: upstream.url(), change: |_| {} },
+        google_login(upstream.url(), Form::CodeAssist),
+    ] {
+        let gateway = Gateway::start(vec![given]).await;
+        let body = r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}]}"#;
+        let mut request = gateway.request("/v1beta/models/gemini-3-pro:generateContent", body);
+        request.headers_mut().insert("x-goog-user-project", "anothers".parse().unwrap());
+        gateway.send(request).await;
+    }
+    let received = upstream.received();
+    assert_eq!(received.len(), 2);
+    assert!(received.iter().all(|request| request.header("x-goog-user-project").is_none()));
 }
