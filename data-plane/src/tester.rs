@@ -19,8 +19,8 @@ use wire::{error::upstream::UpstreamError, raw::body::facts_of_error};
 use crate::{
     control::StatusWrites,
     provider::{
-        Asked, Endpoint, Front, Provider,
-        failure::{Class, ErrorAnswer, Reason},
+        Asked, Endpoint, ErrorAnswer, Front, Provider,
+        failure::{Class, Reason},
         for_account, fresh_request_headers, strip_request_headers,
     },
     scheduler,
@@ -81,10 +81,13 @@ impl Tester {
         };
         let mut tested = match self.request(account, &model) {
             Err(reason) => failed(reason),
-            Ok((provider, request)) => match self.exchange(request).await {
-                Ok(answer) => judge(answer, provider, provider.model(account, &model)),
-                Err(reason) => failed(&reason.code()),
-            },
+            Ok((provider, request)) => {
+                let only_model = provider.names_only_the_model(account, &request);
+                match self.exchange(request).await {
+                    Ok(answer) => judge(answer, provider, (provider.model(account, &model), only_model)),
+                    Err(reason) => failed(&reason.code()),
+                }
+            }
         };
         tested.result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tested.result.model = model;
@@ -197,10 +200,14 @@ struct Tested {
     class: Option<Class>,
 }
 
-fn judge((head, said): (response::Parts, UpstreamError), provider: &dyn Provider, model: &str) -> Tested {
-    let (ok, status) = (head.status.is_success(), head.status.as_u16());
+fn judge(
+    (head, said): (response::Parts, UpstreamError),
+    provider: &dyn Provider,
+    (model, only_model): (&str, bool),
+) -> Tested {
+    let (ok, status, headers) = (head.status.is_success(), head.status.as_u16(), &head.headers);
     let class =
-        (!ok).then(|| provider.class(&ErrorAnswer { status, headers: &head.headers, said: &said, model }));
+        (!ok).then(|| provider.class(&ErrorAnswer { status, headers, said: &said, model, only_model }));
     let reason = match class {
         None => String::new(),
         Some(Class::Billing) => BILLING.to_owned(),

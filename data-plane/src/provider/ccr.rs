@@ -6,9 +6,9 @@ use http::{HeaderMap, Uri, request::Parts};
 use shared::clock::Millis;
 
 use super::{
-    Asked, Front, Provider, RequestBody, Unaddressable,
+    Asked, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
     claude::{self, ClaudeConsole},
-    failure::{Class, ErrorAnswer},
+    failure::Class,
 };
 use crate::snapshot::{Account, Credential};
 

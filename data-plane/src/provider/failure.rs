@@ -123,37 +123,6 @@ impl Reason {
     }
 }
 
-/// An error as an upstream answered with it: all that providers tell their errors apart by.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorAnswer<'a> {
-    /// The answer's, or what an error in a stream stands for.
-    pub status: u16,
-    pub headers: &'a HeaderMap,
-    pub said: &'a UpstreamError,
-    /// As the upstream knows it.
-    pub model: &'a str,
-}
-
-impl ErrorAnswer<'_> {
-    pub(super) fn kind(&self) -> &str {
-        self.said.kind.as_deref().unwrap_or_default()
-    }
-
-    pub(super) fn code(&self) -> &str {
-        self.said.code.as_deref().unwrap_or_default()
-    }
-
-    /// Whether the message begins as one of a documented form.
-    pub(super) fn begins(&self, forms: &[&str]) -> bool {
-        forms.iter().any(|form| self.said.message.starts_with(form))
-    }
-
-    /// Whether the message holds what makes a documented form.
-    pub(super) fn holds(&self, form: &str) -> bool {
-        self.said.message.contains(form)
-    }
-}
-
 /// What follows from an answer that is no success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
