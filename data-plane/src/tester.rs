@@ -21,7 +21,7 @@ use crate::{
     provider::{
         Asked, Endpoint, ErrorAnswer, Front, Provider,
         failure::{Class, Reason},
-        for_account, fresh_request_headers, strip_request_headers,
+        for_account, fresh_request_headers, strip_request_headers, words,
     },
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
@@ -34,8 +34,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const WORDS_TIMEOUT: Duration = Duration::from_secs(3);
 /// After a test that a failing request asked for, the next one waits at least this long.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
-/// Of the provider's own words, this much is kept.
-const DETAIL_MAX: usize = 512;
 /// Why an account is invalid that nobody pays for.
 const BILLING: &str = "billing";
 
@@ -84,7 +82,9 @@ impl Tester {
             Ok((provider, request)) => {
                 let only_model = provider.names_only_the_model(account, &request);
                 match self.exchange(request).await {
-                    Ok(answer) => judge(answer, provider, (provider.model(account, &model), only_model)),
+                    Ok(answer) => {
+                        judge(answer, account, provider, (provider.model(account, &model), only_model))
+                    }
                     Err(reason) => failed(&reason.code()),
                 }
             }
@@ -202,6 +202,7 @@ struct Tested {
 
 fn judge(
     (head, said): (response::Parts, UpstreamError),
+    account: &Account,
     provider: &dyn Provider,
     (model, only_model): (&str, bool),
 ) -> Tested {
@@ -217,7 +218,7 @@ fn judge(
         ok,
         http_status: u32::from(status),
         reason,
-        detail: said.message,
+        detail: words::for_operators(&said.message, account),
         ..TestAccountResult::default()
     };
     Tested { result, class }
@@ -304,6 +305,5 @@ async fn said(mut call: Call) -> UpstreamError {
     if said.message.is_empty() {
         said.message = String::from_utf8_lossy(&read).into_owned();
     }
-    said.message.truncate(said.message.floor_char_boundary(DETAIL_MAX));
     said
 }

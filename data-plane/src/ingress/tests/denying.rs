@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     live::{Mark, MarkKind},
+    provider::words::WORDS_MAX,
     snapshot::{self, Account, ClientGone, Credential, Options, Revision},
 };
 
@@ -504,4 +505,22 @@ async fn a_deployment_that_azure_lacks_for_a_tool_is_not_the_models() {
         assert_not_found("/v1/responses", &ask(None).await.json());
         assert_eq!(upstream.received().len(), 3, "it is asked once");
     }
+}
+
+#[tokio::test]
+async fn what_a_test_is_told_is_kept_without_secrets() {
+    let secret = "sk-proj-0123456789abcdef";
+    let said = format!(
+        r#"{{"error":{{"message":"Incorrect API key provided: {secret}, of sk-ant-upstream-1. {}","type":"invalid_request_error","code":"invalid_api_key"}}}}"#,
+        "x ".repeat(600)
+    );
+    let bad = Upstream::always(json(401, &said)).await;
+    let gateway = Gateway::start(vec![openai(bad.url())]).await;
+    gateway.post("/v1/chat/completions", CHAT).await;
+    assert_eq!(told(&gateway).await, "unauthorized");
+    let detail = gateway.status_writes.waiting().remove(0).detail;
+    assert!(detail.starts_with("Incorrect API key provided: sk-***, of ***."), "{detail}");
+    assert!(detail.len() <= WORDS_MAX, "{}", detail.len());
+    let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
+    assert_eq!(gateway.proxy.tester.test(&account, None).await.detail, detail);
 }
