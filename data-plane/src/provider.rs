@@ -6,6 +6,7 @@
 //!
 //! To add a provider: a file with its [`Provider`], and a row in [`for_type`].
 
+mod answer;
 mod azure;
 mod bedrock;
 mod ccr;
@@ -23,9 +24,10 @@ pub mod words;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Uri, request::Parts};
 use shared::{account::AccountType, clock::Millis, wire::Wire};
 
+pub use answer::ErrorAnswer;
 pub use bedrock::knows_beta as bedrock_knows;
 pub use claude::betas as client_betas;
 pub use headers::{fresh_request_headers, strip_request_headers, strip_response_headers};
@@ -36,7 +38,7 @@ use crate::{
     snapshot::{Account, Credential},
     upstream::RequestBody,
 };
-use failure::{Class, ErrorAnswer};
+use failure::Class;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,6 +164,12 @@ pub trait Provider: Sync {
         now: Millis,
     ) -> Result<(), Unaddressable>;
 
+    /// Whether nothing but the model can be meant by an upstream that does not find something and does not say what. Asked
+    /// of the request as it is sent, whose body and headers may name files, caches, or another model for a tool.
+    fn names_only_the_model(&self, _account: &Account, _request: &Request<RequestBody>) -> bool {
+        false
+    }
+
     /// What follows from an error, by what the provider documents: whether it is about the request, the account, or the
     /// model that the account may not use.
     fn class(&self, error: &ErrorAnswer<'_>) -> Class;
@@ -230,6 +238,12 @@ pub fn front(provider: &dyn Provider, account: &Account, model: &str, asked: &st
 #[must_use]
 pub fn sent_model<'a>(account: &'a Account, model: &'a str) -> &'a str {
     for_account(account).map_or(model, |provider| provider.model(account, model))
+}
+
+/// See [`Provider::names_only_the_model`].
+#[must_use]
+pub fn names_only_the_model(account: &Account, request: &Request<RequestBody>) -> bool {
+    for_account(account).is_some_and(|provider| provider.names_only_the_model(account, request))
 }
 
 /// The account types that this build can reach.

@@ -19,9 +19,9 @@ use wire::{error::upstream::UpstreamError, raw::body::facts_of_error};
 use crate::{
     control::StatusWrites,
     provider::{
-        Asked, Endpoint, Front, Provider,
-        failure::{Class, ErrorAnswer, Reason},
-        for_account, fresh_request_headers, strip_request_headers,
+        Asked, Endpoint, ErrorAnswer, Front, Provider,
+        failure::{Class, Reason},
+        for_account, fresh_request_headers, strip_request_headers, words,
     },
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
@@ -34,8 +34,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const WORDS_TIMEOUT: Duration = Duration::from_secs(3);
 /// After a test that a failing request asked for, the next one waits at least this long.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
-/// Of the provider's own words, this much is kept.
-const DETAIL_MAX: usize = 512;
 /// Why an account is invalid that nobody pays for.
 const BILLING: &str = "billing";
 
@@ -81,10 +79,15 @@ impl Tester {
         };
         let mut tested = match self.request(account, &model) {
             Err(reason) => failed(reason),
-            Ok((provider, request)) => match self.exchange(request).await {
-                Ok(answer) => judge(answer, provider, provider.model(account, &model)),
-                Err(reason) => failed(&reason.code()),
-            },
+            Ok((provider, request)) => {
+                let only_model = provider.names_only_the_model(account, &request);
+                match self.exchange(request).await {
+                    Ok(answer) => {
+                        judge(answer, account, provider, (provider.model(account, &model), only_model))
+                    }
+                    Err(reason) => failed(&reason.code()),
+                }
+            }
         };
         tested.result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tested.result.model = model;
@@ -197,10 +200,15 @@ struct Tested {
     class: Option<Class>,
 }
 
-fn judge((head, said): (response::Parts, UpstreamError), provider: &dyn Provider, model: &str) -> Tested {
-    let (ok, status) = (head.status.is_success(), head.status.as_u16());
+fn judge(
+    (head, said): (response::Parts, UpstreamError),
+    account: &Account,
+    provider: &dyn Provider,
+    (model, only_model): (&str, bool),
+) -> Tested {
+    let (ok, status, headers) = (head.status.is_success(), head.status.as_u16(), &head.headers);
     let class =
-        (!ok).then(|| provider.class(&ErrorAnswer { status, headers: &head.headers, said: &said, model }));
+        (!ok).then(|| provider.class(&ErrorAnswer { status, headers, said: &said, model, only_model }));
     let reason = match class {
         None => String::new(),
         Some(Class::Billing) => BILLING.to_owned(),
@@ -210,7 +218,7 @@ fn judge((head, said): (response::Parts, UpstreamError), provider: &dyn Provider
         ok,
         http_status: u32::from(status),
         reason,
-        detail: said.message,
+        detail: words::for_operators(&said.message, account),
         ..TestAccountResult::default()
     };
     Tested { result, class }
@@ -297,6 +305,5 @@ async fn said(mut call: Call) -> UpstreamError {
     if said.message.is_empty() {
         said.message = String::from_utf8_lossy(&read).into_owned();
     }
-    said.message.truncate(said.message.floor_char_boundary(DETAIL_MAX));
     said
 }

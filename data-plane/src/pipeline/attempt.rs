@@ -40,6 +40,8 @@ pub(super) struct Attempt {
     pub(super) falls_back: bool,
     /// All reasoning was taken out of the history.
     pub(super) without_reasoning: bool,
+    /// The request names nothing else that its upstream may not find.
+    pub(super) only_model: bool,
     pub(super) reading: Reading,
     /// Some of the answer's content came.
     pub(super) content: bool,
@@ -67,6 +69,7 @@ impl Attempt {
             endpoint: None,
             falls_back: false,
             without_reasoning: false,
+            only_model: false,
             reading: Reading::Opaque,
             content: false,
             reads: 0,
@@ -87,6 +90,7 @@ impl Attempt {
         (self.endpoint, self.falls_back) = (Some(endpoint), falls_back);
         self.without_reasoning = without_reasoning;
         self.sent_at = Instant::now();
+        self.only_model = provider::names_only_the_model(&self.account, &request);
         self.call = upstream.send(request, fresh);
     }
 
@@ -146,7 +150,8 @@ impl Attempt {
     /// Who says whose fault a failure is. `headers`: of the answer.
     pub(super) fn judge<'a>(&'a self, headers: &'a HeaderMap, now: Millis) -> Option<Judge<'a>> {
         let model = provider::sent_model(&self.account, &self.model);
-        Some(Judge { provider: provider::for_account(&self.account)?, model, headers, now })
+        let provider = provider::for_account(&self.account)?;
+        Some(Judge { provider, model, only_model: self.only_model, headers, now })
     }
 
     fn reported_before_content(&self) -> bool {

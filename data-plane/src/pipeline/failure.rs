@@ -12,8 +12,8 @@ use wire::{
 
 use super::refusal::Unconvertible;
 use crate::provider::{
-    Provider,
-    failure::{Class, ErrorAnswer, Reason, limited_for},
+    ErrorAnswer, Provider,
+    failure::{Class, Reason, limited_for},
 };
 
 /// Why an attempt gave no answer, or not all of one.
@@ -70,6 +70,8 @@ pub(super) struct Judge<'a> {
     pub(super) provider: &'static dyn Provider,
     /// As the provider knows it.
     pub(super) model: &'a str,
+    /// See [`ErrorAnswer::only_model`].
+    pub(super) only_model: bool,
     /// Of the answer; empty where they say nothing more.
     pub(super) headers: &'a HeaderMap,
     pub(super) now: Millis,
@@ -77,7 +79,8 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     pub(super) fn class(&self, status: u16, said: &UpstreamError) -> Class {
-        self.provider.class(&ErrorAnswer { status, headers: self.headers, said, model: self.model })
+        let Self { headers, model, only_model, .. } = *self;
+        self.provider.class(&ErrorAnswer { status, headers, said, model, only_model })
     }
 
     /// An answer that is no success.

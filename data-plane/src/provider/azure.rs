@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Uri, request::Parts};
+use http::{HeaderMap, HeaderName, Request, Uri, request::Parts};
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, ErrorAnswer, class_of},
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, class_of},
     join, openai,
     percent::segment,
     reset, sensitive,
@@ -18,6 +18,7 @@ use crate::snapshot::{Account, Credential, Options};
 pub(super) struct AzureOpenAi;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const IMAGE_DEPLOYMENT: HeaderName = HeaderName::from_static("x-ms-oai-image-generation-deployment");
 
 impl Provider for AzureOpenAi {
     fn front(&self, _account: &Account, _model: &str) -> Front {
@@ -66,12 +67,19 @@ impl Provider for AzureOpenAi {
         Ok(())
     }
 
+    /// A header names the deployment of the tool that makes images.
+    fn names_only_the_model(&self, _account: &Account, request: &Request<RequestBody>) -> bool {
+        !request.headers().contains_key(IMAGE_DEPLOYMENT)
+    }
+
     /// A resource that is blocked, for what it was used for or by where the request comes from, answers 403; prompts that
     /// the content filter holds back are 400.
     fn class(&self, error: &ErrorAnswer<'_>) -> Class {
         match (error.status, error.code()) {
-            // `404`: the API's version does not have the deployment's operation. The path names nothing else.
-            (404, "DeploymentNotFound" | "404") | (400, "OperationNotSupported") => Class::ModelDenied,
+            (400, "OperationNotSupported") => Class::ModelDenied,
+            (404, "DeploymentNotFound") if error.only_model => Class::ModelDenied,
+            // The API's version does not have the deployment's operation.
+            (404, "404") if error.only_model && error.is(&["Resource not found"]) => Class::ModelDenied,
             _ => openai::documented(error).unwrap_or_else(|| class_of(error.status)),
         }
     }

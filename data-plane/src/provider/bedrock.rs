@@ -15,8 +15,8 @@ use http::{
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, ErrorAnswer, class_of},
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, class_of},
     join,
     percent::segment,
     sensitive,
@@ -135,7 +135,8 @@ impl Provider for Bedrock {
 }
 
 /// By the exception's name, which a header carries, and only then by its words: AWS has one name for a model that the
-/// account may not use, for a permission that its key lacks, and for a key that is wrong.
+/// account may not use, for a permission that its key lacks, and for a key that is wrong. No header of the client's goes
+/// along, and so none that names a guardrail.
 fn class(error: &ErrorAnswer<'_>) -> Class {
     const CREDENTIAL: [&str; 10] = [
         "UnrecognizedClient",
@@ -151,11 +152,15 @@ fn class(error: &ErrorAnswer<'_>) -> Class {
     ];
     let name = exception(error);
     let is = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if is(&CREDENTIAL) || error.status == 400 && error.begins(&["Access to Bedrock models is not allowed"]) {
+    let shut = ["Access to Bedrock models is not allowed for this account"];
+    if is(&CREDENTIAL) || error.status == 400 && error.begins(&shut) {
         return Class::Credential;
     }
     // The path names a model and nothing else.
-    if is(&["ResourceNotFound", "FTUFormNotFilled"]) || denies_model(error) {
+    if is(&["ResourceNotFound", "FTUFormNotFilled"])
+        || is(&["AccessDenied"]) && forbids_model(error)
+        || denies_model(error)
+    {
         return Class::ModelDenied;
     }
     if is(&["ServiceQuotaExceeded"]) {
@@ -176,22 +181,32 @@ fn exception<'a>(error: &ErrorAnswer<'a>) -> &'a str {
     name.strip_suffix("Exception").unwrap_or(name)
 }
 
+/// What a permission that is missing is told by. Permissions are given by model, and a model's name comes last.
+fn forbids_model(error: &ErrorAnswer<'_>) -> bool {
+    // Its subscription in the marketplace, which is of that model.
+    const BEGINNINGS: [&str; 2] = ["You don't have access to the model", "Model access is denied due to "];
+    let action = error.said.message.split_once(" is not authorized to perform: ").map(|(_, action)| action);
+    error.status == 403
+        && (error.begins(&BEGINNINGS)
+            || error.begins(&["User: "]) && action.is_some_and(|it| it.starts_with("bedrock:InvokeModel")))
+}
+
+/// What is said by exceptions that stand for much else, as `ValidationException` does for all that is wrong with a body.
+/// Anthropic's validator, whose words AWS passes on, begins with a key of the client's: so each of these is all that is said.
 fn denies_model(error: &ErrorAnswer<'_>) -> bool {
-    const BEGINNINGS: [&str; 6] = [
-        "You don't have access to the model",
-        // Its subscription in the marketplace, which is of that model.
-        "Model access is denied",
+    const SENTENCES: [&str; 4] = [
+        "You don't have access to the model with the specified model ID",
         "The provided model identifier is invalid",
-        "Could not resolve the foundation model",
-        "Model use case details have not been submitted",
+        "Could not resolve the foundation model from the provided model identifier",
         // What accounts are told that AWS has not opened the model to.
         "Operation not allowed",
     ];
+    const BY_PROFILE_ONLY: &str =
+        "Retry your request with the ID or ARN of an inference profile that contains this model";
     matches!(error.status, 400 | 403 | 404)
-        && (error.begins(&BEGINNINGS)
-            || error.begins(&["Invocation of model ID"]) && error.holds("on-demand throughput")
-            // Permissions are given by model.
-            || error.holds("is not authorized to perform: bedrock:InvokeModel"))
+        && (error.is(&SENTENCES)
+            || error.begins(&["Model use case details have not been submitted for this account"])
+            || error.is_between("Invocation of model ID ", BY_PROFILE_ONLY))
 }
 
 fn region(account: &Account) -> Result<&str, Unaddressable> {

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, reque
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, ErrorAnswer, class_of},
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, class_of},
     join, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential};
@@ -104,24 +104,24 @@ pub(super) fn class(error: &ErrorAnswer<'_>) -> Class {
 }
 
 /// What Anthropic's API says where the status alone does not. Whoever has no credit is told so with a type of 400 that
-/// stands for much else, as is whose organization is shut; there is nothing but the message to know these by.
+/// stands for much else, as is whose organization is shut; there is nothing but the message to know these by. Its validator
+/// begins with a key of the client's, and says what is wrong with it behind a colon.
 pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
     const NO_CREDIT: [&str; 3] = [
-        "Your credit balance is too low",
+        "Your credit balance is too low to access the ",
         // Limits that the organization set itself.
-        "You have reached your specified API usage limits",
-        "You have reached your specified workspace API usage limits",
+        "You have reached your specified API usage limits. You will regain access on ",
+        "You have reached your specified workspace API usage limits. You will regain access on ",
     ];
     const SHUT: [&str; 1] = ["This organization has been disabled"];
-    // What a request names besides, such as a file, is not found in other words.
-    const NO_MODEL: [&str; 1] = ["model: "];
     match (error.status, error.kind()) {
         (402, _) | (_, "billing_error") => Some(Class::Billing),
         (400, "invalid_request_error") if error.begins(&NO_CREDIT) => Some(Class::Billing),
-        (400, "invalid_request_error") if error.begins(&SHUT) => Some(Class::Credential),
+        (400, "invalid_request_error") if error.is(&SHUT) => Some(Class::Credential),
         // The month's cap of the organization's tier has the type of a rate limit, and no end that is worth waiting for.
         (429, "rate_limit_error") if error.code() == "enforced_spend_limit_reached" => Some(Class::Billing),
-        (404, "not_found_error") if error.begins(&NO_MODEL) => Some(Class::ModelDenied),
+        // What a request names besides, such as a file, is not found in other words, and a tool's own model is another.
+        (404, "not_found_error") if error.is_of_model("model: ", "") => Some(Class::ModelDenied),
         _ => None,
     }
 }

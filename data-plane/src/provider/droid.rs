@@ -7,9 +7,9 @@ use proto::v1::droid_options::Endpoint as Kind;
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
     claude::{self, ANTHROPIC_VERSION, DEFAULT_VERSION},
-    failure::{Class, ErrorAnswer, class_of},
+    failure::{Class, class_of},
     join, openai, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};

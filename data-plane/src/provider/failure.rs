@@ -123,37 +123,6 @@ impl Reason {
     }
 }
 
-/// An error as an upstream answered with it: all that providers tell their errors apart by.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorAnswer<'a> {
-    /// The answer's, or what an error in a stream stands for.
-    pub status: u16,
-    pub headers: &'a HeaderMap,
-    pub said: &'a UpstreamError,
-    /// As the upstream knows it.
-    pub model: &'a str,
-}
-
-impl ErrorAnswer<'_> {
-    pub(super) fn kind(&self) -> &str {
-        self.said.kind.as_deref().unwrap_or_default()
-    }
-
-    pub(super) fn code(&self) -> &str {
-        self.said.code.as_deref().unwrap_or_default()
-    }
-
-    /// Whether the message begins as one of a documented form.
-    pub(super) fn begins(&self, forms: &[&str]) -> bool {
-        forms.iter().any(|form| self.said.message.starts_with(form))
-    }
-
-    /// Whether the message holds what makes a documented form.
-    pub(super) fn holds(&self, form: &str) -> bool {
-        self.said.message.contains(form)
-    }
-}
-
 /// What follows from an answer that is no success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -207,7 +176,9 @@ pub const fn class_of(status: u16) -> Class {
 }
 
 /// Whether a refusal is about reasoning in the history. Each line is in a provider's own words; nothing else of the
-/// request is at fault then, and without an answer to this a conversation would be dead for good.
+/// request is at fault then, and without an answer to this a conversation would be dead for good. A client that has an
+/// upstream repeat the words gets its own request sent once more, without its reasoning, and only its own proofs count as
+/// refused from then on.
 #[must_use]
 pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
     const WORDS: [&str; 7] = [
@@ -228,10 +199,12 @@ pub fn refuses_reasoning(status: u16, said: &UpstreamError) -> bool {
     matches!(status, 400 | 404) && (coded || WORDS.iter().any(|words| said.message.contains(words)))
 }
 
-/// Whether OpenAI says that the model has no `tool_search`.
+/// Whether OpenAI says that the model has no `tool_search`. What a client made up stands behind other words, or ahead of a
+/// colon.
 #[must_use]
 pub fn refuses_tool_search(status: u16, said: &UpstreamError) -> bool {
-    status == 400 && said.message.contains("'tool_search' is not supported")
+    let words = &said.message;
+    status == 400 && words.starts_with("Tool 'tool_search' is not supported with ") && !words.contains(": ")
 }
 
 /// How long the upstream asks to be left alone, in headers or in its error, bounded; none where it does not say.
@@ -312,6 +285,18 @@ mod tests {
             assert!(refuses_reasoning(400, &said), "{said:?}");
         }
         assert!(!refuses_reasoning(400, &said(None, "Item with id 'msg_1' not found.")));
+    }
+
+    #[test]
+    fn a_search_for_tools_that_the_model_lacks_is_told_from_the_clients_own_words() {
+        let refuses = |message: &str| {
+            refuses_tool_search(400, &UpstreamError { message: message.into(), ..UpstreamError::default() })
+        };
+        assert!(refuses("Tool 'tool_search' is not supported with gpt-5.1."));
+        assert!(!refuses("Unknown parameter: 'Tool 'tool_search' is not supported with gpt-5.1.'."));
+        assert!(!refuses(
+            "Tool 'tool_search' is not supported with gpt-5.1.: Extra inputs are not permitted"
+        ));
     }
 
     #[test]

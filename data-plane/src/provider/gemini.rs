@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::AUTHORIZATION, request::Parts};
+use memchr::memmem;
 use proto::v1::gemini_options::Form;
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, ErrorAnswer, class_of},
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, class_of},
     join,
     percent::segment,
     sensitive,
@@ -20,6 +21,9 @@ pub(super) struct Gemini;
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_GOOG_USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+
+/// A longer body, in bytes, may name anything: looking through it would keep the worker from its other tasks.
+const SEARCHED_MAX: usize = 256 * 1024;
 
 impl Provider for GeminiApi {
     fn front(&self, _account: &Account, _model: &str) -> Front {
@@ -46,6 +50,8 @@ impl Provider for GeminiApi {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         request.headers.insert(X_GOOG_API_KEY, sensitive(&[account.api_key()?])?);
+        // The client's own would have another project asked, to which the key has no right.
+        request.headers.remove(X_GOOG_USER_PROJECT);
         Ok(())
     }
 
@@ -101,11 +107,22 @@ impl Provider for Gemini {
         Ok(())
     }
 
-    /// Behind Code Assist, where the project is the login's, the model is all that can be missing.
+    /// Behind Code Assist the project is the login's, and a model is missed in words that Google has for all that it does
+    /// not find. The other forms have words of their own for it.
+    fn names_only_the_model(&self, account: &Account, request: &Request<RequestBody>) -> bool {
+        let length: usize = request.body().pieces().map(<[u8]>::len).sum();
+        form(account) == Form::CodeAssist
+            && length <= SEARCHED_MAX
+            && !request.body().pieces().any(names_an_entity)
+    }
+
     fn class(&self, error: &ErrorAnswer<'_>) -> Class {
         match documented(error) {
             Some(class) => class,
-            None if error.status == 404 && error.begins(&["Requested entity was not found"]) => {
+            None if error.status == 404
+                && error.only_model
+                && error.is(&["Requested entity was not found"]) =>
+            {
                 Class::ModelDenied
             }
             None => class_of(error.status),
@@ -168,30 +185,83 @@ fn method<'q>(asked: &Asked<'q>) -> Result<(&'static str, Option<std::borrow::Co
     }
 }
 
+/// Whether a body may name a cache or a file: where one of the fields' names stands anywhere, or letters are written as
+/// escapes, which nobody does without a reason.
+fn names_an_entity(body: &[u8]) -> bool {
+    const NAMES: [&str; 4] = ["cachedContent", "cached_content", "fileUri", "file_uri"];
+    let escapes_a_letter = |at: usize| {
+        let digits = body.get(at + 4..at + 6).and_then(|digits| std::str::from_utf8(digits).ok());
+        let sign = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        sign.is_some_and(|sign| sign.is_ascii_alphabetic() || sign == b'_')
+    };
+    NAMES.iter().any(|name| memmem::find(body, name.as_bytes()).is_some())
+        || memmem::find_iter(body, b"\\u00").any(escapes_a_letter)
+}
+
 /// What Google says where the status alone does not. Its words for a rate limit speak of plans and billing, and mean
-/// neither.
-fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
+/// neither. What a client wrote comes behind Google's own words, and the path names the model; a batch to embed names one
+/// for each of its parts too.
+pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
     const BAD_KEY: [&str; 2] = ["API key not valid", "API key expired"];
     const NO_BILLING: [&str; 2] = [
         "User location is not supported for the API use without a billing account",
         "Gemini API free tier is not available in your country",
     ];
     const NO_CREDIT: [&str; 1] = ["Your prepayment credits are depleted"];
-    // What a request names, of another account's perhaps.
-    const NOT_THE_CALLERS: [&str; 2] =
-        ["You do not have permission to access the File", "CachedContent not found"];
     match (error.status, error.code()) {
         (402, _) | (403, "BILLING_DISABLED") => Some(Class::Billing),
         (429, _) if error.begins(&NO_CREDIT) => Some(Class::Billing),
-        (400, _) if error.begins(&NO_BILLING) => Some(Class::Billing),
         (400, "API_KEY_INVALID") => Some(Class::Credential),
         (400, _) if error.begins(&BAD_KEY) => Some(Class::Credential),
+        // Of the body it says `INVALID_ARGUMENT`.
+        (400, _) if error.kind() == "FAILED_PRECONDITION" && error.begins(&NO_BILLING) => {
+            Some(Class::Billing)
+        }
         // From where the gateway calls.
-        (400, _) if error.begins(&["User location is not supported"]) => Some(Class::Credential),
-        (403, _) if error.begins(&NOT_THE_CALLERS) => Some(Class::Refused),
-        (404, _) if error.begins(&["models/", "tunedModels/"]) => Some(Class::ModelDenied),
+        (400, _)
+            if error.kind() == "FAILED_PRECONDITION" && error.begins(&["User location is not supported"]) =>
+        {
+            Some(Class::Credential)
+        }
+        (403, _) if is_not_the_callers(error) => Some(Class::Refused),
+        (404, _) if is_missing(error) => Some(Class::ModelDenied),
         // Vertex: it is not there, not this project's, or not in this place.
         (400 | 403 | 404, _) if error.begins(&["Publisher Model `"]) => Some(Class::ModelDenied),
         _ => None,
+    }
+}
+
+/// What a request names, of another account's perhaps.
+fn is_not_the_callers(error: &ErrorAnswer<'_>) -> bool {
+    error.begins(&["You do not have permission to access the File", "CachedContent not found"])
+        || error.holds("does not have storage.objects.get access")
+}
+
+/// `models/x is not found for …`, `tunedModels/x is not found …`.
+fn is_missing(error: &ErrorAnswer<'_>) -> bool {
+    let message = &error.said.message;
+    let named = message.strip_prefix("models/").unwrap_or(message);
+    named.strip_prefix(error.model).is_some_and(|rest| rest.starts_with(" is not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_may_name_a_cache_or_a_file_is_known() {
+        for body in [
+            r#"{"cachedContent":"cachedContents/a"}"#,
+            r#"{"parts":[{"file_data":{"file_uri":"x"}}]}"#,
+            r#"{"parts":[{"file_data":{"fil\u0065Uri":"x"}}]}"#,
+            r#"{"cached\u005Fcontent":"a"}"#,
+        ] {
+            assert!(names_an_entity(body.as_bytes()), "{body}");
+        }
+        for body in
+            [r#"{"text":"a \u003c b \u00e9"}"#, r#"{"text":"\u00"}"#, r#"{"text":"\u00é"}"#, "\\u00", ""]
+        {
+            assert!(!names_an_entity(body.as_bytes()), "{body}");
+        }
     }
 }

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, reque
 use shared::clock::Millis;
 
 use super::{
-    Asked, Endpoint, Front, Provider, RequestBody, Unaddressable,
-    failure::{Class, ErrorAnswer, class_of},
+    Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
+    failure::{Class, class_of},
     join, reset, sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
@@ -127,7 +127,7 @@ fn class(error: &ErrorAnswer<'_>) -> Class {
 }
 
 /// What OpenAI's API says where the status alone does not, and the servers that speak its language: Groq, Mistral, vLLM,
-/// Ollama, DeepSeek, OpenRouter.
+/// Ollama, DeepSeek, OpenRouter. Their validators begin with words of their own, and types and codes are never a client's.
 pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
     // A quota that is spent comes as 429, as a rate limit does, and does not come back by itself.
     const NO_CREDIT: [&str; 8] = [
@@ -145,37 +145,72 @@ pub(super) fn documented(error: &ErrorAnswer<'_>) -> Option<Class> {
     const CONTENT: [&str; 3] = ["content_policy_violation", "content_filter", "moderation_blocked"];
     let is = |words: &[&str]| words.contains(&error.kind()) || words.contains(&error.code());
     match error.status {
+        402 if wants_fewer_tokens(error) => Some(Class::Refused),
         400..=499 if is(&NO_CREDIT) => Some(Class::Billing),
         400..=499 if is(&SHUT) => Some(Class::Credential),
         403 if is(&CONTENT) || error.holds("Your input was flagged") => Some(Class::Refused),
-        400 | 403 | 404 if denies_model(error) => Some(Class::ModelDenied),
+        400 | 403 | 404 => denied(error),
         // It is larger than what the account may use in a minute: too large for ever, and smaller ones go on.
         429 if error.begins(&["Request too large"]) => Some(Class::Refused),
         _ => None,
     }
 }
 
-fn denies_model(error: &ErrorAnswer<'_>) -> bool {
+/// OpenRouter, where there is credit for less than the request asks for.
+pub(super) fn wants_fewer_tokens(error: &ErrorAnswer<'_>) -> bool {
+    error.holds("fewer max_tokens") || error.holds("can only afford")
+}
+
+/// What is said of a model. Where that is a tool's, which the client named, it is the request's.
+fn denied(error: &ErrorAnswer<'_>) -> Option<Class> {
     const CODES: [&str; 4] = [
         "model_not_found",
         "model_permission_blocked_org",
         "model_permission_blocked_project",
         "unknown_model",
     ];
-    CODES.contains(&error.code())
+    let of_any = CODES.contains(&error.code())
         || error.kind() == "invalid_model"
-        || error.begins(&["Model Not Exist"])
-        || error.begins(&["You are not allowed to"]) && error.holds("from this model")
+        || error.begins(&["Your organization must be verified to use the model "]);
+    if of_any && is_of_another_model(error) {
+        return Some(Class::Refused);
+    }
+    let denied = of_any
+        || error.is(&["Model Not Exist"])
+        || error.is_between("You are not allowed to ", " from this model")
         || error.status == 404 && is_missing(error)
-        // A tool may have a model of its own.
-        || error.begins(&["Your organization must be verified to use the model"]) && error.holds(error.model)
-        || error.status == 400 && error.holds("model is not supported when using Codex with a ChatGPT account")
+        || error.is_of_model("The '", "' model is not supported when using Codex with a ChatGPT account");
+    denied.then_some(Class::ModelDenied)
 }
 
 /// Servers that have no code for a model that they don't have.
 fn is_missing(error: &ErrorAnswer<'_>) -> bool {
-    error.begins(&["The model "]) && error.holds("does not exist")
-        || error.begins(&["model \"", "model '"]) && error.holds("not found")
+    let missing = |rest: &str| rest.starts_with(" does not exist") || rest.starts_with(" not found");
+    error.begins(&["The model `", "model \"", "model '"])
+        && named(error).is_some_and(|(named, rest)| is_asked_for(named, error.model) && missing(rest))
+}
+
+fn is_of_another_model(error: &ErrorAnswer<'_>) -> bool {
+    error.said.param.as_deref().is_some_and(|param| param.starts_with("tools"))
+        || named(error).is_some_and(|(named, _)| !is_asked_for(named, error.model))
+}
+
+/// The first model that an error names in quotes, and what follows.
+fn named<'a>(error: &ErrorAnswer<'a>) -> Option<(&'a str, &'a str)> {
+    ["model `", "model '", "model \""].iter().find_map(|start| {
+        let (_, rest) = error.said.message.split_once(start)?;
+        rest.split_once(|sign| start.ends_with(sign))
+    })
+}
+
+/// Whether an error that names this model is about the one that was asked for: a name that stands for another is told by
+/// that one's, as `gpt-4-turbo-preview` by `gpt-4-0125-preview`. No tool's model is of the same family.
+fn is_asked_for(named: &str, model: &str) -> bool {
+    let family = |name| {
+        let mut parts = str::splitn(name, 3, '-');
+        (parts.next(), parts.next())
+    };
+    named.starts_with(model) || family(named) == family(model)
 }
 
 fn path(endpoint: Endpoint) -> Result<&'static str, Unaddressable> {

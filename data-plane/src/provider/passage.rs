@@ -97,7 +97,8 @@ impl Front {
 }
 
 /// Whether a refusal says that the server has no Responses API at all. Only words that servers have for a path are taken
-/// for that: what a client names, and is not there, must not cost the account an endpoint.
+/// for that: what a client names, and is not there, must not cost the account an endpoint. An error that has a code says
+/// with it what is not there.
 #[must_use]
 pub fn lacks_endpoint(endpoint: Endpoint, status: u16, said: &UpstreamError) -> bool {
     const WORDS: [&str; 9] = [
@@ -105,14 +106,14 @@ pub fn lacks_endpoint(endpoint: Endpoint, status: u16, said: &UpstreamError) -> 
         "404 page not found",
         "resource not found",
         "method not allowed",
-        "invalid url",
+        "invalid url (",
         "unknown request url",
         "unknown url",
         "cannot post",
         "no route matched",
     ];
     let words = said.message.trim().to_ascii_lowercase();
-    let of_a_path = words.is_empty()
+    let of_a_path = words.is_empty() && said.code.is_none()
         || WORDS.iter().any(|known| match *known {
             // Alone: with more behind or ahead of it, it is about a thing.
             "not found" | "404 page not found" | "resource not found" | "method not allowed" => {
@@ -248,6 +249,8 @@ mod tests {
             (404, said(None, "Item with id 'rs_1' not found.")),
             (404, said(None, "Conversation with id 'conv_1' not found.")),
             (404, said(None, "No file found with id 'file_1'.")),
+            (404, said(None, "Invalid URL: Not Found")),
+            (404, said(Some("previous_response_not_found"), "")),
             (400, said(None, "")),
             (500, said(None, "")),
         ] {

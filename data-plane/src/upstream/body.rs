@@ -17,6 +17,11 @@ impl RequestBody {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Its bytes, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|piece| &**piece)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
     }

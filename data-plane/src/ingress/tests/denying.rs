@@ -3,16 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use proto::v1::Outcome;
+use proto::v1::{Outcome, gemini_options::Form};
 use serde_json::Value;
 use shared::{account::AccountType, id::AccountId, model::ModelPattern, secret::Secret};
 
 use super::{
-    gateway::{Gateway, Given, claude, openai, until},
+    gateway::{Gateway, Given, claude, openai, pattern, until},
     upstream::{Received, Script, Upstream, json, json_with, sse},
 };
 use crate::{
     live::{Mark, MarkKind},
+    provider::words::WORDS_MAX,
     snapshot::{self, Account, ClientGone, Credential, Options, Revision},
 };
 
@@ -339,4 +340,187 @@ async fn what_a_request_names_besides_its_model_is_the_clients() {
     let answer = gateway.post("/v1/messages", MESSAGES).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (404, words));
     assert!(good.received().is_empty());
+}
+
+fn bedrock(url: String) -> Given {
+    Given {
+        kind: AccountType::Bedrock,
+        url,
+        change: |account| {
+            account.upstream.options = Options::Bedrock { region: "us-east-1".into() };
+            account.model_mapping = vec![(pattern("claude-*"), "us.anthropic.claude-opus-5-v1:0".into())];
+        },
+    }
+}
+
+fn token() -> Credential {
+    Credential::AccessToken { token: Secret::new("token".to_owned()), expires_at: None }
+}
+
+fn chatgpt(url: String) -> Given {
+    Given { kind: AccountType::Openai, url, change: |account| account.upstream.credential = token() }
+}
+
+fn google_login(url: String, form: Form) -> Given {
+    let change: fn(&mut Account) = match form {
+        Form::CodeAssist => |account| login_of(account, Form::CodeAssist),
+        Form::Vertex => |account| login_of(account, Form::Vertex),
+        _ => |account| login_of(account, Form::Developer),
+    };
+    Given { kind: AccountType::Gemini, url, change }
+}
+
+fn login_of(account: &mut Account, form: Form) {
+    account.upstream.credential = token();
+    account.upstream.options = Options::Gemini { form, project: Some("p".into()), location: None };
+    account.allowed_models = vec![pattern("gemini-3-pro")];
+}
+
+/// One account refuses this request, which gets its refusal; neither the model nor the account is the worse for it.
+async fn is_the_requests(given: fn(String) -> Given, path: &str, body: &str, refusal: Script, words: &str) {
+    let (first, second) = (Upstream::always(refusal).await, good().await);
+    let gateway = Gateway::start(vec![given(first.url()), claude(second.url())]).await;
+    for asked in 1..=3 {
+        let answer = gateway.post(path, body).await;
+        assert!(answer.status.is_client_error() && answer.status != 429, "{}", answer.text());
+        assert!(answer.text().contains(words), "{path} {body}: {}", answer.text());
+        assert_eq!((first.received().len(), second.received().len()), (asked, 0), "{path} {body}");
+    }
+    let record = gateway.records(3).await.remove(0);
+    assert_eq!((record.outcome(), record.attempts.len()), (Outcome::Refused, 1));
+    let state = &gateway.snapshot.load().accounts[0].state;
+    assert!(state.marks(gateway.proxy.clock.now()).is_empty());
+    assert!(gateway.status_writes.waiting().is_empty());
+}
+
+#[tokio::test]
+async fn words_that_a_client_has_an_upstream_repeat_are_the_clients_own() {
+    let exception = "x-amzn-errortype: ValidationException:http://internal.amazon.com/coral/\r\n";
+    for key in [
+        "Operation not allowed",
+        "The provided model identifier is invalid.",
+        "Access to Bedrock models is not allowed for this account.",
+        "User: x is not authorized to perform: bedrock:InvokeModel",
+    ] {
+        let body = MESSAGES.replacen('{', &format!(r#"{{"{key}":1,"#), 1);
+        let words = format!("{key}: Extra inputs are not permitted");
+        let refusal = json_with(400, exception, &format!(r#"{{"message":"{words}"}}"#));
+        is_the_requests(bedrock, "/v1/messages", &body, refusal, &words).await;
+    }
+    for key in [
+        "Your credit balance is too low to access the Anthropic API",
+        "This organization has been disabled.",
+        "You have reached your specified API usage limits. You will regain access on ",
+    ] {
+        let body = MESSAGES.replacen('{', &format!(r#"{{"{key}":1,"#), 1);
+        let words = format!("{key}: Extra inputs are not permitted");
+        let said = format!(
+            r#"{{"type":"error","error":{{"type":"invalid_request_error","message":"{words}"}},"request_id":"req_1"}}"#
+        );
+        is_the_requests(claude, "/v1/messages", &body, json(400, &said), &words).await;
+        // As long as to have its end cut off.
+        let words = format!("{key} {}: Extra inputs are not permitted", "x".repeat(5000));
+        let said =
+            format!(r#"{{"type":"error","error":{{"type":"invalid_request_error","message":"{words}"}}}}"#);
+        is_the_requests(claude, "/v1/messages", &body, json(400, &said), key).await;
+    }
+    let key = "model is not supported when using Codex with a ChatGPT account";
+    let body = format!(r#"{{"model":"openai,gpt-5","input":"a","{key}":1}}"#);
+    let words = format!("Unsupported parameter: {key}");
+    let refusal = json(400, &format!(r#"{{"detail":"{words}"}}"#));
+    is_the_requests(chatgpt, "/v1/responses", &body, refusal, &words).await;
+}
+
+#[tokio::test]
+async fn what_google_does_not_find_is_the_model_only_behind_code_assist_and_where_nothing_else_is_named() {
+    const MISSING: &str =
+        r#"{"error":{"code":404,"message":"Requested entity was not found.","status":"NOT_FOUND"}}"#;
+    let words = "Requested entity was not found.";
+    let path = "/v1beta/models/gemini-3-pro:generateContent";
+    let plain = r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}]}"#;
+    let file = r#"{"contents":[{"role":"user","parts":[{"text":"a"},{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/x","mimeType":"image/png"}}]}]}"#;
+    let hidden = file.replace("fileData", r"file\u0044ata").replace("fileUri", r"file\u0055ri");
+    let long = plain.replace("\"a\"", &format!("{:?}", "a".repeat(300_000)));
+    for body in [file, &hidden, &long] {
+        let code_assist = |url| google_login(url, Form::CodeAssist);
+        is_the_requests(code_assist, path, body, json(404, MISSING), words).await;
+    }
+    is_the_requests(|url| google_login(url, Form::Developer), path, plain, json(404, MISSING), words).await;
+    is_the_requests(|url| google_login(url, Form::Vertex), path, plain, json(404, MISSING), words).await;
+
+    let missing = Upstream::always(json(404, MISSING)).await;
+    let gateway = Gateway::start(vec![google_login(missing.url(), Form::CodeAssist)]).await;
+    for _ in 0..2 {
+        let answer = gateway.post(path, plain).await;
+        assert_eq!(answer.status, 404);
+        assert_not_found(path, &answer.json());
+        assert_eq!(missing.received().len(), 1, "it is asked once");
+    }
+}
+
+#[tokio::test]
+async fn no_header_of_a_clients_has_google_ask_another_project() {
+    let upstream = Upstream::always(json(404, "{}")).await;
+    for given in [
+        Given { kind: AccountType::GeminiApi, url: upstream.url(), change: |_| {} },
+        google_login(upstream.url(), Form::CodeAssist),
+    ] {
+        let gateway = Gateway::start(vec![given]).await;
+        let body = r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}]}"#;
+        let mut request = gateway.request("/v1beta/models/gemini-3-pro:generateContent", body);
+        request.headers_mut().insert("x-goog-user-project", "anothers".parse().unwrap());
+        gateway.send(request).await;
+    }
+    let received = upstream.received();
+    assert_eq!(received.len(), 2);
+    assert!(received.iter().all(|request| request.header("x-goog-user-project").is_none()));
+}
+
+#[tokio::test]
+async fn a_deployment_that_azure_lacks_for_a_tool_is_not_the_models() {
+    let azure = |url| Given {
+        kind: AccountType::AzureOpenai,
+        url,
+        change: |account| {
+            account.upstream.options = Options::Azure { api_version: "v".into(), deployments: Vec::new() };
+        },
+    };
+    let missing = r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#;
+    let upstream = Upstream::always(json(404, missing)).await;
+    let gateway = Gateway::start(vec![azure(upstream.url())]).await;
+    let ask = async |deployment: Option<&'static str>| {
+        let mut request = gateway.request("/v1/responses", r#"{"model":"azure-openai,gpt-5","input":"a"}"#);
+        if let Some(deployment) = deployment {
+            let name = "x-ms-oai-image-generation-deployment";
+            request.headers_mut().insert(name, deployment.parse().unwrap());
+        }
+        gateway.send(request).await
+    };
+    for asked in 1..=2 {
+        let answer = ask(Some("nothing")).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (404, missing));
+        assert_eq!(upstream.received().len(), asked);
+    }
+    for _ in 0..2 {
+        assert_not_found("/v1/responses", &ask(None).await.json());
+        assert_eq!(upstream.received().len(), 3, "it is asked once");
+    }
+}
+
+#[tokio::test]
+async fn what_a_test_is_told_is_kept_without_secrets() {
+    let secret = "sk-proj-0123456789abcdef";
+    let said = format!(
+        r#"{{"error":{{"message":"Incorrect API key provided: {secret}, of sk-ant-upstream-1. {}","type":"invalid_request_error","code":"invalid_api_key"}}}}"#,
+        "x ".repeat(600)
+    );
+    let bad = Upstream::always(json(401, &said)).await;
+    let gateway = Gateway::start(vec![openai(bad.url())]).await;
+    gateway.post("/v1/chat/completions", CHAT).await;
+    assert_eq!(told(&gateway).await, "unauthorized");
+    let detail = gateway.status_writes.waiting().remove(0).detail;
+    assert!(detail.starts_with("Incorrect API key provided: sk-***, of ***."), "{detail}");
+    assert!(detail.len() <= WORDS_MAX, "{}", detail.len());
+    let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
+    assert_eq!(gateway.proxy.tester.test(&account, None).await.detail, detail);
 }

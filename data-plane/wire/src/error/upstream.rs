@@ -16,6 +16,8 @@ pub struct UpstreamError {
     /// The provider's `type` (Gemini: `status`), such as `overloaded_error`.
     pub kind: Option<String>,
     pub code: Option<String>,
+    /// OpenAI: the field of the request that is at fault.
+    pub param: Option<String>,
     /// Empty: none was given.
     pub message: String,
     /// When to come again: Google says it in the error's details.
@@ -34,6 +36,7 @@ impl UpstreamError {
         let read = json::object(value, |field| match &*field.name() {
             "message" => error.message = json::string(field.value).map(|text| cut(&text)).unwrap_or_default(),
             "type" => error.kind = word(field.value),
+            "param" => error.param = word(field.value),
             "status" => {
                 named = named.or(status(field.value));
                 error.kind = error.kind.take().or_else(|| word(field.value));
@@ -163,6 +166,13 @@ mod tests {
         );
         assert_eq!(error.code.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
         assert_eq!(error.retry_after, Some(Duration::from_millis(34_500)));
+    }
+
+    #[test]
+    fn openais_errors_name_the_field_at_fault() {
+        let param = |text: &str| UpstreamError::read(text).param;
+        assert_eq!(param(r#"{"message":"m","param":"tools[0].model"}"#).as_deref(), Some("tools[0].model"));
+        assert_eq!(param(r#"{"message":"m","param":null}"#), None);
     }
 
     #[test]
