@@ -468,10 +468,13 @@ fn project(account: &Account) -> Option<&str> {
     }
 }
 
+/// What Google takes from a query as a credential, or as whom to count for: neither is the client's to say.
+const WHOSE: [&str; 5] = ["key", "access_token", "oauth_token", "quotaUser", "userIp"];
+
 /// The client's query, without its key.
 fn without_key(query: &str) -> Option<String> {
-    let kept: Vec<_> =
-        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("key=")).collect();
+    let says_whose = |pair: &str| WHOSE.contains(&pair.split('=').next().unwrap_or_default());
+    let kept: Vec<_> = query.split('&').filter(|pair| !pair.is_empty() && !says_whose(pair)).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
 }
 
@@ -483,6 +486,8 @@ mod tests {
     fn the_key_is_taken_out_of_the_query_and_the_rest_stays() {
         assert_eq!(without_key("beta=true"), Some("beta=true".into()));
         assert_eq!(without_key("key=sk-1"), None);
+        assert_eq!(without_key("access_token=ya29.x&alt=sse&quotaUser=me"), Some("alt=sse".into()));
+        assert_eq!(without_key("keys=1"), Some("keys=1".into()));
         assert_eq!(without_key("a=1&key=sk-1&b=2"), Some("a=1&b=2".into()));
         assert_eq!(without_key(""), None);
     }
