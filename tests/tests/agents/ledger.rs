@@ -84,12 +84,38 @@ async fn records(gateway: &Gateway, trial: &Trial, calls: &[Value]) -> Vec<Value
 }
 
 /// Of a request that came to its end, what was counted otherwise than the upstream did.
+///
+/// An attempt that was cut off ahead of all content is in the record too, by an estimate that its user does not pay.
 fn miscounted(record: &Value) -> Option<String> {
     if record["outcome"] != "completed" {
         return None;
     }
+    let attempts = record["attempts"].as_array().unwrap();
+    let (given_up, answered): (Vec<_>, Vec<_>) =
+        attempts.iter().partition(|attempt| !attempt["estimate"].is_null());
+    if let Some(attempt) = given_up.iter().find(|attempt| !is_estimated(record, attempt)) {
+        return Some(format!("an attempt that was given up stands as {attempt}"));
+    }
     let is_full = record["input_tokens"].as_u64() > Some(FULL);
-    let counted = if is_full { &COUNTED[1..] } else { &COUNTED };
-    let otherwise = counted.iter().find(|(kind, wanted)| record[*kind].as_u64() != Some(*wanted));
-    otherwise.map(|(kind, wanted)| format!("the ledger has {kind} {} for {wanted}", record[*kind]))
+    COUNTED.iter().find_map(|(kind, wanted)| {
+        let reported = sum(&answered, "usage", kind);
+        let charged = reported + sum(&given_up, "estimate", kind);
+        if record[*kind].as_u64() != Some(charged) {
+            return Some(format!("the ledger has {kind} {} for {charged} of its attempts", record[*kind]));
+        }
+        let is_otherwise = reported != *wanted && !(is_full && *kind == "input_tokens");
+        is_otherwise.then(|| format!("the ledger has {kind} {reported} for {wanted}"))
+    })
+}
+
+/// Whether an attempt that brought nothing is marked, bounded, and free for its user.
+fn is_estimated(record: &Value, attempt: &Value) -> bool {
+    let is_bounded = COUNTED
+        .iter()
+        .all(|(kind, _)| attempt["estimate"][*kind].as_u64() <= attempt["bound"][*kind].as_u64());
+    record["estimated"] == true && attempt["outcome"] != "completed" && attempt["cost"] == "0" && is_bounded
+}
+
+fn sum(attempts: &[&Value], of: &str, kind: &str) -> u64 {
+    attempts.iter().filter_map(|attempt| attempt[of][kind].as_u64()).sum()
 }
