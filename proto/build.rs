@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Payloads and records are handed on as they came, without a copy.
         .bytes(".switchyard.v1.Resource.payload")
-        .bytes(".switchyard.v1.RecordBatch.records")
+        .bytes(".switchyard.v1.SpoolRecords.records")
         // Secrets must not reach a log through a derived Debug; see redacted.rs.
         .skip_debug([
             ".switchyard.v1.ApiKeyCredential",

@@ -89,8 +89,6 @@ ids! {
     KeyId,
     /// One request of a client, with all its attempts.
     RequestId,
-    /// A node's spool of usage records.
-    SpoolId,
     /// One run of a node's process.
     IncarnationId,
     /// A rule that sends models to a platform.

@@ -65,7 +65,7 @@ impl NodeService for Nodes {
         let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
         self.app.metrics.nodes_live.set(i64::from(live_nodes));
         let interval = self.app.settings.planes.heartbeat_interval;
-        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval) }))
+        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval), withheld: false }))
     }
 
     async fn commands(

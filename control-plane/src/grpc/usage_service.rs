@@ -1,10 +1,10 @@
 //! Takes nodes' records and hands them to the ledger, batch by batch.
 
 use proto::v1::{
-    RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message,
+    Acknowledged, IncarnationHello, RecordBatch, ReportRequest, ReportResponse, report_request::Message,
     usage_service_server::UsageService,
 };
-use shared::{id::SpoolId, tasks::Tasks};
+use shared::{id::IncarnationId, tasks::Tasks};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -55,14 +55,15 @@ impl UsageReports {
     ) -> Result<(), Status> {
         let hello = hello(&mut incoming).await?;
         peer.node(&hello.node_id)?;
-        let spool = SpoolId::try_from(hello.spool_id.as_slice())
-            .map_err(|_| Status::invalid_argument("spool_id: 16 bytes are expected"))?;
+        let spool = IncarnationId::try_from(hello.incarnation_id.as_slice())
+            .map_err(|_| Status::invalid_argument("incarnation_id: 16 bytes are expected"))?;
         let acknowledged = ingest::acknowledged(&self.app.store, &hello.node_id, spool).await;
         let mut answer = acknowledged.map_err(|error| unavailable(&error))?;
         let stopping = self.tasks.stopping();
         let mut end = std::pin::pin!(peer.streams_end());
         loop {
-            if outgoing.send(Ok(ReportResponse { acknowledged: answer })).await.is_err() {
+            let acknowledged = vec![Acknowledged { spool: 0, sequence: answer }];
+            if outgoing.send(Ok(ReportResponse { acknowledged, closed: false })).await.is_err() {
                 return Ok(());
             }
             tokio::select! {
@@ -76,7 +77,10 @@ impl UsageReports {
         }
     }
 
-    async fn ingest(&self, node_id: &str, spool: SpoolId, batch: RecordBatch) -> Result<u64, Status> {
+    async fn ingest(&self, node_id: &str, spool: IncarnationId, batch: RecordBatch) -> Result<u64, Status> {
+        let Some(batch) = batch.spools.into_iter().next() else {
+            return Err(Status::invalid_argument("a batch holds records of a spool"));
+        };
         let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
         let app = &self.app;
         let acknowledged = ingest::ingest(&app.store, &app.prices, &app.clock, node_id, spool, batch).await;
@@ -85,7 +89,7 @@ impl UsageReports {
     }
 }
 
-async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<SpoolHello, Status> {
+async fn hello(incoming: &mut Streaming<ReportRequest>) -> Result<IncarnationHello, Status> {
     let first = timeout(HELLO_TIMEOUT, incoming.message()).await;
     match first.map_err(|_| Status::deadline_exceeded("no hello came"))??.and_then(|first| first.message) {
         Some(Message::Hello(hello)) => Ok(hello),

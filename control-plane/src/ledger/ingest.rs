@@ -20,10 +20,10 @@ use std::{
 
 use parking_lot::Mutex;
 use prost::{Message as _, bytes::Bytes};
-use proto::v1::{self as contract, RecordBatch};
+use proto::v1::{self as contract, SpoolRecords};
 use shared::{
     clock::{Clock, Millis},
-    id::{AccountId, RequestId, SpoolId, UserId},
+    id::{AccountId, IncarnationId, RequestId, UserId},
     money::Ppm,
 };
 
@@ -67,8 +67,8 @@ pub async fn ingest(
     prices: &PriceCache,
     clock: &Clock,
     node_id: &str,
-    spool: SpoolId,
-    batch: RecordBatch,
+    spool: IncarnationId,
+    batch: SpoolRecords,
 ) -> Result<u64, StoreError> {
     if batch.records.is_empty() {
         return acknowledged(store, node_id, spool).await;
@@ -101,7 +101,7 @@ fn count(records: &[Bytes]) -> u64 {
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn acknowledged(store: &Store, node_id: &str, spool: SpoolId) -> Result<u64, StoreError> {
+pub async fn acknowledged(store: &Store, node_id: &str, spool: IncarnationId) -> Result<u64, StoreError> {
     let mut tx = store.read().await?;
     rows::acknowledged(&mut tx, node_name(node_id), spool).await
 }
@@ -116,7 +116,7 @@ async fn take_patiently(
     prices: &PriceCache,
     clock: &Clock,
     node: &str,
-    spool: SpoolId,
+    spool: IncarnationId,
     records: Run<'_>,
 ) -> Result<u64, StoreError> {
     let mut pause = FIRST_PAUSE;
@@ -139,7 +139,7 @@ async fn take(
     prices: &PriceCache,
     now: Millis,
     node: &str,
-    spool: SpoolId,
+    spool: IncarnationId,
     records: Run<'_>,
 ) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
@@ -243,7 +243,7 @@ impl Batch {
         closes.map(|close| close.open.user_id).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn note_gap(&self, node: &str, spool: SpoolId, cursor: u64) {
+    fn note_gap(&self, node: &str, spool: IncarnationId, cursor: u64) {
         if self.gap {
             metrics().gaps.inc();
             tracing::warn!(node, %spool, cursor, "usage records before a batch are missing; it is not taken");
@@ -251,7 +251,7 @@ impl Batch {
     }
 
     /// After the commit.
-    fn tell(&self, node: &str, spool: SpoolId) {
+    fn tell(&self, node: &str, spool: IncarnationId) {
         let metrics = metrics();
         metrics.records.inc_by(self.fresh);
         metrics.repeated.inc_by(self.repeated);

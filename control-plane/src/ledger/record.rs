@@ -232,6 +232,7 @@ pub fn parse(record: &contract::Record, now: Millis) -> Result<Parsed, Rejection
             Ok(Parsed { entry: Entry::Open(opened(open, now)?), left_out: None })
         }
         contract::record::Record::Close(close) => closed(close, now),
+        contract::record::Record::End(_) => Err(Rejection::NoContent),
     }
 }
 
@@ -413,6 +414,7 @@ mod tests {
             started_at_ms: NOW.0,
             stream: true,
             trace_id: vec![7; 16],
+            ..contract::OpenRecord::default()
         }
     }
 

@@ -104,8 +104,11 @@ impl Iterator for Chunks {
         }
         let resources = self.next_resources();
         self.done = self.resources.peek().is_none();
-        let revision =
-            v1::Revision { epoch: self.head.revision.epoch.to_vec(), version: self.head.revision.version };
+        let revision = v1::Revision {
+            epoch: self.head.revision.epoch.to_vec(),
+            version: self.head.revision.version,
+            ..v1::Revision::default()
+        };
         Some(Update {
             revision: Some(revision),
             from_version: self.from_version,
@@ -113,6 +116,7 @@ impl Iterator for Chunks {
             last: self.done,
             digest: if self.done { self.head.digest.to_bytes().to_vec() } else { Vec::new() },
             adopted: self.head.adopted,
+            known_stamp: Vec::new(),
         })
     }
 }

@@ -123,7 +123,7 @@ pub fn group(row: &GroupRow) -> v1::AccountGroup {
 
 #[must_use]
 pub fn user(row: &User) -> v1::User {
-    v1::User { name: row.name.clone() }
+    v1::User { name: row.name.clone(), ..v1::User::default() }
 }
 
 #[must_use]
@@ -133,6 +133,7 @@ pub fn api_key(row: &ApiKey) -> v1::ApiKey {
         hash: row.hash.0.to_vec(),
         user_id: row.user.to_bytes().to_vec(),
         expires_at_ms: row.expires_at.map(|at| at.0),
+        ..v1::ApiKey::default()
     }
 }
 
@@ -172,6 +173,7 @@ pub fn model(row: &ModelRow) -> Result<v1::Model, EncodeError> {
         context_window: tokens("context_window", row.context_window)?,
         max_output: tokens("max_output", row.max_output)?,
         released_at_ms: row.released_at,
+        prices: Vec::new(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use shared::{
     clock::Millis,
-    id::{RequestId, SpoolId, UserId},
+    id::{IncarnationId, RequestId, UserId},
     money::Ppm,
 };
 
@@ -89,7 +89,12 @@ const SIZES: [usize; 4] = [64, 16, 4, 1];
 ///
 /// # Errors
 /// `Busy` where the wait for the lock is too long.
-pub async fn lock_cursor(tx: &mut Tx, node: &str, spool: SpoolId, now: Millis) -> Result<u64, StoreError> {
+pub async fn lock_cursor(
+    tx: &mut Tx,
+    node: &str,
+    spool: IncarnationId,
+    now: Millis,
+) -> Result<u64, StoreError> {
     // On MySQL the no-op update takes the row's exclusive lock; INSERT IGNORE would take a shared one, and two of
     // those block each other for good.
     const MYSQL: &str =
@@ -116,7 +121,7 @@ pub async fn lock_cursor(tx: &mut Tx, node: &str, spool: SpoolId, now: Millis) -
 pub async fn advance_cursor(
     tx: &mut Tx,
     node: &str,
-    spool: SpoolId,
+    spool: IncarnationId,
     acknowledged: u64,
     now: Millis,
 ) -> Result<(), StoreError> {
@@ -136,7 +141,7 @@ pub async fn advance_cursor(
 ///
 /// # Errors
 /// What the database says.
-pub async fn acknowledged(tx: &mut Tx, node: &str, spool: SpoolId) -> Result<u64, StoreError> {
+pub async fn acknowledged(tx: &mut Tx, node: &str, spool: IncarnationId) -> Result<u64, StoreError> {
     let row = fetch_optional!(
         tx,
         (i64,),
@@ -292,7 +297,7 @@ pub struct RejectedRow {
 pub async fn reject(
     tx: &mut Tx,
     node: &str,
-    spool: SpoolId,
+    spool: IncarnationId,
     row: &RejectedRow,
     now: Millis,
 ) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use prost::Message as _;
 use proto::v1::{
-    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, RefusalReport,
+    Acknowledged, Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, RefusalReport,
     RefusalReportTaken, ReportRequest, ReportResponse, Update, WatchRequest,
     node_service_server::{NodeService, NodeServiceServer},
     record,
@@ -179,14 +179,15 @@ impl FakeControlPlane {
         else {
             return Err(Status::invalid_argument("no hello"));
         };
-        let spool = hello.spool_id;
+        let spool = hello.incarnation_id;
         let mut left = self.0.records_per_stream.load(Ordering::Relaxed);
         self.heard(|heard| heard.report_streams += 1);
         loop {
-            let acknowledged = self.heard(|heard| {
+            let sequence = self.heard(|heard| {
                 heard.ledger.get(&spool).and_then(|of| of.last()).map_or(0, |last| last.sequence)
             });
-            _ = outgoing.send(Ok(ReportResponse { acknowledged })).await;
+            let acknowledged = vec![Acknowledged { spool: 0, sequence }];
+            _ = outgoing.send(Ok(ReportResponse { acknowledged, closed: false })).await;
             let Some(request) = incoming.message().await? else {
                 return Ok(());
             };
@@ -194,7 +195,9 @@ impl FakeControlPlane {
                 return Err(Status::invalid_argument("no batch"));
             };
             self.heard(|heard| heard.report_batches += 1);
-            for (bytes, sequence) in batch.records.into_iter().zip(batch.first_sequence..) {
+            let records =
+                batch.spools.into_iter().flat_map(|of| of.records.into_iter().zip(of.first_sequence..));
+            for (bytes, sequence) in records {
                 if left == 0 {
                     return Err(Status::unavailable("broken by the test"));
                 }
@@ -254,7 +257,7 @@ impl NodeService for FakeControlPlane {
             return Err(Status::unavailable("refused by the test"));
         }
         let interval_ms = self.0.heartbeat_interval_ms.load(Ordering::Relaxed);
-        Ok(Response::new(HeartbeatResponse { live_nodes: 3, interval_ms }))
+        Ok(Response::new(HeartbeatResponse { live_nodes: 3, interval_ms, withheld: false }))
     }
 
     async fn commands(

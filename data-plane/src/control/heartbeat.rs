@@ -86,6 +86,7 @@ fn request(link: &Link) -> HeartbeatRequest {
         spool_depth: link.journal.depth(),
         refused_payloads: report.refused_payloads,
         ready: *link.state.ready.borrow(),
+        ..HeartbeatRequest::default()
     }
 }
 

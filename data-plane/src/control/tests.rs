@@ -124,7 +124,7 @@ fn resource(
 }
 
 fn user() -> Resource {
-    resource(ResourceKind::User, 8, 1, true, &message::User { name: "ada".into() })
+    resource(ResourceKind::User, 8, 1, true, &message::User { name: "ada".into(), price_rate_ppm: None })
 }
 
 fn key(version: u64, enabled: bool) -> Resource {

@@ -54,7 +54,7 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no configuration yet"), "{answer}");
     assert!(get(running.address, "/healthz").await.starts_with("HTTP/1.1 200"));
 
-    let revision = Some(Revision { epoch: vec![1; 16], version: 12 });
+    let revision = Some(Revision { epoch: vec![1; 16], version: 12, ..Revision::default() });
     fake.greet_with(vec![Update { revision, last: true, digest: vec![0; 16], ..Update::default() }]);
     fake.come_up();
     until_ready(running.address).await;

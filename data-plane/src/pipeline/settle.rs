@@ -70,6 +70,7 @@ impl Meter {
             started_at_ms: call.started_at.0,
             stream: admitted.view.stream,
             trace_id: call.trace.map(TraceId::to_bytes).unwrap_or_default(),
+            ..OpenRecord::default()
         };
         let metered = call.operation.metered();
         let opened = metered.then(|| write_open(&proxy.journal, &open)).transpose()?;

@@ -18,7 +18,11 @@ impl Revision {
 
     #[must_use]
     pub fn to_message(self) -> proto::v1::Revision {
-        proto::v1::Revision { epoch: self.epoch.to_vec(), version: self.version }
+        proto::v1::Revision {
+            epoch: self.epoch.to_vec(),
+            version: self.version,
+            ..proto::v1::Revision::default()
+        }
     }
 }
 

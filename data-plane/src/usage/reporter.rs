@@ -8,7 +8,9 @@
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use proto::v1::{RecordBatch, ReportRequest, ReportResponse, SpoolHello, report_request::Message};
+use proto::v1::{
+    IncarnationHello, RecordBatch, ReportRequest, ReportResponse, SpoolRecords, report_request::Message,
+};
 use shared::tasks::Tasks;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -85,8 +87,11 @@ async fn session(
     backoff: &mut Backoff,
 ) -> Result<(), ReportError> {
     let (batches, requests) = mpsc::channel(WINDOW + 1);
-    let hello =
-        SpoolHello { node_id: outbox.node_id().to_owned(), spool_id: outbox.spool().to_bytes().to_vec() };
+    let hello = IncarnationHello {
+        node_id: outbox.node_id().to_owned(),
+        incarnation_id: outbox.spool().to_bytes().to_vec(),
+        spools: 1,
+    };
     send(&batches, Message::Hello(hello)).await;
     let mut client = control_plane.usage();
     let answers = within(client.report(ReceiverStream::new(requests))).await??.into_inner();
@@ -95,9 +100,10 @@ async fn session(
         return Ok(());
     };
     backoff.worked();
-    session.acknowledged(begin).await?;
-    session.sent = begin.acknowledged;
-    session.run(outbox.reader(begin.acknowledged)).await
+    let reached = reached(&begin);
+    session.acknowledged(reached).await?;
+    session.sent = reached;
+    session.run(outbox.reader(reached)).await
 }
 
 struct Session<'a> {
@@ -134,7 +140,7 @@ impl Session<'_> {
             let silence = tokio::time::sleep(ACKNOWLEDGED_WITHIN);
             tokio::select! {
                 answer = self.answers.message() => match answer? {
-                    Some(answer) => self.acknowledged(answer).await?,
+                    Some(answer) => self.acknowledged(reached(&answer)).await?,
                     None => return Ok(()),
                 },
                 () = until(gathered), if may_send => {
@@ -157,15 +163,21 @@ impl Session<'_> {
         if !records.is_empty() {
             self.sent = reader.next_sequence() - 1;
             self.under_way.push_back(self.sent);
-            send(&self.batches, Message::Batch(RecordBatch { first_sequence, records })).await;
+            let spool = SpoolRecords { spool: 0, first_sequence, records, gone: 0 };
+            send(&self.batches, Message::Batch(RecordBatch { spools: vec![spool] })).await;
         }
         Ok(reader)
     }
 
-    async fn acknowledged(&mut self, answer: ReportResponse) -> Result<(), ReportError> {
-        self.under_way.retain(|last| *last > answer.acknowledged);
-        Ok(self.outbox.acknowledge(answer.acknowledged, self.tasks).await?)
+    async fn acknowledged(&mut self, reached: u64) -> Result<(), ReportError> {
+        self.under_way.retain(|last| *last > reached);
+        Ok(self.outbox.acknowledge(reached, self.tasks).await?)
     }
+}
+
+/// How far the ledger has the spool.
+fn reached(answer: &ReportResponse) -> u64 {
+    answer.acknowledged.first().map_or(0, |acknowledged| acknowledged.sequence)
 }
 
 /// The gathering ends. `None`: none has begun.

@@ -24,7 +24,7 @@ use std::{
 };
 
 use proto::v1::{CloseRecord, OpenRecord};
-use shared::{clock::Clock, id::SpoolId, tasks::Tasks};
+use shared::{clock::Clock, id::IncarnationId, tasks::Tasks};
 
 use outbox::Found;
 pub(crate) use outbox::Outbox;
@@ -117,7 +117,7 @@ impl Journal {
         start: impl FnOnce(&Arc<Own>) -> io::Result<()>,
     ) -> Result<Self, SpoolError> {
         let (lock, found) = take_folder(data_dir)?;
-        let spool = SpoolId::new(clock.now());
+        let spool = IncarnationId::new(clock.now());
         let folder = data_dir.join(FOLDER).join(spool.to_string());
         let own = Arc::new(Own::new(spool, node_id, folder, settings));
         match own.prepare() {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use prost::{Message as _, bytes::Bytes};
-use proto::v1::{self as contract, RecordBatch, record::Record as Content};
+use proto::v1::{self as contract, SpoolRecords, record::Record as Content};
 use shared::{
     clock::{Clock, Millis},
-    id::{AccountId, KeyId, RequestId, SpoolId, UserId},
+    id::{AccountId, IncarnationId, KeyId, RequestId, UserId},
     money::Ppm,
     secret::Secret,
 };
@@ -53,7 +53,7 @@ pub(super) struct Client {
 /// A spool, as a node writes it.
 #[derive(Debug)]
 pub(super) struct Spool {
-    pub(super) id: SpoolId,
+    pub(super) id: IncarnationId,
     sequence: AtomicU64,
 }
 
@@ -65,12 +65,17 @@ pub(super) struct Spooled {
 }
 
 /// What of a spool is sent in one message.
-pub(super) fn batch(records: &[Spooled]) -> RecordBatch {
+pub(super) fn batch(records: &[Spooled]) -> SpoolRecords {
     let first_sequence = records.first().map_or(0, |first| first.sequence);
     let follow_on =
         records.iter().zip(first_sequence..).all(|(record, expected)| record.sequence == expected);
     assert!(follow_on, "a batch has no room for a gap: {records:?}");
-    RecordBatch { first_sequence, records: records.iter().map(|record| record.bytes.clone()).collect() }
+    SpoolRecords {
+        spool: 0,
+        gone: 0,
+        first_sequence,
+        records: records.iter().map(|record| record.bytes.clone()).collect(),
+    }
 }
 
 impl World {
@@ -187,7 +192,7 @@ struct ModelCounts {
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self { id: SpoolId::new(START), sequence: AtomicU64::new(0) }
+        Self { id: IncarnationId::new(START), sequence: AtomicU64::new(0) }
     }
 
     /// The next record.
@@ -217,6 +222,7 @@ impl Client {
             started_at_ms: at.0,
             stream: true,
             trace_id: vec![7; 16],
+            ..contract::OpenRecord::default()
         }
     }
 
@@ -236,6 +242,7 @@ impl Client {
             total_ms: 1_700,
             estimated: false,
             conditions: Vec::new(),
+            losses: Vec::new(),
         }
     }
 

@@ -32,7 +32,8 @@ async fn up_to_date(api: &TestApi, node_id: &str) -> HeartbeatRequest {
     let mut tx = api.app.store.read().await.unwrap();
     let (revision, _) = changes::revision(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
-    let revision = Revision { epoch: revision.epoch.to_vec(), version: revision.version };
+    let revision =
+        Revision { epoch: revision.epoch.to_vec(), version: revision.version, ..Revision::default() };
     HeartbeatRequest { revision: Some(revision), ..heartbeat(node_id) }
 }
 
@@ -71,7 +72,7 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     node(&api, heartbeat("silent")).await;
     api.app.clock.advance(Duration::from_secs(60));
     let behind = up_to_date(&api, "behind").await;
-    let stranger = Revision { epoch: vec![9; 16], version: 70 };
+    let stranger = Revision { epoch: vec![9; 16], version: 70, ..Revision::default() };
     let refused = RefusedRevision { revision: Some(stranger.clone()), reason: "unknown_epoch".into() };
     node(&api, HeartbeatRequest { refused: Some(refused), spool_depth: 3, ..behind }).await;
     let statistics =

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use proto::v1::{self as contract, AccountLive, HeartbeatRequest, StatusMark, status_mark::Kind};
-use shared::id::{AccountId, KeyId, RequestId, SpoolId};
+use shared::id::{AccountId, IncarnationId, KeyId, RequestId};
 
 use super::*;
 use crate::{ledger::ingest::ingest, store::nodes};
@@ -136,8 +136,13 @@ async fn an_account_shows_the_last_attempt_that_failed() {
         ..contract::CloseRecord::default()
     };
     let record = contract::Record { record: Some(contract::record::Record::Close(close)) };
-    let batch = contract::RecordBatch { first_sequence: 1, records: vec![record.encode_to_vec().into()] };
-    ingest(&api.app.store, &api.app.prices, &api.app.clock, "node-1", SpoolId::new(START), batch)
+    let batch = contract::SpoolRecords {
+        spool: 0,
+        gone: 0,
+        first_sequence: 1,
+        records: vec![record.encode_to_vec().into()],
+    };
+    ingest(&api.app.store, &api.app.prices, &api.app.clock, "node-1", IncarnationId::new(START), batch)
         .await
         .unwrap();
 

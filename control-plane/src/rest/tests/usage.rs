@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use proto::v1 as contract;
-use shared::id::{AccountId, KeyId, RequestId, SpoolId};
+use shared::id::{AccountId, IncarnationId, KeyId, RequestId};
 
 use super::*;
 use crate::ledger::{
@@ -23,6 +23,7 @@ fn close(user: UserId, key: KeyId, account: AccountId, at: Millis) -> contract::
         started_at_ms: at.0,
         stream: true,
         trace_id: (0..16).collect(),
+        ..contract::OpenRecord::default()
     };
     let usage = contract::Usage {
         input: 1_000,
@@ -62,9 +63,10 @@ async fn requests(api: &TestApi, user: UserId, key: KeyId, count: u64) -> Accoun
         let close = contract::record::Record::Close(close(user, key, account, at));
         contract::Record { record: Some(close) }.encode_to_vec().into()
     });
-    let batch = contract::RecordBatch { first_sequence: 1, records: records.collect() };
-    let taken =
-        ingest(&app.store, &app.prices, &app.clock, "node-1", SpoolId::new(BEFORE), batch).await.unwrap();
+    let batch = contract::SpoolRecords { spool: 0, gone: 0, first_sequence: 1, records: records.collect() };
+    let taken = ingest(&app.store, &app.prices, &app.clock, "node-1", IncarnationId::new(BEFORE), batch)
+        .await
+        .unwrap();
     assert_eq!(taken, count);
     account
 }

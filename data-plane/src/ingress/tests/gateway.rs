@@ -273,7 +273,7 @@ impl Gateway {
             match Record::decode(bytes).unwrap().record {
                 Some(record::Record::Open(_)) => opened += 1,
                 Some(record::Record::Close(close)) => closed.push(close),
-                None => {}
+                Some(record::Record::End(_)) | None => {}
             }
         }
         (opened, closed)

@@ -16,12 +16,12 @@ fn revision(version: u64) -> Revision {
 
 fn key_payload(key: u8, user: u8, content: u8) -> Bytes {
     let message =
-        ApiKey { hash: vec![key; 32], user_id: id(user), name: content.to_string(), expires_at_ms: None };
+        ApiKey { hash: vec![key; 32], user_id: id(user), name: content.to_string(), ..ApiKey::default() };
     message.encode_to_vec().into()
 }
 
 fn user_payload(content: u8) -> Bytes {
-    User { name: content.to_string() }.encode_to_vec().into()
+    User { name: content.to_string(), price_rate_ppm: None }.encode_to_vec().into()
 }
 
 /// Not a message: a field of a wire type that doesn't exist.

@@ -4,7 +4,7 @@
 //! payload (u32 LE), sequence (u64 LE). The payload is an encoded `Record` of the
 //! contract.
 
-use shared::id::SpoolId;
+use shared::id::IncarnationId;
 
 pub(super) const HEADER: usize = 16;
 /// A record may have at most this many bytes.
@@ -22,7 +22,7 @@ pub(super) enum Next<'a> {
 }
 
 /// Fills in the header of `frame`, whose payload is in place behind it.
-pub(super) fn seal(frame: &mut [u8], spool: SpoolId, sequence: u64) {
+pub(super) fn seal(frame: &mut [u8], spool: IncarnationId, sequence: u64) {
     let Some((header, payload)) = frame.split_at_mut_checked(HEADER) else {
         return;
     };
@@ -33,7 +33,7 @@ pub(super) fn seal(frame: &mut [u8], spool: SpoolId, sequence: u64) {
     header[8..].copy_from_slice(&sequence.to_le_bytes());
 }
 
-pub(super) fn next(bytes: &[u8], spool: SpoolId) -> Next<'_> {
+pub(super) fn next(bytes: &[u8], spool: IncarnationId) -> Next<'_> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Next::Partial;
     };
@@ -59,12 +59,12 @@ pub(super) fn next(bytes: &[u8], spool: SpoolId) -> Next<'_> {
 }
 
 /// Where the next record with a sequence above `after` begins, behind bytes that are none.
-pub(super) fn find(bytes: &[u8], spool: SpoolId, after: u64) -> Option<usize> {
+pub(super) fn find(bytes: &[u8], spool: IncarnationId, after: u64) -> Option<usize> {
     (0..bytes.len())
         .find(|at| matches!(next(&bytes[*at..], spool), Next::Frame { sequence, .. } if sequence > after))
 }
 
-fn checksum(spool: SpoolId, length: u32, sequence: u64, payload: &[u8]) -> u32 {
+fn checksum(spool: IncarnationId, length: u32, sequence: u64, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     // The id, which no client knows, keeps text of clients inside a record from passing as a record.
     hasher.update(&spool.to_bytes());
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn frame(spool: SpoolId, sequence: u64, payload: &[u8]) -> Vec<u8> {
+    fn frame(spool: IncarnationId, sequence: u64, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; HEADER];
         frame.extend_from_slice(payload);
         seal(&mut frame, spool, sequence);
@@ -93,7 +93,7 @@ mod tests {
         fn a_record_is_read_back_and_any_damage_is_seen(
             payload in prop::collection::vec(any::<u8>(), 0..200), sequence: u64, at: prop::sample::Index, flip in 1..=255_u8,
         ) {
-            let spool = SpoolId::new(Millis(1));
+            let spool = IncarnationId::new(Millis(1));
             let mut frame = frame(spool, sequence, &payload);
             let size = frame.len();
             prop_assert_eq!(next(&frame, spool), Next::Frame { sequence, payload: &payload, size });
@@ -104,13 +104,13 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_no_record(bytes: Vec<u8>) {
-            prop_assert!(!matches!(next(&bytes, SpoolId::new(Millis(1))), Next::Frame { .. }), "noise passed for a record");
+            prop_assert!(!matches!(next(&bytes, IncarnationId::new(Millis(1))), Next::Frame { .. }), "noise passed for a record");
         }
     }
 
     #[test]
     fn the_next_record_is_found_behind_damage() {
-        let spool = SpoolId::new(Millis(1));
+        let spool = IncarnationId::new(Millis(1));
         let mut bytes = b"torn".to_vec();
         bytes.extend(frame(spool, 3, b"old"));
         let at = bytes.len();

@@ -2,7 +2,7 @@
 
 use std::{fs, io, sync::Arc};
 
-use shared::{id::SpoolId, tasks::Tasks};
+use shared::{id::IncarnationId, tasks::Tasks};
 use tokio::{sync::watch, task::JoinError};
 
 use super::{Own, Reader, recovery::Recovered};
@@ -40,7 +40,7 @@ pub(crate) enum Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn spool(&self) -> SpoolId {
+    pub(crate) fn spool(&self) -> IncarnationId {
         match self {
             Self::Own(own) => own.spool,
             Self::Found(found) => found.recovered.spool,

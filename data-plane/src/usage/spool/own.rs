@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use prost::Message;
-use shared::id::SpoolId;
+use shared::id::IncarnationId;
 use tokio::sync::watch;
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 
 #[derive(Debug)]
 pub(crate) struct Own {
-    pub(super) spool: SpoolId,
+    pub(super) spool: IncarnationId,
     pub(super) node_id: String,
     pub(super) folder: PathBuf,
     pub(super) settings: SpoolSettings,
@@ -40,7 +40,7 @@ pub(crate) struct Own {
 pub(super) struct Apart<T>(pub(super) T);
 
 impl Own {
-    pub(super) fn new(spool: SpoolId, node_id: &str, folder: PathBuf, settings: SpoolSettings) -> Self {
+    pub(super) fn new(spool: IncarnationId, node_id: &str, folder: PathBuf, settings: SpoolSettings) -> Self {
         Self {
             spool,
             node_id: node_id.to_owned(),

@@ -9,7 +9,7 @@ use rustix::{
     buffer::spare_capacity,
     io::{Errno, pread},
 };
-use shared::id::SpoolId;
+use shared::id::IncarnationId;
 
 use super::{
     frame::{self, Next},
@@ -29,7 +29,7 @@ pub(crate) struct BatchSize {
 #[derive(Debug)]
 pub(crate) struct Reader {
     folder: PathBuf,
-    spool: SpoolId,
+    spool: IncarnationId,
     /// Sequence of the record given last.
     last: u64,
     segment: Option<OpenSegment>,
@@ -52,7 +52,7 @@ impl Reader {
     /// Gives what comes after `last`. The files end with `files_end`; `after_files` follow.
     pub(super) const fn new(
         folder: PathBuf,
-        spool: SpoolId,
+        spool: IncarnationId,
         last: u64,
         files_end: u64,
         after_files: Vec<Bytes>,
@@ -177,7 +177,7 @@ impl OpenSegment {
     }
 
     /// Drops what is no record.
-    fn skip_damage(&mut self, spool: SpoolId) -> io::Result<()> {
+    fn skip_damage(&mut self, spool: IncarnationId) -> io::Result<()> {
         while self.fill()? {}
         let size = frame::find(&self.ahead, spool, 0).unwrap_or(self.ahead.len());
         tracing::error!(
@@ -201,7 +201,7 @@ mod tests {
 
     const ALL: BatchSize = BatchSize { records: 1_000, bytes: usize::MAX };
 
-    fn frame(spool: SpoolId, sequence: u64, payload: &[u8]) -> Vec<u8> {
+    fn frame(spool: IncarnationId, sequence: u64, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; frame::HEADER];
         frame.extend_from_slice(payload);
         frame::seal(&mut frame, spool, sequence);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn records_are_slices_of_one_read() {
-        let (folder, spool) = (tempfile::tempdir().unwrap(), SpoolId::new(Millis(1)));
+        let (folder, spool) = (tempfile::tempdir().unwrap(), IncarnationId::new(Millis(1)));
         let frames: Vec<u8> = (1..=3).flat_map(|sequence| frame(spool, sequence, b"payload")).collect();
         fs::write(segment::path(folder.path(), 1), frames).unwrap();
         let mut reader = Reader::new(folder.path().to_owned(), spool, 0, u64::MAX, Vec::new());
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_the_writer_took_back_after_it_was_read_ahead_is_read_anew() {
-        let (folder, spool) = (tempfile::tempdir().unwrap(), SpoolId::new(Millis(1)));
+        let (folder, spool) = (tempfile::tempdir().unwrap(), IncarnationId::new(Millis(1)));
         let path = segment::path(folder.path(), 1);
         let first = frame(spool, 1, b"first");
         let mut torn = first.clone();

@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use proto::v1::{CloseRecord, OpenRecord, Outcome, Record, record};
-use shared::id::SpoolId;
+use shared::id::IncarnationId;
 
 use super::{
     frame::{self, Next},
@@ -31,7 +31,7 @@ const CONDITION: &str = "node_stopped";
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) folder: PathBuf,
-    pub(super) spool: SpoolId,
+    pub(super) spool: IncarnationId,
     pub(super) node_id: String,
     /// Sequence of the last record in the files.
     pub(super) files_end: u64,
@@ -51,8 +51,10 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Recovered>> {
     let mut spools = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let id =
-            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<SpoolId>().ok());
+        let id = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.parse::<IncarnationId>().ok());
         if let Some(id) = id {
             spools.push((id, path));
         }
@@ -63,7 +65,7 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Recovered>> {
 }
 
 /// `None`: nothing was ever recorded in it.
-fn one(spool: SpoolId, folder: PathBuf) -> io::Result<Option<Recovered>> {
+fn one(spool: IncarnationId, folder: PathBuf) -> io::Result<Option<Recovered>> {
     name_unnamed(spool, &folder)?;
     let firsts = segment::list(&folder)?;
     let node_id = segment::node_id(&folder)?;
@@ -90,7 +92,7 @@ fn one(spool: SpoolId, folder: PathBuf) -> io::Result<Option<Recovered>> {
     Ok(Some(Recovered { folder, spool, node_id, files_end: end, cut_off }))
 }
 
-fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
+fn name_unnamed(spool: IncarnationId, folder: &Path) -> io::Result<()> {
     for path in segment::unnamed(folder)? {
         let bytes = fs::read(&path)?;
         let first = frame::find(&bytes, spool, 0).map(|at| frame::next(&bytes[at..], spool));
@@ -121,13 +123,13 @@ impl OpenRequests {
                     self.by_sequence.remove(&sequence);
                 }
             }
-            Some(record::Record::Close(_)) | None => {}
+            Some(record::Record::Close(_) | record::Record::End(_)) | None => {}
         }
     }
 }
 
 /// Notes every record that is whole. Gives where the last of them ends.
-fn scan(bytes: &[u8], spool: SpoolId, end: &mut u64, open: &mut OpenRequests) -> usize {
+fn scan(bytes: &[u8], spool: IncarnationId, end: &mut u64, open: &mut OpenRequests) -> usize {
     let (mut at, mut intact) = (0, 0);
     loop {
         match frame::next(&bytes[at..], spool) {

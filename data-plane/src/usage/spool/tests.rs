@@ -71,7 +71,7 @@ fn shape(records: &[Read]) -> Vec<i64> {
         .map(|record| match &record.record {
             Some(record::Record::Open(open)) => number(open),
             Some(record::Record::Close(close)) => -number(close.open.as_ref().unwrap()),
-            None => 0,
+            Some(record::Record::End(_)) | None => 0,
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
-use shared::id::SpoolId;
+use shared::id::IncarnationId;
 
 use super::{
     SpoolError, frame,
@@ -22,7 +22,7 @@ pub struct Opened(
 #[derive(Debug)]
 pub(super) struct Writer {
     folder: PathBuf,
-    spool: SpoolId,
+    spool: IncarnationId,
     segment_bytes: u64,
     current: Option<Current>,
     /// The next segment's file, made ahead.
@@ -78,7 +78,7 @@ pub(super) struct Unsynced {
 }
 
 impl Writer {
-    pub(super) fn new(folder: PathBuf, spool: SpoolId, segment_bytes: u64) -> Self {
+    pub(super) fn new(folder: PathBuf, spool: IncarnationId, segment_bytes: u64) -> Self {
         Self {
             folder,
             spool,

@@ -9,7 +9,7 @@ use super::{
 };
 
 fn writer(folder: &std::path::Path, segment_bytes: u64) -> Writer {
-    Writer::new(folder.to_owned(), SpoolId::new(Millis(1)), segment_bytes)
+    Writer::new(folder.to_owned(), IncarnationId::new(Millis(1)), segment_bytes)
 }
 
 fn open(writer: &mut Writer) -> Result<Opened, SpoolError> {
