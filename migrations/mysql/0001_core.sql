@@ -124,16 +124,20 @@ CREATE TABLE IF NOT EXISTS models (
     UNIQUE KEY models_by_name (name)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- A model costs what its latest price says that is in force at the time of the request.
+-- A model costs what its latest price says that is in force at the time of the request; of several from the same time
+-- on, the one with the highest id counts. A price never changes, and stays when its model goes: records name it.
 CREATE TABLE IF NOT EXISTS model_prices (
+    id BINARY(16) NOT NULL PRIMARY KEY,
     model_id BINARY(16) NOT NULL,
+    -- The model's name when the price was made.
+    model VARCHAR(200) NOT NULL,
     effective_from BIGINT NOT NULL,
     -- JSON: micro-dollars per million tokens by kind.
     price LONGTEXT NOT NULL,
     -- Where it is from: a version of the price file, or `operator`.
     source VARCHAR(64) NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (model_id, effective_from)
+    KEY model_prices_by_model (model_id, effective_from, id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Only what differs from the default has a row.

@@ -124,17 +124,21 @@ CREATE TABLE IF NOT EXISTS models (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS models_by_name ON models (name);
 
--- A model costs what its latest price says that is in force at the time of the request.
+-- A model costs what its latest price says that is in force at the time of the request; of several from the same time
+-- on, the one with the highest id counts. A price never changes, and stays when its model goes: records name it.
 CREATE TABLE IF NOT EXISTS model_prices (
+    id BLOB NOT NULL PRIMARY KEY,
     model_id BLOB NOT NULL,
+    -- The model's name when the price was made.
+    model TEXT NOT NULL,
     effective_from INTEGER NOT NULL,
     -- JSON: micro-dollars per million tokens by kind.
     price TEXT NOT NULL,
     -- Where it is from: a version of the price file, or `operator`.
     source TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    PRIMARY KEY (model_id, effective_from)
+    created_at INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS model_prices_by_model ON model_prices (model_id, effective_from, id);
 
 -- Only what differs from the default has a row.
 CREATE TABLE IF NOT EXISTS settings (

@@ -97,6 +97,8 @@ ids! {
     MappingId,
     /// A model with a price.
     ModelId,
+    /// What a model costs from a time on. It never changes: another price has another id.
+    PriceId,
     /// A login that can be refreshed and revoked.
     SessionId,
     /// A row of the audit log.

@@ -1,8 +1,13 @@
-//! What tokens cost.
+//! What tokens cost. [`list`] finds the price of a model; the planes reckon with the same one.
+
+pub mod list;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{money::Picos, usage::Usage};
+use crate::{
+    money::{Nanos, Picos, Ppm},
+    usage::Usage,
+};
 
 /// Micro-dollars per million tokens, so pico-dollars per token: an exact integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -61,6 +66,48 @@ impl Price {
             _ => self.rates.cost(usage),
         }
     }
+
+    /// What these tokens are charged at, to a user with the price rate given. `None`: the user does not pay for them.
+    ///
+    /// The one place where a cost is rounded: once for each of the two.
+    #[must_use]
+    pub fn charge(&self, usage: &Usage, rate: Option<Ppm>) -> Charge {
+        let exact = self.cost(usage);
+        Charge { real: exact.round(), rated: rate.map_or(Nanos(0), |rate| exact.rated(rate)) }
+    }
+
+    /// Each kind at the dearest that it can be: the tiers may be crossed by tokens that are not known yet.
+    #[must_use]
+    pub fn dearest(&self) -> Rates {
+        let Some(long) = self.long_context else { return self.rates };
+        let (a, b) = (self.rates, long.rates);
+        Rates {
+            input: a.input.max(b.input),
+            cache_read: a.cache_read.max(b.cache_read),
+            cache_write_5m: a.cache_write_5m.max(b.cache_write_5m),
+            cache_write_1h: a.cache_write_1h.max(b.cache_write_1h),
+            output: a.output.max(b.output),
+        }
+    }
+
+    /// The most that `input` tokens of context, however they are cached, and `output` tokens can cost.
+    #[must_use]
+    pub fn at_most(&self, input: u64, output: u64, rate: Ppm) -> Charge {
+        let Rates { input: plain, cache_read, cache_write_5m, cache_write_1h, output: out } = self.dearest();
+        let dearest = plain.max(cache_read).max(cache_write_5m).max(cache_write_1h);
+        let rates = Rates { input: dearest, output: out, ..Rates::default() };
+        let usage = Usage { input, output, ..Usage::default() };
+        Self { rates, long_context: None }.charge(&usage, Some(rate))
+    }
+}
+
+/// What an attempt costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charge {
+    /// At the list price: what the account is used for.
+    pub real: Nanos,
+    /// At the user's rate: what the user pays.
+    pub rated: Nanos,
 }
 
 #[cfg(test)]

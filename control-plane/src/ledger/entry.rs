@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::{AccountId, RequestId},
-    money::{Nanos, Ppm},
+    id::{AccountId, PriceId, RequestId},
+    money::Nanos,
     usage::Usage,
 };
 
 use super::{
-    cost::{self, PriceList},
+    cost::{self, Prices},
     record::{Attempt, Closed, Conditions, Opened, Outcome},
 };
 use crate::store::{
@@ -51,12 +51,14 @@ pub struct AttemptEntry {
     pub total_ms: u64,
     pub real_cost: Nanos,
     pub rated_cost: Nanos,
-    /// The model whose price was used, and since when that price is in force.
+    /// What it was reckoned with.
     pub price: Option<PriceUsed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceUsed {
+    pub id: PriceId,
+    /// Whose price it is.
     pub model: String,
     pub effective_from: Millis,
 }
@@ -78,8 +80,8 @@ pub struct ClosedEntry {
 ///
 /// # Errors
 /// `Corrupt` where the conditions can't be written as JSON.
-pub fn open_row(opened: &Opened, node: &str, prices: &PriceList) -> Result<LedgerRow, StoreError> {
-    let found = prices.find(&[&opened.model_requested], opened.started_at);
+pub fn open_row(opened: &Opened, node: &str, prices: &Prices) -> Result<LedgerRow, StoreError> {
+    let found = prices.list.find(&[&opened.model_requested], opened.started_at);
     Ok(LedgerRow {
         request_id: opened.request_id.to_bytes().to_vec(),
         key_id: opened.key_id.to_bytes().to_vec(),
@@ -113,16 +115,16 @@ pub fn open_row(opened: &Opened, node: &str, prices: &PriceList) -> Result<Ledge
     })
 }
 
-/// Prices a closed request of a user with the price rate given.
+/// Prices a closed request.
 ///
 /// # Errors
 /// `Corrupt` where the attempts can't be written as JSON.
-pub fn closed(closed: &Closed, node: &str, prices: &PriceList, rate: Ppm) -> Result<ClosedEntry, StoreError> {
+pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntry, StoreError> {
     let mut conditions = Conditions(closed.open.conditions.clone());
     let mut unpriced = Vec::new();
     let mut attempts = Vec::with_capacity(closed.attempts.len());
     for attempt in &closed.attempts {
-        let (entry, has_price) = priced(attempt, closed, prices, rate);
+        let (entry, has_price) = priced(attempt, closed, prices);
         if !has_price {
             conditions.add(NO_PRICE);
             unpriced.push(attempt.model_mapped.clone());
@@ -165,11 +167,14 @@ pub fn closed(closed: &Closed, node: &str, prices: &PriceList, rate: Ppm) -> Res
 }
 
 /// The attempt with its cost; false where it used tokens that have no price.
-fn priced(attempt: &Attempt, closed: &Closed, prices: &PriceList, rate: Ppm) -> (AttemptEntry, bool) {
-    let cost = cost::of_attempt(prices, attempt, &closed.open.model_requested, closed.open.started_at, rate);
-    let price = cost
-        .found
-        .map(|found| PriceUsed { model: found.model.to_owned(), effective_from: found.effective_from });
+fn priced(attempt: &Attempt, closed: &Closed, prices: &Prices) -> (AttemptEntry, bool) {
+    let Opened { model_requested, started_at, rate, .. } = &closed.open;
+    let cost = cost::of_attempt(prices, attempt, model_requested, *started_at, *rate);
+    let price = cost.found.map(|found| PriceUsed {
+        id: found.id,
+        model: found.model.to_owned(),
+        effective_from: found.effective_from,
+    });
     let entry = AttemptEntry {
         account_id: attempt.account_id,
         outcome: attempt.outcome,
@@ -183,8 +188,8 @@ fn priced(attempt: &Attempt, closed: &Closed, prices: &PriceList, rate: Ppm) -> 
         model_served: attempt.model_served.clone(),
         started_at: attempt.started_at,
         total_ms: attempt.total_ms,
-        real_cost: cost.real,
-        rated_cost: cost.rated,
+        real_cost: cost.charge.real,
+        rated_cost: cost.charge.rated,
         price,
     };
     (entry, !cost.unpriced)

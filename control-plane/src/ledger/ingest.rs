@@ -23,12 +23,12 @@ use prost::{Message as _, bytes::Bytes};
 use proto::v1::{self as contract, SpoolRecords};
 use shared::{
     clock::{Clock, Millis},
-    id::{AccountId, IncarnationId, RequestId, UserId},
-    money::Ppm,
+    id::{AccountId, IncarnationId, RequestId},
+    price::list::Dated,
 };
 
 use super::{
-    cost::PriceList,
+    cost::Prices,
     entry::{self, ClosedEntry},
     metrics::{RejectedLabels, metrics},
     record::{self, Closed, Entry, Opened, Rejection},
@@ -38,7 +38,7 @@ use crate::store::{
     account_errors::{self, LastError},
     changes::{self, Revision},
     ledger::{self as rows, LedgerRow, RejectedRow},
-    models,
+    models::{self, PriceRow},
     rollups::{self, Additions},
 };
 
@@ -238,11 +238,6 @@ impl Batch {
         self.rejected.push(RejectedRow { sequence: self.reached, reason: reason.as_str(), payload });
     }
 
-    fn users(&self) -> Vec<UserId> {
-        let closes = self.requests.values().filter_map(|pending| pending.close.as_ref());
-        closes.map(|close| close.open.user_id).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
     fn note_gap(&self, node: &str, spool: IncarnationId, cursor: u64) {
         if self.gap {
             metrics().gaps.inc();
@@ -278,10 +273,9 @@ async fn write(
     tx: &mut Tx,
     batch: &Batch,
     node: &str,
-    prices: &PriceList,
+    prices: &Prices,
     now: Millis,
 ) -> Result<Written, StoreError> {
-    let rates = rows::price_rates(tx, &batch.users()).await?;
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
     let there = rows::open_rows(tx, &ids).await?;
     let mut written = Written::default();
@@ -291,8 +285,7 @@ async fn write(
         match (&pending.close, &pending.open) {
             (Some(_), _) if row_is_open == Some(false) => written.closed_twice += 1,
             (Some(close), _) => {
-                let rate = rates.get(&close.open.user_id).copied().unwrap_or(Ppm::ONE);
-                let entry = entry::closed(close, node, prices, rate)?;
+                let entry = entry::closed(close, node, prices)?;
                 if row_is_open.is_some() { completed.push(entry) } else { made.push(entry) }
             }
             (None, Some(open)) if row_is_open.is_none() => begun.push(entry::open_row(open, node, prices)?),
@@ -395,7 +388,7 @@ pub struct PriceCache(Arc<Mutex<Option<Kept>>>);
 struct Kept {
     revision: Revision,
     since: Millis,
-    prices: Arc<PriceList>,
+    prices: Arc<Prices>,
 }
 
 impl Kept {
@@ -409,7 +402,7 @@ impl PriceCache {
     /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
     ///
     /// A change that a person makes in the database itself has none, so the list is read anew each minute.
-    async fn list(&self, tx: &mut Tx, now: Millis) -> Result<Arc<PriceList>, StoreError> {
+    async fn list(&self, tx: &mut Tx, now: Millis) -> Result<Arc<Prices>, StoreError> {
         let (revision, _) = changes::revision(tx).await?;
         if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.holds(revision, now)) {
             return Ok(Arc::clone(&kept.prices));
@@ -420,14 +413,13 @@ impl PriceCache {
     }
 }
 
-async fn price_list(tx: &mut Tx) -> Result<PriceList, StoreError> {
+async fn price_list(tx: &mut Tx) -> Result<Prices, StoreError> {
     let names: HashMap<_, _> =
         models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();
-    let mut prices = PriceList::default();
-    for row in models::all_prices(tx).await? {
-        if let Some(name) = names.get(&row.model_id) {
-            prices.add(name.clone(), row.effective_from, row.price);
-        }
+    let mut prices = Prices::default();
+    for PriceRow { id, model_id, model, effective_from, price, .. } in models::all_prices(tx).await? {
+        let name = names.get(&model_id);
+        prices.add(name.unwrap_or(&model), Dated { id, effective_from, price }, name.is_some());
     }
     Ok(prices)
 }

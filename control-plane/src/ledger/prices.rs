@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use shared::{
     clock::{Clock, Millis},
-    id::ModelId,
+    id::{ModelId, PriceId},
     model::ModelPattern,
     price::{LongContext, PerMillion, Price, Rates},
     wire::Platform,
@@ -186,7 +186,7 @@ pub async fn seed(store: &Store, clock: &Clock, file: &PriceFile) -> Result<Seed
             None => {
                 let id = add_model(&mut tx, model, now).await?;
                 // From ever on: also for requests that began before the first start.
-                put_price(&mut tx, id, model, Millis(0), file.version, now).await?;
+                add_price(&mut tx, id, model, Millis(0), file.version, now).await?;
                 seeded.models += 1;
                 seeded.prices += 1;
             }
@@ -194,7 +194,7 @@ pub async fn seed(store: &Store, clock: &Clock, file: &PriceFile) -> Result<Seed
                 let id = row.id;
                 fill_in(&mut tx, row, model, now).await?;
                 if let Some(from) = renewal(latest.get(&id), model, now) {
-                    put_price(&mut tx, id, model, from, file.version, now).await?;
+                    add_price(&mut tx, id, model, from, file.version, now).await?;
                     seeded.prices += 1;
                 }
             }
@@ -256,7 +256,7 @@ async fn fill_in(tx: &mut Tx, row: ModelRow, model: &PricedModel, now: Millis) -
     Ok(())
 }
 
-async fn put_price(
+async fn add_price(
     tx: &mut Tx,
     model_id: ModelId,
     model: &PricedModel,
@@ -265,8 +265,16 @@ async fn put_price(
     now: Millis,
 ) -> Result<(), StoreError> {
     let source = format!("{SOURCE_PREFIX}{version}");
-    models::put_price(tx, &PriceRow { model_id, effective_from, price: model.price, source, created_at: now })
-        .await
+    let row = PriceRow {
+        id: PriceId::new(now),
+        model_id,
+        model: model.name.clone(),
+        effective_from,
+        price: model.price,
+        source,
+        created_at: now,
+    };
+    models::add_price(tx, &row).await
 }
 
 #[cfg(test)]

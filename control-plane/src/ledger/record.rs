@@ -9,7 +9,8 @@ use proto::v1 as contract;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::{AccountId, KeyId, RequestId, UserId},
+    id::{AccountId, KeyId, PriceId, RequestId, UserId},
+    money::Ppm,
     usage::Usage,
     wire::Wire,
 };
@@ -152,6 +153,8 @@ pub struct Opened {
     pub stream: bool,
     /// Of the trace that the client is in.
     pub trace_id: Option<[u8; 16]>,
+    /// What the user pays of a price.
+    pub rate: Ppm,
     pub conditions: Vec<String>,
 }
 
@@ -183,6 +186,8 @@ pub struct Attempt {
     pub estimate: Option<Usage>,
     /// The most that may have been used, where there is an estimate.
     pub bound: Option<Usage>,
+    /// The price that the node reckoned with.
+    pub price_id: Option<PriceId>,
     /// The user pays for it.
     pub rated: bool,
     pub model_mapped: String,
@@ -256,6 +261,7 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
         started_at: if possible { Millis(open.started_at_ms) } else { now },
         stream: open.stream,
         trace_id: open.trace_id.as_slice().try_into().ok(),
+        rate: rate(open.price_rate_ppm),
         conditions: conditions.0,
     })
 }
@@ -325,6 +331,7 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
         usage,
         estimate,
         bound,
+        price_id: PriceId::try_from(from.price_id.as_slice()).ok(),
         rated: !from.unrated,
         model_mapped: cut(&from.model_mapped, MAX_NAME_BYTES),
         model_served: cut(&from.model_served, MAX_NAME_BYTES),
@@ -364,6 +371,11 @@ fn fits(usage: &Usage) -> bool {
         usage.reasoning,
     ];
     kinds.into_iter().all(|tokens| tokens <= MAX_TOKENS)
+}
+
+/// A rate beyond all measure is the largest that there is.
+fn rate(ppm: Option<u64>) -> Ppm {
+    ppm.map_or(Ppm::ONE, |ppm| Ppm(u32::try_from(ppm).unwrap_or(u32::MAX)))
 }
 
 fn status(status: u32) -> u16 {

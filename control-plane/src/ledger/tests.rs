@@ -21,7 +21,7 @@ async fn cases(world: &World, replica: &Store) {
     exactly_once::the_same_batch_from_many_streams_counts_once(world).await;
     exactly_once::spools_of_many_nodes_do_not_disturb_each_other(world, replica).await;
     exactly_once::a_model_without_a_price_costs_nothing_and_says_so(world).await;
-    exactly_once::costs_are_rated_by_the_user(world).await;
+    exactly_once::costs_are_rated_as_the_user_was_when_the_request_began(world).await;
     exactly_once::a_request_on_two_accounts_is_charged_to_each(world).await;
     queries::pages_follow_each_other_to_the_end(world).await;
     queries::sums_agree_with_the_rows(world).await;

@@ -6,6 +6,7 @@
 use proto::v1::{self, upstream};
 use shared::{
     account::{AccountType, Credential},
+    price::Rates,
     secret::Secret,
     wire::Platform,
 };
@@ -14,8 +15,15 @@ use crate::{
     domain::account::{Account, DroidEndpoint, GeminiForm, Options},
     secrets::{SealError, Sealer},
     store::{
-        StoreError, accounts::AccountRow, api_keys::ApiKey, groups::GroupRow, mappings::MappingRow,
-        models::ModelRow, routes::RouteRow, settings::Settings, users::User,
+        StoreError,
+        accounts::AccountRow,
+        api_keys::ApiKey,
+        groups::GroupRow,
+        mappings::MappingRow,
+        models::{ModelRow, PriceRow},
+        routes::RouteRow,
+        settings::Settings,
+        users::User,
     },
 };
 
@@ -123,7 +131,7 @@ pub fn group(row: &GroupRow) -> v1::AccountGroup {
 
 #[must_use]
 pub fn user(row: &User) -> v1::User {
-    v1::User { name: row.name.clone(), ..v1::User::default() }
+    v1::User { name: row.name.clone(), price_rate_ppm: Some(u64::from(row.price_rate.0)) }
 }
 
 #[must_use]
@@ -162,7 +170,7 @@ pub fn mapping(row: &MappingRow) -> v1::ModelMapping {
 
 /// # Errors
 /// See [`EncodeError`].
-pub fn model(row: &ModelRow) -> Result<v1::Model, EncodeError> {
+pub fn model(row: &ModelRow, prices: &[PriceRow]) -> Result<v1::Model, EncodeError> {
     let tokens = |field, count: Option<i64>| {
         count.map(u64::try_from).transpose().map_err(|error| corrupt(field, &error))
     };
@@ -173,8 +181,31 @@ pub fn model(row: &ModelRow) -> Result<v1::Model, EncodeError> {
         context_window: tokens("context_window", row.context_window)?,
         max_output: tokens("max_output", row.max_output)?,
         released_at_ms: row.released_at,
-        prices: Vec::new(),
+        prices: prices.iter().map(price).collect(),
     })
+}
+
+fn price(row: &PriceRow) -> v1::ModelPrice {
+    let long_context = row.price.long_context.map(|long| v1::LongContextPrices {
+        threshold: long.threshold,
+        prices: Some(token_prices(long.rates)),
+    });
+    v1::ModelPrice {
+        id: row.id.to_bytes().to_vec(),
+        effective_from_ms: row.effective_from.0,
+        prices: Some(token_prices(row.price.rates)),
+        long_context,
+    }
+}
+
+const fn token_prices(rates: Rates) -> v1::TokenPrices {
+    v1::TokenPrices {
+        input: rates.input.0,
+        cache_read: rates.cache_read.0,
+        cache_write_5m: rates.cache_write_5m.0,
+        cache_write_1h: rates.cache_write_1h.0,
+        output: rates.output.0,
+    }
 }
 
 #[must_use]

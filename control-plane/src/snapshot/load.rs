@@ -94,8 +94,8 @@ async fn load_models(tx: &mut Tx, changes: &[Change], loaded: &mut Loaded) -> Re
     rows!(loaded, tx, changes, ModelMapping, MappingId, mappings::by_ids, |row: &mappings::MappingRow| {
         Row::new(row.enabled, &encode::mapping(row))
     });
-    rows!(loaded, tx, changes, Model, ModelId, models::by_ids, |row: &models::ModelRow| {
-        fallible(true, encode::model(row))
+    rows!(loaded, tx, changes, Model, ModelId, models::catalogued, |model: &models::Catalogued| {
+        fallible(true, encode::model(&model.row, &model.prices))
     });
     Ok(())
 }

@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use shared::{
     clock::Millis,
-    id::{IncarnationId, RequestId, UserId},
-    money::Ppm,
+    id::{IncarnationId, RequestId},
 };
 
 use super::{
@@ -169,22 +168,6 @@ pub async fn open_rows(tx: &mut Tx, requests: &[RequestId]) -> Result<HashMap<Re
         .map(|(id, outcome)| {
             let id = RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
             Ok((id, outcome == "open"))
-        })
-        .collect()
-}
-
-/// What the costs of these users are multiplied with; users that are gone are left out.
-///
-/// # Errors
-/// What the database says.
-pub async fn price_rates(tx: &mut Tx, users: &[UserId]) -> Result<HashMap<UserId, Ppm>, StoreError> {
-    let ids: Vec<Vec<u8>> = users.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, i64)> =
-        fetch_in!(tx, (Vec<u8>, i64), "SELECT id, price_rate FROM users WHERE id IN ", "", ids)?;
-    rows.into_iter()
-        .map(|(id, rate)| {
-            let id = UserId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
-            Ok((id, Ppm(u32::try_from(rate).map_err(StoreError::corrupt)?)))
         })
         .collect()
 }

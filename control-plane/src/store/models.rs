@@ -1,7 +1,14 @@
 //! Models that have a price, and their prices over time.
 
+use std::collections::HashMap;
+
 use proto::v1::ResourceKind;
-use shared::{clock::Millis, id::ModelId, price::Price, wire::Platform};
+use shared::{
+    clock::Millis,
+    id::{ModelId, PriceId},
+    price::Price,
+    wire::Platform,
+};
 
 use super::{
     StoreError, Tx, changes,
@@ -26,10 +33,13 @@ pub struct ModelRow {
     pub revision: i64,
 }
 
-/// What a model costs from a time on, until its next price.
+/// What a model costs from a time on, until its next price. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceRow {
+    pub id: PriceId,
     pub model_id: ModelId,
+    /// The model's name when the price was made.
+    pub model: String,
     pub effective_from: Millis,
     pub price: Price,
     /// A version of the price file, or `operator`.
@@ -184,13 +194,12 @@ pub async fn update(tx: &mut Tx, row: &ModelRow, expected_revision: i64) -> Resu
     Err(if there { StoreError::Stale } else { StoreError::NotFound })
 }
 
-/// Deletes the model with its prices.
+/// Deletes the model. Its prices stay: records name them.
 ///
 /// # Errors
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: ModelId) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::Model, id.to_bytes(), true).await?;
-    execute!(tx, "DELETE FROM model_prices WHERE model_id = ?", id.to_bytes().to_vec())?;
     match execute!(tx, "DELETE FROM models WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
@@ -200,7 +209,10 @@ pub async fn delete(tx: &mut Tx, id: ModelId) -> Result<(), StoreError> {
 #[derive(Debug, sqlx::FromRow)]
 struct StoredPrice {
     #[sqlx(try_from = "Vec<u8>")]
+    id: PriceId,
+    #[sqlx(try_from = "Vec<u8>")]
     model_id: ModelId,
+    model: String,
     effective_from: i64,
     price: String,
     source: String,
@@ -209,16 +221,19 @@ struct StoredPrice {
 
 macro_rules! select_prices {
     ($rest:literal) => {
-        concat!("SELECT model_id, effective_from, price, source, created_at FROM model_prices ", $rest)
+        concat!(
+            "SELECT id, model_id, model, effective_from, price, source, created_at FROM model_prices ",
+            $rest
+        )
     };
 }
 
-/// All prices of all models, by model and rising time.
+/// All prices, by model and rising time; also those of models that are gone.
 ///
 /// # Errors
 /// `Corrupt` where a price can't be read.
 pub async fn all_prices(tx: &mut Tx) -> Result<Vec<PriceRow>, StoreError> {
-    let rows = fetch_all!(tx, StoredPrice, select_prices!("ORDER BY model_id, effective_from"))?;
+    let rows = fetch_all!(tx, StoredPrice, select_prices!("ORDER BY model_id, effective_from, id"))?;
     rows.into_iter().map(price_row).collect()
 }
 
@@ -230,7 +245,7 @@ pub async fn prices_of(tx: &mut Tx, ids: &[ModelId]) -> Result<Vec<PriceRow>, St
     let keys: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
     let rows = fetch_in!(tx, StoredPrice, select_prices!("WHERE model_id IN "), "", keys)?;
     let mut rows = rows.into_iter().map(price_row).collect::<Result<Vec<_>, _>>()?;
-    rows.sort_by_key(|row| (row.model_id, row.effective_from));
+    rows.sort_by_key(|row| (row.model_id, row.effective_from, row.id));
     Ok(rows)
 }
 
@@ -242,44 +257,67 @@ pub async fn price_at(tx: &mut Tx, id: ModelId, at: Millis) -> Result<Option<Pri
     let row = fetch_optional!(
         tx,
         StoredPrice,
-        select_prices!("WHERE model_id = ? AND effective_from <= ? ORDER BY effective_from DESC LIMIT 1"),
+        select_prices!(
+            "WHERE model_id = ? AND effective_from <= ? ORDER BY effective_from DESC, id DESC LIMIT 1"
+        ),
         id.to_bytes().to_vec(),
         at.0,
     )?;
     row.map(price_row).transpose()
 }
 
-/// Sets what a model costs from a time on; a price from the same time is replaced. It is a change of the model, so that
-/// whoever keeps prices sees by the configuration's version that they are not these any more.
+/// Adds what a model costs from a time on. It is a change of the model, so that whoever keeps prices sees by the
+/// configuration's version that there is another.
 ///
 /// # Errors
-/// What the database says.
-pub async fn put_price(tx: &mut Tx, row: &PriceRow) -> Result<(), StoreError> {
-    const MYSQL: &str = "INSERT INTO model_prices (model_id, effective_from, price, source, created_at)
-        VALUES (?, ?, ?, ?, ?)
-        ON DUPLICATE KEY UPDATE price = VALUES(price), source = VALUES(source), created_at = VALUES(created_at)";
-    const SQLITE: &str = "INSERT INTO model_prices (model_id, effective_from, price, source, created_at)
-        VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT (model_id, effective_from) DO UPDATE
-        SET price = excluded.price, source = excluded.source, created_at = excluded.created_at";
+/// `Conflict` where the id is taken.
+pub async fn add_price(tx: &mut Tx, row: &PriceRow) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::Model, row.model_id.to_bytes(), false).await?;
     let price = serde_json::to_string(&row.price).map_err(StoreError::corrupt)?;
-    let sql = tx.sql(MYSQL, SQLITE);
     execute!(
         tx,
-        sql,
+        "INSERT INTO model_prices (id, model_id, model, effective_from, price, source, created_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)",
+        row.id.to_bytes().to_vec(),
         row.model_id.to_bytes().to_vec(),
+        row.model.as_str(),
         row.effective_from.0,
         price.as_str(),
         row.source.as_str(),
         row.created_at.0,
-    )?;
+    )
+    .map_err(|error| error.about("the price's id"))?;
     Ok(())
+}
+
+/// A model with all of its prices, by rising time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalogued {
+    pub id: ModelId,
+    pub row: ModelRow,
+    pub prices: Vec<PriceRow>,
+}
+
+/// Those that exist, in no order.
+///
+/// # Errors
+/// `Corrupt` where a price can't be read.
+pub async fn catalogued(tx: &mut Tx, ids: &[ModelId]) -> Result<Vec<Catalogued>, StoreError> {
+    let rows = by_ids(tx, ids).await?;
+    let mut by_model: HashMap<ModelId, Vec<PriceRow>> = HashMap::new();
+    for price in prices_of(tx, ids).await? {
+        by_model.entry(price.model_id).or_default().push(price);
+    }
+    let with_prices =
+        |row: ModelRow| Catalogued { id: row.id, prices: by_model.remove(&row.id).unwrap_or_default(), row };
+    Ok(rows.into_iter().map(with_prices).collect())
 }
 
 fn price_row(stored: StoredPrice) -> Result<PriceRow, StoreError> {
     Ok(PriceRow {
+        id: stored.id,
         model_id: stored.model_id,
+        model: stored.model,
         effective_from: Millis(stored.effective_from),
         price: serde_json::from_str(&stored.price).map_err(StoreError::corrupt)?,
         source: stored.source,

@@ -157,8 +157,9 @@ pub(super) async fn a_model_without_a_price_costs_nothing_and_says_so(world: &Wo
     );
 }
 
-pub(super) async fn costs_are_rated_by_the_user(world: &World) {
-    let (client, spool) = (world.client(Ppm(1_500_000)).await, Spool::new());
+pub(super) async fn costs_are_rated_as_the_user_was_when_the_request_began(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let client = Client { rate: Ppm(1_500_000), ..client };
     let open = client.opens(AT);
     world.take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))]).await;
     let row = world.only_record_of(&client).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared::{
     clock::{Clock, Millis},
+    id::PriceId,
     price::PerMillion,
 };
 
@@ -38,9 +39,10 @@ pub(super) async fn what_operators_edited_stays(world: &World) {
     let mut own = prices[0].clone();
     own.price.rates.output = PerMillion(7);
     own.effective_from = START;
+    own.id = PriceId::new(START);
     own.source = "operator".into();
     let mut tx = world.store.begin().await.unwrap();
-    models::put_price(&mut tx, &own).await.unwrap();
+    models::add_price(&mut tx, &own).await.unwrap();
     let renamed = ModelRow { display_name: Some("Ours".into()), max_output: None, ..row.clone() };
     models::update(&mut tx, &renamed, row.revision).await.unwrap();
     tx.commit().await.unwrap();

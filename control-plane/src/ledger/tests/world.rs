@@ -48,6 +48,8 @@ pub(super) struct Client {
     pub(super) user: UserId,
     pub(super) key: KeyId,
     pub(super) account: AccountId,
+    /// As its node knows it.
+    pub(super) rate: Ppm,
 }
 
 /// A spool, as a node writes it.
@@ -102,7 +104,7 @@ impl World {
         let mut tx = self.store.begin().await.unwrap();
         users::insert(&mut tx, &row).await.unwrap();
         tx.commit().await.unwrap();
-        Client { user, key, account: AccountId::new(START) }
+        Client { user, key, account: AccountId::new(START), rate }
     }
 
     pub(super) async fn take(&self, spool: &Spool, records: Vec<Spooled>) -> u64 {
@@ -222,6 +224,7 @@ impl Client {
             started_at_ms: at.0,
             stream: true,
             trace_id: vec![7; 16],
+            price_rate_ppm: Some(self.rate.0.into()),
             ..contract::OpenRecord::default()
         }
     }

@@ -282,7 +282,7 @@ async fn routes_and_mappings_are_made_changed_and_deleted() {
 async fn models_show_the_price_in_force_in_dollars() {
     use crate::store::models::{self, ModelRow, PriceRow};
     use shared::{
-        id::ModelId,
+        id::{ModelId, PriceId},
         price::{PerMillion, Price, Rates},
     };
     let (api, token) = operator().await;
@@ -300,6 +300,8 @@ async fn models_show_the_price_in_force_in_dollars() {
         revision: 1,
     };
     let price = |from: i64, input: u64| PriceRow {
+        id: PriceId::new(Millis(START.0 + from)),
+        model: "claude-test-1".to_owned(),
         model_id: id,
         effective_from: Millis(START.0 + from),
         price: Price { rates: Rates { input: PerMillion(input), ..Rates::default() }, long_context: None },
@@ -309,7 +311,7 @@ async fn models_show_the_price_in_force_in_dollars() {
     let mut tx = api.app.store.begin().await.unwrap();
     models::insert(&mut tx, &model).await.unwrap();
     for price in [price(-2, 1), price(0, 3_750_000), price(1, 9)] {
-        models::put_price(&mut tx, &price).await.unwrap();
+        models::add_price(&mut tx, &price).await.unwrap();
     }
     tx.commit().await.unwrap();
     let list = api.get("/api/admin/models").by(&token).send().await.expect(StatusCode::OK);

@@ -2,7 +2,7 @@
 
 use proto::v1::{AccountType, HeartbeatRequest, Wire};
 use shared::{
-    id::ModelId,
+    id::{ModelId, PriceId},
     price::{Price, Rates},
 };
 
@@ -31,13 +31,15 @@ async fn model(api: &TestApi, name: &str, priced_from: Option<Millis>) {
     if let Some(effective_from) = priced_from {
         let source = "operator".to_owned();
         let price = PriceRow {
+            id: PriceId::new(at),
+            model: name.to_owned(),
             model_id: id,
             effective_from,
             price: Price { rates: Rates::default(), long_context: None },
             source,
             created_at: at,
         };
-        models::put_price(&mut tx, &price).await.unwrap();
+        models::add_price(&mut tx, &price).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

@@ -3,7 +3,7 @@
 use proto::v1::ResourceKind;
 use shared::{
     clock::Millis,
-    id::{AccountId, GroupId},
+    id::{AccountId, GroupId, PriceId},
 };
 
 use super::samples::{self, NOW};
@@ -276,18 +276,20 @@ pub(super) async fn routes_and_mappings_read_back_and_change(database: &Database
 pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
     let store = &database.store;
     let mut model = samples::model("claude-priced-1");
-    let put = |from, input, source: &str| PriceRow {
+    let put = |id: u8, from, input, source: &str| PriceRow {
+        id: PriceId::from_bytes([id; 16]),
+        model: model.name.clone(),
         model_id: model.id,
         effective_from: Millis(from),
         price: samples::price(input),
         source: source.to_owned(),
         created_at: NOW,
     };
-    let (old, new, corrected) = (put(1_000, 1, "1"), put(2_000, 2, "2"), put(2_000, 3, "operator"));
+    let (old, new, corrected) = (put(1, 1_000, 1, "1"), put(2, 2_000, 2, "2"), put(3, 2_000, 3, "operator"));
     let mut tx = store.begin().await.unwrap();
     models::insert(&mut tx, &model).await.unwrap();
     for price in [&old, &new, &corrected] {
-        models::put_price(&mut tx, price).await.unwrap();
+        models::add_price(&mut tx, price).await.unwrap();
     }
     tx.commit().await.unwrap();
 
@@ -296,7 +298,7 @@ pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
     assert_eq!(models::price_at(&mut tx, model.id, Millis(1_999)).await.unwrap().as_ref(), Some(&old));
     assert_eq!(models::price_at(&mut tx, model.id, Millis(2_000)).await.unwrap().as_ref(), Some(&corrected));
     let prices = models::prices_of(&mut tx, &[model.id]).await.unwrap();
-    assert_eq!(prices, [old, corrected]);
+    assert_eq!(prices, [old.clone(), new.clone(), corrected.clone()], "a price never goes");
     assert_eq!(models::all_prices(&mut tx).await.unwrap(), prices);
     assert_eq!(models::by_name(&mut tx, &model.name).await.unwrap().as_ref(), Some(&model));
     model.max_output = Some(64_000);
@@ -306,8 +308,12 @@ pub(super) async fn prices_hold_from_their_time_on(database: &Database) {
         models::by_ids(&mut tx, &[model.id]).await.unwrap(),
         models::list(&mut tx, &ModelFilter::default(), None, 9).await.unwrap()
     );
+    assert!(
+        matches!(models::add_price(&mut tx, &old).await, Err(StoreError::Conflict { .. })),
+        "nor does it change"
+    );
     models::delete(&mut tx, model.id).await.unwrap();
-    assert!(models::all_prices(&mut tx).await.unwrap().is_empty());
+    assert_eq!(models::all_prices(&mut tx).await.unwrap(), [old, new, corrected], "records name them");
     tx.commit().await.unwrap();
 }
 
