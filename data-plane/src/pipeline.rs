@@ -48,6 +48,7 @@ mod request_id;
 mod reserve;
 mod response;
 mod selection;
+mod session;
 mod settle;
 mod stream;
 mod translation;

@@ -16,6 +16,7 @@ mod noting;
 mod pace;
 mod panicking;
 mod passing;
+mod recording;
 mod reforming;
 mod refusing;
 mod resuming;

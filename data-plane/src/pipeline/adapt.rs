@@ -434,7 +434,7 @@ fn embeddings(way: &Way<'_>, endpoint: Endpoint) -> Result<Body, AdaptError> {
 impl<'a> Way<'a> {
     fn target(&self, endpoint: Endpoint, stream: bool) -> Target<'a> {
         let snapshot = &self.admitted.caller.snapshot;
-        let known = |name: &str| snapshot.models.iter().find(|model| model.name == name)?.max_output;
+        let known = |name: &str| snapshot.model(name)?.max_output;
         let (_, asked) = shared::model::split_account_type(&self.admitted.view.model);
         let max_output = known(self.model).or_else(|| known(asked));
         Target {

@@ -56,7 +56,7 @@ impl Attempt {
         if let Some(failure) = end.failure() {
             self.mark(failure, proxy);
         }
-        self.record(end, words, requester.worst, meter);
+        self.record(end, words, requester.worst, meter, proxy);
     }
 
     /// Remembers the reasoning that the client will not send back. It may come again as soon as it has the call.
@@ -125,8 +125,19 @@ impl Attempt {
         }
     }
 
-    fn record(&self, end: &End, detail: String, worst: WorstCase, meter: &mut Meter) {
-        let (usage, served, is_final) = self.reading.used();
+    fn record(&self, end: &End, detail: String, worst: WorstCase, meter: &mut Meter, proxy: &Proxy) {
+        let (reported, served, is_final) = self.reading.used();
+        let snapshot = proxy.snapshot.load();
+        let (served_name, sent_name) = (served.unwrap_or_default(), &*self.model);
+        let model = snapshot.model(served_name).or_else(|| snapshot.model(sent_name));
+        let usage = reported.map(|reported| worst.possible(reported, model));
+        if usage != reported {
+            meter.condition("impossible_usage");
+        }
+        let price = {
+            let (asked, started_at) = meter.asked();
+            snapshot.prices.find(&[served_name, sent_name, asked], started_at).map(|found| found.id)
+        };
         let estimate = (!is_final && self.has_consumed(end, usage)).then(|| self.estimate(usage, worst));
         meter.losses(self.reading.losses().as_ref());
         meter.end_attempt(EndedAttempt {
@@ -137,6 +148,7 @@ impl Attempt {
             estimate,
             bound: worst.at_least(usage),
             rated: self.is_rated(end),
+            price,
             detail,
         });
         if estimate.is_some() && usage.is_none() {

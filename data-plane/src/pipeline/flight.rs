@@ -29,6 +29,7 @@ use super::{
     plan::{Bounds, Times},
     reading::Reading,
     refusal::Refusal,
+    reserve::Reserved,
     settle::Meter,
 };
 use crate::{
@@ -136,13 +137,13 @@ impl Flight {
     pub(super) fn open(
         proxy: &Arc<Proxy>,
         admitted: &Admitted,
-        bounds: Bounds,
+        (bounds, reserved): (Bounds, &Reserved),
         picked: Picked<'_>,
     ) -> Result<Self, Refusal> {
         let snapshot = Arc::clone(&admitted.caller.snapshot);
         let Bounds { deadlines, times, worst } = bounds;
         let mut flight = Self {
-            meter: Meter::open(proxy, admitted)?,
+            meter: Meter::open(proxy, admitted, reserved)?,
             proxy: Arc::clone(proxy),
             key: admitted.caller.hash,
             requester: Requester {

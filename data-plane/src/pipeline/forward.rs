@@ -22,7 +22,7 @@ use super::{
     open::{self, Opened},
     plan::{Bounds, Plan},
     refusal::{Refusal, Unconvertible},
-    reserve::Reservation,
+    reserve::{Reservation, Reserved},
     selection::{Next, Selection},
 };
 use crate::{
@@ -34,6 +34,7 @@ use crate::{
     },
     proxy::Proxy,
     refusals::Asked,
+    scheduler::Picked,
     snapshot::Account,
 };
 
@@ -72,8 +73,8 @@ pub(super) async fn forward(
     reservation: Reservation,
     asked: &mut Asked,
 ) -> Result<Answered, Refusal> {
-    let Plan { admitted, prepared, bound, bounds } = reservation.plan;
-    let begun = begin(proxy, &admitted, bound, bounds);
+    let Reservation { plan: Plan { admitted, prepared, bound, bounds }, reserved } = reservation;
+    let begun = begin(proxy, &admitted, bound, (bounds, reserved));
     let (selection, mut held) = begun.inspect_err(|_| asked.wants(&admitted.view.model))?;
     asked.is_tried = true;
     let (admitted, prepared) = (Arc::new(admitted), Arc::new(prepared));
@@ -89,10 +90,11 @@ fn begin(
     proxy: &Arc<Proxy>,
     admitted: &Admitted,
     bound: Option<AccountId>,
-    bounds: Bounds,
+    (bounds, reserved): (Bounds, Reserved),
 ) -> Result<(Selection, Held), Refusal> {
     let selection = Selection::of(bound);
-    let picked = selection.pick(proxy, admitted, |picked| Flight::open(proxy, admitted, bounds, picked))?;
+    let open = |picked: Picked<'_>| Flight::open(proxy, admitted, (bounds, &reserved), picked);
+    let picked = selection.pick(proxy, admitted, open)?;
     match picked {
         Some(flight) => Ok((selection, Held::new(flight?))),
         None => Err(selection.no_account(proxy, admitted)),

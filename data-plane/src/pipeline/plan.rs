@@ -16,13 +16,22 @@ use crate::{
     provider::Operation,
     proxy::Proxy,
     refusals::Asked,
-    snapshot::{Policy, Snapshot},
+    snapshot::{Model, Policy, Snapshot},
 };
 
 /// Tokens of a model's context where nobody says how many.
 const UNKNOWN_WINDOW: u64 = 1_000_000;
 /// Tokens that a model may write where neither the request nor its catalogue entry says how many.
 const UNKNOWN_OUTPUT: u64 = 128_000;
+
+/// How often a provider asks its model within one request, at the most, where its own tools may be used.
+const SERVER_CALLS: u64 = 32;
+/// Models have larger windows, and write more, for those who ask for it than their entries say; up to these.
+const LARGEST_WINDOW: u64 = 2_000_000;
+const LARGEST_OUTPUT: u64 = 256_000;
+/// The same of a model that has no entry.
+const UNKNOWN_LARGEST_WINDOW: u64 = 16_000_000;
+const UNKNOWN_LARGEST_OUTPUT: u64 = 1_000_000;
 
 /// A request that is ready to go out, to whomever it goes.
 #[derive(Debug)]
@@ -75,17 +84,23 @@ pub(super) struct WorstCase {
     pub(super) likely_input: u64,
     pub(super) input: u64,
     pub(super) output: u64,
+    /// Answers asked for.
+    pub(super) answers: u64,
+    /// How often the provider may ask its model: what its own tools find goes to the model as well.
+    pub(super) calls: u64,
 }
 
 impl WorstCase {
     fn of(admitted: &Admitted, snapshot: &Snapshot) -> Self {
         let view = &admitted.view;
         let (_, name) = shared::model::split_account_type(&view.model);
-        let model = snapshot.models.iter().find(|model| model.name == name);
+        let name = snapshot.mappings.get(name).map_or(name, String::as_str);
+        let model = snapshot.model(name);
         let window = model.and_then(|model| model.context_window).unwrap_or(u64::MAX);
         let input = inline::tokens(&admitted.body);
         // What the provider keeps or fetches adds input that the body does not show.
-        let most = match view.bound_id.is_some() || inline::names_more(&admitted.body) {
+        let fetches = inline::names_more(&admitted.body);
+        let most = match view.bound_id.is_some() || fetches {
             true => model.and_then(|model| model.context_window).unwrap_or(UNKNOWN_WINDOW).max(input.most),
             false => input.most.min(window),
         };
@@ -94,10 +109,40 @@ impl WorstCase {
             Operation::Embeddings => 0,
             _ => asked.or_else(|| model.and_then(|model| model.max_output)).unwrap_or(UNKNOWN_OUTPUT),
         };
+        let answers = view.n.unwrap_or(1).max(1);
         Self {
             likely_input: input.likely.min(most),
             input: most,
-            output: output.saturating_mul(view.n.unwrap_or(1).max(1)),
+            output: output.saturating_mul(answers),
+            answers,
+            calls: if fetches { SERVER_CALLS } else { 1 },
+        }
+    }
+
+    /// A usage that was reported, without what no model could have used: a broken upstream must not empty a budget.
+    pub(super) fn possible(self, reported: Usage, model: Option<&Model>) -> Usage {
+        let largest = |stated: Option<Option<u64>>, largest: u64, unknown: u64| match stated {
+            Some(stated) => stated.unwrap_or(0).max(largest),
+            None => unknown,
+        };
+        let window = model.map(|model| model.context_window);
+        let window = largest(window, LARGEST_WINDOW, UNKNOWN_LARGEST_WINDOW).max(self.input);
+        let written = model.map(|model| model.max_output);
+        let written = largest(written, LARGEST_OUTPUT, UNKNOWN_LARGEST_OUTPUT).max(self.output);
+        let mut left = window.saturating_mul(self.calls).saturating_mul(self.answers);
+        let mut take = |tokens: u64| {
+            let taken = tokens.min(left);
+            left -= taken;
+            taken
+        };
+        let output = reported.output.min(written.saturating_mul(self.calls).saturating_mul(self.answers));
+        Usage {
+            input: take(reported.input),
+            cache_read: take(reported.cache_read),
+            cache_write_5m: take(reported.cache_write_5m),
+            cache_write_1h: take(reported.cache_write_1h),
+            output,
+            reasoning: reported.reasoning.min(output),
         }
     }
 

@@ -3,12 +3,18 @@
 
 use std::time::Duration;
 
-use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome};
-use shared::{clock::Clock, usage::Usage, wire::Wire};
+use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome, Purpose};
+use shared::{
+    clock::{Clock, Millis},
+    id::PriceId,
+    money::Nanos,
+    usage::Usage,
+    wire::Wire,
+};
 use tokio::time::Instant;
 use wire::loss::Losses;
 
-use super::{failure::End, filter::Admitted, refusal::Refusal};
+use super::{failure::End, filter::Admitted, refusal::Refusal, reserve::Reserved, session};
 use crate::{
     contract::wire_message,
     metrics::{Ending, Running},
@@ -38,6 +44,8 @@ pub(super) struct EndedAttempt<'a> {
     pub(super) bound: Usage,
     /// The user pays for it.
     pub(super) rated: bool,
+    /// What it is reckoned with.
+    pub(super) price: Option<PriceId>,
 }
 
 /// A request's record as it grows.
@@ -58,20 +66,10 @@ impl Meter {
     ///
     /// # Errors
     /// It is not on disk: the request must not be forwarded.
-    pub(super) fn open(proxy: &Proxy, admitted: &Admitted) -> Result<Self, Refusal> {
-        let (call, key) = (&admitted.call, &admitted.caller.key);
+    pub(super) fn open(proxy: &Proxy, admitted: &Admitted, reserved: &Reserved) -> Result<Self, Refusal> {
+        let call = &admitted.call;
         let wire = call.operation.wire();
-        let open = OpenRecord {
-            request_id: call.id.to_bytes().to_vec(),
-            key_id: key.id.to_bytes().to_vec(),
-            user_id: key.user_id.to_bytes().to_vec(),
-            wire: wire_message(wire).into(),
-            model_requested: admitted.view.model.clone(),
-            started_at_ms: call.started_at.0,
-            stream: admitted.view.stream,
-            trace_id: call.trace.map(TraceId::to_bytes).unwrap_or_default(),
-            ..OpenRecord::default()
-        };
+        let open = open_record(admitted, reserved);
         let metered = call.operation.metered();
         let opened = metered.then(|| write_open(&proxy.journal, &open)).transpose()?;
         Ok(Self {
@@ -96,6 +94,8 @@ impl Meter {
             account_id: account.id.to_bytes().to_vec(),
             model_mapped: model.to_owned(),
             started_at_ms: clock.now().0,
+            group_ids: account.groups.iter().map(|group| group.to_bytes().to_vec()).collect(),
+            region: account.upstream.region().unwrap_or_default().to_owned(),
             ..Attempt::default()
         });
     }
@@ -113,6 +113,7 @@ impl Meter {
         attempt.model_served = ended.served.unwrap_or_default().to_owned();
         attempt.total_ms = milliseconds(self.attempt_began.elapsed());
         attempt.unrated = !ended.rated;
+        attempt.price_id = ended.price.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
         if let Some(estimate) = ended.estimate {
             attempt.estimate = Some(contract_usage(estimate));
             attempt.bound = Some(contract_usage(ended.bound));
@@ -142,11 +143,20 @@ impl Meter {
         }
     }
 
-    /// What a conversion could not carry across, as `lost_<code>`.
+    /// What a conversion could not carry across.
     pub(super) fn losses(&mut self, losses: Option<&Losses>) {
         for loss in losses.iter().flat_map(|losses| losses.iter()) {
-            self.condition(&format!("lost_{}", loss.code.as_str()));
+            let code = loss.code.as_str();
+            if !self.record.losses.iter().any(|known| known == code) {
+                self.record.losses.push(code.to_owned());
+            }
         }
+    }
+
+    /// The model's name as the client said it, and when the request began.
+    pub(super) fn asked(&self) -> (&str, Millis) {
+        let open = self.record.open.as_ref();
+        open.map_or(("", Millis(0)), |open| (&open.model_requested, Millis(open.started_at_ms)))
     }
 
     /// Writes the close record. `status`: what the client got; 0 for nothing.
@@ -166,6 +176,36 @@ impl Meter {
             tracing::error!(%error, "a request's close record is not on disk yet");
         }
     }
+}
+
+fn open_record(admitted: &Admitted, reserved: &Reserved) -> OpenRecord {
+    let (call, view, caller) = (&admitted.call, &admitted.view, &admitted.caller);
+    let key = &caller.key;
+    OpenRecord {
+        request_id: call.id.to_bytes().to_vec(),
+        key_id: key.id.to_bytes().to_vec(),
+        user_id: key.user_id.to_bytes().to_vec(),
+        wire: wire_message(call.operation.wire()).into(),
+        model_requested: view.model.clone(),
+        started_at_ms: call.started_at.0,
+        stream: view.stream,
+        trace_id: call.trace.map(TraceId::to_bytes).unwrap_or_default(),
+        purpose: Purpose::Client.into(),
+        reserved: Some(proto::v1::Reserved {
+            usage: Some(contract_usage(reserved.usage)),
+            real_cost: nanos(reserved.charge.real),
+            rated_cost: nanos(reserved.charge.rated),
+            price_id: reserved.price.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
+        }),
+        price_rate_ppm: Some(caller.snapshot.rate(key.user_id).0.into()),
+        tags: key.tags.clone(),
+        metadata: key.metadata.clone(),
+        session: session::of(&call.headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref()),
+    }
+}
+
+fn nanos(amount: Nanos) -> u64 {
+    u64::try_from(amount.0).unwrap_or(0)
 }
 
 fn write_open(journal: &Journal, open: &OpenRecord) -> Result<Opened, Refusal> {

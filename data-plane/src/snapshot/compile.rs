@@ -1,12 +1,9 @@
 //! From what is held to what requests read.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use proto::v1::Settings;
-use shared::settings::MAX_DURATION;
+use shared::{money::Ppm, settings::MAX_DURATION};
 
 use super::{
     domain::{Policy, Snapshot},
@@ -72,7 +69,7 @@ impl PolicyOverrides {
 pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own: &Policy) -> Snapshot {
     let mut snapshot = Snapshot { policy: own.clone(), ..Snapshot::default() };
     let mut keys = Vec::new();
-    let mut users = HashSet::new();
+    let mut users = HashMap::new();
     let mut routes = Vec::new();
     for held in resources {
         let Some(parsed) = &held.parsed else { continue };
@@ -84,7 +81,7 @@ pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own
         }
         match parsed {
             Parsed::Account(_) | Parsed::AccountGroup | Parsed::Unknown => {}
-            Parsed::User(id) => _ = users.insert(*id),
+            Parsed::User(id, rate) => _ = users.insert(*id, *rate),
             Parsed::ApiKey(hash, key) => keys.push((*hash, key.clone())),
             Parsed::ModelRoute(position, route) => routes.push((*position, route.clone())),
             Parsed::ModelMapping { from, to } => _ = snapshot.mappings.insert(from.clone(), to.clone()),
@@ -98,7 +95,12 @@ pub(super) fn compile<'a>(resources: impl Iterator<Item = &'a HeldResource>, own
     snapshot.routes = routes.into_iter().map(|(_, route)| route).collect();
     snapshot.models.sort_by(|one, other| one.name.cmp(&other.name));
     snapshot.keys =
-        keys.into_iter().filter(|(_, key)| users.contains(&key.user_id)).collect::<HashMap<_, _>>();
+        keys.into_iter().filter(|(_, key)| users.contains_key(&key.user_id)).collect::<HashMap<_, _>>();
+    for model in &snapshot.models {
+        model.prices.iter().for_each(|dated| snapshot.prices.add(&model.name, *dated));
+    }
+    users.retain(|_, rate| *rate != Ppm::ONE);
+    snapshot.rates = users;
     snapshot
 }
 

@@ -7,6 +7,8 @@ use shared::{
     clock::Millis,
     id::{AccountId, GroupId, KeyId, UserId},
     model::ModelPattern,
+    money::Ppm,
+    price::list::{Dated, PriceList},
     secret::{KeyHash, Secret},
     wire::Platform,
 };
@@ -24,9 +26,30 @@ pub struct Snapshot {
     pub routes: Vec<ModelRoute>,
     /// Exact names, before any account's own mapping.
     pub mappings: HashMap<String, String>,
-    /// Models with a price.
+    /// By name.
     pub models: Vec<Model>,
+    /// What the models cost.
+    pub prices: PriceList,
+    /// What users pay of a price, where that is not all of it.
+    pub rates: HashMap<UserId, Ppm>,
     pub policy: Policy,
+}
+
+impl Snapshot {
+    /// The entry of a model by this name, which may have a date at its end; see [`shared::price::list`].
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        let exact = |name: &str| {
+            let at = self.models.binary_search_by(|model| model.name.as_str().cmp(name)).ok()?;
+            self.models.get(at)
+        };
+        exact(name).or_else(|| exact(self.prices.model_of(name)?))
+    }
+
+    #[must_use]
+    pub fn rate(&self, user: UserId) -> Ppm {
+        self.rates.get(&user).copied().unwrap_or(Ppm::ONE)
+    }
 }
 
 /// A key that may be used.
@@ -36,6 +59,10 @@ pub struct ApiKey {
     pub user_id: UserId,
     pub name: String,
     pub expires_at: Option<Millis>,
+    /// What its requests are counted under.
+    pub tags: Vec<String>,
+    /// Goes into the records of its requests as it is.
+    pub metadata: HashMap<String, String>,
 }
 
 /// An upstream account, and its live state.
@@ -100,6 +127,18 @@ pub enum Credential {
     None,
 }
 
+impl Upstream {
+    /// Where the account is, as far as its settings say so.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        match &self.options {
+            Options::Bedrock { region } => Some(region),
+            Options::Gemini { location, .. } => location.as_deref(),
+            Options::None | Options::OpenAi { .. } | Options::Azure { .. } | Options::Droid { .. } => None,
+        }
+    }
+}
+
 impl Credential {
     /// What must not be seen.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -148,6 +187,7 @@ pub struct Model {
     pub context_window: Option<u64>,
     pub max_output: Option<u64>,
     pub released_at: Option<Millis>,
+    pub prices: Vec<Dated>,
 }
 
 /// Time-outs, sizes and choices in force: the operators' settings over the node's own.

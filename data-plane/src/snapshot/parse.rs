@@ -12,8 +12,10 @@ use proto::v1::{self as message, Resource, ResourceKind};
 use shared::{
     account::AccountType,
     clock::Millis,
-    id::{GroupId, InvalidId, KeyId, MappingId, ModelId, RouteId, UserId},
+    id::{GroupId, InvalidId, KeyId, MappingId, ModelId, PriceId, RouteId, UserId},
     model::{InvalidPattern, ModelPattern},
+    money::Ppm,
+    price::{LongContext, PerMillion, Price, Rates, list::Dated},
     secret::KeyHash,
     wire::Platform,
 };
@@ -29,7 +31,8 @@ use crate::live::AccountStates;
 pub(super) enum Parsed {
     Account(Arc<Account>),
     AccountGroup,
-    User(UserId),
+    /// With what the user pays of a price.
+    User(UserId, Ppm),
     ApiKey(KeyHash, Arc<ApiKey>),
     /// With its position.
     ModelRoute(u32, ModelRoute),
@@ -81,8 +84,10 @@ pub(super) fn parse(resource: &Resource, payload: &[u8], states: &AccountStates)
             Ok(Parsed::AccountGroup)
         }
         ResourceKind::User => {
-            message::User::decode(payload)?;
-            Ok(Parsed::User(own_id(UserId::try_from(id))?))
+            let rate = message::User::decode(payload)?.price_rate_ppm;
+            let rate = rate.map_or(Ok(Ppm::ONE), |ppm| u32::try_from(ppm).map(Ppm));
+            let rate = rate.map_err(|_| Refusal::Range("the user's price rate"))?;
+            Ok(Parsed::User(own_id(UserId::try_from(id))?, rate))
         }
         ResourceKind::ApiKey => api_key(own_id(KeyId::try_from(id))?, payload),
         ResourceKind::ModelRoute => {
@@ -112,7 +117,8 @@ fn api_key(id: KeyId, payload: &[u8]) -> Result<Parsed, Refusal> {
     let hash = KeyHash(key.hash.as_slice().try_into().map_err(|_| Refusal::Range("the key's hash"))?);
     let user_id = UserId::try_from(key.user_id.as_slice()).map_err(|_| Refusal::Id("the key's user"))?;
     let expires_at = key.expires_at_ms.map(Millis);
-    Ok(Parsed::ApiKey(hash, Arc::new(ApiKey { id, user_id, name: key.name, expires_at })))
+    let message::ApiKey { name, tags, metadata, .. } = key;
+    Ok(Parsed::ApiKey(hash, Arc::new(ApiKey { id, user_id, name, expires_at, tags, metadata })))
 }
 
 fn model_route(payload: &[u8]) -> Result<Parsed, Refusal> {
@@ -148,7 +154,31 @@ fn model(payload: &[u8]) -> Result<Parsed, Refusal> {
         context_window: model.context_window,
         max_output: model.max_output,
         released_at: model.released_at_ms.map(Millis),
+        prices: model.prices.iter().map(price).collect::<Result<_, _>>()?,
     }))
+}
+
+fn price(price: &message::ModelPrice) -> Result<Dated, Refusal> {
+    let long_context = price.long_context.map(|long| {
+        let rates = token_prices(long.prices)?;
+        Ok::<_, Refusal>(LongContext { threshold: long.threshold, rates })
+    });
+    Ok(Dated {
+        id: PriceId::try_from(price.id.as_slice()).map_err(|_| Refusal::Id("the price's id"))?,
+        effective_from: Millis(price.effective_from_ms),
+        price: Price { rates: token_prices(price.prices)?, long_context: long_context.transpose()? },
+    })
+}
+
+fn token_prices(prices: Option<message::TokenPrices>) -> Result<Rates, Refusal> {
+    let prices = prices.ok_or(Refusal::Missing("a price's rates"))?;
+    Ok(Rates {
+        input: PerMillion(prices.input),
+        cache_read: PerMillion(prices.cache_read),
+        cache_write_5m: PerMillion(prices.cache_write_5m),
+        cache_write_1h: PerMillion(prices.cache_write_1h),
+        output: PerMillion(prices.output),
+    })
 }
 
 fn pattern(text: &str, field: &'static str) -> Result<ModelPattern, Refusal> {

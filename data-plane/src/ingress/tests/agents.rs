@@ -82,7 +82,7 @@ async fn reasoning_of_another_platform_stays_out_of_a_wires_own_provider() {
     }
     let records = gateway.records(2).await;
     assert!(records[0].conditions.is_empty());
-    assert_eq!(records[1].conditions, ["lost_foreign_reasoning"]);
+    assert_eq!(records[1].losses, ["foreign_reasoning"]);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn reasoning_that_another_account_made_is_left_out_once_it_is_refused() {
     assert_eq!(upstream.received().len(), 2);
     let record = gateway.records(1).await.remove(0);
     assert_eq!(record.attempts[0].account_id, record.attempts[1].account_id, "the account is not at fault");
-    assert_eq!(record.conditions, ["lost_foreign_reasoning"]);
+    assert_eq!(record.losses, ["foreign_reasoning"]);
     // Where it is not the reasoning after all, that is said once and not again and again.
     let stubborn = Upstream::always(json(400, refusal)).await;
     let gateway = Gateway::start(vec![openai(stubborn.url())]).await;
@@ -148,7 +148,7 @@ async fn refused_reasoning_is_left_out_of_later_requests_and_the_accounts_own_st
         let sent = String::from_utf8_lossy(&received[2].body).into_owned();
         assert!(sent.contains("gNEW") && !sent.contains("gOLD"), "{sent}");
         let records = gateway.records(2).await;
-        assert_eq!(records[1].conditions, ["lost_foreign_reasoning"], "{path}");
+        assert_eq!(records[1].losses, ["foreign_reasoning"], "{path}");
         // Another model is another matter.
         let other = body(&["gOLD1"]).replace("gpt-5.4", "gpt-5.2");
         assert_eq!(gateway.post(path, &other).await.status, 200);

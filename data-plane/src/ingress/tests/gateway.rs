@@ -298,6 +298,8 @@ pub(crate) fn snapshot_of(live: &Live, accounts: Vec<Given>) -> Snapshot {
         user_id: UserId::new(Millis(1)),
         name: "key".into(),
         expires_at: None,
+        tags: Vec::new(),
+        metadata: std::collections::HashMap::new(),
     };
     let model = |name: &str, platform| Model {
         name: name.into(),
@@ -306,6 +308,7 @@ pub(crate) fn snapshot_of(live: &Live, accounts: Vec<Given>) -> Snapshot {
         context_window: None,
         max_output: None,
         released_at: Some(Millis(1_700_000_000_000)),
+        prices: Vec::new(),
     };
     let accounts =
         accounts.into_iter().zip(1_u8..).map(|(given, priority)| account(live, given, priority)).collect();

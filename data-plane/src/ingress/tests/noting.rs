@@ -118,6 +118,8 @@ async fn a_key_that_has_expired_is_told_from_an_unknown_one() {
         id: key.id,
         user_id: key.user_id,
         name: key.name.clone(),
+        tags: Vec::new(),
+        metadata: std::collections::HashMap::new(),
     });
     let id = key.id;
     gateway.snapshot.publish(configured, Revision { epoch: [1; 16], version: 2 });

@@ -1,0 +1,110 @@
+//! What a request's record says beside its tokens: whose it was, in what, what was set aside, and the price.
+
+use std::{collections::HashMap, sync::Arc};
+
+use proto::v1::{CloseRecord, Purpose};
+use shared::{
+    clock::Millis,
+    id::{GroupId, KeyId, PriceId, UserId},
+    money::Ppm,
+    price::{
+        PerMillion, Price, Rates,
+        list::{Dated, PriceList},
+    },
+};
+
+use super::{
+    gateway::{Gateway, claude, snapshot_of},
+    upstream::{Upstream, json},
+};
+use crate::snapshot::{ApiKey, Model, Options, Revision};
+
+const REQUEST: &str = r#"{"model":"claude-opus-5","messages":[{"role":"user","content":"a question"}],"max_tokens":64,"metadata":{"user_id":"user_1_account__session_4711"}}"#;
+
+fn answer(input: u64, output: u64) -> String {
+    format!(
+        r#"{{"id":"msg_1","type":"message","role":"assistant","content":[{{"type":"text","text":"hi"}}],"model":"claude-opus-5-20260101","stop_reason":"end_turn","usage":{{"input_tokens":{input},"output_tokens":{output}}}}}"#
+    )
+}
+
+fn dated(id: u8, from: i64, rate: u64) -> Dated {
+    let rate = PerMillion(rate);
+    let rates =
+        Rates { input: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate, output: rate };
+    let price = Price { rates, long_context: None };
+    Dated { id: PriceId::from_bytes([id; 16]), effective_from: Millis(from), price }
+}
+
+/// Of one request to an upstream that answers so, with a price of 1 and 2 micro-dollars a token, and a price to come.
+async fn record(answer: String) -> CloseRecord {
+    let upstream = Upstream::always(json(200, &answer)).await;
+    let gateway = Gateway::start(vec![]).await;
+    let account = claude(upstream.url()).but(|account| {
+        account.groups = vec![GroupId::from_bytes([5; 16])];
+        account.upstream.options = Options::Gemini {
+            form: proto::v1::gemini_options::Form::Unspecified,
+            project: None,
+            location: Some("europe-west4".into()),
+        };
+    });
+    let mut snapshot = snapshot_of(&gateway.proxy.live, vec![account]);
+    let key = snapshot.keys.values_mut().next().unwrap();
+    *key = Arc::new(ApiKey {
+        id: KeyId::from_bytes([1; 16]),
+        user_id: UserId::from_bytes([2; 16]),
+        name: "key".into(),
+        expires_at: None,
+        tags: vec!["team-a".into()],
+        metadata: HashMap::from([("cost-centre".into(), "17".into())]),
+    });
+    snapshot.rates = HashMap::from([(key.user_id, Ppm(500_000))]);
+    snapshot.prices = PriceList::default();
+    snapshot.prices.add("claude-opus-5", dated(7, 0, 2_000_000));
+    snapshot.prices.add("claude-opus-5", dated(8, i64::MAX, 9_000_000));
+    let models = snapshot.models.iter_mut().filter(|model| model.name == "claude-opus-5");
+    models.for_each(|model: &mut Model| {
+        (model.context_window, model.max_output) = (Some(200_000), Some(32_000));
+    });
+    gateway.snapshot.publish(snapshot, Revision { epoch: [1; 16], version: 2 });
+    assert_eq!(gateway.post("/v1/messages", REQUEST).await.status, 200);
+    gateway.records(1).await.remove(0)
+}
+
+#[tokio::test]
+async fn a_record_says_whose_it_was_in_what_and_what_was_set_aside() {
+    let record = record(answer(10, 5)).await;
+    let open = record.open.as_ref().unwrap();
+    assert_eq!(open.purpose(), Purpose::Client);
+    assert_eq!((open.price_rate_ppm, open.session.as_str()), (Some(500_000), "4711"));
+    assert_eq!(open.tags, ["team-a"]);
+    assert_eq!(open.metadata, HashMap::from([("cost-centre".into(), "17".into())]));
+    let reserved = open.reserved.as_ref().unwrap();
+    let usage = reserved.usage.as_ref().unwrap();
+    assert!((1..=REQUEST.len() as u64).contains(&usage.input), "{usage:?}");
+    assert_eq!(usage.output, 64);
+    // 2 micro-dollars a token.
+    assert_eq!(reserved.real_cost, 2_000 * (usage.input + 64));
+    assert_eq!(reserved.rated_cost, reserved.real_cost / 2);
+    assert_eq!(reserved.price_id, [7; 16]);
+    let attempt = &record.attempts[0];
+    assert_eq!(attempt.price_id, [7; 16], "by the name that the upstream says it served");
+    assert_eq!(attempt.group_ids, [[5; 16]]);
+    assert_eq!(attempt.region, "europe-west4");
+}
+
+#[tokio::test]
+async fn what_no_model_can_have_used_is_not_charged() {
+    let record = record(answer(u64::from(u32::MAX), u64::from(u32::MAX))).await;
+    let usage = record.attempts[0].usage.as_ref().unwrap();
+    assert_eq!((usage.input, usage.output), (2_000_000, 256_000));
+    assert_eq!(record.conditions, ["impossible_usage"]);
+    assert_eq!(record.attempts[0].outcome(), proto::v1::Outcome::Completed);
+}
+
+#[tokio::test]
+async fn more_than_the_models_entry_says_is_charged_as_long_as_it_is_possible() {
+    let record = self::record(answer(900_000, 60_000)).await;
+    let usage = record.attempts[0].usage.as_ref().unwrap();
+    assert_eq!((usage.input, usage.output), (900_000, 60_000));
+    assert!(record.conditions.is_empty());
+}
