@@ -1,7 +1,7 @@
 //! Our words as the contract with the control plane has them.
 
-use proto::v1::{AccountType, Wire};
-use shared::{account, wire};
+use proto::v1::{AccountType, Usage, Wire};
+use shared::{account, usage, wire};
 
 pub(crate) const fn wire_message(wire: wire::Wire) -> Wire {
     match wire {
@@ -25,4 +25,9 @@ pub(crate) const fn type_message(kind: account::AccountType) -> AccountType {
         account::AccountType::GeminiApi => AccountType::GeminiApi,
         account::AccountType::Droid => AccountType::Droid,
     }
+}
+
+pub(crate) const fn usage_message(usage: usage::Usage) -> Usage {
+    let usage::Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
+    Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
 }

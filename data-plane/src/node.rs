@@ -116,7 +116,8 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     let status_writes = StatusWrites::default();
     let refusals = Refusals::new(parts.settings.kept_refusals.into(), clock.now());
     let upstream = UpstreamClient::new(outbound.clone())?;
-    let tester = tester(outbound, &configuration, status_writes.clone(), clock.clone(), beside.clone())?;
+    let surroundings = (clock.clone(), beside.clone(), journal.clone());
+    let tester = tester(outbound, &configuration, status_writes.clone(), surroundings)?;
     let common = Common {
         snapshot: configuration.handle(),
         live: Arc::clone(&live),
@@ -187,12 +188,11 @@ fn tester(
     outbound: OutboundSettings,
     configuration: &Configuration,
     status_writes: StatusWrites,
-    clock: Clock,
-    tasks: Tasks,
+    (clock, tasks, journal): (Clock, Tasks, Journal),
 ) -> Result<Tester, OutboundError> {
     let outbound = OutboundSettings { pool_max_idle: 0, ..outbound };
     let upstream = Arc::new(UpstreamClient::new(outbound)?);
-    Ok(Tester::new(upstream, configuration.handle(), status_writes, clock, tasks))
+    Ok(Tester::new(upstream, configuration.handle(), status_writes, clock, tasks, journal))
 }
 
 /// What needs the node's folder.

@@ -1,8 +1,10 @@
 //! Finds out whether an account works, by the smallest request that its upstream answers.
 
+mod record;
+
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, response};
 use papaya::HashMap;
 use proto::v1::{StatusWrite, TestAccountResult, droid_options::Endpoint as Kind};
@@ -26,12 +28,15 @@ use crate::{
     scheduler,
     snapshot::{Account, Credential, Options, SnapshotHandle},
     upstream::{Call, RequestBody, UpstreamClient},
+    usage::Journal,
 };
+use record::{Answered, MAX_OUTPUT, TestRecord};
 
 /// How long an upstream may take to begin its answer to a test.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take for the words of a refusal.
-const WORDS_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it may take for its body after that, of which no more than this is read.
+const BODY_TIMEOUT: Duration = Duration::from_secs(3);
+const MAX_BODY: usize = 64 * 1024;
 /// After a test that a failing request asked for, the next one waits at least this long.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(60);
 /// Why an account is invalid that nobody pays for.
@@ -48,6 +53,7 @@ struct Inner {
     status_writes: StatusWrites,
     clock: Clock,
     tasks: Tasks,
+    journal: Journal,
     /// The account's version that was last tested because requests failed, and when.
     confirmed: HashMap<AccountId, (u64, Millis)>,
 }
@@ -60,9 +66,10 @@ impl Tester {
         status_writes: StatusWrites,
         clock: Clock,
         tasks: Tasks,
+        journal: Journal,
     ) -> Self {
         let confirmed = HashMap::new();
-        Self(Arc::new(Inner { upstream, snapshot, status_writes, clock, tasks, confirmed }))
+        Self(Arc::new(Inner { upstream, snapshot, status_writes, clock, tasks, journal, confirmed }))
     }
 
     /// Sends one smallest request. `model` absent: the account's first allowed model, else one of its platform.
@@ -73,24 +80,37 @@ impl Tester {
     async fn try_out(&self, account: &Arc<Account>, model: Option<&str>) -> Tested {
         let started = Instant::now();
         let model = model.map(ToOwned::to_owned).or_else(|| self.model_for(account)).unwrap_or_default();
-        let failed = |reason: &str| Tested {
-            result: TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() },
-            class: None,
-        };
         let mut tested = match self.request(account, &model) {
-            Err(reason) => failed(reason),
-            Ok((provider, request)) => {
-                let only_model = provider.names_only_the_model(account, &request);
-                match self.exchange(request).await {
-                    Ok(answer) => {
-                        judge(answer, account, provider, (provider.model(account, &model), only_model))
-                    }
-                    Err(reason) => failed(&reason.code()),
-                }
-            }
+            Err(reason) => Tested::failed(reason),
+            Ok(addressed) => self.ask(account, &model, addressed).await,
         };
         tested.result.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tested.result.model = model;
+        tested
+    }
+
+    /// Sends the test, which is in the ledger from then on.
+    async fn ask(&self, account: &Account, model: &str, addressed: Addressed) -> Tested {
+        let Addressed { provider, request, endpoint, body } = addressed;
+        let Inner { journal, clock, snapshot, .. } = &*self.0;
+        let sent_model = provider.model(account, model);
+        let Some(record) = TestRecord::open(journal, clock, account, (sent_model, endpoint), &body) else {
+            return Tested::failed("no_room_for_records");
+        };
+        let began = Instant::now();
+        let only_model = provider.names_only_the_model(account, &request);
+        let (mut tested, answered) = match self.exchange(request).await {
+            Ok(Exchanged { head, said, body }) => {
+                let consumed = head.status.is_success();
+                let tested = judge((head, said), account, provider, (sent_model, only_model));
+                (tested, Answered { consumed, body })
+            }
+            Err(Unanswered { reason, sent }) => {
+                (Tested::failed(&reason.code()), Answered { consumed: sent, ..Answered::default() })
+            }
+        };
+        tested.result.latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        record.close(journal, &snapshot.load(), &tested.result, &answered);
         tested
     }
 
@@ -151,11 +171,7 @@ impl Tester {
         offered.filter_map(|model| scheduler::mapped(account, &model.name)).next().map(ToOwned::to_owned)
     }
 
-    fn request(
-        &self,
-        account: &Account,
-        model: &str,
-    ) -> Result<(&'static dyn Provider, Request<RequestBody>), &'static str> {
+    fn request(&self, account: &Account, model: &str) -> Result<Addressed, &'static str> {
         if model.is_empty() {
             return Err("no_model");
         }
@@ -173,24 +189,49 @@ impl Tester {
         *request.uri_mut() = provider.url(account, &asked).map_err(|_| "unaddressable")?;
         *request.headers_mut() = fresh_request_headers(&headers);
         let (mut parts, ()) = request.into_parts();
-        let body = RequestBody::from(smallest.body.to_string().into_bytes());
+        let text = Bytes::from(smallest.body.to_string());
+        let body = RequestBody::from(text.to_vec());
         let now = self.0.clock.now();
         provider.sign(account, &mut parts, &body, now).map_err(|_| "unaddressable")?;
-        Ok((provider, Request::from_parts(parts, body)))
+        let request = Request::from_parts(parts, body);
+        Ok(Addressed { provider, request, endpoint: smallest.endpoint, body: text })
     }
 
-    /// The head, and what a refusal says. An answer that is none says all with its head.
-    async fn exchange(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Result<(response::Parts, UpstreamError), Reason> {
-        let mut call = self.0.upstream.send(request, true).ok_or(Reason::Stopped)?;
-        let head = timeout(HEAD_TIMEOUT, poll_fn(|cx| call.poll_head(cx)));
-        let head = head.await.map_err(|_elapsed| Reason::FirstByteTimeout)?;
-        let head = head.map_err(|error| Reason::of(&error))?;
-        let said = if head.status.is_success() { UpstreamError::default() } else { said(call).await };
-        Ok((head, said))
+    /// The head, what a refusal says, and the body of what is no refusal, as far as it comes in time.
+    async fn exchange(&self, request: Request<RequestBody>) -> Result<Exchanged, Unanswered> {
+        let unsent = |reason| Unanswered { reason, sent: false };
+        let mut call = self.0.upstream.send(request, true).ok_or(unsent(Reason::Stopped))?;
+        let head = timeout(HEAD_TIMEOUT, poll_fn(|cx| call.poll_head(cx))).await;
+        let head = match head {
+            Ok(Ok(head)) => head,
+            Ok(Err(error)) => return Err(Unanswered { reason: Reason::of(&error), sent: call.is_sent() }),
+            Err(_) => return Err(Unanswered { reason: Reason::FirstByteTimeout, sent: call.is_sent() }),
+        };
+        let body = read(call).await;
+        let said = if head.status.is_success() { UpstreamError::default() } else { said(&body) };
+        Ok(Exchanged { head, said, body })
     }
+}
+
+/// A test that is ready to go out.
+struct Addressed {
+    provider: &'static dyn Provider,
+    request: Request<RequestBody>,
+    endpoint: Endpoint,
+    /// The request's.
+    body: Bytes,
+}
+
+struct Unanswered {
+    reason: Reason,
+    /// The upstream has the whole request.
+    sent: bool,
+}
+
+struct Exchanged {
+    head: response::Parts,
+    said: UpstreamError,
+    body: Bytes,
 }
 
 /// What a test found.
@@ -198,6 +239,13 @@ struct Tested {
     result: TestAccountResult,
     /// Of the upstream's answer, where it is no success.
     class: Option<Class>,
+}
+
+impl Tested {
+    fn failed(reason: &str) -> Self {
+        let result = TestAccountResult { reason: reason.to_owned(), ..TestAccountResult::default() };
+        Self { result, class: None }
+    }
 }
 
 fn judge(
@@ -261,11 +309,11 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
         | Front::Azure
         | Front::AzureThinking => plain(
             Endpoint::ChatCompletions,
-            json!({ "model": model, "max_completion_tokens": 16, "messages": messages() }),
+            json!({ "model": model, "max_completion_tokens": MAX_OUTPUT, "messages": messages() }),
         ),
         Front::Responses => plain(
             Endpoint::Responses,
-            json!({ "model": model, "max_output_tokens": 16, "input": ".", "store": false }),
+            json!({ "model": model, "max_output_tokens": MAX_OUTPUT, "input": ".", "store": false }),
         ),
         Front::ChatGpt => Smallest {
             endpoint: Endpoint::Responses,
@@ -290,20 +338,25 @@ fn smallest(front: Front, model: &str, account: &Account) -> Smallest {
     }
 }
 
-/// The error; where its body has no form that is known, the message is the beginning of what came of it in time.
-async fn said(mut call: Call) -> UpstreamError {
+/// What comes of the body in time, up to a bound.
+async fn read(mut call: Call) -> Bytes {
     let mut read = BytesMut::new();
     let reading = async {
-        while read.len() < 16 * 1024
+        while read.len() < MAX_BODY
             && let Some(Ok(data)) = poll_fn(|cx| call.poll_chunk(cx)).await
         {
             read.extend_from_slice(&data);
         }
     };
-    _ = timeout(WORDS_TIMEOUT, reading).await;
-    let mut said = facts_of_error(&read);
+    _ = timeout(BODY_TIMEOUT, reading).await;
+    read.freeze()
+}
+
+/// The error; where its body has no form that is known, the message is the beginning of what came of it in time.
+fn said(body: &[u8]) -> UpstreamError {
+    let mut said = facts_of_error(body);
     if said.message.is_empty() {
-        said.message = String::from_utf8_lossy(&read).into_owned();
+        said.message = String::from_utf8_lossy(body).into_owned();
     }
     said
 }

@@ -16,7 +16,7 @@ use wire::loss::Losses;
 
 use super::{failure::End, filter::Admitted, refusal::Refusal, reserve::Reserved, session};
 use crate::{
-    contract::wire_message,
+    contract::{usage_message, wire_message},
     metrics::{Ending, Running},
     provider::TraceId,
     proxy::Proxy,
@@ -109,14 +109,14 @@ impl Meter {
         attempt.http_status = u32::from(ended.status);
         attempt.reason = ended.end.reason().map(|reason| reason.code().into_owned()).unwrap_or_default();
         attempt.detail = ended.detail;
-        attempt.usage = ended.usage.map(contract_usage);
+        attempt.usage = ended.usage.map(usage_message);
         attempt.model_served = ended.served.unwrap_or_default().to_owned();
         attempt.total_ms = milliseconds(self.attempt_began.elapsed());
         attempt.unrated = !ended.rated;
         attempt.price_id = ended.price.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
         if let Some(estimate) = ended.estimate {
-            attempt.estimate = Some(contract_usage(estimate));
-            attempt.bound = Some(contract_usage(ended.bound));
+            attempt.estimate = Some(usage_message(estimate));
+            attempt.bound = Some(usage_message(ended.bound));
             self.record.estimated = true;
         }
     }
@@ -192,7 +192,7 @@ fn open_record(admitted: &Admitted, reserved: &Reserved) -> OpenRecord {
         trace_id: call.trace.map(TraceId::to_bytes).unwrap_or_default(),
         purpose: Purpose::Client.into(),
         reserved: Some(proto::v1::Reserved {
-            usage: Some(contract_usage(reserved.usage)),
+            usage: Some(usage_message(reserved.usage)),
             real_cost: nanos(reserved.charge.real),
             rated_cost: nanos(reserved.charge.rated),
             price_id: reserved.price.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
@@ -226,11 +226,6 @@ const fn ending(outcome: Outcome) -> Ending {
         Outcome::CutOff => Ending::CutOff,
         Outcome::Refused => Ending::Refused,
     }
-}
-
-const fn contract_usage(usage: Usage) -> proto::v1::Usage {
-    let Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
-    proto::v1::Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -105,8 +105,14 @@ impl Unconfigured {
         let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
         let upstream = UpstreamClient::new(outbound).unwrap();
         let for_tests = Arc::new(upstream.for_another_runtime());
-        let tester =
-            Tester::new(for_tests, snapshot.clone(), status_writes.clone(), clock.clone(), tasks.clone());
+        let tester = Tester::new(
+            for_tests,
+            snapshot.clone(),
+            status_writes.clone(),
+            clock.clone(),
+            tasks.clone(),
+            journal.clone(),
+        );
         let common = Common {
             snapshot,
             live: Arc::new(Live::memory(clock.clone())),

@@ -108,3 +108,29 @@ async fn more_than_the_models_entry_says_is_charged_as_long_as_it_is_possible() 
     assert_eq!((usage.input, usage.output), (900_000, 60_000));
     assert!(record.conditions.is_empty());
 }
+
+#[tokio::test]
+async fn a_test_of_an_account_is_a_record_that_no_user_pays_for() {
+    for (status, body, reported) in [
+        (200, answer(8, 1), Some((8, 1))),
+        (200, "{}".to_owned(), None),
+        (401, r#"{"type":"error","error":{"type":"authentication_error","message":"no"}}"#.to_owned(), None),
+    ] {
+        let upstream = Upstream::always(json(status, &body)).await;
+        let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+        let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
+        let result = gateway.proxy.tester.test(&account, None).await;
+        assert_eq!(result.ok, status == 200, "{result:?}");
+        let record = gateway.records(1).await.remove(0);
+        let open = record.open.as_ref().unwrap();
+        assert_eq!(open.purpose(), Purpose::AccountTest);
+        assert_eq!((&open.key_id[..], &open.user_id[..]), (&[0; 16][..], &[0; 16][..]));
+        let attempt = &record.attempts[0];
+        assert_eq!(attempt.account_id, account.id.to_bytes());
+        assert!(attempt.unrated, "nobody's key made it");
+        assert_eq!(attempt.usage.map(|usage| (usage.input, usage.output)), reported);
+        // What was refused used nothing; what was answered without a word of it is estimated.
+        assert_eq!(attempt.estimate.is_some(), status == 200 && reported.is_none(), "{attempt:?}");
+        assert_eq!(record.estimated, attempt.estimate.is_some());
+    }
+}
