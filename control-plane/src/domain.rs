@@ -4,6 +4,7 @@ pub mod account;
 pub mod bootstrap;
 pub mod fault;
 pub mod key_status;
+pub mod labels;
 pub mod model_route;
 pub mod name;
 pub mod node_health;

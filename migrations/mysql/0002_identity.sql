@@ -50,6 +50,10 @@ CREATE TABLE IF NOT EXISTS api_keys (
     prefix VARCHAR(12) NOT NULL,
     enabled TINYINT NOT NULL,
     expires_at BIGINT NULL,
+    -- JSON: [text, …].
+    tags LONGTEXT NOT NULL,
+    -- JSON: {name: text, …}.
+    metadata LONGTEXT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     revision BIGINT NOT NULL,

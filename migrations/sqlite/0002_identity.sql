@@ -49,6 +49,10 @@ CREATE TABLE IF NOT EXISTS api_keys (
     prefix TEXT NOT NULL,
     enabled INTEGER NOT NULL,
     expires_at INTEGER NULL,
+    -- JSON: [text, …].
+    tags TEXT NOT NULL,
+    -- JSON: {name: text, …}.
+    metadata TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     revision INTEGER NOT NULL

@@ -472,7 +472,7 @@ export interface paths {
         };
         /** One key. */
         get: operations["api_keys_get"];
-        /** Changes a key's name, expiry or enabling. */
+        /** Changes a key's name, expiry, enabling, tags or metadata. */
         put: operations["api_keys_put"];
         post?: never;
         /** Deletes a key. What it used stays in the ledger. */
@@ -1108,11 +1108,17 @@ export interface components {
              */
             expires_at?: number | null;
             id: string;
+            /** @description Goes into the records of its requests as it is. */
+            metadata: {
+                [key: string]: string;
+            };
             name: string;
             /** @description The first 12 characters of the key. */
             prefix: string;
             /** @description What comes of `enabled`, `expires_at` and the time. */
             status: components["schemas"]["KeyStatus"];
+            /** @description What its usage is counted under. */
+            tags: string[];
             /** Format: int64 */
             updated_at: number;
             /** @description The owner. */
@@ -1128,7 +1134,13 @@ export interface components {
              * @description Milliseconds since 1970; a time in the past ends the key. Null: does not expire.
              */
             expires_at?: number | null;
+            /** @description All of it: at most 16 pairs. */
+            metadata?: {
+                [key: string]: string;
+            } | null;
             name?: string | null;
+            /** @description All of them: at most 16, of 1–64 characters each. */
+            tags?: string[] | null;
         };
         KeyList: {
             api_keys: components["schemas"]["KeyBody"][];
@@ -1247,7 +1259,13 @@ export interface components {
              * @description Milliseconds since 1970. Left out or null: does not expire.
              */
             expires_at?: number | null;
+            /** @description Goes into the records of its requests as it is: at most 16 pairs. Left out: none. */
+            metadata?: {
+                [key: string]: string;
+            } | null;
             name: string;
+            /** @description What its usage is counted under: at most 16, of 1–64 characters each. Left out: none. */
+            tags?: string[] | null;
             /** @description The owner, where an admin makes a key for someone else. Left out: the caller. */
             user_id?: string | null;
         };

@@ -92,6 +92,8 @@ mod tests {
             prefix: "sk-000000000".into(),
             enabled: true,
             expires_at: Some(expires_at),
+            tags: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
             created_at: NOW,
             updated_at: NOW,
             revision: 1,

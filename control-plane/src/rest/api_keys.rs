@@ -1,7 +1,7 @@
 //! /api/api-keys: what clients present to the data plane. Everyone has their own; whoever may read all sees those of
 //! others too, and admins change them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::{Json, extract::State, response::IntoResponse};
 use http::StatusCode;
@@ -24,7 +24,12 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{key_status::KeyStatus, name::Name, patch::Patch},
+    domain::{
+        key_status::KeyStatus,
+        labels::{Metadata, Tags},
+        name::Name,
+        patch::Patch,
+    },
     store::{
         StoreError, Tx,
         api_keys::{self, ApiKey, KeyFilter},
@@ -38,6 +43,8 @@ use crate::{
 const MAX_KEYS: i64 = 1000;
 /// The end of the year 9999.
 const MAX_TIME: Millis = Millis(253_402_300_799_999);
+/// What the audit log says of a new key.
+const FIELDS: [&str; 5] = ["name", "enabled", "expires_at", "tags", "metadata"];
 pub(super) const PREFIX_CHARACTERS: usize = 12;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -63,6 +70,10 @@ struct KeyBody {
     /// Null: does not expire.
     #[schema(value_type = Option<i64>)]
     expires_at: Option<Millis>,
+    /// What its usage is counted under.
+    tags: Vec<String>,
+    /// Goes into the records of its requests as it is.
+    metadata: BTreeMap<String, String>,
     #[schema(value_type = i64)]
     created_at: Millis,
     #[schema(value_type = i64)]
@@ -80,6 +91,8 @@ impl KeyBody {
             status: KeyStatus::of(key.enabled, key.expires_at, now),
             enabled: key.enabled,
             expires_at: key.expires_at,
+            tags: key.tags,
+            metadata: key.metadata,
             created_at: key.created_at,
             updated_at: key.updated_at,
         }
@@ -125,6 +138,14 @@ struct NewKey {
     expires_at: Option<Millis>,
     /// Left out: true.
     enabled: Option<bool>,
+    /// What its usage is counted under: at most 16, of 1–64 characters each. Left out: none.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    tags: Tags,
+    /// Goes into the records of its requests as it is: at most 16 pairs. Left out: none.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Metadata,
     /// The owner, where an admin makes a key for someone else. Left out: the caller.
     #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
@@ -141,6 +162,12 @@ struct KeyChange {
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     expires_at: Patch<Millis>,
+    /// All of them: at most 16, of 1–64 characters each.
+    #[schema(value_type = Option<Vec<String>>)]
+    tags: Option<Tags>,
+    /// All of it: at most 16 pairs.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Option<Metadata>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -212,6 +239,8 @@ async fn post(
         prefix: secret.expose().chars().take(PREFIX_CHARACTERS).collect(),
         enabled: new.enabled.unwrap_or(true),
         expires_at: new.expires_at,
+        tags: new.tags.into_vec(),
+        metadata: new.metadata.into_map(),
         created_at: now,
         updated_at: now,
         revision: 1,
@@ -232,7 +261,7 @@ async fn insert(app: &App, caller: &Caller, key: ApiKey, now: Millis) -> ApiResu
         return Err(Problem::conflict("too_many_keys", detail));
     }
     api_keys::insert(&mut tx, &key).await?;
-    write_audit(&mut tx, caller, "api_key.create", &key, &["name", "enabled", "expires_at"], now).await?;
+    write_audit(&mut tx, caller, "api_key.create", &key, &FIELDS, now).await?;
     let body = body(&mut tx, key, now).await?;
     tx.commit().await?;
     app.changed();
@@ -265,7 +294,7 @@ async fn get(
     Ok(Tagged { revision, body })
 }
 
-/// Changes a key's name, expiry or enabling.
+/// Changes a key's name, expiry, enabling, tags or metadata.
 #[utoipa::path(put, path = "/api/api-keys/{id}", tag = "api-keys", params(("id" = String, Path), ("If-Match" = String, Header)),
     request_body = KeyChange, responses(
     (status = OK, body = KeyBody),
@@ -286,6 +315,8 @@ async fn put(
         ("name", change.name.is_some()),
         ("enabled", change.enabled.is_some()),
         ("expires_at", !change.expires_at.is_keep()),
+        ("tags", change.tags.is_some()),
+        ("metadata", change.metadata.is_some()),
     ];
     let fields: Vec<_> = fields.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
     update(&app, &caller, id, if_match, &fields, |key| {
@@ -294,6 +325,12 @@ async fn put(
         }
         key.enabled = change.enabled.unwrap_or(key.enabled);
         key.expires_at = change.expires_at.over_optional(key.expires_at);
+        if let Some(tags) = change.tags {
+            key.tags = tags.into_vec();
+        }
+        if let Some(metadata) = change.metadata {
+            key.metadata = metadata.into_map();
+        }
     })
     .await
 }

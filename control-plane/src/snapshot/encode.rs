@@ -141,7 +141,8 @@ pub fn api_key(row: &ApiKey) -> v1::ApiKey {
         hash: row.hash.0.to_vec(),
         user_id: row.user.to_bytes().to_vec(),
         expires_at_ms: row.expires_at.map(|at| at.0),
-        ..v1::ApiKey::default()
+        tags: row.tags.clone(),
+        metadata: row.metadata.clone().into_iter().collect(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! API keys: what clients present to nodes. Only their hashes are kept. Those of proxy tests are among them, and people
 //! neither see nor count them: see [`super::proxy_test_keys`].
 
+use std::collections::BTreeMap;
+
 use proto::v1::ResourceKind;
+use serde::Serialize;
 use shared::{
     clock::Millis,
     id::{KeyId, UserId},
@@ -27,6 +30,10 @@ pub struct ApiKey {
     pub enabled: bool,
     /// `None`: does not expire.
     pub expires_at: Option<Millis>,
+    /// What its usage is counted under.
+    pub tags: Vec<String>,
+    /// Goes into the records of its requests as it is.
+    pub metadata: BTreeMap<String, String>,
     pub created_at: Millis,
     pub updated_at: Millis,
     /// Rises with each update; what the store was given is ignored there.
@@ -42,6 +49,8 @@ struct Row {
     prefix: String,
     enabled: bool,
     expires_at: Option<i64>,
+    tags: String,
+    metadata: String,
     created_at: i64,
     updated_at: i64,
     revision: i64,
@@ -60,6 +69,8 @@ impl TryFrom<Row> for ApiKey {
             prefix: row.prefix,
             enabled: row.enabled,
             expires_at: row.expires_at.map(Millis),
+            tags: serde_json::from_str(&row.tags).map_err(StoreError::corrupt)?,
+            metadata: serde_json::from_str(&row.metadata).map_err(StoreError::corrupt)?,
             created_at: Millis(row.created_at),
             updated_at: Millis(row.updated_at),
             revision: row.revision,
@@ -67,11 +78,15 @@ impl TryFrom<Row> for ApiKey {
     }
 }
 
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::corrupt)
+}
+
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, user_id, name, hash, prefix, enabled, expires_at, created_at, updated_at, revision ",
-            "FROM api_keys ",
+            "SELECT id, user_id, name, hash, prefix, enabled, expires_at, tags, metadata, created_at, updated_at, ",
+            "revision FROM api_keys ",
             $tail
         )
     };
@@ -93,8 +108,8 @@ pub async fn insert(tx: &mut Tx, key: &ApiKey) -> Result<(), StoreError> {
     execute!(
         tx,
         "INSERT INTO api_keys
-         (id, user_id, name, hash, prefix, enabled, expires_at, created_at, updated_at, revision)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+         (id, user_id, name, hash, prefix, enabled, expires_at, tags, metadata, created_at, updated_at, revision)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
         key.id.to_bytes().to_vec(),
         key.user.to_bytes().to_vec(),
         &key.name,
@@ -102,6 +117,8 @@ pub async fn insert(tx: &mut Tx, key: &ApiKey) -> Result<(), StoreError> {
         &key.prefix,
         key.enabled,
         key.expires_at.map(|at| at.0),
+        json(&key.tags)?,
+        json(&key.metadata)?,
         key.created_at.0,
         key.updated_at.0,
     )
@@ -212,7 +229,7 @@ pub async fn count_of_user(tx: &mut Tx, user: UserId) -> Result<i64, StoreError>
     Ok(fetch_one!(tx, (i64,), sql, user.to_bytes().to_vec())?.0)
 }
 
-/// Writes name, enabled and expiry. Returns the new revision.
+/// Writes name, enabled, expiry, tags and metadata. Returns the new revision.
 ///
 /// # Errors
 /// `NotFound`; `Stale` where the revision is no longer `expected`.
@@ -220,11 +237,13 @@ pub async fn update(tx: &mut Tx, key: &ApiKey, expected: i64) -> Result<i64, Sto
     changes::record(tx, ResourceKind::ApiKey, key.id.to_bytes(), false).await?;
     let matched = execute!(
         tx,
-        "UPDATE api_keys SET name = ?, enabled = ?, expires_at = ?, updated_at = ?, revision = revision + 1
-         WHERE id = ? AND revision = ?",
+        "UPDATE api_keys SET name = ?, enabled = ?, expires_at = ?, tags = ?, metadata = ?, updated_at = ?,
+         revision = revision + 1 WHERE id = ? AND revision = ?",
         &key.name,
         key.enabled,
         key.expires_at.map(|at| at.0),
+        json(&key.tags)?,
+        json(&key.metadata)?,
         key.updated_at.0,
         key.id.to_bytes().to_vec(),
         expected,

@@ -82,6 +82,8 @@ pub(super) async fn mint(app: &App, caller: &Caller, wire: Wire) -> ApiResult<(M
         prefix: secret.expose().chars().take(PREFIX_CHARACTERS).collect(),
         enabled: true,
         expires_at: Some(now.plus(LIFETIME)),
+        tags: Vec::new(),
+        metadata: std::collections::BTreeMap::new(),
         created_at: now,
         updated_at: now,
         revision: 1,

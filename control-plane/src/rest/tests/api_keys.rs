@@ -185,6 +185,8 @@ async fn a_person_has_so_many_keys_and_no_more() {
             prefix: "sk-0123".to_owned(),
             enabled: true,
             expires_at: None,
+            tags: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
             created_at: START,
             updated_at: START,
             revision: 1,
@@ -196,4 +198,31 @@ async fn a_person_has_so_many_keys_and_no_more() {
     assert_eq!(more.refusal(), (409, "too_many_keys"));
     let (_, other) = api.signed_in("bob", Role::User).await;
     api.new_key(&other, "his first").await;
+}
+
+#[tokio::test]
+async fn keys_carry_tags_and_metadata() {
+    let api = TestApi::start().await;
+    let (_, token) = api.signed_in("ann", Role::User).await;
+    let plain = api.new_key(&token, "plain").await;
+    assert_eq!((&plain["tags"], &plain["metadata"]), (&json!([]), &json!({})));
+    let labels = json!({ "name": "n", "tags": ["b", "a", "b"], "metadata": { "cost-centre": "17" } });
+    let made = api.post("/api/api-keys").by(&token).json(labels).send().await.expect(StatusCode::CREATED);
+    assert_eq!(made.body["tags"], json!(["b", "a"]));
+    assert_eq!(made.body["metadata"], json!({ "cost-centre": "17" }));
+    let path = format!("/api/api-keys/{}", made.body["id"].as_str().unwrap());
+    let put = |change: Value, revision: &'static str| {
+        api.put(&path).by(&token).if_match(revision).json(change).send()
+    };
+    let renamed = put(json!({ "name": "m" }), "\"1\"").await.expect(StatusCode::OK);
+    assert_eq!(renamed.body["tags"], json!(["b", "a"]), "what is left out stays");
+    let cleared = put(json!({ "tags": [], "metadata": {} }), "\"2\"").await.expect(StatusCode::OK);
+    assert_eq!((&cleared.body["tags"], &cleared.body["metadata"]), (&json!([]), &json!({})));
+    for wrong in [
+        json!({ "tags": [""] }),
+        json!({ "tags": vec!["t"; 17] }),
+        json!({ "metadata": { "a": "two\nlines" } }),
+    ] {
+        assert_eq!(put(wrong, "\"3\"").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
 }

@@ -73,6 +73,8 @@ fn key(user: UserId) -> ApiKey {
         prefix: "sk-012345678".to_owned(),
         enabled: true,
         expires_at: Some(Millis(NOW.0 + 1)),
+        tags: vec!["équipe".to_owned()],
+        metadata: [("cost-centre".to_owned(), "17".to_owned())].into(),
         created_at: NOW,
         updated_at: NOW,
         revision: 1,
@@ -215,7 +217,9 @@ async fn keys_read_back_and_change(database: &Database) {
     drop(tx);
 
     let before = revision(store).await.version;
-    first = ApiKey { name: "renamed".to_owned(), enabled: false, expires_at: None, ..first };
+    let tags = vec!["b".to_owned(), "a".to_owned()];
+    first = ApiKey { name: "renamed".to_owned(), enabled: false, expires_at: None, tags, ..first };
+    first.metadata.clear();
     let mut tx = store.begin().await.unwrap();
     assert!(matches!(api_keys::update(&mut tx, &first, 2).await, Err(StoreError::Stale)));
     drop(tx);

@@ -90,6 +90,8 @@ async fn keys_are_found_by_name_prefix_and_status(database: &Database) {
                 prefix: format!("sk-Abc00000{}", keys.len()),
                 enabled,
                 expires_at: expires_at.map(Millis),
+                tags: Vec::new(),
+                metadata: std::collections::BTreeMap::new(),
                 created_at: NOW,
                 updated_at: NOW,
                 revision: 1,
