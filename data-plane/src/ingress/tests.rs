@@ -23,6 +23,7 @@ mod resuming;
 mod reusing;
 mod revoking;
 mod stopping;
+mod telling;
 mod tls;
 mod traces;
 pub(crate) mod upstream;

@@ -468,12 +468,16 @@ fn project(account: &Account) -> Option<&str> {
     }
 }
 
-/// What Google takes from a query as a credential, or as whom to count for: neither is the client's to say.
-const WHOSE: [&str; 5] = ["key", "access_token", "oauth_token", "quotaUser", "userIp"];
+/// What providers take from a query as a credential, or as whom to count for: neither is the client's to say.
+const WHOSE: [&str; 8] =
+    ["key", "api_key", "apikey", "api-key", "access_token", "oauth_token", "quotauser", "userip"];
 
 /// The client's query, without its key.
 fn without_key(query: &str) -> Option<String> {
-    let says_whose = |pair: &str| WHOSE.contains(&pair.split('=').next().unwrap_or_default());
+    let says_whose = |pair: &str| {
+        url::form_urlencoded::parse(pair.as_bytes())
+            .any(|(name, _)| WHOSE.contains(&&*name.to_ascii_lowercase()))
+    };
     let kept: Vec<_> = query.split('&').filter(|pair| !pair.is_empty() && !says_whose(pair)).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
 }
@@ -487,6 +491,7 @@ mod tests {
         assert_eq!(without_key("beta=true"), Some("beta=true".into()));
         assert_eq!(without_key("key=sk-1"), None);
         assert_eq!(without_key("access_token=ya29.x&alt=sse&quotaUser=me"), Some("alt=sse".into()));
+        assert_eq!(without_key("k%65y=sk-1&api_key=sk-1&API-Key=sk-1&b=%20"), Some("b=%20".into()));
         assert_eq!(without_key("keys=1"), Some("keys=1".into()));
         assert_eq!(without_key("a=1&key=sk-1&b=2"), Some("a=1&b=2".into()));
         assert_eq!(without_key(""), None);

@@ -20,6 +20,8 @@ pub(super) struct Away {
     pub(super) served: Option<String>,
     pub(super) usage_is_final: bool,
     pub(super) seen: Seen,
+    /// Tokens.
+    pub(super) written: u64,
     /// As the upstream gave it and the client was told.
     pub(super) answer_id: Option<String>,
     work: Pin<Box<dyn Future<Output = Result<Back, NotDone>> + Send>>,
@@ -44,6 +46,7 @@ impl Away {
     pub(super) fn send(mut relay: Relay, chunk: Option<Bytes>, compute: Compute) -> Self {
         let (usage, served) = (relay.usage(), relay.served_model().map(str::to_owned));
         let (usage_is_final, seen) = (relay.usage_is_final(), relay.seen());
+        let written = relay.written();
         let answer_id = relay.answer_id().map(str::to_owned);
         let work = Box::pin(async move {
             let read = move || {
@@ -56,7 +59,7 @@ impl Away {
             };
             compute.run(read).await
         });
-        Self { usage, served, usage_is_final, seen, answer_id, work }
+        Self { usage, served, usage_is_final, seen, written, answer_id, work }
     }
 
     /// # Errors

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use wire::raw::watch::Chunks;
 
 use super::{
+    attempt::Attempt,
     failure::{End, Failure},
     feeding::Fed,
     flight::Flight,
@@ -80,7 +81,10 @@ async fn read_on(flight: &mut Flight) -> Option<Failure> {
                 read = read => read.unwrap_or(Ok(false)),
                 () = closed => Ok(false),
             };
-            flight.meter.condition(if matches!(read, Ok(true)) { "drained" } else { "drain_cut" });
+            // A refusal is a failure that was read to its end.
+            let refused = flight.attempt.as_ref().is_some_and(Attempt::is_refused);
+            let whole = matches!(read, Ok(true)) || (read.is_err() && refused);
+            flight.meter.condition(if whole { "drained" } else { "drain_cut" });
             if let Err(failure) = read {
                 return Some(failure);
             }

@@ -130,7 +130,8 @@ impl Attempt {
         let snapshot = proxy.snapshot.load();
         let (served_name, sent_name) = (served.unwrap_or_default(), &*self.model);
         let model = snapshot.model(served_name).or_else(|| snapshot.model(sent_name));
-        let usage = reported.map(|reported| worst.possible(reported, model));
+        let usage = reported.map(|reported| worst.believed(reported, model));
+        let is_final = is_final && usage == reported;
         if usage != reported {
             meter.condition("impossible_usage");
         }
@@ -178,8 +179,11 @@ impl Attempt {
         }
         let written = match &self.reading {
             Reading::Whole(_) if self.content => self.read_bytes / BYTES_A_TOKEN,
-            // A read brings a token at the least, and no more than its bytes can hold.
-            _ if self.content => self.in_time().max(self.reads).min(self.read_bytes / BYTES_A_TOKEN),
+            // What was thought and not shown takes time; and there are no more than the bytes can hold.
+            _ if self.content => {
+                let shown = self.reading.written().max(self.reads);
+                self.in_time().max(shown).min(self.read_bytes / BYTES_A_TOKEN)
+            }
             _ => self.in_time(),
         };
         estimate.output = estimate.output.max(written.min(worst.output));

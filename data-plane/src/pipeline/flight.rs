@@ -17,7 +17,7 @@ use http::{HeaderMap, response};
 use proto::v1::Outcome;
 use shared::secret::KeyHash;
 use tokio::time::Instant;
-use wire::relay::Relay;
+use wire::{raw::watch::Chunks, relay::Relay};
 
 use super::{
     adapt::Outgoing,
@@ -33,7 +33,7 @@ use super::{
     settle::Meter,
 };
 use crate::{
-    provider::failure::Reason,
+    provider::{failure::Reason, words},
     proxy::Proxy,
     scheduler::Picked,
     snapshot::{Account, Policy, Snapshot},
@@ -426,6 +426,19 @@ impl Flight {
         match &mut self.attempt.as_mut()?.reading {
             Reading::Stream(relay) => Some(relay),
             Reading::Opaque | Reading::Away(_) | Reading::Whole(_) => None,
+        }
+    }
+
+    /// Lets out the upstream's own words about a failure, in which a careless one may say what it was sent.
+    pub(super) fn release(&mut self, out: &mut Chunks) {
+        let Some(relay) = self.relay() else { return };
+        relay.release(out);
+        if relay.failure().is_none() {
+            return;
+        }
+        let Some(attempt) = &self.attempt else { return };
+        for chunk in out.iter_mut() {
+            *chunk = words::without_credential(std::mem::take(chunk), &attempt.account);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
     provider::{
         Endpoint,
         failure::{Class, Reason, class_of, refuses_reasoning, refuses_tool_search},
-        lacks_endpoint,
+        lacks_endpoint, words,
     },
 };
 
@@ -134,9 +134,12 @@ fn refuse(
     admitted: &Admitted,
     mut parts: response::Parts,
     body: Bytes,
-    said: UpstreamError,
+    mut said: UpstreamError,
 ) -> Result<Opened, Failure> {
     let Some(attempt) = &flight.attempt else { return Err(Failure::of(Reason::Stopped)) };
+    if let Some(hidden) = words::hidden(&said.message, &attempt.account) {
+        said.message = hidden;
+    }
     let (wire, id) = (flight.meter.wire(), admitted.call.id.to_string());
     let body = attempt.translation.refusal(wire, flight.streaming, &mut parts, (body, &said), &id);
     Ok(Opened::Refused { parts, body, said })
@@ -175,13 +178,25 @@ fn head(flight: &Flight, parts: &mut response::Parts, stream: bool) {
 async fn refused(
     flight: &mut Flight,
     admitted: &Admitted,
-    parts: response::Parts,
+    mut parts: response::Parts,
 ) -> Result<Opened, Failure> {
     let (most, wait) = match class_of(parts.status.as_u16()) {
         Class::Refused => (flight.policy().max_answer, None),
         _ => (ERROR_BODY_MAX, Some(ERROR_BODY_WAIT)),
     };
     let body = error_body(flight, most, wait).await?;
+    let body = match &flight.attempt {
+        Some(attempt) => {
+            words::hide_credential(&mut parts.headers, &attempt.account);
+            let length = body.len();
+            let told = words::without_credential(body, &attempt.account);
+            if told.len() != length {
+                parts.headers.remove(CONTENT_LENGTH);
+            }
+            told
+        }
+        None => body,
+    };
     let (said, now) = (translation::said(&body), flight.proxy.clock.now());
     let Some(attempt) = &flight.attempt else { return Err(Failure::of(Reason::Stopped)) };
     let status = parts.status.as_u16();
@@ -254,9 +269,7 @@ async fn hold(flight: &mut Flight) -> Result<Chunks, Trouble> {
             if !is_about_the_request(flight, &failure) {
                 return Err(Trouble::Stream(failure));
             }
-            if let Some(relay) = flight.relay() {
-                relay.release(&mut chunks);
-            }
+            flight.release(&mut chunks);
             return Ok(chunks);
         }
         if may_go(seen) {

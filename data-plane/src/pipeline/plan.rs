@@ -33,6 +33,9 @@ const LARGEST_OUTPUT: u64 = 256_000;
 const UNKNOWN_LARGEST_WINDOW: u64 = 16_000_000;
 const UNKNOWN_LARGEST_OUTPUT: u64 = 1_000_000;
 
+/// Answers that a provider gives to one request, at the most.
+const MOST_ANSWERS: u64 = 128;
+
 /// A request that is ready to go out, to whomever it goes.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -109,7 +112,9 @@ impl WorstCase {
             Operation::Embeddings => 0,
             _ => asked.or_else(|| model.and_then(|model| model.max_output)).unwrap_or(UNKNOWN_OUTPUT),
         };
-        let answers = view.n.unwrap_or(1).max(1);
+        // What is beyond all models is refused by them, or cut.
+        let output = output.min(UNKNOWN_LARGEST_OUTPUT);
+        let answers = view.n.unwrap_or(1).clamp(1, MOST_ANSWERS);
         Self {
             likely_input: input.likely.min(most),
             input: most,
@@ -119,31 +124,24 @@ impl WorstCase {
         }
     }
 
-    /// A usage that was reported, without what no model could have used: a broken upstream must not empty a budget.
-    pub(super) fn possible(self, reported: Usage, model: Option<&Model>) -> Usage {
-        let largest = |stated: Option<Option<u64>>, largest: u64, unknown: u64| match stated {
-            Some(stated) => stated.unwrap_or(0).max(largest),
+    /// What of a reported usage may be true: a broken upstream must not empty a budget. What no model could have used
+    /// counts as not reported.
+    pub(super) fn believed(self, reported: Usage, model: Option<&Model>) -> Usage {
+        let largest = |stated: Option<Option<u64>>, known: u64, unknown: u64| match stated {
+            Some(stated) => stated.unwrap_or(0).max(known),
             None => unknown,
         };
-        let window = model.map(|model| model.context_window);
-        let window = largest(window, LARGEST_WINDOW, UNKNOWN_LARGEST_WINDOW).max(self.input);
-        let written = model.map(|model| model.max_output);
-        let written = largest(written, LARGEST_OUTPUT, UNKNOWN_LARGEST_OUTPUT).max(self.output);
-        let mut left = window.saturating_mul(self.calls).saturating_mul(self.answers);
-        let mut take = |tokens: u64| {
-            let taken = tokens.min(left);
-            left -= taken;
-            taken
-        };
-        let output = reported.output.min(written.saturating_mul(self.calls).saturating_mul(self.answers));
-        Usage {
-            input: take(reported.input),
-            cache_read: take(reported.cache_read),
-            cache_write_5m: take(reported.cache_write_5m),
-            cache_write_1h: take(reported.cache_write_1h),
-            output,
-            reasoning: reported.reasoning.min(output),
+        let window = largest(model.map(|model| model.context_window), LARGEST_WINDOW, UNKNOWN_LARGEST_WINDOW);
+        let written = largest(model.map(|model| model.max_output), LARGEST_OUTPUT, UNKNOWN_LARGEST_OUTPUT);
+        let times = self.calls.saturating_mul(self.answers);
+        let mut believed = reported;
+        if reported.context() > window.max(self.input).saturating_mul(times) {
+            believed = Usage { output: reported.output, reasoning: reported.reasoning, ..Usage::default() };
         }
+        if reported.output > written.max(self.output).saturating_mul(times) {
+            (believed.output, believed.reasoning) = (0, 0);
+        }
+        believed
     }
 
     /// It, or what is known to be more.

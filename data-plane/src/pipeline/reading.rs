@@ -133,6 +133,15 @@ impl Reading {
         }
     }
 
+    /// Tokens of a stream so far, as far as its text shows; about.
+    pub(super) fn written(&self) -> u64 {
+        match self {
+            Self::Stream(relay) => relay.written(),
+            Self::Away(away) => away.written,
+            Self::Opaque | Self::Whole(_) => 0,
+        }
+    }
+
     /// What has been seen of a stream. None: it is no stream that can be read.
     pub(super) const fn seen(&self) -> Option<Seen> {
         match self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Response, StatusCode,
     header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 use shared::{id::RequestId, wire::Wire};
@@ -22,6 +22,9 @@ use crate::{
     provider::failure::{Class, Reason},
     scheduler::{Explanation, Unroutable},
 };
+
+/// What the SDKs of Anthropic and OpenAI go by.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Why the gateway itself does not give a client what it asked for. The text of an error is for the client.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +122,10 @@ impl From<Unconvertible> for Refusal {
 /// The path leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    #[error("there is nothing at this path; check the base URL")]
+    #[error(
+        "there is nothing at this path; check the base URL: clients of OpenAI's API take the gateway's address with /v1 \
+         at its end, those of Anthropic's and Google's without"
+    )]
     NotFound,
     #[error("this path takes {0} only")]
     MethodNotAllowed(&'static str),
@@ -209,6 +215,10 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         set_request_id(headers, wire, id);
+        // Some clients repeat whatever fails, for minutes, unless they are told.
+        if matches!(status, 400..=499) && !matches!(status, 408 | 409 | 425 | 429) {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         if let Some(after) = self.retry_after() {
             // Rounded up, so that the client does not come too early.
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64));

@@ -232,13 +232,9 @@ impl Passing {
                 return self.switch(failure);
             }
             // Too late for another account, or about the request: the client gets the upstream's own words.
-            if let Some(relay) = self.relay() {
-                relay.release(out);
-            }
-        } else if seen.failed
-            && let Some(relay) = self.relay()
-        {
-            relay.release(out);
+            self.release(out);
+        } else if seen.failed {
+            self.release(out);
         }
         if seen.content
             && let Some(flight) = self.held.flight()
@@ -252,6 +248,12 @@ impl Passing {
             && let Some(flight) = self.held.flight()
         {
             flight.remember();
+        }
+    }
+
+    fn release(&mut self, out: &mut Chunks) {
+        if let Some(flight) = self.held.flight() {
+            flight.release(out);
         }
     }
 
@@ -366,8 +368,10 @@ impl Passing {
             self.switch(failure);
             return true;
         }
-        let Some(relay) = self.relay() else { return false };
-        relay.release(out);
+        if self.relay().is_none() {
+            return false;
+        }
+        self.release(out);
         match self.reported() {
             Some(end) => self.held.finish(&end),
             None if seen.end || seen.stopped => self.held.finish(&End::Completed),

@@ -4,8 +4,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-        COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
-        STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
+        COOKIE, EXPECT, FORWARDED, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFRESH,
+        SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
     },
 };
 
@@ -54,14 +54,20 @@ const NOT_SENT: [HeaderName; 20] = [
 ];
 
 /// Cookies belong to the account's session; `alt-svc` would lead clients past the gateway. The others speak for the
-/// upstream's own host: kept for the gateway's, they would have browsers ask it over TLS only, or report to strangers.
-const NOT_GIVEN_BACK: [HeaderName; 6] = [
+/// upstream's own host: kept for the gateway's, they would have browsers ask it over TLS only, report to strangers, forget
+/// what they know of it, or go elsewhere.
+const NOT_GIVEN_BACK: [HeaderName; 11] = [
     SET_COOKIE,
     ALT_SVC,
     STRICT_TRANSPORT_SECURITY,
     HeaderName::from_static("nel"),
     HeaderName::from_static("report-to"),
     HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("content-security-policy"),
+    HeaderName::from_static("content-security-policy-report-only"),
+    REFRESH,
+    LOCATION,
 ];
 
 const OURSELVES: HeaderValue = HeaderValue::from_static("1.1 switchyard");

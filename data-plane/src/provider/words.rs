@@ -1,4 +1,8 @@
-//! A provider's own words, for operators: bounded, and without secrets.
+//! A provider's own words: for operators bounded and without anything like a secret, for clients without the account's.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
 
 use crate::snapshot::Account;
 
@@ -9,6 +13,8 @@ const SECRETS: [&str; 14] = [
     "sk-", "sk_", "gsk_", "xai-", "hf_", "fk-", "pplx-", "key-", "AIza", "AQ.", "ya29.", "AKIA", "ASIA",
     "eyJ",
 ];
+const MASK: &[u8] = b"***";
+const OWN_SECRET_MIN: usize = 8;
 /// Shorter words are no secrets.
 const SECRET_MIN: usize = 12;
 
@@ -25,6 +31,53 @@ pub fn for_operators(words: &str, account: &Account) -> String {
     let mut masked = masked(&text);
     masked.truncate(masked.floor_char_boundary(WORDS_MAX));
     masked
+}
+
+/// What goes to a client of a refusal, in which a careless upstream may say what it was sent.
+#[must_use]
+pub fn without_credential(said: Bytes, account: &Account) -> Bytes {
+    let mut said = said;
+    for secret in own_secrets(account) {
+        if memmem::find(&said, secret).is_none() {
+            continue;
+        }
+        let mut hidden = BytesMut::with_capacity(said.len());
+        let mut from = 0;
+        for at in memmem::find_iter(&said, secret) {
+            hidden.extend_from_slice(said.get(from..at).unwrap_or_default());
+            hidden.extend_from_slice(MASK);
+            from = at + secret.len();
+        }
+        hidden.extend_from_slice(said.get(from..).unwrap_or_default());
+        said = hidden.freeze();
+    }
+    said
+}
+
+/// As [`without_credential`], where there is something to hide.
+#[must_use]
+pub fn hidden(said: &str, account: &Account) -> Option<String> {
+    let secrets = account.upstream.credential.secrets().filter(|secret| secret.len() >= OWN_SECRET_MIN);
+    secrets.fold(None, |hidden: Option<String>, secret| {
+        let text = hidden.as_deref().unwrap_or(said);
+        if text.contains(secret) { Some(text.replace(secret, "***")) } else { hidden }
+    })
+}
+
+/// As [`without_credential`], of a refusal's head.
+pub fn hide_credential(headers: &mut HeaderMap, account: &Account) {
+    for value in headers.values_mut() {
+        let is_said = own_secrets(account).any(|secret| memmem::find(value.as_bytes(), secret).is_some());
+        if is_said {
+            *value = HeaderValue::from_static("***");
+        }
+    }
+}
+
+/// Shorter ones would mask common words.
+fn own_secrets(account: &Account) -> impl Iterator<Item = &[u8]> {
+    let secrets = account.upstream.credential.secrets().map(str::as_bytes);
+    secrets.filter(|secret| secret.len() >= OWN_SECRET_MIN)
 }
 
 fn masked(text: &str) -> String {

@@ -34,7 +34,9 @@ pub struct Routed<'a> {
 /// Why a model's name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unroutable {
-    #[error("no platform is known for the model `{0}`: check its name, or add a model route")]
+    #[error(
+        "no platform is known for the model `{0}`: check its name; operators can add a model route for it"
+    )]
     UnknownModel(Box<str>),
     #[error("the account type in front of the model's name is not the one that the path asks for")]
     OtherTypePinned,

@@ -204,6 +204,15 @@ impl Relay {
         }
     }
 
+    /// Tokens that the answer has so far, as far as its text shows; about.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        match &self.body {
+            Body::Raw(watch) => watch.written(),
+            Body::Converted(stream) => stream.written(),
+        }
+    }
+
     /// The first failure.
     #[must_use]
     pub fn failure(&self) -> Option<&StreamFailure> {

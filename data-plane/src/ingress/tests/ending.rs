@@ -423,3 +423,29 @@ async fn a_success_that_is_no_answer_is_the_accounts_failure() {
         }
     }
 }
+
+/// Frames that come at once are read at once, and each may hold many words.
+#[tokio::test]
+async fn a_burst_is_estimated_by_its_text_and_not_by_the_time_that_it_took() {
+    let words = "word ".repeat(80);
+    let delta = |text: &str| {
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+        )
+    };
+    for (frames, text) in [(400, "word "), (25, words.as_str())] {
+        let shown = (frames * text.split_whitespace().count()) as u64;
+        let burst = delta(text).repeat(frames);
+        for (path, body) in [
+            ("/v1/messages", STREAMED.replace("64", "9000")),
+            ("/v1/chat/completions", CHAT_STREAMED.replace("gpt-5", "claude-opus-5")),
+        ] {
+            let upstream = Upstream::always(vec![sse_head(), send(START), send(&burst), Step::Cut]).await;
+            let gateway = Gateway::limited(vec![claude(upstream.url())], hasty).await;
+            gateway.send_and_wait(gateway.request(path, &body)).await;
+            let record = gateway.records(1).await.remove(0);
+            let estimate = record.attempts[0].estimate.as_ref().unwrap().output;
+            assert!((shown * 3 / 4..=shown * 3 / 2).contains(&estimate), "{estimate} for {shown} at {path}");
+        }
+    }
+}

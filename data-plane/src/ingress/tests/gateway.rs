@@ -11,7 +11,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use prost::Message as _;
-use proto::v1::{CloseRecord, Record, record};
+use proto::v1::{CloseRecord, Purpose, Record, record};
 use shared::{
     account::AccountType,
     clock::{Clock, Millis},
@@ -268,8 +268,17 @@ impl Gateway {
         Answer { status: parts.status, headers: parts.headers, body, whole }
     }
 
-    /// How many open records there are, and the close records.
+    /// How many open records of clients' requests there are, and the close records.
     pub(super) fn journal_now(&self) -> (usize, Vec<CloseRecord>) {
+        self.journal_of(Purpose::Client)
+    }
+
+    /// The close records of tests of accounts.
+    pub(super) fn tests(&self) -> Vec<CloseRecord> {
+        self.journal_of(Purpose::AccountTest).1
+    }
+
+    fn journal_of(&self, purpose: Purpose) -> (usize, Vec<CloseRecord>) {
         assert!(self.journal.sync());
         let outbox = self.journal.outboxes().pop().unwrap();
         let mut reader = outbox.reader(0);
@@ -277,9 +286,11 @@ impl Gateway {
         let (mut opened, mut closed) = (0, Vec::new());
         for bytes in reader.batch(outbox.durable(), size).unwrap() {
             match Record::decode(bytes).unwrap().record {
-                Some(record::Record::Open(_)) => opened += 1,
-                Some(record::Record::Close(close)) => closed.push(close),
-                Some(record::Record::End(_)) | None => {}
+                Some(record::Record::Open(open)) if open.purpose() == purpose => opened += 1,
+                Some(record::Record::Close(close)) if close.open.as_ref().unwrap().purpose() == purpose => {
+                    closed.push(close);
+                }
+                Some(_) | None => {}
             }
         }
         (opened, closed)

@@ -93,12 +93,22 @@ async fn a_record_says_whose_it_was_in_what_and_what_was_set_aside() {
 }
 
 #[tokio::test]
-async fn what_no_model_can_have_used_is_not_charged() {
-    let record = record(answer(u64::from(u32::MAX), u64::from(u32::MAX))).await;
-    let usage = record.attempts[0].usage.as_ref().unwrap();
-    assert_eq!((usage.input, usage.output), (2_000_000, 256_000));
-    assert_eq!(record.conditions, ["impossible_usage"]);
-    assert_eq!(record.attempts[0].outcome(), proto::v1::Outcome::Completed);
+async fn what_no_model_can_have_used_counts_as_not_reported() {
+    const ABSURD: u64 = u64::MAX / 2;
+    for (input, output) in [(ABSURD, ABSURD), (10, ABSURD), (ABSURD, 5), (2_000_001, 5)] {
+        let record = record(answer(input, output)).await;
+        assert!(record.estimated, "{record:?}");
+        let attempt = &record.attempts[0];
+        let (estimate, bound) = (attempt.estimate.as_ref().unwrap(), attempt.bound.as_ref().unwrap());
+        assert!(
+            (1..=bound.input).contains(&estimate.input) && bound.input <= REQUEST.len() as u64,
+            "{attempt:?}"
+        );
+        assert!((1..=64).contains(&estimate.output), "{attempt:?}");
+        assert_eq!(estimate.input == 10, input == 10, "what may be true is taken");
+        assert_eq!(record.conditions, ["impossible_usage"]);
+        assert_eq!(attempt.outcome(), proto::v1::Outcome::Completed);
+    }
 }
 
 #[tokio::test]
@@ -113,7 +123,7 @@ async fn more_than_the_models_entry_says_is_charged_as_long_as_it_is_possible() 
 async fn a_test_of_an_account_is_a_record_that_no_user_pays_for() {
     for (status, body, reported) in [
         (200, answer(8, 1), Some((8, 1))),
-        (200, "{}".to_owned(), None),
+        (200, r#"{"content":[]}"#.to_owned(), None),
         (401, r#"{"type":"error","error":{"type":"authentication_error","message":"no"}}"#.to_owned(), None),
     ] {
         let upstream = Upstream::always(json(status, &body)).await;
@@ -121,7 +131,7 @@ async fn a_test_of_an_account_is_a_record_that_no_user_pays_for() {
         let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
         let result = gateway.proxy.tester.test(&account, None).await;
         assert_eq!(result.ok, status == 200, "{result:?}");
-        let record = gateway.records(1).await.remove(0);
+        let record = gateway.tests().remove(0);
         let open = record.open.as_ref().unwrap();
         assert_eq!(open.purpose(), Purpose::AccountTest);
         assert_eq!((&open.key_id[..], &open.user_id[..]), (&[0; 16][..], &[0; 16][..]));

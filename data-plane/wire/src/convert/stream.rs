@@ -11,7 +11,7 @@ use super::{
     restore::Restore,
 };
 use crate::{
-    canonical::{Event, Response, aggregate::Aggregator, legal::Legalizer, replay::replay},
+    canonical::{Delta, Event, Response, aggregate::Aggregator, legal::Legalizer, replay::replay},
     codec::{StreamDecoder, StreamEncoder, Unreadable},
     error::{WireError, upstream::UpstreamError},
     json,
@@ -210,6 +210,12 @@ impl ConvertedStream {
         self.splitter.pending()
     }
 
+    /// See [`crate::relay::Relay::written`].
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.back.notes.written
+    }
+
     #[must_use]
     pub const fn seen(&self) -> Seen {
         self.back.notes.seen
@@ -374,7 +380,13 @@ fn note(event: &Event<'_>, notes: &mut Notes, usage: &mut Option<Usage>, usage_i
             notes.seen.preamble = true;
             notes.serve_model(Some(model));
         }
-        Event::Open { .. } | Event::Delta { .. } => notes.seen.content = true,
+        Event::Open { .. } => notes.seen.content = true,
+        Event::Delta { delta, .. } => {
+            notes.seen.content = true;
+            if let Delta::Text(text) | Delta::Arguments(text) = delta {
+                notes.wrote(text.len());
+            }
+        }
         Event::Stop { .. } => {
             notes.seen.stopped = true;
             notes.seen.content = true;

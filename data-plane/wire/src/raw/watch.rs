@@ -96,11 +96,22 @@ pub(crate) struct Notes {
     pub(crate) issued_id: Option<String>,
     /// The answer's id, as the client sees it.
     pub(crate) answer_id: Option<String>,
+    /// Tokens that have been written, as far as the text shows; about.
+    pub(crate) written: u64,
 }
+
+/// Bytes of text that a token takes, about.
+const TOKEN_BYTES: u64 = 4;
 
 impl Notes {
     pub(crate) const fn ping(&mut self) {
         self.seen.ping |= !self.seen.content;
+    }
+
+    /// A piece of content came, of which so many bytes are text. It is a token at the least.
+    pub(crate) const fn wrote(&mut self, text: usize) {
+        let tokens = text as u64 / TOKEN_BYTES;
+        self.written = self.written.saturating_add(if tokens > 1 { tokens } else { 1 });
     }
 
     /// The answer's id; the first one holds.
@@ -322,6 +333,12 @@ impl StreamWatch {
     }
 
     /// The first failure.
+    /// Tokens that the answer has so far, as far as its text shows; about.
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.notes.written
+    }
+
     #[must_use]
     pub const fn failure(&self) -> Option<&StreamFailure> {
         self.failure.as_ref()
@@ -343,6 +360,9 @@ impl StreamWatch {
             let (part, verdict, edits) = match piece {
                 Piece::Frame(frame) => {
                     let verdict = self.reader.read(&frame, &mut self.notes, before_content);
+                    if self.notes.seen.content {
+                        self.notes.wrote(frame.part.bytes.len().saturating_sub(frame_bytes(self.wire)));
+                    }
                     let edits = edits(&mut self.rename, &frame, &verdict);
                     (frame.part, verdict, edits)
                 }
@@ -374,6 +394,16 @@ impl StreamWatch {
     fn fail(&mut self, before_content: bool, cause: FailureCause) {
         self.notes.seen.failed = true;
         self.failure.get_or_insert(StreamFailure { before_content, cause });
+    }
+}
+
+/// What a frame of content takes beside its text, about.
+const fn frame_bytes(wire: Wire) -> usize {
+    match wire {
+        Wire::Messages => 140,
+        Wire::Chat => 280,
+        Wire::Responses => 260,
+        Wire::Gemini => 240,
     }
 }
 
