@@ -43,7 +43,8 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let stamps = changes::delete_old_stamps(&mut tx, ROWS_AT_ONCE).await?;
     tx.commit().await?;
     let more_refusals = refusals::retention::step(store, clock, ROWS_AT_ONCE).await?;
-    let full = [logins, counters, keys, stamps].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let full =
+        [logins, counters, keys, stamps].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full || more_refusals { Progress::More } else { Progress::Done })
 }
 

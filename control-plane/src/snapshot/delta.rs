@@ -26,7 +26,8 @@ impl Held {
     #[must_use]
     pub fn from_hello(known: Option<&v1::Revision>, digest: &[u8]) -> Self {
         let Some(known) = known else { return Self::Nothing };
-        let stamp = if known.stamp.is_empty() { Ok(Stamp::default()) } else { known.stamp.as_slice().try_into() };
+        let stamp =
+            if known.stamp.is_empty() { Ok(Stamp::default()) } else { known.stamp.as_slice().try_into() };
         match (known.epoch.as_slice().try_into(), stamp, Digest::from_bytes(digest)) {
             (Ok(epoch), Ok(stamp), Some(digest)) => {
                 Self::At { revision: Revision { epoch, version: known.version }, stamp, digest }

@@ -53,7 +53,8 @@ impl Proofs {
     pub fn proven(&self, said: Option<&v1::Revision>) -> Option<Proven> {
         let said = said?;
         let revision = Revision { epoch: said.epoch.as_slice().try_into().ok()?, version: said.version };
-        let stamp = if said.stamp.is_empty() { Stamp::default() } else { said.stamp.as_slice().try_into().ok()? };
+        let stamp =
+            if said.stamp.is_empty() { Stamp::default() } else { said.stamp.as_slice().try_into().ok()? };
         let proven = Proven { revision, stamp };
         let keys = std::iter::once(&*self.current).chain(&*self.older);
         keys.into_iter().any(|key| same(&*mac(key, proven), &said.proof)).then_some(proven)
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn every_key_knows_its_proofs_and_the_first_makes_them() {
-        let [before, during, after] = [&[[1; 32]][..], &[[2; 32], [1; 32]], &[[2; 32]]].map(|keys| Proofs::new(keys).unwrap());
+        let [before, during, after] =
+            [&[[1; 32]][..], &[[2; 32], [1; 32]], &[[2; 32]]].map(|keys| Proofs::new(keys).unwrap());
         assert_eq!(during.proven(Some(&said(&before))), Some(HELD));
         assert_eq!(after.proven(Some(&said(&before))), None);
         assert_eq!(after.proven(Some(&said(&during))), Some(HELD));
@@ -122,7 +124,11 @@ mod tests {
     fn version_0_has_no_stamp() {
         let proofs = Proofs::new([&[1; 32]]).unwrap();
         let empty = Proven { revision: Revision { version: 0, ..HELD.revision }, stamp: Stamp::default() };
-        let said = v1::Revision { epoch: vec![7; 16], proof: proofs.prove(empty).to_vec(), ..v1::Revision::default() };
+        let said = v1::Revision {
+            epoch: vec![7; 16],
+            proof: proofs.prove(empty).to_vec(),
+            ..v1::Revision::default()
+        };
         assert_eq!(proofs.proven(Some(&said)), Some(empty));
     }
 }

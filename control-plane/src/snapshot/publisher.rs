@@ -173,8 +173,11 @@ impl Publisher {
             *published = Published::empty(looked.name);
             self.0.unencodable.write().clear();
         }
-        let changes =
-            looked.changed.iter().filter_map(|change| self.changed(&published, change, &looked.loaded)).collect();
+        let changes = looked
+            .changed
+            .iter()
+            .filter_map(|change| self.changed(&published, change, &looked.loaded))
+            .collect();
         published.apply(looked.name, changes);
         published.remember(looked.stamps);
         self.0.heads.send_replace(Some(published.head()));

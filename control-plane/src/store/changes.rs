@@ -72,7 +72,8 @@ impl Contradiction {
     }
 
     fn parse(text: &str) -> Result<Self, StoreError> {
-        let known = [Self::HigherVersion, Self::OtherHistory].into_iter().find(|known| known.as_str() == text);
+        let known =
+            [Self::HigherVersion, Self::OtherHistory].into_iter().find(|known| known.as_str() == text);
         known.ok_or_else(|| StoreError::corrupt("the reason for withholding is unknown"))
     }
 }
@@ -216,7 +217,8 @@ pub async fn delete_old_stamps(tx: &mut Tx, limit: i64) -> Result<u64, StoreErro
     const MYSQL: &str = "DELETE FROM revisions WHERE version < ?
             AND version NOT IN (SELECT version FROM nodes WHERE version IS NOT NULL)
         ORDER BY version LIMIT ?";
-    const SQLITE: &str = "DELETE FROM revisions WHERE version IN (SELECT version FROM revisions WHERE version < ?
+    const SQLITE: &str =
+        "DELETE FROM revisions WHERE version IN (SELECT version FROM revisions WHERE version < ?
             AND version NOT IN (SELECT version FROM nodes WHERE version IS NOT NULL)
         ORDER BY version LIMIT ?)";
     let (revision, _) = revision(tx).await?;

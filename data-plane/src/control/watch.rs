@@ -69,8 +69,8 @@ fn hello(link: &Link) -> Hello {
     Hello {
         node_id: link.node_id.clone(),
         build: BUILD.to_owned(),
-        known: known.map(|(revision, _)| revision.to_message()),
-        digest: known.map(|(_, digest)| digest.to_bytes().to_vec()).unwrap_or_default(),
+        known: known.as_ref().map(|(revision, _)| revision.to_message()),
+        digest: known.as_ref().map(|(_, digest)| digest.to_bytes().to_vec()).unwrap_or_default(),
     }
 }
 
@@ -79,7 +79,7 @@ async fn take(
     update: WholeUpdate,
     answers: &mpsc::Sender<WatchRequest>,
 ) -> Result<(), WatchError> {
-    let (revision, digest, whole) = (update.revision, update.digest, update.from_version.is_none());
+    let (revision, digest, whole) = (update.name.to_message(), update.digest, update.from_version.is_none());
     let configuration = link.configuration.clone();
     let outcome = link.tasks.spawn_blocking(move || configuration.receive(update)).await?;
     match outcome {
@@ -87,7 +87,7 @@ async fn take(
             for nack in refused {
                 send(answers, Message::Nack(nack)).await;
             }
-            let ack = Ack { revision: Some(revision.to_message()), digest: digest.to_bytes().to_vec() };
+            let ack = Ack { revision: Some(revision), digest: digest.to_bytes().to_vec() };
             send(answers, Message::Ack(ack)).await;
         }
         // The operator's answer will come on this stream.

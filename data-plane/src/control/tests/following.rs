@@ -26,7 +26,7 @@ async fn a_node_follows_and_goes_on_from_its_copy_while_the_control_plane_is_awa
     fake.come_up();
     until("the node has resumed", || node.has_key()).await;
     let hello = fake.heard(|heard| heard.hellos.last().cloned()).unwrap();
-    assert_eq!(hello.known, Some(revision(EPOCH, 4).to_message()));
+    assert_eq!(hello.known, Some(revision(EPOCH, 4).into()));
     assert_eq!(hello.digest, digest_of(&[user(), key(4, false)]));
     node.stop().await;
     setting.end().await;
