@@ -180,25 +180,26 @@ impl Publisher {
             .collect();
         published.apply(looked.name, changes);
         published.remember(looked.stamps);
-        self.0.heads.send_replace(Some(published.head()));
         if self.0.withheld.write().take().is_some() {
             tracing::info!("the configuration is published again");
             app.metrics.snapshot_withheld.set(0);
         }
+        self.0.heads.send_replace(Some(published.head()));
         true
     }
 
     /// Publishes nothing from now on, until the database says otherwise.
     pub(super) fn hold_back(&self, app: &App, withheld: &Withheld) {
         let published = self.0.published.write();
-        let before = self.0.withheld.write().replace(withheld.clone());
+        let before = self.withheld();
         if before.as_ref() == Some(withheld) {
             return;
         }
         self.0.heads.send_replace(None);
         self.0.withholdings.send_modify(|count| *count += 1);
-        drop(published);
         app.metrics.snapshot_withheld.set(1);
+        *self.0.withheld.write() = Some(withheld.clone());
+        drop(published);
         if before.is_none() {
             tracing::error!(
                 reason = withheld.reason.as_str(),

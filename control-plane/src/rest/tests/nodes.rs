@@ -111,6 +111,26 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
 }
 
 #[tokio::test]
+async fn that_nothing_reaches_the_nodes_is_shown() {
+    let api = TestApi::start().await;
+    let (_, viewer) = api.signed_in("viewer", Role::Viewer).await;
+    let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
+    assert_eq!(list["withheld"], Value::Null);
+    let withheld = changes::Withheld {
+        reason: changes::Contradiction::OtherHistory,
+        version: 12,
+        node_id: Some("node-1".into()),
+        since: START,
+    };
+    let mut tx = api.app.store.begin().await.unwrap();
+    changes::withhold(&mut tx, &withheld).await.unwrap();
+    tx.commit().await.unwrap();
+    let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
+    let shown = json!({ "reason": "other_history", "version": 12, "node_id": "node-1", "since": START.0 });
+    assert_eq!(list["withheld"], shown);
+}
+
+#[tokio::test]
 async fn only_a_silent_node_can_be_forgotten() {
     let api = TestApi::start().await;
     let (_, operator) = api.signed_in("operator", Role::Operator).await;

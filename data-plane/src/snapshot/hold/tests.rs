@@ -456,7 +456,7 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_node_never_goes_from_one_history_to_another(events in prop::collection::vec(events(), 1..60)) {
