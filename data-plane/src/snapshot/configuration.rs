@@ -260,4 +260,42 @@ mod tests {
         assert_eq!(answer.map(|(revision, ..)| revision), Ok(None));
         asking.join().unwrap();
     }
+
+    #[tokio::test]
+    async fn a_wrong_seal_key_costs_nothing_that_the_right_one_does_not_bring_back() {
+        const NAMES: [&str; 2] = ["snapshot.sealed", "snapshot.sealed.aside.1"];
+        let folder = tempfile::tempdir().unwrap();
+        let start = |key: u8| {
+            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [key; 32]);
+            Configuration::restore(ConfigurationParts {
+                folder: folder.path(),
+                seal_key: Some(SealKey::parse(&shared::secret::Secret::new(text)).unwrap()),
+                live: Arc::new(Live::memory(Clock::System)),
+                policy: Policy::default(),
+                clock: Clock::System,
+            })
+        };
+        let name = Stamped {
+            revision: super::super::Revision { epoch: [1; 16], version: 7 },
+            stamp: [2; 16],
+            proof: vec![3; 32],
+        };
+        let update = WholeUpdate {
+            name: name.clone(),
+            known_stamp: None,
+            from_version: None,
+            adopted: false,
+            digest: Digest::default(),
+            resources: Vec::new(),
+        };
+        let right = start(1);
+        assert_eq!(right.receive(update), Outcome::Applied { refused: Vec::new() });
+        right.write_copy(&Tasks::new()).await;
+
+        assert_eq!(start(2).known(), None);
+        let [copy, aside] = NAMES.map(|name| folder.path().join(name));
+        assert!(!copy.exists());
+        std::fs::rename(aside, copy).unwrap();
+        assert_eq!(start(1).known().map(|(known, _)| known), Some(name));
+    }
 }
