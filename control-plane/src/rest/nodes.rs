@@ -104,7 +104,7 @@ struct NodeView {
     heard_at: Millis,
     /// What the node serves from, as it acknowledged. Null: nothing yet.
     acknowledged: Option<RevisionView>,
-    /// Versions that the node is behind. Null: it has nothing, or another epoch.
+    /// Versions that the node is behind. Null: it has nothing, another epoch, or a version that is yet to come.
     lag: Option<u64>,
     /// A configuration that the node met and does not follow. Null: none.
     refused: Option<RefusedView>,
@@ -196,7 +196,7 @@ fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
     let same_epoch = row.revision.filter(|revision| revision.epoch == desired.epoch);
     NodeView {
         health: NodeHealth::of(row.heard_at, row.ready, live_since),
-        lag: same_epoch.map(|revision| desired.version.saturating_sub(revision.version)),
+        lag: same_epoch.and_then(|revision| desired.version.checked_sub(revision.version)),
         acknowledged: row.revision.map(Into::into),
         wires: wires(&[&row.report]),
         account_types: account_types(&[&row.report]),

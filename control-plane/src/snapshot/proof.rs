@@ -56,8 +56,8 @@ impl Proofs {
         let stamp =
             if said.stamp.is_empty() { Stamp::default() } else { said.stamp.as_slice().try_into().ok()? };
         let proven = Proven { revision, stamp };
-        let keys = std::iter::once(&*self.current).chain(&*self.older);
-        keys.into_iter().any(|key| same(&*mac(key, proven), &said.proof)).then_some(proven)
+        let mut keys = std::iter::once(&*self.current).chain(&*self.older);
+        keys.any(|key| same(&mac(key, proven), &said.proof)).then_some(proven)
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
             v1::Revision { stamp: vec![3; 15], ..honest.clone() },
             v1::Revision { proof: Vec::new(), ..honest.clone() },
             v1::Revision { proof: vec![0; 32], ..honest.clone() },
-            v1::Revision { epoch: Vec::new(), ..honest.clone() },
+            v1::Revision { epoch: Vec::new(), ..honest },
         ] {
             assert_eq!(proofs.proven(Some(&lie)), None, "{lie:?}");
         }

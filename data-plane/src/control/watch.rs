@@ -24,6 +24,8 @@ enum WatchError {
     Malformed(#[from] Malformed),
     #[error("the whole configuration does not add up: {0}")]
     Unsound(String),
+    #[error("{0}")]
+    InDoubt(String),
     #[error("the update could not be applied: {0}")]
     Failed(#[from] tokio::task::JoinError),
 }
@@ -92,7 +94,7 @@ async fn take(
         }
         // The operator's answer will come on this stream.
         Outcome::Refused(_) => {}
-        Outcome::Again(reason) => return Err(WatchError::Unsound(reason)),
+        Outcome::Again(reason) => return Err(WatchError::InDoubt(reason)),
         Outcome::Resync(reason) if whole => return Err(WatchError::Unsound(reason)),
         Outcome::Resync(reason) => send(answers, Message::Resync(Resync { reason })).await,
     }

@@ -87,9 +87,12 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
         },
     )
     .await;
+    let mut ahead = up_to_date(&api, "ahead").await;
+    ahead.revision.as_mut().unwrap().version += 7;
+    node(&api, ahead).await;
     let (_, operator) = api.signed_in("operator", Role::Operator).await;
     let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
-    assert_eq!(list["live_nodes"], 2);
+    assert_eq!(list["live_nodes"], 3);
     let named =
         |name: &str| list["nodes"].as_array().unwrap().iter().find(|node| node["node_id"] == name).unwrap();
     assert_eq!(named("silent")["health"], "silent");
@@ -104,6 +107,7 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     assert_eq!(behind["wires"], json!(["chat", "messages"]));
     assert_eq!(behind["account_types"], json!(["claude-console"]));
     assert_eq!(behind["acknowledged"]["epoch"], list["desired"]["epoch"]);
+    assert_eq!(named("ahead")["lag"], Value::Null, "the database does not have that version");
     let stopping = named("stopping");
     assert_eq!((&stopping["health"], &stopping["lag"]), (&json!("stopping"), &Value::Null));
     assert_eq!(stopping["statistics"]["requests"], 12);
