@@ -1300,7 +1300,7 @@ export interface components {
             heard_at: number;
             /**
              * Format: int64
-             * @description Versions that the node is behind. Null: it has nothing, or another epoch.
+             * @description Versions that the node is behind. Null: it has nothing, another epoch, or a version that is yet to come.
              */
             lag?: number | null;
             node_id: string;
