@@ -13,7 +13,7 @@ use crate::{
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
     settings::{MasterKeyError, Settings},
-    snapshot::ChangeSignal,
+    snapshot::{ChangeSignal, proof::Proofs},
     store::Store,
 };
 
@@ -26,6 +26,7 @@ pub struct Inner {
     pub settings: Settings,
     pub store: Store,
     pub sealer: Sealer,
+    pub proofs: Proofs,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
     pub passwords: Passwords,
@@ -64,6 +65,7 @@ impl App {
     pub fn new(settings: Settings, store: Store, clock: Clock, tasks: Tasks) -> Result<Self, AppError> {
         let keys = settings.keys.master_keys()?;
         let sealer = Sealer::new(keys.iter().map(|key| &**key))?;
+        let proofs = Proofs::new(keys.iter().map(|key| &**key))?;
         let tokens = Tokens::new(keys.iter().map(|key| &**key), settings.policy.access_token_lifetime)?;
         let refresh_tokens = RefreshTokens::new(
             keys.iter().map(|key| &**key),
@@ -74,6 +76,7 @@ impl App {
             settings,
             store,
             sealer,
+            proofs,
             tokens,
             refresh_tokens,
             passwords: Passwords::new(tasks.clone()),

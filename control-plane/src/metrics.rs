@@ -18,6 +18,8 @@ pub struct Metrics {
     pub snapshot_resources: Gauge,
     /// Rows that can't be encoded now.
     pub snapshot_unencodable: Gauge,
+    /// 1: nothing of the configuration's epoch is published until it is adopted.
+    pub snapshot_withheld: Gauge,
     /// Looks at the change log that failed.
     pub snapshot_failures: Counter,
     /// Nodes that watch through this replica.
@@ -64,6 +66,7 @@ impl Default for Metrics {
             snapshot_version: Gauge::default(),
             snapshot_resources: Gauge::default(),
             snapshot_unencodable: Gauge::default(),
+            snapshot_withheld: Gauge::default(),
             snapshot_failures: Counter::default(),
             watchers: Gauge::default(),
             updates_sent: Family::default(),
@@ -102,6 +105,11 @@ impl Metrics {
                 "snapshot_unencodable",
                 "Rows that can't be encoded",
                 self.snapshot_unencodable.clone(),
+            );
+            all.register(
+                "snapshot_withheld",
+                "1 while nothing of the configuration's epoch is published",
+                self.snapshot_withheld.clone(),
             );
             all.register(
                 "snapshot_failures",

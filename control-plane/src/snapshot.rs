@@ -4,14 +4,17 @@
 //! and the rows they name; [`encode`] turns each row into its payload, the same bytes on every replica;
 //! [`published`] is the state that results, from which [`delta`] takes what one node lacks. A commit of this replica
 //! wakes the publisher through [`ChangeSignal`]; those of other replicas it finds by a cheap look at the counter.
+//! [`proof`] lets nodes prove what they were sent, and [`witness`] holds that against the database.
 //!
 //! To publish another kind: a kind in the contract, its rows in `load.rs`, its payload in `encode.rs`.
 
 pub mod delta;
 pub mod encode;
 mod load;
+pub mod proof;
 pub mod published;
 pub mod publisher;
+pub mod witness;
 
 use std::sync::Arc;
 

@@ -67,6 +67,7 @@ impl std::fmt::Debug for Link {
 #[derive(Debug)]
 pub struct LinkState {
     watching: AtomicBool,
+    withheld: AtomicBool,
     live_nodes: AtomicU32,
     ready: tokio::sync::watch::Sender<bool>,
 }
@@ -76,6 +77,7 @@ impl LinkState {
     pub fn new() -> Self {
         Self {
             watching: AtomicBool::new(false),
+            withheld: AtomicBool::new(false),
             live_nodes: AtomicU32::new(1),
             ready: tokio::sync::watch::Sender::new(true),
         }
@@ -85,6 +87,12 @@ impl LinkState {
     #[must_use]
     pub fn watching(&self) -> bool {
         self.watching.load(Ordering::Relaxed)
+    }
+
+    /// Whether the control plane, as last told, sends nothing because its database is an old copy.
+    #[must_use]
+    pub fn withheld(&self) -> bool {
+        self.withheld.load(Ordering::Relaxed)
     }
 
     /// Nodes that the control plane heard of lately, as last told; at least 1.

@@ -26,7 +26,7 @@ pub use domain::{
 };
 pub(crate) use hold::Outcome;
 pub(crate) use receive::{Chunks, Malformed, WholeUpdate};
-pub use revision::Revision;
+pub use revision::{Revision, Stamped};
 pub use sealed_copy::{InvalidSealKey, SealKey};
 
 /// The snapshot in force. Clones see the same one.

@@ -4,7 +4,21 @@ CREATE TABLE IF NOT EXISTS configuration_revision (
     id TINYINT NOT NULL PRIMARY KEY,
     epoch BINARY(16) NOT NULL,
     version BIGINT NOT NULL,
-    adopted TINYINT NOT NULL
+    adopted TINYINT NOT NULL,
+    -- Why nothing of the epoch is published: `higher_version` or `other_history`. NULL, as the others then: it is.
+    withheld_reason VARCHAR(16) NULL,
+    -- The version that was proven.
+    withheld_version BIGINT NULL,
+    -- Who proved it. NULL: a control plane that had published it.
+    withheld_node VARCHAR(128) NULL,
+    withheld_at BIGINT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What tells two histories of one epoch apart: random bytes of each version, of the latest versions and of those that
+-- a node holds.
+CREATE TABLE IF NOT EXISTS revisions (
+    version BIGINT NOT NULL PRIMARY KEY,
+    stamp BINARY(16) NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The latest change of each published resource, deleted ones included.

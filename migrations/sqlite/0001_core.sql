@@ -4,7 +4,21 @@ CREATE TABLE IF NOT EXISTS configuration_revision (
     id INTEGER NOT NULL PRIMARY KEY,
     epoch BLOB NOT NULL,
     version INTEGER NOT NULL,
-    adopted INTEGER NOT NULL
+    adopted INTEGER NOT NULL,
+    -- Why nothing of the epoch is published: `higher_version` or `other_history`. NULL, as the others then: it is.
+    withheld_reason TEXT NULL,
+    -- The version that was proven.
+    withheld_version INTEGER NULL,
+    -- Who proved it. NULL: a control plane that had published it.
+    withheld_node TEXT NULL,
+    withheld_at INTEGER NULL
+);
+
+-- What tells two histories of one epoch apart: random bytes of each version, of the latest versions and of those that
+-- a node holds.
+CREATE TABLE IF NOT EXISTS revisions (
+    version INTEGER NOT NULL PRIMARY KEY,
+    stamp BLOB NOT NULL
 );
 
 -- The latest change of each published resource, deleted ones included.

@@ -32,6 +32,6 @@ pub use node::{run_agent, run_node_matrix, run_snippets};
 pub use page::check_page;
 pub use process::{Program, eventually, eventually_within, until};
 pub use python::{SdkGeneration, check_deployment, run_pytest, run_python_matrix};
-pub use split::{Control, Node, NodeFiles, Split, adopt_epoch};
+pub use split::{Control, MASTER_KEY, Node, NodeFiles, Split, adopt_epoch};
 pub use traffic::{Traffic, TrafficReport};
 pub use web::run_browser_tests;

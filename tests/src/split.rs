@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Base64 of 32 bytes, of no worth outside tests.
-const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const SEAL_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 
 /// A free port of loopback.
@@ -76,9 +76,18 @@ impl Split {
 
     /// With variables for all its programs.
     pub async fn start_with(nodes: usize, variables: &[(&'static str, &'static str)]) -> Self {
+        Self::start_on(None, nodes, variables).await
+    }
+
+    /// On a database of that URL; `None`: on the MariaDB.
+    pub async fn start_on(
+        database_url: Option<String>,
+        nodes: usize,
+        variables: &[(&'static str, &'static str)],
+    ) -> Self {
         let emulator = Emulator::start(EmulatorOptions::default()).await.unwrap();
         let (mariadb, redis, certificates) = (MariaDb::start(), Redis::start(), Certificates::new());
-        let database_url = mariadb.database();
+        let database_url = database_url.unwrap_or_else(|| mariadb.database());
         let control = Control::start_with(&database_url, &certificates, [ANY, ANY], variables);
         let admin = Admin::log_in(&control.admin_url, "admin", ADMIN_PASSWORD).await;
         let mut split = Self {
@@ -139,6 +148,11 @@ impl Split {
         self.controls[0].program.kill();
         database_url.clone_into(&mut self.database_url);
         self.restart_control().await;
+    }
+
+    /// Adds a variable for what is started from now on; it goes before those of the start.
+    pub fn set(&mut self, name: &'static str, value: &'static str) {
+        self.variables.push((name, value));
     }
 
     #[must_use]

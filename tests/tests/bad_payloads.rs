@@ -15,6 +15,8 @@ fn spoil(split: &Split, name: &str, assignment: &str) {
     _ = split.sql(&format!(
         "START TRANSACTION;
          UPDATE configuration_revision SET version = version + 1;
+         INSERT INTO revisions (version, stamp)
+            SELECT version, UNHEX(MD5(RAND())) FROM configuration_revision;
          UPDATE changes SET version = (SELECT version FROM configuration_revision)
             WHERE kind = {ACCOUNT_KIND} AND id = {id};
          UPDATE accounts SET {assignment} WHERE name = '{name}';

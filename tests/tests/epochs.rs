@@ -1,26 +1,17 @@
-//! A control plane that lost its database or got an older one back: nodes refuse it, serve on, show it, and follow
-//! once the operator says so; never back to where they left.
+//! A control plane that lost its database or got an older one back: it sends nothing once a node proves that it knows
+//! better, and nodes refuse it by themselves; they serve on, show it, and follow once the operator says so; never back to
+//! where they left.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use std::fmt;
+use std::{fmt, fs};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tests::{Caller, Split, adopt_epoch, eventually, messages_body};
 
 const CLAUDE: &str = "sk-ant-epochs";
 const QUICK: (&str, &str) = ("SWITCHYARD_HEARTBEAT_INTERVAL", "200ms");
-
-/// Two nodes that serve a key.
-async fn start() -> (Split, Vec<Caller>) {
-    let split = Split::start_with(2, &[QUICK]).await;
-    split.account("claude-console", CLAUDE).await;
-    let callers = split.callers().await;
-    for caller in &callers {
-        caller.offered("claude-sonnet-5").await;
-    }
-    (split, callers)
-}
 
 /// The epoch that the control plane stands for.
 async fn desired(split: &Split) -> String {
@@ -82,7 +73,7 @@ async fn all_follow(split: &Split) -> Vec<Caller> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_database_is_not_followed_until_it_is_adopted() {
-    let (mut split, callers) = start().await;
+    let (mut split, callers) = Database::MariaDb.start().await;
     let first = desired(&split).await;
     let emptied = split.mariadb.database();
     split.move_control_to(&emptied).await;
@@ -106,70 +97,326 @@ async fn an_emptied_database_is_not_followed_until_it_is_adopted() {
     all_serve(&followed, "the new database").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_restored_backup_is_not_followed_until_it_is_adopted_and_no_way_leads_back() {
-    let (mut split, callers) = start().await;
-    let (current, first) = (split.database_url().to_owned(), desired(&split).await);
-    let backup = split.mariadb.copy(&current);
-    // After the backup: one key comes, the other goes.
-    let later = split.callers().await;
-    let keys = split.admin.get("/api/api-keys").await.ok();
-    let oldest = keys["api_keys"][0]["id"].as_str().unwrap().to_owned();
-    assert!(split.admin.delete(&format!("/api/api-keys/{oldest}")).await.status.is_success());
-    for caller in &callers {
-        eventually("the deleted key to be refused", async || {
-            (caller.messages(&messages_body("x", false)).await.status == 401).then_some(())
+/// Where the control plane's database is, and how a backup of it is made.
+#[derive(Debug)]
+enum Database {
+    MariaDb,
+    Sqlite(TempDir),
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        Self::Sqlite(TempDir::with_prefix("switchyard-epochs-").unwrap())
+    }
+
+    /// Two nodes that serve a key.
+    async fn start(&self) -> (Split, Vec<Caller>) {
+        let url = match self {
+            Self::MariaDb => None,
+            Self::Sqlite(folder) => Some(format!("sqlite:{}", folder.path().join("db").display())),
+        };
+        let split = Split::start_on(url, 2, &[QUICK]).await;
+        split.account("claude-console", CLAUDE).await;
+        let callers = split.callers().await;
+        for caller in &callers {
+            caller.offered("claude-sonnet-5").await;
+        }
+        (split, callers)
+    }
+
+    /// A copy that the control plane can be moved to.
+    async fn backup(&self, split: &mut Split) -> String {
+        let Self::Sqlite(folder) = self else {
+            return split.mariadb.copy(split.database_url());
+        };
+        // Nobody writes while the files are copied.
+        split.controls[0].program.kill();
+        let (from, to) = (folder.path().join("db"), folder.path().join("backup"));
+        fs::copy(&from, &to).unwrap();
+        let log = folder.path().join("db-wal");
+        if log.exists() {
+            fs::copy(log, folder.path().join("backup-wal")).unwrap();
+        }
+        split.restart_control().await;
+        format!("sqlite:{}", to.display())
+    }
+}
+
+/// An installation of which a backup was made, and then one key was revoked and another one made.
+struct Restorable {
+    /// Kept for its files.
+    _database: Database,
+    split: Split,
+    backup: String,
+    /// Changes that the nodes know of and the backup does not.
+    changes: u64,
+    /// Deleted after the backup.
+    revoked: String,
+    /// Made after the backup.
+    later: String,
+}
+
+impl Restorable {
+    async fn start(database: Database) -> Self {
+        let (mut split, callers) = database.start().await;
+        let revoked = callers[0].key.clone();
+        let backup = database.backup(&mut split).await;
+        let before = version(&split).await;
+        let later = split.callers().await[0].key.clone();
+        let keys = split.admin.get("/api/api-keys").await.ok();
+        let oldest = keys["api_keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).min();
+        let path = format!("/api/api-keys/{}", oldest.unwrap());
+        assert!(split.admin.delete(&path).await.status.is_success());
+        let changes = version(&split).await - before;
+        let this = Self { _database: database, split, backup, changes, revoked, later };
+        for node in &this.split.nodes {
+            this.split.node_seen(&node.name, |node| node["lag"] == 0).await;
+        }
+        this.nodes_know_better("before anything happens").await;
+        this
+    }
+
+    async fn restore(&mut self) {
+        let backup = self.backup.clone();
+        self.split.move_control_to(&backup).await;
+    }
+
+    /// Makes so many changes.
+    async fn change(&self, count: u64) {
+        let before = version(&self.split).await;
+        for number in 0..count {
+            let key = json!({ "name": format!("of the backup {before}-{number}") });
+            self.split.admin.post("/api/api-keys", key).await.ok();
+        }
+        assert_eq!(version(&self.split).await, before + count);
+    }
+
+    fn stop_nodes(&mut self) {
+        self.split.nodes.iter_mut().for_each(|node| node.program.kill());
+    }
+
+    fn start_nodes(&mut self) {
+        self.split.nodes.iter_mut().for_each(tests::Node::restart);
+    }
+
+    /// Every node serves the later key, and none the revoked one.
+    async fn nodes_know_better(&self, when: &str) {
+        for node in &self.split.nodes {
+            let status = async |key: &str| {
+                Caller::new(&node.url, key).messages(&messages_body("x", false)).await.status
+            };
+            assert_eq!(status(&self.revoked).await, 401, "{when}: the revoked key on {}", node.name);
+            assert_eq!(status(&self.later).await, 200, "{when}: the later key on {}", node.name);
+        }
+    }
+
+    /// All is withheld for that reason, everywhere it can be seen.
+    async fn withheld(&self, reason: &str) -> Value {
+        let withheld = self.control_planes_withhold(reason).await;
+        for node in &self.split.nodes {
+            eventually("each node to be told", async || {
+                (node.metric("switchyard_snapshot_withheld").await == Some(1.0)).then_some(())
+            })
+            .await;
+        }
+        withheld
+    }
+
+    async fn control_planes_withhold(&self, reason: &str) -> Value {
+        let withheld = eventually("the control plane to publish nothing", async || {
+            let answer = self.split.admin.get("/api/admin/nodes").await.ok();
+            Some(answer["withheld"].clone()).filter(|withheld| *withheld != Value::Null)
         })
         .await;
+        assert_eq!(withheld["reason"], reason, "{withheld}");
+        for control in &self.split.controls {
+            eventually("each replica to know it", async || {
+                (control.metric("switchyard_control_snapshot_withheld").await == Some(1.0)).then_some(())
+            })
+            .await;
+        }
+        withheld
     }
 
-    // The restored database would bring the deleted key back, under a lower version of the same epoch.
-    split.move_control_to(&backup).await;
-    assert_eq!(desired(&split).await, first);
-    for node in &split.nodes {
-        let seen = split.node_seen(&node.name, |node| node["refused"] != Value::Null).await;
-        assert_eq!(seen["refused"]["reason"], "lower_version", "{seen}");
-        assert_eq!(node.metric("switchyard_snapshot_refused").await, Some(1.0));
+    /// The operator's answer: the backup is the truth.
+    async fn adopt(&mut self) {
+        _ = adopt_epoch(self.split.database_url());
+        all_follow(&self.split).await;
+        assert_eq!(self.split.admin.get("/api/admin/nodes").await.ok()["withheld"], Value::Null);
+        for node in &self.split.nodes {
+            Caller::new(&node.url, &self.revoked).offered("claude-sonnet-5").await;
+            let later = Caller::new(&node.url, &self.later).messages(&messages_body("x", false)).await;
+            assert_eq!(later.status, 401, "the backup does not know it");
+            eventually("the node to hear that it is over", async || {
+                (node.metric("switchyard_snapshot_withheld").await == Some(0.0)).then_some(())
+            })
+            .await;
+        }
     }
-    all_serve(&later, "refusing the backup").await;
-    for caller in &callers {
-        assert_eq!(caller.messages(&messages_body("x", false)).await.status, 401);
-    }
+}
 
-    // Nor once it has counted on to a version that the nodes do not have yet: its history is another one.
-    for number in 0..8 {
-        let key = json!({ "name": format!("of the backup {number}") });
-        split.admin.post("/api/api-keys", key).await.ok();
-    }
-    all_serve(&later, "refusing the backup that caught up").await;
-    for (node, caller) in split.nodes.iter().zip(&callers) {
-        split.node_seen(&node.name, |node| node["refused"]["reason"] == "lower_version").await;
-        assert_eq!(caller.messages(&messages_body("x", false)).await.status, 401);
-    }
+async fn version(split: &Split) -> u64 {
+    split.admin.get("/api/admin/nodes").await.ok()["desired"]["version"].as_u64().unwrap()
+}
 
-    // The operator's answer: the backup is the truth.
-    _ = adopt_epoch(&backup);
-    let second = desired(&split).await;
+/// Each case on both databases.
+macro_rules! both {
+    ($($case:ident),+ $(,)?) => {
+        mod mariadb {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    super::$case(super::Restorable::start(super::Database::MariaDb).await).await;
+                }
+            )+
+        }
+
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    super::$case(super::Restorable::start(super::Database::sqlite()).await).await;
+                }
+            )+
+        }
+    };
+}
+
+both! {
+    a_restored_database_reaches_no_node_until_it_is_adopted,
+    a_restored_database_that_caught_up_while_the_nodes_were_away_reaches_none,
+    a_restored_database_at_the_very_version_of_the_nodes_reaches_none,
+    nodes_refuse_by_themselves_what_is_not_withheld,
+}
+
+async fn a_restored_database_reaches_no_node_until_it_is_adopted(mut of: Restorable) {
+    of.restore().await;
+    let withheld = of.withheld("higher_version").await;
+    assert!(withheld["node_id"].as_str().unwrap().starts_with("node-"), "{withheld}");
+    of.nodes_know_better("connected").await;
+
+    // What is changed meanwhile is kept, and reaches nobody; nor does it once the version has caught up.
+    of.change(of.changes + 3).await;
+    of.withheld("higher_version").await;
+    of.nodes_know_better("after changes").await;
+
+    for node in &mut of.split.nodes {
+        node.crash_and_restart();
+    }
+    of.withheld("higher_version").await;
+    of.nodes_know_better("after the nodes restarted").await;
+
+    // Nobody is left who could tell: the database knows it itself.
+    of.stop_nodes();
+    of.split.controls[0].program.kill();
+    of.split.restart_control().await;
+    of.split.add_control();
+    let fresh = of.split.add_node_at(1).name.clone();
+    of.control_planes_withhold("higher_version").await;
+    let seen = of.split.node_seen(&fresh, |node| node["health"] == "live").await;
+    assert_eq!(seen["acknowledged"], Value::Null, "a new node gets nothing of it: {seen}");
+    assert_eq!(of.split.nodes[2].readiness().await.0, 503);
+    let fresh = of.split.nodes.pop().unwrap();
+
+    of.start_nodes();
+    of.withheld("higher_version").await;
+    of.nodes_know_better("after all restarted").await;
+    of.split.nodes.push(fresh);
+    of.adopt().await;
+}
+
+async fn a_restored_database_that_caught_up_while_the_nodes_were_away_reaches_none(mut of: Restorable) {
+    of.stop_nodes();
+    of.restore().await;
+    of.change(of.changes + 2).await;
+    of.start_nodes();
+    of.withheld("other_history").await;
+    of.nodes_know_better("back after the version caught up").await;
+    for node in &mut of.split.nodes {
+        node.crash_and_restart();
+    }
+    of.nodes_know_better("restarted once more").await;
+    of.adopt().await;
+}
+
+async fn a_restored_database_at_the_very_version_of_the_nodes_reaches_none(mut of: Restorable) {
+    of.stop_nodes();
+    of.restore().await;
+    of.change(of.changes).await;
+    of.start_nodes();
+    of.withheld("other_history").await;
+    of.nodes_know_better("back at the same version").await;
+    of.adopt().await;
+}
+
+/// A control plane that can't know the nodes' proofs, since its master key is another, publishes what it has.
+async fn nodes_refuse_by_themselves_what_is_not_withheld(mut of: Restorable) {
+    of.split.set("SWITCHYARD_MASTER_KEY", "YW5vdGhlciBtYXN0ZXIga2V5LCBvZiBubyB3b3J0aCE=");
+    of.restore().await;
+    let refused = async |of: &Restorable, reason: &str| {
+        for node in &of.split.nodes {
+            // Not as it was before a restart.
+            let is = |node: &Value| node["refused"]["reason"] == reason && node["health"] == "live";
+            let seen = of.split.node_seen(&node.name, is).await;
+            assert_eq!(seen["refused_payloads"], json!([]), "{seen}");
+            assert_eq!(node.metric("switchyard_snapshot_refused").await, Some(1.0));
+        }
+        of.nodes_know_better(reason).await;
+    };
+    refused(&of, "lower_version").await;
+    of.change(of.changes + 2).await;
+    refused(&of, "other_history").await;
+    assert_eq!(of.split.admin.get("/api/admin/nodes").await.ok()["withheld"], Value::Null);
+
+    // A restart forgets nothing, also where nobody is there to offer it again.
+    of.split.controls[0].program.kill();
+    of.stop_nodes();
+    of.start_nodes();
+    for node in &of.split.nodes {
+        assert_eq!(node.metric("switchyard_snapshot_refused").await, Some(1.0), "it is in the copy");
+    }
+    of.nodes_know_better("restarted alone").await;
+    of.split.restart_control().await;
+    refused(&of, "other_history").await;
+
+    of.split.set("SWITCHYARD_MASTER_KEY", tests::MASTER_KEY);
+    of.split.controls[0].program.kill();
+    of.split.restart_control().await;
+    of.withheld("other_history").await;
+    of.adopt().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_database_is_followed_again_and_no_way_leads_back_from_an_adopted_one() {
+    let mut of = Restorable::start(Database::MariaDb).await;
+    let (right, first) = (of.split.database_url().to_owned(), desired(&of.split).await);
+    of.restore().await;
+    of.withheld("higher_version").await;
+    // It was the wrong database: nothing was lost.
+    of.split.move_control_to(&right).await;
+    all_follow(&of.split).await;
+    of.nodes_know_better("with the right database").await;
+    of.change(1).await;
+    all_follow(&of.split).await;
+
+    of.restore().await;
+    of.adopt().await;
+    let second = desired(&of.split).await;
     assert_ne!(second, first);
-    all_follow(&split).await;
-    all_serve(&callers, "the backup's key").await;
-    for caller in &later {
-        assert_eq!(caller.messages(&messages_body("x", false)).await.status, 401);
-    }
 
     // A copy of the second epoch, with its mark of adoption; then a third epoch. The copy is a way back, and closed.
-    let way_back = split.mariadb.copy(&backup);
-    _ = adopt_epoch(&backup);
-    let third = desired(&split).await;
-    let callers = all_follow(&split).await;
-    split.move_control_to(&way_back).await;
-    assert_eq!(desired(&split).await, second);
-    all_refuse(&split, &callers, "unknown_epoch", &third).await;
+    let way_back = of.split.mariadb.copy(&of.backup);
+    _ = adopt_epoch(&of.backup);
+    let third = desired(&of.split).await;
+    let callers = all_follow(&of.split).await;
+    of.split.move_control_to(&way_back).await;
+    assert_eq!(desired(&of.split).await, second);
+    all_refuse(&of.split, &callers, "unknown_epoch", &third).await;
     // What was left is remembered over a restart.
-    split.nodes[1].crash_and_restart();
-    let callers = [callers[0].clone(), Caller::new(&split.nodes[1].url, &callers[1].key)];
-    all_refuse(&split, &callers, "unknown_epoch", &third).await;
+    of.split.nodes[1].crash_and_restart();
+    let callers = [callers[0].clone(), Caller::new(&of.split.nodes[1].url, &callers[1].key)];
+    all_refuse(&of.split, &callers, "unknown_epoch", &third).await;
 
-    split.move_control_to(&backup).await;
-    all_follow(&split).await;
+    of.restore().await;
+    all_follow(&of.split).await;
 }

@@ -5,6 +5,7 @@ import type { Query, Schemas } from './types'
 export type Node = Schemas['NodeView']
 export type NodeHealth = Schemas['NodeHealth']
 export type Revision = Schemas['RevisionView']
+export type Withheld = Schemas['WithheldView']
 
 export const NODE_HEALTHS: NodeHealth[] = ['live', 'stopping', 'silent']
 

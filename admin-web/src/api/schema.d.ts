@@ -1298,6 +1298,7 @@ export interface components {
             next_cursor?: string | null;
             /** @description By name. */
             nodes: components["schemas"]["NodeView"][];
+            withheld?: components["schemas"]["WithheldView"] | null;
         };
         NodeOutcome: {
             /** @description What the node said. Null: nothing. */
@@ -1317,7 +1318,7 @@ export interface components {
             heard_at: number;
             /**
              * Format: int64
-             * @description Versions that the node is behind. Null: it has nothing, or another epoch.
+             * @description Versions that the node is behind. Null: it has nothing, another epoch, or a version that is yet to come.
              */
             lag?: number | null;
             node_id: string;
@@ -1494,7 +1495,7 @@ export interface components {
             reason: string;
         };
         RefusedView: {
-            /** @description `unknown_epoch` or `lower_version`. */
+            /** @description `unknown_epoch`, `lower_version` or `other_history`. */
             reason: string;
             revision?: components["schemas"]["RevisionView"] | null;
         };
@@ -1965,6 +1966,23 @@ export interface components {
             /** @description Null: this was the last page. */
             next_cursor?: string | null;
             users: components["schemas"]["UserBody"][];
+        };
+        /** @description The database is an older or another copy than the one that nodes were served from. */
+        WithheldView: {
+            /** @description The node that proved it. Null: a control plane that had published it. */
+            node_id?: string | null;
+            /**
+             * @description `higher_version`: the database does not have a version that was published. `other_history`: what it has as that
+             *     version is another one.
+             */
+            reason: string;
+            /** Format: int64 */
+            since: number;
+            /**
+             * Format: int64
+             * @description The version that was published.
+             */
+            version: number;
         };
     };
     responses: never;

@@ -1,5 +1,5 @@
 //! Drops what is over: logins, throttle counters, keys of proxy tests, commands, nodes that were not heard of for a
-//! month, and refusals that are old or too many.
+//! month, stamps of old versions, and refusals that are old or too many.
 
 use std::time::Duration;
 
@@ -39,8 +39,12 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let mut tx = store.begin().await?;
     nodes::delete_silent(&mut tx, before(now, NODE_MEMORY)).await?;
     tx.commit().await?;
+    let mut tx = store.begin().await?;
+    let stamps = changes::delete_old_stamps(&mut tx, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
     let more_refusals = refusals::retention::step(store, clock, ROWS_AT_ONCE).await?;
-    let full = [logins, counters, keys].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let full =
+        [logins, counters, keys, stamps].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full || more_refusals { Progress::More } else { Progress::Done })
 }
 

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
+    snapshot::{publisher::Publisher, witness},
     store::{
         StoreError, accounts,
         audit::{self, AuditEntry},
@@ -34,6 +35,7 @@ pub struct Nodes {
     pub app: App,
     /// Of the streams; they end before what they rely on.
     pub tasks: Tasks,
+    pub publisher: Publisher,
     pub connected: Connected,
 }
 
@@ -59,13 +61,15 @@ impl NodeService for Nodes {
     ) -> Result<Response<HeartbeatResponse>, Status> {
         Peer::of(&request)?.node(&request.get_ref().node_id)?;
         let heartbeat = request.into_inner();
+        self.hold_against_the_database(&heartbeat).await.map_err(|error| unavailable(&error))?;
         for write in heartbeat.status_writes.iter().take(STATUS_WRITES) {
             self.mark_invalid(&heartbeat.node_id, write).await.map_err(|error| unavailable(&error))?;
         }
         let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
         self.app.metrics.nodes_live.set(i64::from(live_nodes));
         let interval = self.app.settings.planes.heartbeat_interval;
-        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval), withheld: false }))
+        let withheld = self.publisher.withheld().is_some();
+        Ok(Response::new(HeartbeatResponse { live_nodes, interval_ms: millis(interval), withheld }))
     }
 
     async fn commands(
@@ -90,6 +94,17 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Nodes {
+    /// What the node proves to have been published.
+    async fn hold_against_the_database(&self, heartbeat: &HeartbeatRequest) -> Result<(), StoreError> {
+        let Some(proven) = self.app.proofs.proven(heartbeat.revision.as_ref()) else {
+            return Ok(());
+        };
+        if self.publisher.stamp_of(proven.revision) == Some(proven.stamp) {
+            return Ok(());
+        }
+        witness::hear(&self.app, &self.publisher, Some(&heartbeat.node_id), proven).await
+    }
+
     /// Returns how many nodes are live.
     async fn note(&self, heartbeat: &HeartbeatRequest) -> Result<u32, StoreError> {
         let mut tx = self.app.store.begin().await?;

@@ -96,7 +96,8 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
     let (reporter, health) = tonic_health::server::health_reporter();
     let (app, tasks) = (|| app.clone(), || tasks.clone());
     let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
-    let nodes = Nodes { app: app(), tasks: tasks(), connected: connected.clone() };
+    let nodes =
+        Nodes { app: app(), tasks: tasks(), publisher: publisher.clone(), connected: connected.clone() };
     let usage = UsageReports { app: app(), tasks: tasks() };
     let refusals = RefusalReports { app: app() };
     reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::peer::Peer;
+use super::{node_service::unavailable, peer::Peer};
 use crate::{
     app::App,
     metrics::UpdateLabels,
@@ -24,8 +24,13 @@ use crate::{
         delta::{Chunks, Held},
         published::Head,
         publisher::Publisher,
+        witness,
     },
-    store::{changes::Revision, nodes},
+    store::{
+        StoreError,
+        changes::{self, Revision, Stamp},
+        nodes,
+    },
 };
 
 /// Chunks made ahead of what the node has taken.
@@ -80,6 +85,12 @@ impl Snapshots {
         peer.node(&hello.node_id)?;
         let held = Held::from_hello(hello.known.as_ref(), &hello.digest);
         self.catch_up(&held).await;
+        if let Some(proven) = self.app.proofs.proven(hello.known.as_ref())
+            && self.publisher.stamp_of(proven.revision) != Some(proven.stamp)
+            && let Err(error) = witness::hear(&self.app, &self.publisher, Some(&hello.node_id), proven).await
+        {
+            tracing::warn!(node = hello.node_id, %error, "what a node holds could not be held against the database");
+        }
         tracing::info!(node = hello.node_id, build = hello.build, ?held, "a node watches");
         let (acknowledged, acks) = watch::channel(None);
         self.tasks.spawn(note_acknowledged(self.app.clone(), hello.node_id.clone(), acks));
@@ -88,6 +99,7 @@ impl Snapshots {
             service: self,
             node_id: &hello.node_id,
             held,
+            hello: held,
             greeted: false,
             sending: None,
             acknowledged,
@@ -104,6 +116,9 @@ impl Snapshots {
     /// would look like a step back.
     async fn catch_up(&self, held: &Held) {
         let Held::At { revision, .. } = held else { return };
+        if self.publisher.withheld().is_some() {
+            return;
+        }
         let behind = |head: &Option<Head>| {
             head.is_none_or(|head| {
                 head.revision.epoch == revision.epoch && head.revision.version < revision.version
@@ -130,6 +145,8 @@ struct Watcher<'a> {
     node_id: &'a str,
     /// What the node has once all that was sent has arrived.
     held: Held,
+    /// What the node had when it came.
+    hello: Held,
     /// The first update is sent also where it changes nothing, so that the node knows it is up to date.
     greeted: bool,
     /// The update under way.
@@ -150,12 +167,14 @@ impl Watcher<'_> {
         let stopping = self.service.tasks.stopping();
         let mut heads = self.service.publisher.subscribe();
         heads.mark_changed();
+        let mut withholdings = self.service.publisher.withholdings();
         let mut end = std::pin::pin!(peer.streams_end());
         loop {
             let idle = self.sending.is_none();
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 () = &mut end => return Ok(()),
+                _ = withholdings.changed(), if self.greeted => return Ok(()),
                 message = incoming.message() => match message? {
                     Some(message) => self.hear(message)?,
                     None => return Ok(()),
@@ -164,32 +183,61 @@ impl Watcher<'_> {
                     Ok(place) => self.send(place),
                     Err(_) => return Ok(()),
                 },
-                () = sleep_until(self.next_resync), if idle && self.resync => self.start_resync(),
+                () = sleep_until(self.next_resync), if idle && self.resync => self.start_resync().await?,
                 changed = heads.changed(), if idle && !self.resync => {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    if heads.borrow_and_update().is_some_and(|head| !self.greeted || self.held != head.into()) {
-                        self.start(self.held);
+                    let head = *heads.borrow_and_update();
+                    if head.is_some_and(|head| !self.greeted || self.held != head.into()) {
+                        self.start(self.held).await?;
                     }
                 }
             }
         }
     }
 
-    fn start_resync(&mut self) {
+    async fn start_resync(&mut self) -> Result<(), Status> {
         self.resync = false;
         self.next_resync = Instant::now() + RESYNC_PAUSE;
-        self.start(Held::Nothing);
+        self.start(Held::Nothing).await
     }
 
-    fn start(&mut self, held: Held) {
+    async fn start(&mut self, held: Held) -> Result<(), Status> {
+        let known_stamp = if self.greeted { None } else { self.known_stamp().await? };
         let Some(chunks) = self.service.publisher.plan(&held) else {
-            return;
+            return Ok(());
         };
         self.service.app.metrics.updates_sent.get_or_create(&UpdateLabels { form: chunks.form() }).inc();
         self.greeted = true;
-        self.sending = Some(chunks);
+        self.sending = Some(chunks.greeting(known_stamp));
+        Ok(())
+    }
+
+    /// The stamp that the version of the hello has in the published history.
+    async fn known_stamp(&self) -> Result<Option<Stamp>, Status> {
+        let (Held::At { revision, .. }, Some(head)) = (self.hello, self.service.publisher.head()) else {
+            return Ok(None);
+        };
+        if revision.epoch != head.revision.epoch || revision.version > head.revision.version {
+            return Ok(None);
+        }
+        if let Some(stamp) = self.service.publisher.stamp_of(revision) {
+            return Ok(Some(stamp).filter(|_| revision.version > 0));
+        }
+        let asked: Result<_, StoreError> = async {
+            let mut tx = self.service.app.store.read().await?;
+            let (now, _) = changes::revision(&mut tx).await?;
+            let stamp = changes::stamp_of(&mut tx, revision.version).await?;
+            tx.rollback().await?;
+            Ok((now.epoch, stamp))
+        }
+        .await;
+        match asked {
+            Ok((epoch, stamp)) if epoch == revision.epoch => Ok(stamp),
+            Ok(_) => Err(Status::unavailable("the epoch changes; try again")),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 
     fn send(&mut self, place: mpsc::Permit<'_, Result<Update, Status>>) {

@@ -5,5 +5,6 @@ mod databases;
 mod node;
 mod refusals;
 mod replica;
+mod restores;
 mod snapshots;
 mod tls;

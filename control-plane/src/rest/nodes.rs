@@ -26,7 +26,7 @@ use crate::{
     snapshot::encode,
     store::{
         StoreError, Tx, audit,
-        changes::{self, Revision},
+        changes::{self, Revision, Withheld},
         nodes::{self, NodeFilter, NodeRow},
     },
 };
@@ -53,12 +53,35 @@ impl From<Revision> for RevisionView {
 struct NodeList {
     /// The configuration that nodes should have.
     desired: RevisionView,
+    /// Why nothing of the desired configuration is sent to any node, until `switchyard-control adopt-epoch`. Null: it is
+    /// sent.
+    withheld: Option<WithheldView>,
     /// Nodes heard of lately, whatever is listed.
     live_nodes: u32,
     /// By name.
     nodes: Vec<NodeView>,
     /// Null: this is the last page.
     next_cursor: Option<String>,
+}
+
+/// The database is an older or another copy than the one that nodes were served from.
+#[derive(Serialize, ToSchema)]
+struct WithheldView {
+    /// `higher_version`: the database does not have a version that was published. `other_history`: what it has as that
+    /// version is another one.
+    reason: &'static str,
+    /// The version that was published.
+    version: u64,
+    /// The node that proved it. Null: a control plane that had published it.
+    node_id: Option<String>,
+    #[schema(value_type = i64)]
+    since: Millis,
+}
+
+impl From<Withheld> for WithheldView {
+    fn from(Withheld { reason, version, node_id, since }: Withheld) -> Self {
+        Self { reason: reason.as_str(), version, node_id, since }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -81,7 +104,7 @@ struct NodeView {
     heard_at: Millis,
     /// What the node serves from, as it acknowledged. Null: nothing yet.
     acknowledged: Option<RevisionView>,
-    /// Versions that the node is behind. Null: it has nothing, or another epoch.
+    /// Versions that the node is behind. Null: it has nothing, another epoch, or a version that is yet to come.
     lag: Option<u64>,
     /// A configuration that the node met and does not follow. Null: none.
     refused: Option<RefusedView>,
@@ -100,7 +123,7 @@ struct NodeView {
 struct RefusedView {
     /// Null: the node did not say.
     revision: Option<RevisionView>,
-    /// `unknown_epoch` or `lower_version`.
+    /// `unknown_epoch`, `lower_version` or `other_history`.
     reason: String,
 }
 
@@ -136,13 +159,14 @@ async fn get(
     let since = live_since(&app);
     let filter = NodeFilter { health: query.health.map(|health| (health, since)) };
     let mut tx = app.store.read().await?;
-    let (desired, _) = changes::revision(&mut tx).await?;
+    let changes::State { revision: desired, withheld, .. } = changes::state(&mut tx).await?;
     let live_nodes = nodes::count_live(&mut tx, since).await?;
     let mut rows = nodes::list(&mut tx, filter, page.after_text()?, page.fetch()).await?;
     tx.commit().await?;
     let next_cursor = page.cut(&mut rows, |row| row.node_id.clone());
     let nodes = rows.into_iter().map(|row| view(row, desired, since)).collect();
-    Ok(Json(NodeList { desired: desired.into(), live_nodes, nodes, next_cursor }))
+    let withheld = withheld.map(Into::into);
+    Ok(Json(NodeList { desired: desired.into(), withheld, live_nodes, nodes, next_cursor }))
 }
 
 /// Forgets a node that is gone for good.
@@ -172,7 +196,7 @@ fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
     let same_epoch = row.revision.filter(|revision| revision.epoch == desired.epoch);
     NodeView {
         health: NodeHealth::of(row.heard_at, row.ready, live_since),
-        lag: same_epoch.map(|revision| desired.version.saturating_sub(revision.version)),
+        lag: same_epoch.and_then(|revision| desired.version.checked_sub(revision.version)),
         acknowledged: row.revision.map(Into::into),
         wires: wires(&[&row.report]),
         account_types: account_types(&[&row.report]),

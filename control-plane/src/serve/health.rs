@@ -35,7 +35,8 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.edge.stopping().is_cancelled() {
         return not_ready("stopping\n");
     }
-    if health.publisher.head().is_none() {
+    // What is withheld is withheld on purpose: people are needed, and come in here.
+    if health.publisher.head().is_none() && health.publisher.withheld().is_none() {
         return not_ready("the configuration was not read yet\n");
     }
     if health.publisher.is_failing() {

@@ -6,8 +6,8 @@ use prost::Message as _;
 use proto::v1::{self, Resource, Update};
 use shared::digest::Digest;
 
-use super::published::{Head, Published};
-use crate::store::changes::Revision;
+use super::published::{Head, Name, Published};
+use crate::store::changes::{Revision, Stamp};
 
 /// What a node has, as far as this stream knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub enum Held {
     Nothing,
     At {
         revision: Revision,
+        stamp: Stamp,
         digest: Digest,
     },
 }
@@ -25,9 +26,11 @@ impl Held {
     #[must_use]
     pub fn from_hello(known: Option<&v1::Revision>, digest: &[u8]) -> Self {
         let Some(known) = known else { return Self::Nothing };
-        match (known.epoch.as_slice().try_into(), Digest::from_bytes(digest)) {
-            (Ok(epoch), Some(digest)) => {
-                Self::At { revision: Revision { epoch, version: known.version }, digest }
+        let stamp =
+            if known.stamp.is_empty() { Ok(Stamp::default()) } else { known.stamp.as_slice().try_into() };
+        match (known.epoch.as_slice().try_into(), stamp, Digest::from_bytes(digest)) {
+            (Ok(epoch), Ok(stamp), Some(digest)) => {
+                Self::At { revision: Revision { epoch, version: known.version }, stamp, digest }
             }
             _ => Self::Nothing,
         }
@@ -36,7 +39,14 @@ impl Held {
 
 impl From<Head> for Held {
     fn from(head: Head) -> Self {
-        Self::At { revision: head.revision, digest: head.digest }
+        Self::At { revision: head.revision, stamp: head.name.stamp, digest: head.digest }
+    }
+}
+
+impl From<Name> for v1::Revision {
+    fn from(Name { revision, stamp, proof, adopted: _ }: Name) -> Self {
+        let stamp = if revision.version == 0 { Vec::new() } else { stamp.to_vec() };
+        Self { epoch: revision.epoch.to_vec(), version: revision.version, stamp, proof: proof.to_vec() }
     }
 }
 
@@ -47,6 +57,7 @@ pub struct Chunks {
     from_version: Option<u64>,
     resources: Peekable<vec::IntoIter<Resource>>,
     chunk_bytes: usize,
+    known_stamp: Option<Stamp>,
     done: bool,
 }
 
@@ -56,7 +67,7 @@ impl Chunks {
     pub fn plan(published: &Published, held: &Held, chunk_bytes: usize) -> Self {
         let head = published.head();
         let delta = match held {
-            Held::At { revision, digest } if revision.epoch == head.revision.epoch => {
+            Held::At { revision, digest, .. } if revision.epoch == head.revision.epoch => {
                 let agrees = revision.version != head.revision.version || *digest == head.digest;
                 let changed = if agrees { published.since(revision.version) } else { None };
                 changed.map(|changed| (revision.version, changed))
@@ -67,7 +78,21 @@ impl Chunks {
             Some((from, changed)) => (Some(from), changed),
             None => (None, published.all()),
         };
-        Self { head, from_version, resources: resources.into_iter().peekable(), chunk_bytes, done: false }
+        Self {
+            head,
+            from_version,
+            resources: resources.into_iter().peekable(),
+            chunk_bytes,
+            known_stamp: None,
+            done: false,
+        }
+    }
+
+    /// Tells with the first update of a stream what stamp the version of the node's hello has in this history. `None`:
+    /// there is none.
+    #[must_use]
+    pub fn greeting(self, known_stamp: Option<Stamp>) -> Self {
+        Self { known_stamp, ..self }
     }
 
     /// Where the update leads.
@@ -104,19 +129,14 @@ impl Iterator for Chunks {
         }
         let resources = self.next_resources();
         self.done = self.resources.peek().is_none();
-        let revision = v1::Revision {
-            epoch: self.head.revision.epoch.to_vec(),
-            version: self.head.revision.version,
-            ..v1::Revision::default()
-        };
         Some(Update {
-            revision: Some(revision),
+            revision: Some(self.head.name.into()),
             from_version: self.from_version,
             resources,
             last: self.done,
             digest: if self.done { self.head.digest.to_bytes().to_vec() } else { Vec::new() },
-            adopted: self.head.adopted,
-            known_stamp: Vec::new(),
+            adopted: self.head.name.adopted,
+            known_stamp: self.known_stamp.map(|stamp| stamp.to_vec()).unwrap_or_default(),
         })
     }
 }
@@ -129,8 +149,8 @@ mod tests {
     };
 
     fn published() -> Published {
-        let mut published = Published::empty(at(0), false);
-        published.apply(at(5), false, (1..=5).map(|id| put(id, u64::from(id), &[id; 100])).collect());
+        let mut published = Published::empty(at(0));
+        published.apply(at(5), (1..=5).map(|id| put(id, u64::from(id), &[id; 100])).collect());
         published
     }
 
@@ -152,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_empty_state_is_told_too() {
-        let chunks: Vec<_> = Chunks::plan(&Published::empty(at(0), false), &Held::Nothing, 300).collect();
+        let chunks: Vec<_> = Chunks::plan(&Published::empty(at(0)), &Held::Nothing, 300).collect();
         assert_eq!(chunks.len(), 1);
         assert!(chunks[0].last);
     }
@@ -168,17 +188,29 @@ mod tests {
     #[test]
     fn who_holds_something_else_gets_everything() {
         let published = published();
-        let digest = published.head().digest;
+        let (stamp, digest) = (at(5).stamp, published.head().digest);
         let mut other_digest = digest;
         other_digest.add(1);
         let other_epoch = Revision { epoch: [1; 16], version: 5 };
         for held in [
-            Held::At { revision: at(5), digest: other_digest },
-            Held::At { revision: at(6), digest },
-            Held::At { revision: other_epoch, digest },
+            Held::At { revision: at(5).revision, stamp, digest: other_digest },
+            Held::At { revision: at(6).revision, stamp, digest },
+            Held::At { revision: other_epoch, stamp, digest },
         ] {
             assert_eq!(Chunks::plan(&published, &held, 300).form(), "full", "{held:?}");
         }
+    }
+
+    #[test]
+    fn the_revision_comes_with_stamp_and_proof_and_the_greeting_with_what_the_hello_named() {
+        let chunks = Chunks::plan(&published(), &Held::Nothing, 300).greeting(Some([4; 16]));
+        for chunk in chunks {
+            let revision = chunk.revision.unwrap();
+            assert_eq!((revision.stamp, revision.proof), (vec![9; 16], vec![8; 32]));
+            assert_eq!(chunk.known_stamp, [4; 16]);
+        }
+        let chunk = Chunks::plan(&Published::empty(at(0)), &Held::Nothing, 300).next().unwrap();
+        assert_eq!((chunk.revision.unwrap().stamp, chunk.known_stamp), (Vec::new(), Vec::new()));
     }
 
     #[test]
@@ -187,7 +219,7 @@ mod tests {
         let held = published.head().into();
         let mut node = Node::default();
         node.take(true, published.all());
-        published.apply(at(6), false, vec![deleted(2, 6)]);
+        published.apply(at(6), vec![deleted(2, 6)]);
         let chunk = Chunks::plan(&published, &held, 300).next().unwrap();
         assert!(chunk.resources[0].deleted && !chunk.resources[0].enabled);
         node.take(false, chunk.resources);

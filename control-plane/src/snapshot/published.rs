@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proto::v1::Resource;
 use shared::digest::{self, Digest, Hashed};
 
-use crate::store::changes::Revision;
+use super::proof::PROOF_BYTES;
+use crate::store::changes::{Revision, Stamp};
 
 /// Deleted resources that are remembered, so that a node that was away learns of them by a delta. A node that
 /// missed older ones gets everything.
 const MAX_TOMBSTONES: usize = 65_536;
+
+/// Stamps of so many of the latest versions are at hand; of others the database is asked.
+pub const STAMPS: u32 = 4_096;
 
 /// A resource's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,13 +30,23 @@ pub enum Changed {
     Deleted { key: Key, version: u64 },
 }
 
-/// Names a published state, with the digest over it.
+/// Names a state of one history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct Name {
     pub revision: Revision,
-    pub digest: Digest,
+    pub stamp: Stamp,
+    /// Shows that the two were published.
+    pub proof: [u8; PROOF_BYTES],
     /// The operator adopted this epoch after a restore.
     pub adopted: bool,
+}
+
+/// A published state, with the digest over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    pub name: Name,
+    pub revision: Revision,
+    pub digest: Digest,
 }
 
 #[derive(Debug)]
@@ -51,18 +65,21 @@ pub struct Published {
     by_version: BTreeSet<(u64, Key)>,
     /// Deltas from before this version would miss forgotten tombstones.
     floor: u64,
+    /// Of the latest versions.
+    stamps: BTreeMap<u64, Stamp>,
 }
 
 impl Published {
-    /// The state of `revision` before anything is applied.
+    /// The state of that name before anything is applied.
     #[must_use]
-    pub fn empty(revision: Revision, adopted: bool) -> Self {
+    pub fn empty(name: Name) -> Self {
         Self {
-            head: Head { revision, digest: Digest::default(), adopted },
+            head: Head { name, revision: name.revision, digest: Digest::default() },
             entries: BTreeMap::new(),
             tombstones: HashMap::new(),
             by_version: BTreeSet::new(),
             floor: 0,
+            stamps: BTreeMap::new(),
         }
     }
 
@@ -82,16 +99,31 @@ impl Published {
         self.entries.get(key).map(|entry| &entry.resource)
     }
 
-    /// Moves to `revision`, of the same epoch and not lower, by what changed up to it.
-    pub fn apply(&mut self, revision: Revision, adopted: bool, changes: Vec<Changed>) {
+    /// The stamp of a version of this history, where it is at hand.
+    #[must_use]
+    pub fn stamp_of(&self, version: u64) -> Option<Stamp> {
+        let Name { revision, stamp, .. } = self.head.name;
+        if version == revision.version { Some(stamp) } else { self.stamps.get(&version).copied() }
+    }
+
+    /// Keeps stamps of this history at hand.
+    pub fn remember(&mut self, stamps: Vec<(u64, Stamp)>) {
+        self.stamps.extend(stamps);
+        while self.stamps.len() > STAMPS as usize {
+            self.stamps.pop_first();
+        }
+    }
+
+    /// Moves to `name`, of the same history and not earlier, by what changed up to it.
+    pub fn apply(&mut self, name: Name, changes: Vec<Changed>) {
         for change in changes {
             match change {
                 Changed::Put(resource) => self.put(resource),
                 Changed::Deleted { key, version } => self.delete(key, version),
             }
         }
-        self.head.revision = revision;
-        self.head.adopted = adopted;
+        self.head.name = name;
+        self.head.revision = name.revision;
         self.trim(MAX_TOMBSTONES);
     }
 
@@ -186,8 +218,8 @@ pub(crate) mod tests {
 
     const EPOCH: [u8; 16] = [7; 16];
 
-    pub(crate) fn at(version: u64) -> Revision {
-        Revision { epoch: EPOCH, version }
+    pub(crate) fn at(version: u64) -> Name {
+        Name { revision: Revision { epoch: EPOCH, version }, stamp: [9; 16], proof: [8; 32], adopted: false }
     }
 
     pub(crate) fn put(id: u8, version: u64, payload: &[u8]) -> Changed {
@@ -255,12 +287,12 @@ pub(crate) mod tests {
         fn a_delta_from_any_version_leads_where_the_full_state_does(history in histories(), cut in any::<prop::sample::Index>()) {
             let changes: Vec<_> = history.iter().enumerate().map(change).collect();
             let cut = cut.index(changes.len() + 1);
-            let mut published = Published::empty(at(0), false);
-            published.apply(at(cut as u64), false, changes[..cut].to_vec());
+            let mut published = Published::empty(at(0));
+            published.apply(at(cut as u64), changes[..cut].to_vec());
             let mut node = Node::default();
             node.take(true, published.all());
             prop_assert_eq!(node.digest(), published.head().digest);
-            published.apply(at(changes.len() as u64), false, changes[cut..].to_vec());
+            published.apply(at(changes.len() as u64), changes[cut..].to_vec());
             node.take(false, published.since(cut as u64).unwrap());
             let mut fresh = Node::default();
             fresh.take(true, published.all());
@@ -272,14 +304,14 @@ pub(crate) mod tests {
         fn replicas_that_look_at_different_moments_agree(history in histories(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..5)) {
             let changes: Vec<_> = history.iter().enumerate().map(change).collect();
             let end = at(changes.len() as u64);
-            let mut all_at_once = Published::empty(at(0), false);
-            all_at_once.apply(end, false, changes.clone());
-            let mut in_steps = Published::empty(at(0), false);
+            let mut all_at_once = Published::empty(at(0));
+            all_at_once.apply(end, changes.clone());
+            let mut in_steps = Published::empty(at(0));
             let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(changes.len() + 1)).collect();
             cuts.sort_unstable();
             let mut from = 0;
             for to in cuts.into_iter().chain([changes.len()]) {
-                in_steps.apply(at(to as u64), false, changes[from..to].to_vec());
+                in_steps.apply(at(to as u64), changes[from..to].to_vec());
                 from = to;
             }
             prop_assert_eq!(all_at_once.head(), in_steps.head());
@@ -288,8 +320,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_node_that_missed_forgotten_deletions_gets_no_delta() {
-        let mut published = Published::empty(at(0), false);
-        published.apply(at(6), false, vec![put(1, 1, b"a"), deleted(2, 3), deleted(3, 4), deleted(4, 6)]);
+        let mut published = Published::empty(at(0));
+        published.apply(at(6), vec![put(1, 1, b"a"), deleted(2, 3), deleted(3, 4), deleted(4, 6)]);
         published.trim(1);
         assert_eq!(published.floor, 4);
         assert!(published.since(3).is_none());
@@ -297,7 +329,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_latest_stamps_are_at_hand() {
+        let mut published = Published::empty(at(5_000));
+        published.remember((1..5_000).map(|version| (version, [1; 16])).collect());
+        assert_eq!(published.stamp_of(5_000), Some([9; 16]));
+        assert_eq!(published.stamp_of(4_999), Some([1; 16]));
+        assert_eq!(published.stamp_of(5_000 - u64::from(STAMPS) - 1), None);
+        assert_eq!(published.stamp_of(5_001), None);
+    }
+
+    #[test]
     fn a_version_that_was_never_published_gets_no_delta() {
-        assert!(Published::empty(at(5), false).since(6).is_none());
+        assert!(Published::empty(at(5)).since(6).is_none());
     }
 }

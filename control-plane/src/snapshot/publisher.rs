@@ -21,13 +21,15 @@ use tokio::sync::watch;
 use super::{
     delta::{Chunks, Held},
     load::{Loaded, load},
-    published::{Changed, Head, Key, Published},
+    proof::Proven,
+    published::{Changed, Head, Key, Name, Published, STAMPS},
+    witness,
 };
 use crate::{
     app::App,
     store::{
-        StoreError,
-        changes::{self, Change, Revision},
+        StoreError, Tx,
+        changes::{self, Change, Revision, Stamp, State, Withheld},
     },
 };
 
@@ -38,8 +40,11 @@ pub struct Publisher(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     published: RwLock<Published>,
-    /// `None` until the first look at the database.
+    /// `None` until the first look at the database, and while all is withheld.
     heads: watch::Sender<Option<Head>>,
+    withheld: RwLock<Option<Withheld>>,
+    /// Counts the times that something was found to be withheld; changed under the lock of `published`.
+    withholdings: watch::Sender<u64>,
     chunk_bytes: usize,
     /// Rows that can't be encoded now, and why.
     unencodable: RwLock<BTreeMap<Key, String>>,
@@ -50,17 +55,20 @@ struct Inner {
 impl Publisher {
     #[must_use]
     pub fn new(chunk_bytes: usize) -> Self {
-        let nothing = Published::empty(Revision { epoch: [0; 16], version: 0 }, false);
+        let revision = Revision { epoch: [0; 16], version: 0 };
+        let nothing = Name { revision, stamp: Stamp::default(), proof: [0; 32], adopted: false };
         Self(Arc::new(Inner {
-            published: RwLock::new(nothing),
+            published: RwLock::new(Published::empty(nothing)),
             heads: watch::Sender::new(None),
+            withheld: RwLock::default(),
+            withholdings: watch::Sender::new(0),
             chunk_bytes,
             unencodable: RwLock::default(),
             failing: AtomicBool::new(false),
         }))
     }
 
-    /// `None` until the first look at the database.
+    /// `None` until the first look at the database, and while all is withheld.
     #[must_use]
     pub fn head(&self) -> Option<Head> {
         *self.0.heads.borrow()
@@ -72,7 +80,30 @@ impl Publisher {
         self.0.heads.subscribe()
     }
 
-    /// What leads from `held` to what is published; `None` before the first look at the database.
+    /// Why nothing is published.
+    #[must_use]
+    pub fn withheld(&self) -> Option<Withheld> {
+        self.0.withheld.read().clone()
+    }
+
+    /// Sees each time that what was published no longer may be. Streams end then: what they brought to a node is no
+    /// ground for what is published later.
+    #[must_use]
+    pub fn withholdings(&self) -> watch::Receiver<u64> {
+        self.0.withholdings.subscribe()
+    }
+
+    /// The stamp of a version of the published history, where it is at hand.
+    #[must_use]
+    pub fn stamp_of(&self, revision: Revision) -> Option<Stamp> {
+        let head = self.head().filter(|head| head.revision.epoch == revision.epoch)?;
+        let published = self.0.published.read();
+        (published.head().revision.epoch == head.revision.epoch)
+            .then(|| published.stamp_of(revision.version))
+            .flatten()
+    }
+
+    /// What leads from `held` to what is published; `None` while nothing is.
     #[must_use]
     pub fn plan(&self, held: &Held) -> Option<Chunks> {
         self.head()?;
@@ -97,33 +128,86 @@ impl Publisher {
     /// # Errors
     /// The database can't be read; what is published stays.
     pub async fn refresh(&self, app: &App) -> Result<bool, StoreError> {
-        let held = self.head();
+        let (held, withholdings) = (self.head(), *self.0.withholdings.borrow());
         let mut tx = app.store.read().await?;
-        let (revision, adopted) = changes::revision(&mut tx).await?;
-        if held.is_some_and(|head| head.revision == revision && head.adopted == adopted) {
+        let state = changes::state(&mut tx).await?;
+        if let Some(withheld) = &state.withheld {
+            tx.rollback().await?;
+            self.hold_back(app, withheld);
+            return Ok(false);
+        }
+        if held.is_some_and(|head| stands(head.name, &state)) {
             tx.rollback().await?;
             return Ok(false);
         }
-        let known = held.filter(|head| can_follow(head.revision, revision)).map(|head| head.revision.version);
+        let known = held.filter(|head| head.revision.epoch == state.revision.epoch);
+        if let Some(head) = known
+            && !continues(&mut tx, head.name, &state).await?
+        {
+            tx.rollback().await?;
+            let proven = Proven { revision: head.revision, stamp: head.name.stamp };
+            witness::hear(app, self, None, proven).await?;
+            return Ok(false);
+        }
+        let known = known.map(|head| head.revision.version);
         let changed = changes::since(&mut tx, known.unwrap_or(0)).await?;
         let loaded = load(&mut tx, &changed, &app.sealer).await?;
+        let stamps = changes::stamps_since(&mut tx, known.unwrap_or(0), STAMPS).await?;
         tx.rollback().await?;
-        self.publish(revision, adopted, known.is_some(), &changed, loaded);
+        let proof = app.proofs.prove(Proven { revision: state.revision, stamp: state.stamp });
+        let State { revision, stamp, adopted, withheld: _ } = state;
+        let looked = Looked { name: Name { revision, stamp, proof, adopted }, changed, loaded, stamps };
+        let is_published = self.publish(app, looked, known.is_some(), withholdings);
         self.count(app);
-        Ok(true)
+        Ok(is_published)
     }
 
-    fn publish(&self, revision: Revision, adopted: bool, follows: bool, changed: &[Change], loaded: Loaded) {
+    /// False: it was found meanwhile that nothing may be published, which the look may have been too early to see.
+    fn publish(&self, app: &App, looked: Looked, follows: bool, withholdings: u64) -> bool {
         let mut published = self.0.published.write();
+        if *self.0.withholdings.borrow() != withholdings {
+            app.changed();
+            return false;
+        }
         if !follows {
-            *published = Published::empty(revision, adopted);
+            *published = Published::empty(looked.name);
             self.0.unencodable.write().clear();
         }
-        let changes = changed.iter().filter_map(|change| self.changed(&published, change, &loaded)).collect();
-        published.apply(revision, adopted, changes);
-        let head = published.head();
+        let changes = looked
+            .changed
+            .iter()
+            .filter_map(|change| self.changed(&published, change, &looked.loaded))
+            .collect();
+        published.apply(looked.name, changes);
+        published.remember(looked.stamps);
+        if self.0.withheld.write().take().is_some() {
+            tracing::info!("the configuration is published again");
+            app.metrics.snapshot_withheld.set(0);
+        }
+        self.0.heads.send_replace(Some(published.head()));
+        true
+    }
+
+    /// Publishes nothing from now on, until the database says otherwise.
+    pub(super) fn hold_back(&self, app: &App, withheld: &Withheld) {
+        let published = self.0.published.write();
+        let before = self.withheld();
+        if before.as_ref() == Some(withheld) {
+            return;
+        }
+        self.0.heads.send_replace(None);
+        self.0.withholdings.send_modify(|count| *count += 1);
+        app.metrics.snapshot_withheld.set(1);
+        *self.0.withheld.write() = Some(withheld.clone());
         drop(published);
-        self.0.heads.send_replace(Some(head));
+        if before.is_none() {
+            tracing::error!(
+                reason = withheld.reason.as_str(),
+                proven_version = withheld.version,
+                node = withheld.node_id,
+                "the database is an older or another copy than the one that nodes were served from: nothing of it is published until `switchyard-control adopt-epoch`, or until the right database is back"
+            );
+        }
     }
 
     fn changed(&self, published: &Published, change: &Change, loaded: &Loaded) -> Option<Changed> {
@@ -163,9 +247,26 @@ impl Publisher {
     }
 }
 
-/// The same sequence of changes, further on.
-fn can_follow(from: Revision, to: Revision) -> bool {
-    from.epoch == to.epoch && from.version <= to.version
+/// What one look at the database found.
+struct Looked {
+    name: Name,
+    changed: Vec<Change>,
+    loaded: Loaded,
+    stamps: Vec<(u64, Stamp)>,
+}
+
+/// What is published is what the database has.
+fn stands(name: Name, state: &State) -> bool {
+    (name.revision, name.stamp, name.adopted) == (state.revision, state.stamp, state.adopted)
+}
+
+/// The database, of the same epoch, has what is published in its history.
+async fn continues(tx: &mut Tx, name: Name, state: &State) -> Result<bool, StoreError> {
+    if name.revision.version > state.revision.version {
+        return Ok(false);
+    }
+    let stamp = changes::stamp_of(tx, name.revision.version).await?;
+    Ok(stamp.is_none_or(|stamp| stamp == name.stamp))
 }
 
 /// An id as people see it.

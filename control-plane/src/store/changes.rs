@@ -2,13 +2,17 @@
 //!
 //! The counter is one row, updated inside the transaction of the change and locked until that transaction ends: so
 //! versions are committed in their order, without a gap.
+//!
+//! Each version draws a random stamp with it. A database that was restored from a backup counts on from an older
+//! version and draws others, which tells the two histories of one epoch apart.
 
 use proto::v1::ResourceKind;
+use shared::clock::Millis;
 
 use super::{
     StoreError, Tx,
     db::{execute, fetch_all, fetch_one, fetch_optional},
-    migrate::new_epoch,
+    migrate::random_bytes,
 };
 
 /// Names one state of the configuration.
@@ -17,6 +21,61 @@ pub struct Revision {
     pub epoch: [u8; 16],
     /// 0 in an empty database.
     pub version: u64,
+}
+
+/// What a version was drawn with; zeros for version 0, with which every history of an epoch begins.
+pub type Stamp = [u8; 16];
+
+/// Stamps of so many of the latest versions are kept, and those of older versions that a node holds, as far as nodes are
+/// remembered. Of a version without a stamp nobody can tell any more which history it is of: the control plane takes
+/// it as no sign of anything, and a node that holds it does not follow.
+pub const STAMPS_KEPT: u64 = 100_000;
+
+/// Where the configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    pub revision: Revision,
+    pub stamp: Stamp,
+    /// The operator adopted this epoch after a restore.
+    pub adopted: bool,
+    /// Nothing of this epoch is published until the operator adopts it.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why nothing of an epoch is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    pub reason: Contradiction,
+    /// The version that was proven.
+    pub version: u64,
+    /// Who proved it. `None`: a control plane that had published it.
+    pub node_id: Option<String>,
+    pub since: Millis,
+}
+
+/// What a proven version says against this database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contradiction {
+    /// The database does not have that version yet.
+    HigherVersion,
+    /// In the database that version has another stamp.
+    OtherHistory,
+}
+
+impl Contradiction {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HigherVersion => "higher_version",
+            Self::OtherHistory => "other_history",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        let known =
+            [Self::HigherVersion, Self::OtherHistory].into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| StoreError::corrupt("the reason for withholding is unknown"))
+    }
 }
 
 /// The latest change of one resource.
@@ -54,10 +113,13 @@ pub async fn record(tx: &mut Tx, kind: ResourceKind, id: [u8; 16], deleted: bool
     execute!(tx, "UPDATE configuration_revision SET version = version + 1 WHERE id = 1")?;
     let (revision, _) = revision(tx).await?;
     let version = stored(revision.version)?;
+    execute!(tx, INSERT_STAMP, version, random_bytes()?.to_vec())?;
     let sql = tx.sql(MYSQL, SQLITE);
     execute!(tx, sql, i32::from(kind), id.to_vec(), version, deleted)?;
     Ok(revision.version)
 }
+
+const INSERT_STAMP: &str = "INSERT INTO revisions (version, stamp) VALUES (?, ?)";
 
 /// The revision that this transaction sees, and whether the operator adopted its epoch after a restore.
 ///
@@ -70,6 +132,116 @@ pub async fn revision(tx: &mut Tx) -> Result<(Revision, bool), StoreError> {
         "SELECT epoch, version, adopted FROM configuration_revision WHERE id = 1"
     )?;
     Ok((Revision { epoch: id(epoch)?, version: number(version)? }, adopted))
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredState {
+    epoch: Vec<u8>,
+    version: i64,
+    adopted: bool,
+    stamp: Option<Vec<u8>>,
+    withheld_reason: Option<String>,
+    withheld_version: Option<i64>,
+    withheld_node: Option<String>,
+    withheld_at: Option<i64>,
+}
+
+impl StoredState {
+    fn withheld(&mut self) -> Result<Option<Withheld>, StoreError> {
+        let (Some(reason), Some(version), Some(at)) =
+            (self.withheld_reason.as_deref(), self.withheld_version, self.withheld_at)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Withheld {
+            reason: Contradiction::parse(reason)?,
+            version: number(version)?,
+            node_id: self.withheld_node.take(),
+            since: Millis(at),
+        }))
+    }
+}
+
+/// Where the configuration stands, as this transaction sees it.
+///
+/// # Errors
+/// What the database says; `Corrupt` where the version has no stamp.
+pub async fn state(tx: &mut Tx) -> Result<State, StoreError> {
+    let mut row = fetch_one!(
+        tx,
+        StoredState,
+        "SELECT c.epoch, c.version, c.adopted, r.stamp, c.withheld_reason, c.withheld_version, c.withheld_node,
+            c.withheld_at
+        FROM configuration_revision c LEFT JOIN revisions r ON r.version = c.version WHERE c.id = 1"
+    )?;
+    let withheld = row.withheld()?;
+    let stamp = match row.stamp {
+        Some(stamp) => id(stamp)?,
+        None if row.version == 0 => Stamp::default(),
+        None => return Err(StoreError::corrupt("the configuration's version has no stamp")),
+    };
+    let revision = Revision { epoch: id(row.epoch)?, version: number(row.version)? };
+    Ok(State { revision, stamp, adopted: row.adopted, withheld })
+}
+
+/// The stamp of a version of this history; `None` where there is none, or none any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn stamp_of(tx: &mut Tx, version: u64) -> Result<Option<Stamp>, StoreError> {
+    let sql = "SELECT stamp FROM revisions WHERE version = ?";
+    let row = fetch_optional!(tx, (Vec<u8>,), sql, stored(version)?)?;
+    row.map(|(stamp,)| id(stamp)).transpose()
+}
+
+/// The latest versions above `version` with their stamps, at most `limit`.
+///
+/// # Errors
+/// What the database says.
+pub async fn stamps_since(tx: &mut Tx, version: u64, limit: u32) -> Result<Vec<(u64, Stamp)>, StoreError> {
+    let rows = fetch_all!(
+        tx,
+        (i64, Vec<u8>),
+        "SELECT version, stamp FROM revisions WHERE version > ? ORDER BY version DESC LIMIT ?",
+        stored(version)?,
+        i64::from(limit)
+    )?;
+    rows.into_iter().map(|(version, stamp)| Ok((number(version)?, id(stamp)?))).collect()
+}
+
+/// Forgets old stamps, see [`STAMPS_KEPT`], the oldest first. Returns how many.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_old_stamps(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
+    const MYSQL: &str = "DELETE FROM revisions WHERE version < ?
+            AND version NOT IN (SELECT version FROM nodes WHERE version IS NOT NULL)
+        ORDER BY version LIMIT ?";
+    const SQLITE: &str =
+        "DELETE FROM revisions WHERE version IN (SELECT version FROM revisions WHERE version < ?
+            AND version NOT IN (SELECT version FROM nodes WHERE version IS NOT NULL)
+        ORDER BY version LIMIT ?)";
+    let (revision, _) = revision(tx).await?;
+    let Some(before) = revision.version.checked_sub(STAMPS_KEPT) else { return Ok(0) };
+    let sql = tx.sql(MYSQL, SQLITE);
+    execute!(tx, sql, stored(before)?, limit)
+}
+
+/// Has nothing of this epoch be published until the operator adopts it. Call it under [`lock`].
+///
+/// # Errors
+/// What the database says.
+pub async fn withhold(tx: &mut Tx, withheld: &Withheld) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        "UPDATE configuration_revision SET withheld_reason = ?, withheld_version = ?, withheld_node = ?,
+            withheld_at = ? WHERE id = 1",
+        withheld.reason.as_str(),
+        stored(withheld.version)?,
+        withheld.node_id.as_deref(),
+        withheld.since.0,
+    )?;
+    Ok(())
 }
 
 /// The resources that changed after `version`, by rising version of their latest change.
@@ -125,13 +297,18 @@ async fn version_row(
 /// # Errors
 /// What the database says.
 pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
-    let epoch = new_epoch()?;
+    let epoch = random_bytes()?;
     execute!(
         tx,
-        "UPDATE configuration_revision SET epoch = ?, version = version + 1, adopted = 1 WHERE id = 1",
+        "UPDATE configuration_revision SET epoch = ?, version = version + 1, adopted = 1, withheld_reason = NULL,
+            withheld_version = NULL, withheld_node = NULL, withheld_at = NULL WHERE id = 1",
         epoch.to_vec()
     )?;
-    Ok(revision(tx).await?.0)
+    let (adopted, _) = revision(tx).await?;
+    // Of the epoch that ends here.
+    execute!(tx, "DELETE FROM revisions")?;
+    execute!(tx, INSERT_STAMP, stored(adopted.version)?, random_bytes()?.to_vec())?;
+    Ok(adopted)
 }
 
 fn change((kind, bytes, version, deleted): (i32, Vec<u8>, i64, bool)) -> Result<Change, StoreError> {

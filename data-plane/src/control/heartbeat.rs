@@ -11,6 +11,7 @@ use shared::clock::Millis;
 use super::{BUILD, Link};
 use crate::{
     live::{Mark, MarkKind},
+    snapshot::Stamped,
     transport::Backoff,
 };
 
@@ -61,6 +62,15 @@ async fn beat_once(link: &Link) -> Result<HeartbeatResponse, tonic::Status> {
         .into_inner();
     link.status_writes.taken(&sent);
     link.state.live_nodes.store(answer.live_nodes.max(1), Ordering::Relaxed);
+    if link.state.withheld.swap(answer.withheld, Ordering::Relaxed) != answer.withheld {
+        if answer.withheld {
+            tracing::error!(
+                "the control plane's database is an older or another copy than the one that nodes were served from: it sends nothing until its operator adopts it; the node serves on with its own configuration"
+            );
+        } else {
+            tracing::info!("the control plane sends its configuration again");
+        }
+    }
     Ok(answer)
 }
 
@@ -75,8 +85,8 @@ fn request(link: &Link) -> HeartbeatRequest {
     HeartbeatRequest {
         node_id: link.node_id.clone(),
         build: BUILD.to_owned(),
-        revision: report.revision.map(crate::snapshot::Revision::to_message),
-        digest: report.revision.map(|_| report.digest.to_bytes().to_vec()).unwrap_or_default(),
+        revision: report.revision.as_ref().map(Stamped::to_message),
+        digest: report.revision.as_ref().map(|_| report.digest.to_bytes().to_vec()).unwrap_or_default(),
         refused: report.refused,
         wires: link.serving.wires().into_iter().map(Into::into).collect(),
         account_types: link.serving.account_types().into_iter().map(Into::into).collect(),

@@ -159,7 +159,7 @@ fn digest_of(resources: &[Resource]) -> Vec<u8> {
 
 fn full(epoch: u8, version: u64, resources: &[Resource]) -> Update {
     Update {
-        revision: Some(revision(epoch, version).to_message()),
+        revision: Some(revision(epoch, version).into()),
         resources: resources.to_vec(),
         last: true,
         digest: digest_of(resources),

@@ -24,6 +24,8 @@ enum WatchError {
     Malformed(#[from] Malformed),
     #[error("the whole configuration does not add up: {0}")]
     Unsound(String),
+    #[error("{0}")]
+    InDoubt(String),
     #[error("the update could not be applied: {0}")]
     Failed(#[from] tokio::task::JoinError),
 }
@@ -69,8 +71,8 @@ fn hello(link: &Link) -> Hello {
     Hello {
         node_id: link.node_id.clone(),
         build: BUILD.to_owned(),
-        known: known.map(|(revision, _)| revision.to_message()),
-        digest: known.map(|(_, digest)| digest.to_bytes().to_vec()).unwrap_or_default(),
+        known: known.as_ref().map(|(revision, _)| revision.to_message()),
+        digest: known.as_ref().map(|(_, digest)| digest.to_bytes().to_vec()).unwrap_or_default(),
     }
 }
 
@@ -79,7 +81,7 @@ async fn take(
     update: WholeUpdate,
     answers: &mpsc::Sender<WatchRequest>,
 ) -> Result<(), WatchError> {
-    let (revision, digest, whole) = (update.revision, update.digest, update.from_version.is_none());
+    let (revision, digest, whole) = (update.name.to_message(), update.digest, update.from_version.is_none());
     let configuration = link.configuration.clone();
     let outcome = link.tasks.spawn_blocking(move || configuration.receive(update)).await?;
     match outcome {
@@ -87,12 +89,12 @@ async fn take(
             for nack in refused {
                 send(answers, Message::Nack(nack)).await;
             }
-            let ack = Ack { revision: Some(revision.to_message()), digest: digest.to_bytes().to_vec() };
+            let ack = Ack { revision: Some(revision), digest: digest.to_bytes().to_vec() };
             send(answers, Message::Ack(ack)).await;
         }
         // The operator's answer will come on this stream.
         Outcome::Refused(_) => {}
-        Outcome::Again(reason) => return Err(WatchError::Unsound(reason)),
+        Outcome::Again(reason) => return Err(WatchError::InDoubt(reason)),
         Outcome::Resync(reason) if whole => return Err(WatchError::Unsound(reason)),
         Outcome::Resync(reason) => send(answers, Message::Resync(Resync { reason })).await,
     }

@@ -42,10 +42,10 @@ impl Gauges {
         }
     }
 
-    fn values(&self) -> [(&'static str, &'static str, i64); 13] {
+    fn values(&self) -> [(&'static str, &'static str, i64); 14] {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let version = report.revision.map_or(-1, |revision| count(revision.version));
+        let version = report.revision.map_or(-1, |revision| count(revision.revision.version));
         let age =
             self.configuration.applied_at().map_or(-1, |at| count(self.clock.now().since(at).as_secs()));
         let payloads = i64::try_from(report.refused_payloads.len()).unwrap_or(i64::MAX);
@@ -56,6 +56,11 @@ impl Gauges {
                 "snapshot_refused",
                 "1: the control plane offers a configuration that is not followed",
                 report.refused.is_some().into(),
+            ),
+            (
+                "snapshot_withheld",
+                "1: the control plane sends nothing, since its database is an old copy",
+                self.state.withheld().into(),
             ),
             ("snapshot_refused_payloads", "Resources whose payload is refused", payloads),
             ("control_plane_connected", "1: the configuration is watched", self.state.watching().into()),

@@ -12,7 +12,7 @@ use shared::{
 use tokio::sync::Notify;
 
 use super::{
-    Policy, Revision, Snapshot, SnapshotHandle,
+    Policy, Snapshot, SnapshotHandle, Stamped,
     compile::compile,
     hold::{Held, Outcome},
     receive::WholeUpdate,
@@ -50,9 +50,9 @@ struct Status {
 /// What a node tells of its configuration.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigurationReport {
-    pub revision: Option<Revision>,
+    pub revision: Option<Stamped>,
     pub digest: Digest,
-    /// Met, and not followed.
+    /// Met, and not followed; also where that was before a restart.
     pub refused: Option<RefusedRevision>,
     pub refused_payloads: Vec<Nack>,
 }
@@ -108,7 +108,7 @@ impl Configuration {
 
     /// Takes an update. Costs time by the size of the configuration: not for an async task.
     pub(crate) fn receive(&self, update: WholeUpdate) -> Outcome {
-        let revision = update.revision;
+        let revision = update.name.revision;
         let mut held = self.0.held.lock();
         let outcome = held.apply(update, self.0.live.states());
         match &outcome {
@@ -121,13 +121,14 @@ impl Configuration {
                 self.0.changed.notify_one();
             }
             Outcome::Refused(reason) => {
-                let reason = reason.as_str().to_owned();
-                let refused = RefusedRevision { revision: Some(revision.to_message()), reason };
-                let mut status = self.0.status.lock();
-                if status.report.refused.as_ref() != Some(&refused) {
-                    tracing::error!(%revision, reason = refused.reason, held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
+                let refused = held.refused_revision().cloned();
+                let before = std::mem::replace(&mut self.0.status.lock().report.refused, refused.clone());
+                if before != refused {
+                    tracing::error!(%revision, reason = reason.as_str(), held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
                 }
-                status.report.refused = Some(refused);
+                if why(before.as_ref()) != why(refused.as_ref()) {
+                    self.0.changed.notify_one();
+                }
             }
             Outcome::Resync(reason) => tracing::warn!(reason, "asking for the whole configuration"),
             Outcome::Again(reason) => {
@@ -145,8 +146,12 @@ impl Configuration {
         let (known, configured) = (ids(&self.0.handle.load_full()), ids(&snapshot));
         self.0.handle.publish(snapshot, revision);
         let (digest, refused_payloads) = (held.digest(), held.refused());
-        let report =
-            ConfigurationReport { revision: Some(revision), digest, refused: None, refused_payloads };
+        let report = ConfigurationReport {
+            revision: held.name().cloned(),
+            digest,
+            refused: held.refused_revision().cloned(),
+            refused_payloads,
+        };
         *self.0.status.lock() = Status { report, applied_at: Some(self.0.clock.now()) };
         self.0.live.states().retain(|id| configured.contains(&id));
         if !configured.is_subset(&known) {
@@ -156,9 +161,9 @@ impl Configuration {
     }
 
     /// What is held, to resume from.
-    pub(crate) fn known(&self) -> Option<(Revision, Digest)> {
+    pub(crate) fn known(&self) -> Option<(Stamped, Digest)> {
         let status = self.0.status.lock();
-        Some((status.report.revision?, status.report.digest))
+        Some((status.report.revision.clone()?, status.report.digest))
     }
 
     #[must_use]
@@ -210,9 +215,21 @@ fn restored(copy: &SealedCopy, live: &Live) -> Option<Held> {
         }
         Err(error) => error.to_string(),
     };
-    tracing::error!(path = %copy.path().display(), reason = unusable, "the local copy of the configuration is thrown away");
-    copy.discard();
+    match copy.set_aside() {
+        Ok(aside) => {
+            tracing::error!(path = %copy.path().display(), reason = unusable, aside = %aside.display(), "the local copy of the configuration can't be used and is set aside; the node starts with none. If the seal key was wrong, stop the node, put the copy back, and start it with the right one");
+        }
+        Err(error) => {
+            tracing::error!(path = %copy.path().display(), reason = unusable, %error, "the local copy of the configuration can't be used, nor set aside; the node starts with none");
+        }
+    }
     None
+}
+
+/// What the copy on disk is to know of a refusal; which version it was changes with each change that is refused.
+fn why(refused: Option<&RefusedRevision>) -> Option<(&str, &[u8])> {
+    let refused = refused?;
+    Some((&refused.reason, refused.revision.as_ref().map_or(&[], |revision| &revision.epoch)))
 }
 
 #[cfg(test)]
@@ -242,5 +259,43 @@ mod tests {
         drop(compiling);
         assert_eq!(answer.map(|(revision, ..)| revision), Ok(None));
         asking.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_wrong_seal_key_costs_nothing_that_the_right_one_does_not_bring_back() {
+        const NAMES: [&str; 2] = ["snapshot.sealed", "snapshot.sealed.aside.1"];
+        let folder = tempfile::tempdir().unwrap();
+        let start = |key: u8| {
+            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [key; 32]);
+            Configuration::restore(ConfigurationParts {
+                folder: folder.path(),
+                seal_key: Some(SealKey::parse(&shared::secret::Secret::new(text)).unwrap()),
+                live: Arc::new(Live::memory(Clock::System)),
+                policy: Policy::default(),
+                clock: Clock::System,
+            })
+        };
+        let name = Stamped {
+            revision: super::super::Revision { epoch: [1; 16], version: 7 },
+            stamp: [2; 16],
+            proof: vec![3; 32],
+        };
+        let update = WholeUpdate {
+            name: name.clone(),
+            known_stamp: None,
+            from_version: None,
+            adopted: false,
+            digest: Digest::default(),
+            resources: Vec::new(),
+        };
+        let right = start(1);
+        assert_eq!(right.receive(update), Outcome::Applied { refused: Vec::new() });
+        right.write_copy(&Tasks::new()).await;
+
+        assert_eq!(start(2).known(), None);
+        let [copy, aside] = NAMES.map(|name| folder.path().join(name));
+        assert!(!copy.exists());
+        std::fs::rename(aside, copy).unwrap();
+        assert_eq!(start(1).known().map(|(known, _)| known), Some(name));
     }
 }

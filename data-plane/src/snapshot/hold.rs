@@ -3,15 +3,20 @@
 //! The envelope always applies. A payload that is refused leaves the last good one in its place, under the new
 //! envelope: so a revocation is never undone by a payload that can't be read. The digest covers what was received,
 //! good or not, and is compared before anything changes.
+//!
+//! What is held belongs to one history of one epoch. A database that was restored from a backup offers another history
+//! of the same epoch: a lower version at first, and later as high a one, with changes undone that this node knows of.
+//! The stamp of each version tells the two apart. Of another history nothing is followed until the operator adopts the
+//! restored database, which gives it a new epoch. A node that holds nothing follows whatever it is offered first.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use proto::v1::{Nack, Resource};
+use proto::v1::{Nack, RefusedRevision, Resource};
 use shared::digest::{self, Digest, Hashed};
 
 use super::{
-    Revision,
+    Revision, Stamped,
     parse::{Parsed, parse},
     receive::WholeUpdate,
 };
@@ -25,14 +30,13 @@ type ResourceKey = (i32, Vec<u8>);
 
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    revision: Option<Revision>,
+    name: Option<Stamped>,
     digest: Digest,
     resources: BTreeMap<ResourceKey, HeldResource>,
     left: Vec<[u8; 16]>,
-    /// A version of the held epoch below the held one was offered: the database was restored. Its later versions have
-    /// another history, also once they have caught up; only a difference that continues what is held, or an adopted
-    /// epoch, ends this.
-    restored: bool,
+    /// What was offered last and not followed. Where it is of the held epoch, the stream is in doubt: what it brings next
+    /// may be as little of this history, and only the answer to another hello can show that it is.
+    refused: Option<RefusedRevision>,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub(crate) enum Outcome {
 pub(crate) enum RefusedReason {
     UnknownEpoch,
     LowerVersion,
+    /// Of the held epoch and not lower, but the held version is not in its history.
+    OtherHistory,
 }
 
 impl RefusedReason {
@@ -71,14 +77,26 @@ impl RefusedReason {
         match self {
             Self::UnknownEpoch => "unknown_epoch",
             Self::LowerVersion => "lower_version",
+            Self::OtherHistory => "other_history",
         }
     }
+}
+
+/// What is to be made of an update before it is looked into.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// Of the held history, or leads to an epoch that may be followed.
+    Follows,
+    Refused(RefusedReason),
+    /// The answer to another hello will tell.
+    InDoubt,
 }
 
 impl Held {
     /// What a copy kept. `None` where the digest is not that of the resources.
     pub(super) fn restore(copy: Kept, states: &AccountStates) -> Option<Self> {
-        let mut held = Self { revision: Some(copy.revision), left: copy.left, ..Self::default() };
+        let mut held =
+            Self { name: Some(copy.name), left: copy.left, refused: copy.refused, ..Self::default() };
         for (received, last_good) in copy.resources {
             let resource = HeldResource::new(received, last_good, states);
             held.digest.add(resource.hash);
@@ -90,9 +108,10 @@ impl Held {
     /// What a copy is to keep. `None` before the first configuration.
     pub(super) fn keep(&self) -> Option<Kept> {
         Some(Kept {
-            revision: self.revision?,
+            name: self.name.clone()?,
             digest: self.digest,
             left: self.left.clone(),
+            refused: self.refused.clone(),
             resources: self
                 .resources
                 .values()
@@ -101,8 +120,17 @@ impl Held {
         })
     }
 
-    pub(super) const fn revision(&self) -> Option<Revision> {
-        self.revision
+    pub(super) const fn name(&self) -> Option<&Stamped> {
+        self.name.as_ref()
+    }
+
+    pub(super) fn revision(&self) -> Option<Revision> {
+        self.name.as_ref().map(|name| name.revision)
+    }
+
+    /// What was offered last and not followed; a restart does not forget it.
+    pub(super) const fn refused_revision(&self) -> Option<&RefusedRevision> {
+        self.refused.as_ref()
     }
 
     pub(super) const fn digest(&self) -> Digest {
@@ -115,7 +143,7 @@ impl Held {
 
     /// The resources whose payload is refused.
     pub(super) fn refused(&self) -> Vec<Nack> {
-        let Some(revision) = self.revision else {
+        let Some(revision) = self.revision() else {
             return Vec::new();
         };
         self.resources.values().filter_map(|held| held.nack(revision)).collect()
@@ -123,9 +151,22 @@ impl Held {
 
     /// All or nothing.
     pub(super) fn apply(&mut self, update: WholeUpdate, states: &AccountStates) -> Outcome {
-        if let Some(reason) = self.refuses(&update) {
-            self.restored |= reason == RefusedReason::LowerVersion;
-            return Outcome::Refused(reason);
+        match self.standing(&update) {
+            Standing::Follows => {}
+            Standing::InDoubt => {
+                return Outcome::Again(format!(
+                    "{} was offered after another history was",
+                    update.name.revision
+                ));
+            }
+            Standing::Refused(reason) => {
+                let revision = Some(update.name.to_message());
+                self.refused = Some(RefusedRevision { revision, reason: reason.as_str().to_owned() });
+                return Outcome::Refused(reason);
+            }
+        }
+        if update.known_stamp.is_some() {
+            self.refused = None;
         }
         match update.from_version {
             Some(from) => self.apply_delta(from, update, states),
@@ -133,21 +174,44 @@ impl Held {
         }
     }
 
-    fn refuses(&self, update: &WholeUpdate) -> Option<RefusedReason> {
-        let held = self.revision?;
-        if update.revision.epoch == held.epoch {
-            let lower = update.revision.version < held.version;
-            let caught_up = self.restored && update.from_version.is_none();
-            return (lower || caught_up).then_some(RefusedReason::LowerVersion);
+    fn standing(&self, update: &WholeUpdate) -> Standing {
+        let Some(held) = &self.name else { return Standing::Follows };
+        let Revision { epoch, version } = update.name.revision;
+        if epoch != held.revision.epoch {
+            let may_follow = update.adopted && !self.left.contains(&epoch);
+            return if may_follow {
+                Standing::Follows
+            } else {
+                Standing::Refused(RefusedReason::UnknownEpoch)
+            };
         }
-        let may_follow = update.adopted && !self.left.contains(&update.revision.epoch);
-        (!may_follow).then_some(RefusedReason::UnknownEpoch)
+        if version < held.revision.version {
+            return Standing::Refused(RefusedReason::LowerVersion);
+        }
+        let has_held = if version == held.revision.version {
+            Some(update.name.stamp == held.stamp)
+        } else {
+            update.known_stamp.map(|stamp| stamp == held.stamp)
+        };
+        match has_held {
+            Some(true) => Standing::Follows,
+            Some(false) => Standing::Refused(RefusedReason::OtherHistory),
+            None if self.is_in_doubt(epoch) => Standing::InDoubt,
+            // The stream began with what is held.
+            None => Standing::Follows,
+        }
+    }
+
+    /// Another history of that epoch was offered.
+    fn is_in_doubt(&self, epoch: [u8; 16]) -> bool {
+        let revision = self.refused.as_ref().and_then(|refused| refused.revision.as_ref());
+        revision.is_some_and(|revision| revision.epoch == epoch)
     }
 
     fn apply_delta(&mut self, from: u64, update: WholeUpdate, states: &AccountStates) -> Outcome {
-        let base = Revision { version: from, ..update.revision };
-        if self.revision != Some(base) {
-            return self.unfit(format!("a difference from {base} does not continue what is held"));
+        let base = Revision { version: from, ..update.name.revision };
+        if self.revision() != Some(base) {
+            return Outcome::Resync(format!("a difference from {base} does not continue what is held"));
         }
         let changes = by_key(update.resources);
         let mut digest = self.digest;
@@ -160,7 +224,7 @@ impl Held {
             }
         }
         if digest != update.digest {
-            return self.unfit(format!("the digest of {} differs", update.revision));
+            return Outcome::Resync(format!("the digest of {} differs", update.name.revision));
         }
         let mut refused = Vec::new();
         for (key, resource) in changes {
@@ -169,18 +233,13 @@ impl Held {
                 continue;
             }
             let held = HeldResource::new(resource, old.and_then(HeldResource::into_good), states);
-            refused.extend(held.nack(update.revision));
+            refused.extend(held.nack(update.name.revision));
             self.resources.insert(key, held);
         }
         self.digest = digest;
-        self.revision = Some(update.revision);
-        self.restored = false;
+        self.name = Some(update.name);
+        self.refused = None;
         Outcome::Applied { refused }
-    }
-
-    /// Of a restored database the whole would be refused; a difference from what is held may still be the same history.
-    fn unfit(&self, reason: String) -> Outcome {
-        if self.restored { Outcome::Again(reason) } else { Outcome::Resync(reason) }
     }
 
     fn apply_full(&mut self, update: WholeUpdate, states: &AccountStates) -> Outcome {
@@ -189,7 +248,7 @@ impl Held {
         let mut digest = Digest::default();
         resources.values().for_each(|resource| digest.add(hash(resource)));
         if digest != update.digest {
-            return Outcome::Resync(format!("the digest of the whole of {} differs", update.revision));
+            return Outcome::Resync(format!("the digest of the whole of {} differs", update.name.revision));
         }
         let mut before = std::mem::take(&mut self.resources);
         for (key, resource) in resources {
@@ -201,15 +260,16 @@ impl Held {
             self.resources.insert(key, held);
         }
         self.digest = digest;
-        self.restored = false;
-        self.leave_for(update.revision);
+        self.refused = None;
+        self.leave_for(update.name);
         Outcome::Applied { refused: self.refused() }
     }
 
-    fn leave_for(&mut self, next: Revision) {
-        let left = self.revision.replace(next).filter(|left| left.epoch != next.epoch);
+    fn leave_for(&mut self, next: Stamped) {
+        let epoch = next.revision.epoch;
+        let left = self.name.replace(next).filter(|left| left.revision.epoch != epoch);
         if let Some(left) = left {
-            self.left.push(left.epoch);
+            self.left.push(left.revision.epoch);
             let surplus = self.left.len().saturating_sub(LEFT_EPOCHS);
             self.left.drain(..surplus);
         }
@@ -239,7 +299,7 @@ impl HeldResource {
 
     fn nack(&self, revision: Revision) -> Option<Nack> {
         Some(Nack {
-            revision: Some(revision.to_message()),
+            revision: Some(revision.into()),
             kind: self.received.kind,
             id: self.received.id.clone(),
             reason: self.refusal.clone()?,
@@ -250,9 +310,11 @@ impl HeldResource {
 /// What outlives the process.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) revision: Revision,
+    pub(super) name: Stamped,
     pub(super) digest: Digest,
     pub(super) left: Vec<[u8; 16]>,
+    /// Offered last, and not followed.
+    pub(super) refused: Option<RefusedRevision>,
     /// Each with the payload in use where the received one was refused.
     pub(super) resources: Vec<(Resource, Option<Bytes>)>,
 }

@@ -1,7 +1,8 @@
 //! The configuration on this node's own disk, so that it starts while the control plane is away.
 //!
 //! File: 8 bytes of magic with the format's version, 24 of nonce, then the sealed message (XChaCha20-Poly1305; the
-//! magic is authenticated with it). What can't be opened, for whatever reason, is as good as absent.
+//! magic is authenticated with it). What can't be opened, for whatever reason, is as good as absent: it is set aside
+//! under another name, since the key may be what is wrong.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,11 +22,15 @@ use proto::v1 as message;
 use shared::{digest::Digest, secret::Secret};
 use zeroize::Zeroizing;
 
-use super::{Revision, hold::Kept};
+use super::{Stamped, hold::Kept};
 
 const MAGIC: &[u8; 8] = b"SWYCOPY\x01";
 const NONCE_BYTES: usize = 24;
 const FILE: &str = "snapshot.sealed";
+/// In front of the number of a copy that was set aside; higher numbers are later.
+const ASIDE: &str = "snapshot.sealed.aside.";
+/// Copies set aside that are kept, the latest.
+const ASIDE_KEPT: usize = 3;
 
 /// What seals the copy: 32 random bytes that belong to this node.
 #[derive(Clone)]
@@ -86,6 +91,8 @@ struct Body {
     left: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "4")]
     resources: Vec<BodyResource>,
+    #[prost(message, optional, tag = "5")]
+    refused: Option<message::RefusedRevision>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -158,18 +165,41 @@ impl SealedCopy {
         Ok(())
     }
 
-    /// Throws away what could not be read.
-    pub(super) fn discard(&self) {
-        if let Err(error) = fs::remove_file(self.path()) {
-            tracing::warn!(%error, path = %self.path().display(), "the local copy of the configuration can't be removed");
+    /// Sets aside what could not be read; with the right key it can be put back by hand. Returns where it is.
+    ///
+    /// # Errors
+    /// It could not be renamed, and lies in the next copy's place: that one will replace it.
+    pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
+        let mut numbers = self.aside()?;
+        let number = numbers.last().map_or(1, |last| last.saturating_add(1));
+        let place = self.folder.join(format!("{ASIDE}{number}"));
+        fs::rename(self.path(), &place)?;
+        numbers.push(number);
+        for number in &numbers[..numbers.len().saturating_sub(ASIDE_KEPT)] {
+            fs::remove_file(self.folder.join(format!("{ASIDE}{number}")))?;
         }
+        File::open(&self.folder)?.sync_all()?;
+        Ok(place)
+    }
+
+    /// Numbers of the copies that were set aside, rising.
+    fn aside(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix(ASIDE)?.parse().ok());
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 }
 
 impl Body {
     fn of(kept: Kept) -> Self {
         Self {
-            revision: Some(kept.revision.to_message()),
+            revision: Some(kept.name.to_message()),
+            refused: kept.refused,
             digest: kept.digest.to_bytes().to_vec(),
             left: kept.left.iter().map(|epoch| epoch.to_vec()).collect(),
             resources: kept
@@ -182,7 +212,8 @@ impl Body {
 
     fn into_kept(self) -> Option<Kept> {
         Some(Kept {
-            revision: Revision::from_message(&self.revision?)?,
+            name: Stamped::from_message(&self.revision?)?,
+            refused: self.refused,
             digest: Digest::from_bytes(&self.digest)?,
             left: self.left.into_iter().map(|epoch| epoch.try_into().ok()).collect::<Option<_>>()?,
             resources: self
@@ -198,7 +229,7 @@ impl Body {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::*;
+    use super::{super::Revision, *};
 
     fn copy(folder: &Path, key: u8) -> SealedCopy {
         let key = SealKey::parse(&Secret::new(STANDARD.encode([key; 32]))).unwrap();
@@ -213,7 +244,12 @@ mod tests {
             ..message::Resource::default()
         };
         Kept {
-            revision: Revision { epoch: [9; 16], version: 4 },
+            name: Stamped {
+                revision: Revision { epoch: [9; 16], version: 4 },
+                stamp: [3; 16],
+                proof: vec![4; 32],
+            },
+            refused: Some(message::RefusedRevision { revision: None, reason: "lower_version".into() }),
             digest: Digest::default(),
             left: vec![[1; 16]],
             resources: vec![(received, Some(b"good".as_slice().into()))],
@@ -227,7 +263,8 @@ mod tests {
         assert!(copy.read().unwrap().is_none());
         copy.write(kept()).unwrap();
         let read = copy.read().unwrap().unwrap();
-        assert_eq!((read.revision, &read.left), (kept().revision, &kept().left));
+        assert_eq!((&read.name, &read.left), (&kept().name, &kept().left));
+        assert_eq!(read.refused, kept().refused);
         assert_eq!(read.resources, kept().resources);
         let file = fs::read(copy.path()).unwrap();
         assert!(!file.windows(14).any(|window| window == b"sk-very-secret"));
@@ -255,6 +292,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         copy(folder.path(), 1).write(kept()).unwrap();
         assert!(matches!(copy(folder.path(), 2).read(), Err(CopyError::Unopened)));
+    }
+
+    #[test]
+    fn what_was_set_aside_can_be_put_back_and_the_latest_few_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = copy(folder.path(), 1);
+        copy.write(kept()).unwrap();
+        let first = copy.set_aside().unwrap();
+        assert!(copy.read().unwrap().is_none());
+        fs::rename(&first, copy.path()).unwrap();
+        assert_eq!(copy.read().unwrap().unwrap().name, kept().name);
+
+        fs::write(folder.path().join("snapshot.sealed.aside.by-hand"), b"").unwrap();
+        for _ in 0..12 {
+            copy.write(kept()).unwrap();
+            copy.set_aside().unwrap();
+        }
+        assert_eq!(copy.aside().unwrap(), [10, 11, 12]);
+        assert!(copy.set_aside().is_err(), "there is nothing to set aside");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { healthTone, isTroubled, refusalOf, standingOf } from './rules'
+import { healthTone, isTroubled, refusalOf, standingOf, withheldFor } from './rules'
 
 const acknowledged = { epoch: 'ab'.repeat(16), version: 7 }
 
@@ -39,9 +39,14 @@ describe('a node', () => {
 
   it('refuses for reasons that are explained, each that the data plane gives', () => {
     const file = join(__dirname, '../../../../data-plane/src/snapshot/hold.rs')
-    const reasons = [...readFileSync(file, 'utf8').matchAll(/Self::(?:UnknownEpoch|LowerVersion) => "(\w+)"/g)].map((match) => match[1] ?? '')
-    expect(reasons).toHaveLength(2)
+    const reasons = [...readFileSync(file, 'utf8').matchAll(/Self::(?:UnknownEpoch|LowerVersion|OtherHistory) => "(\w+)"/g)].map((match) => match[1] ?? '')
+    expect(reasons).toHaveLength(3)
     for (const reason of reasons) expect(refusalOf(reason)).toBe(reason)
     expect(refusalOf('mood')).toBe('other')
+  })
+
+  it('gets nothing for reasons that are explained', () => {
+    expect(withheldFor('higher_version')).toBe('higherVersion')
+    expect(withheldFor('other_history')).toBe('otherHistory')
   })
 })

@@ -21,11 +21,16 @@ export function isTroubled(node: Pick<Node, 'refused' | 'refused_payloads' | 'st
   return node.refused != null || node.refused_payloads.length > 0 || node.statistics.live_degraded
 }
 
-const KNOWN_REFUSALS = ['unknown_epoch', 'lower_version']
+const KNOWN_REFUSALS = ['unknown_epoch', 'lower_version', 'other_history']
 
 /** Why a node refuses a configuration, as the name of its explanation. */
 export function refusalOf(reason: string): string {
   return KNOWN_REFUSALS.includes(reason) ? reason : 'other'
+}
+
+/** Why nothing reaches the nodes, as the name of its explanation. */
+export function withheldFor(reason: string): 'higherVersion' | 'otherHistory' {
+  return reason === 'higher_version' ? 'higherVersion' : 'otherHistory'
 }
 
 /** Enough of an epoch to tell two apart. */

@@ -87,9 +87,12 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
         },
     )
     .await;
+    let mut ahead = up_to_date(&api, "ahead").await;
+    ahead.revision.as_mut().unwrap().version += 7;
+    node(&api, ahead).await;
     let (_, operator) = api.signed_in("operator", Role::Operator).await;
     let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
-    assert_eq!(list["live_nodes"], 2);
+    assert_eq!(list["live_nodes"], 3);
     let named =
         |name: &str| list["nodes"].as_array().unwrap().iter().find(|node| node["node_id"] == name).unwrap();
     assert_eq!(named("silent")["health"], "silent");
@@ -104,10 +107,31 @@ async fn each_node_is_shown_with_what_it_should_have_and_what_it_has() {
     assert_eq!(behind["wires"], json!(["chat", "messages"]));
     assert_eq!(behind["account_types"], json!(["claude-console"]));
     assert_eq!(behind["acknowledged"]["epoch"], list["desired"]["epoch"]);
+    assert_eq!(named("ahead")["lag"], Value::Null, "the database does not have that version");
     let stopping = named("stopping");
     assert_eq!((&stopping["health"], &stopping["lag"]), (&json!("stopping"), &Value::Null));
     assert_eq!(stopping["statistics"]["requests"], 12);
     drop(operator);
+}
+
+#[tokio::test]
+async fn that_nothing_reaches_the_nodes_is_shown() {
+    let api = TestApi::start().await;
+    let (_, viewer) = api.signed_in("viewer", Role::Viewer).await;
+    let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
+    assert_eq!(list["withheld"], Value::Null);
+    let withheld = changes::Withheld {
+        reason: changes::Contradiction::OtherHistory,
+        version: 12,
+        node_id: Some("node-1".into()),
+        since: START,
+    };
+    let mut tx = api.app.store.begin().await.unwrap();
+    changes::withhold(&mut tx, &withheld).await.unwrap();
+    tx.commit().await.unwrap();
+    let list = api.get("/api/admin/nodes").by(&viewer).send().await.expect(StatusCode::OK).body;
+    let shown = json!({ "reason": "other_history", "version": 12, "node_id": "node-1", "since": START.0 });
+    assert_eq!(list["withheld"], shown);
 }
 
 #[tokio::test]

@@ -6,12 +6,19 @@ use proto::v1::{ApiKey, ResourceKind, User};
 use shared::secret::KeyHash;
 
 use super::*;
-use crate::snapshot::{compile::compile, domain::Policy};
+use crate::snapshot::{compile::compile, domain::Policy, revision::Stamp};
 
 const EPOCH: [u8; 16] = [7; 16];
 
 fn revision(version: u64) -> Revision {
     Revision { epoch: EPOCH, version }
+}
+
+/// As a history that is told from others by `history` draws it.
+fn stamped(revision: Revision, history: u8) -> Stamped {
+    let mut stamp = [history; 16];
+    stamp[..8].copy_from_slice(&revision.version.to_le_bytes());
+    Stamped { revision, stamp: if revision.version == 0 { [0; 16] } else { stamp }, proof: vec![history] }
 }
 
 fn key_payload(key: u8, user: u8, content: u8) -> Bytes {
@@ -48,7 +55,8 @@ fn digest_of<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Digest {
 
 fn full(revision: Revision, resources: Vec<Resource>) -> WholeUpdate {
     let digest = digest_of(&resources);
-    WholeUpdate { revision, from_version: None, adopted: false, digest, resources }
+    let name = stamped(revision, 0);
+    WholeUpdate { name, known_stamp: None, from_version: None, adopted: false, digest, resources }
 }
 
 fn applied(outcome: Outcome) -> Vec<Nack> {
@@ -115,9 +123,9 @@ fn a_kind_of_a_newer_control_plane_is_kept_and_counted() {
 #[test]
 fn an_empty_configuration_is_one() {
     let mut held = Held::default();
-    assert_eq!(held.keep().map(|kept| kept.revision), None);
+    assert_eq!(held.keep().map(|kept| kept.name.revision), None);
     applied(held.apply(full(revision(0), Vec::new()), &AccountStates::default()));
-    assert_eq!(held.keep().map(|kept| kept.revision), Some(revision(0)));
+    assert_eq!(held.keep().map(|kept| kept.name.revision), Some(revision(0)));
 }
 
 #[test]
@@ -144,29 +152,15 @@ fn a_gap_or_another_digest_asks_for_everything_and_changes_nothing() {
 }
 
 #[test]
-fn another_epoch_and_a_lower_version_are_refused_until_adopted_and_never_followed_back() {
+fn another_epoch_is_refused_until_adopted_and_never_followed_back() {
     let states = AccountStates::default();
     let mut held = Held::default();
     applied(held.apply(full(revision(5), Vec::new()), &states));
-    assert_eq!(
-        held.apply(full(revision(4), Vec::new()), &states),
-        Outcome::Refused(RefusedReason::LowerVersion)
-    );
-    let resources = one_key(true, 6, key_payload(1, 1, 0));
-    assert_eq!(
-        held.apply(full(revision(7), resources.clone()), &states),
-        Outcome::Refused(RefusedReason::LowerVersion),
-        "a restored database that has caught up has another history"
-    );
-    let elsewhere = WholeUpdate { from_version: Some(4), ..full(revision(6), resources.clone()) };
-    assert!(matches!(held.apply(elsewhere, &states), Outcome::Again(_)), "the whole would be refused");
-    let continued = WholeUpdate { from_version: Some(5), ..full(revision(6), resources.clone()) };
-    applied(held.apply(continued, &states));
-    applied(held.apply(full(revision(7), resources), &states));
-
     let other = Revision { epoch: [8; 16], version: 1 };
     let unknown = Outcome::Refused(RefusedReason::UnknownEpoch);
     assert_eq!(held.apply(full(other, Vec::new()), &states), unknown);
+    applied(held.apply(full(revision(6), Vec::new()), &states));
+    assert_eq!(held.refused_revision(), None, "its own history is followed all the same");
 
     let adopted = |revision| WholeUpdate { adopted: true, ..full(revision, Vec::new()) };
     applied(held.apply(adopted(other), &states));
@@ -174,6 +168,83 @@ fn another_epoch_and_a_lower_version_are_refused_until_adopted_and_never_followe
 
     let mut held = Held::restore(held.keep().unwrap(), &states).unwrap();
     assert_eq!(held.apply(adopted(revision(9)), &states), unknown, "that epoch was left");
+}
+
+/// The first update of a stream of another history, to a node that holds version 5.
+fn of_another_history(version: u64) -> WholeUpdate {
+    let known_stamp = if version < 5 { [0; 16] } else { stamped(revision(5), 1).stamp };
+    let name = stamped(revision(version), 1);
+    WholeUpdate { name, known_stamp: Some(known_stamp), ..full(revision(version), Vec::new()) }
+}
+
+#[test]
+fn another_history_of_the_epoch_is_refused_at_any_version_through_restarts() {
+    let states = AccountStates::default();
+    for version in [0, 4, 5, 6, 50] {
+        let mut held = Held::default();
+        applied(held.apply(full(revision(5), one_key(true, 5, key_payload(1, 1, 0))), &states));
+        let reason = if version < 5 { RefusedReason::LowerVersion } else { RefusedReason::OtherHistory };
+        for restarts in [false, true] {
+            assert_eq!(held.apply(of_another_history(version), &states), Outcome::Refused(reason));
+            let shown = held.refused_revision().unwrap();
+            let name = stamped(revision(version), 1).to_message();
+            assert_eq!((shown.reason.as_str(), shown.revision.as_ref()), (reason.as_str(), Some(&name)));
+            // What continues on the stream is of that history too, and nothing shows whether it is not.
+            let next = WholeUpdate {
+                from_version: Some(5),
+                known_stamp: None,
+                name: stamped(revision(version.max(5) + 1), 1),
+                ..full(revision(6), Vec::new())
+            };
+            assert!(matches!(held.apply(next, &states), Outcome::Again(_)), "version {version}");
+            assert_eq!((held.revision(), usable_keys(&held)), (Some(revision(5)), BTreeSet::from([1])));
+            if restarts {
+                held = Held::restore(held.keep().unwrap(), &states).unwrap();
+                assert_eq!(
+                    held.refused_revision().map(|refused| refused.reason.as_str()),
+                    Some(reason.as_str())
+                );
+            }
+        }
+        // The right database is back.
+        let known_stamp = Some(stamped(revision(5), 0).stamp);
+        applied(held.apply(WholeUpdate { known_stamp, ..full(revision(7), Vec::new()) }, &states));
+        assert_eq!(held.refused_revision(), None);
+        applied(held.apply(full(revision(8), Vec::new()), &states));
+    }
+}
+
+#[test]
+fn a_version_that_nobody_can_vouch_for_is_not_left_for_a_later_one() {
+    let states = AccountStates::default();
+    let mut held = Held::default();
+    applied(held.apply(full(revision(5), Vec::new()), &states));
+    let later = WholeUpdate { known_stamp: Some([0; 16]), ..full(revision(200_000), Vec::new()) };
+    assert_eq!(held.apply(later, &states), Outcome::Refused(RefusedReason::OtherHistory));
+}
+
+#[test]
+fn an_empty_database_belongs_to_every_history_of_its_epoch() {
+    let states = AccountStates::default();
+    let mut held = Held::default();
+    applied(held.apply(full(revision(0), Vec::new()), &states));
+    let first = WholeUpdate { known_stamp: Some([0; 16]), ..full(revision(3), Vec::new()) };
+    applied(held.apply(first, &states));
+}
+
+#[test]
+fn the_same_version_comes_with_a_new_proof_and_heals_a_digest_within_its_history() {
+    let states = AccountStates::default();
+    let mut held = Held::default();
+    applied(held.apply(full(revision(5), one_key(true, 5, key_payload(1, 1, 0))), &states));
+    let renewed = Stamped { proof: vec![9; 32], ..stamped(revision(5), 0) };
+    let known_stamp = Some(renewed.stamp);
+    let update = WholeUpdate { name: renewed.clone(), known_stamp, ..full(revision(5), Vec::new()) };
+    applied(held.apply(update, &states));
+    assert_eq!((held.name(), usable_keys(&held).len()), (Some(&renewed), 0));
+    let update = WholeUpdate { from_version: Some(5), ..full(revision(5), Vec::new()) };
+    applied(held.apply(update, &states));
+    assert_eq!(held.name(), Some(&stamped(revision(5), 0)));
 }
 
 #[test]
@@ -324,6 +395,124 @@ proptest! {
                 .filter(|number| enabled(ResourceKind::ApiKey, *number) && enabled(ResourceKind::User, *number))
                 .collect();
             prop_assert_eq!(usable_keys(&held), expected, "a key serves while it and its user are enabled");
+        }
+    }
+}
+
+/// One database of an epoch: how it came to be what it is, by the stamps of its versions from 1 on.
+#[derive(Debug, Clone, Default)]
+struct Database {
+    stamps: Vec<Stamp>,
+}
+
+impl Database {
+    fn version(&self) -> u64 {
+        self.stamps.len() as u64
+    }
+
+    fn stamp(&self, version: u64) -> Stamp {
+        let index = usize::try_from(version).unwrap().checked_sub(1);
+        index.and_then(|index| self.stamps.get(index)).copied().unwrap_or_default()
+    }
+
+    fn offers(&self, known: Option<u64>, from_version: Option<u64>, is_first: bool) -> WholeUpdate {
+        let name = Stamped { stamp: self.stamp(self.version()), ..stamped(revision(self.version()), 0) };
+        let known_stamp = is_first.then(|| known.map(|version| self.stamp(version)).unwrap_or_default());
+        // What is in it shows the version alone: that the same resources can come of two histories hides nothing.
+        let resources = vec![resource(ResourceKind::User, 1, self.version(), true, user_payload(0))];
+        WholeUpdate { name, known_stamp, from_version, ..full(revision(self.version()), resources) }
+    }
+
+    /// Whether `earlier` is what this history has at its version.
+    fn continues(&self, earlier: &Database) -> bool {
+        self.stamps.starts_with(&earlier.stamps)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Change(u8),
+    Backup,
+    /// To a backup; connections end with it.
+    Restore(Index),
+    /// Says hello and is sent the first update.
+    Connect,
+    /// What leads on from what was sent last, or all.
+    Update {
+        whole: bool,
+    },
+    NodeRestarts,
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (1..4_u8).prop_map(Event::Change),
+        1 => Just(Event::Backup),
+        1 => any::<Index>().prop_map(Event::Restore),
+        3 => Just(Event::Connect),
+        3 => any::<bool>().prop_map(|whole| Event::Update { whole }),
+        1 => Just(Event::NodeRestarts),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_node_never_goes_from_one_history_to_another(events in prop::collection::vec(events(), 1..60)) {
+        let states = AccountStates::default();
+        let (mut database, mut backups) = (Database::default(), vec![Database::default()]);
+        let mut drawn = 0_u128;
+        let mut held = Held::default();
+        // What the node follows, and the version that the stream has sent last.
+        let (mut followed, mut sent): (Option<Database>, Option<u64>) = (None, None);
+        for event in events {
+            let update = match event {
+                Event::Change(count) => {
+                    for _ in 0..count {
+                        drawn += 1;
+                        database.stamps.push(drawn.to_le_bytes());
+                    }
+                    continue;
+                }
+                Event::Backup => { backups.push(database.clone()); continue }
+                Event::Restore(index) => { database = index.get(&backups).clone(); sent = None; continue }
+                Event::NodeRestarts => {
+                    sent = None;
+                    if let Some(kept) = held.keep() {
+                        held = Held::restore(kept, &states).unwrap();
+                    }
+                    continue;
+                }
+                Event::Connect => {
+                    let known = held.revision().map(|revision| revision.version);
+                    let from = known.filter(|known| *known <= database.version());
+                    database.offers(known, from, true)
+                }
+                Event::Update { whole } => {
+                    let Some(sent) = sent else { continue };
+                    database.offers(None, Some(sent).filter(|_| !whole), false)
+                }
+            };
+            sent = Some(database.version());
+            let outcome = held.apply(update, &states);
+            let continues = followed.as_ref().is_none_or(|followed| database.continues(followed));
+            match outcome {
+                Outcome::Applied { .. } => {
+                    prop_assert!(continues, "{followed:?} was left for {database:?}");
+                    followed = Some(database.clone());
+                }
+                Outcome::Resync(_) => {}
+                Outcome::Again(_) => sent = None,
+                Outcome::Refused(_) => prop_assert!(!continues, "{database:?} continues {followed:?}"),
+            }
+            let version = followed.as_ref().map(Database::version);
+            prop_assert_eq!(held.revision().map(|revision| revision.version), version);
+        }
+        // Whatever was refused: where the database is the right one, the node follows once it comes anew.
+        if followed.as_ref().is_none_or(|followed| database.continues(followed)) {
+            let known = held.revision().map(|revision| revision.version);
+            applied(held.apply(database.offers(known, None, true), &states));
         }
     }
 }
