@@ -1,5 +1,7 @@
 //! Usage records.
 
+use proto::v1::EndRecord;
+
 use super::*;
 
 fn open_record(number: u64) -> OpenRecord {
@@ -23,6 +25,17 @@ fn ledger(fake: &FakeControlPlane) -> Vec<(Vec<u64>, usize)> {
                 (records.iter().map(|record| record.sequence).collect(), cut_off.count())
             })
             .collect()
+    })
+}
+
+/// Of all spools, each behind all else.
+fn ends(fake: &FakeControlPlane) -> Vec<EndRecord> {
+    fake.heard(|heard| {
+        let lasts = heard.ledger.values().filter_map(|records| match records.last()?.record {
+            Some(record::Record::End(end)) => Some(end),
+            _ => None,
+        });
+        lasts.collect()
     })
 }
 
@@ -66,7 +79,7 @@ async fn what_a_dead_process_left_is_delivered_by_the_next_one() {
     until("both spools are delivered", || node.link.journal.depth() == 0).await;
     let mut delivered = ledger(fake);
     delivered.sort();
-    assert_eq!(delivered, [(vec![1], 0), ((1..=6).collect(), 2)]);
+    assert_eq!(delivered, [(vec![1], 0), ((1..=7).collect(), 2)]);
     node.stop().await;
     setting.end().await;
 }
@@ -78,18 +91,19 @@ async fn an_orphaned_spool_is_drained_and_gone() {
     fake.go_down().await;
     let node = setting.node();
     let _running = node.link.journal.open(&open_record(1)).unwrap();
-    let tasks = Tasks::new();
-    let busy = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await;
+    let (tasks, clock) = (Tasks::new(), Clock::manual(Millis(9)));
+    let busy = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await;
     assert!(busy.unwrap_err().to_string().contains("another process"));
     node.stop().await;
 
     fake.come_up();
     fake.break_reports_after(1);
-    let drained = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
-    assert_eq!(drained, drain::Drained { spools: 1, complete: true });
-    assert_eq!(ledger(fake), [(vec![1, 2], 1)]);
-    let again = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
-    assert_eq!(again.spools, 0);
+    let drained = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await.unwrap();
+    assert_eq!(drained, drain::Drained { incarnations: 1, complete: true });
+    assert_eq!(ledger(fake), [(vec![1, 2, 3], 1)]);
+    assert_eq!(ends(fake), [EndRecord { ended_at_ms: 9, recovered: true }]);
+    let again = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await.unwrap();
+    assert_eq!(again.incarnations, 0);
     setting.end().await;
 }
 

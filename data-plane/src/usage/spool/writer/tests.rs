@@ -1,7 +1,7 @@
 use std::fs::File;
 
 use proto::v1::{CloseRecord, OpenRecord};
-use shared::clock::Millis;
+use shared::{clock::Millis, id::IncarnationId};
 
 use super::{
     super::scratch::{Kind, encoded},
@@ -9,11 +9,15 @@ use super::{
 };
 
 fn writer(folder: &std::path::Path, segment_bytes: u64) -> Writer {
-    Writer::new(folder.to_owned(), IncarnationId::new(Millis(1)), segment_bytes)
+    Writer::new(
+        folder.to_owned(),
+        SpoolId { incarnation: IncarnationId::new(Millis(1)), number: 0 },
+        segment_bytes,
+    )
 }
 
 fn open(writer: &mut Writer) -> Result<Opened, SpoolError> {
-    encoded(Kind::Open, &OpenRecord::default(), |frame| writer.open(frame))
+    encoded(Kind::Open, &OpenRecord::default(), |frame| writer.open(1, frame))
 }
 
 fn close(writer: &mut Writer, opened: Opened) -> Result<(), SpoolError> {
