@@ -252,6 +252,7 @@ fn end_failure(own: &Own) {
 
 fn write_probe(own: &Own) -> Result<(), SpoolError> {
     let path = own.folder.join("probe");
+    fault::step()?;
     let written = OpenOptions::new()
         .write(true)
         .create(true)

@@ -74,6 +74,8 @@ impl SegmentFile {
         let path = unnamed_path(folder, number);
         fault::step()?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // It may have got the place of one that is gone.
+        fault::synced(&file);
         Ok(Self { file, number, named: AtomicBool::new(false) })
     }
 
@@ -109,7 +111,7 @@ impl SegmentFile {
     /// Removes one that was never named.
     pub(super) fn discard(&self, folder: &Path) {
         // Where it stays, the next process finds no record in it and removes it.
-        _ = fs::remove_file(unnamed_path(folder, self.number));
+        _ = fault::step().and_then(|()| fs::remove_file(unnamed_path(folder, self.number)));
     }
 
     /// Writes go elsewhere.

@@ -1,3 +1,7 @@
+mod killed;
+mod left;
+mod long;
+
 use std::time::Instant;
 
 use proptest::prelude::*;
