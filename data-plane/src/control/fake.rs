@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use proto::v1::{
     Acknowledged, Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, IncarnationHello,
-    Record, RefusalReport, RefusalReportTaken, ReportRequest, ReportResponse, SpoolRecords, Update,
-    WatchRequest,
+    Record, RecordBatch, RefusalReport, RefusalReportTaken, ReportRequest, ReportResponse, SpoolRecords,
+    Update, WatchRequest,
     node_service_server::{NodeService, NodeServiceServer},
     record,
     refusal_service_server::{RefusalService, RefusalServiceServer},
@@ -70,6 +70,10 @@ pub(crate) struct Heard {
     pub(crate) lose_refusal_answers: usize,
     pub(crate) report_streams: usize,
     pub(crate) report_batches: usize,
+    /// The most records, bytes of records, and spools of one batch.
+    pub(crate) largest_batch: (usize, usize, usize),
+    /// Incarnations are said to be closed, whatever is there of them.
+    pub(crate) closes_too_soon: bool,
 }
 
 /// A record as it arrived. Without content: the node has lost it.
@@ -193,7 +197,7 @@ impl FakeControlPlane {
             let Some(report_request::Message::Batch(batch)) = request.message else {
                 return Err(Status::invalid_argument("no batch"));
             };
-            self.heard(|heard| heard.report_batches += 1);
+            self.heard(|heard| heard.measure(&batch));
             for of in batch.spools {
                 self.heard(|heard| heard.follows_on(&hello, &of))?;
                 let spool = (hello.incarnation_id.clone(), of.spool);
@@ -221,11 +225,26 @@ impl Heard {
     fn reached(&self, hello: &IncarnationHello) -> ReportResponse {
         let lasts = (0..hello.spools).map(|spool| (spool, self.last(&hello.incarnation_id, spool)));
         let is_end = |last: &Reported| matches!(last.record, Some(record::Record::End(_)));
-        let closed = lasts.clone().all(|(_, last)| last.is_some_and(is_end));
+        let is_complete = lasts.clone().all(|(_, last)| last.is_some_and(is_end));
+        let closed = is_complete || self.closes_too_soon;
         let acknowledged = lasts
             .map(|(spool, last)| Acknowledged { spool, sequence: last.map_or(0, |last| last.sequence) })
             .collect();
         ReportResponse { acknowledged, closed }
+    }
+
+    fn measure(&mut self, batch: &RecordBatch) {
+        self.report_batches += 1;
+        let records = || batch.spools.iter().flat_map(|of| &of.records);
+        let (most, bytes, spools) = &mut self.largest_batch;
+        *most = (*most).max(records().count());
+        *bytes = (*bytes).max(records().map(|record| record.len()).sum());
+        *spools = (*spools).max(batch.spools.len());
+    }
+
+    /// The database is as it was when it had so many records of the only spool.
+    pub(crate) fn restore(&mut self, records: usize) {
+        self.ledger.values_mut().for_each(|of| of.truncate(records));
     }
 
     /// Whether it begins where the last one ended, as it must.

@@ -72,6 +72,13 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     assert!(running.shutdown().await, "all ends in time");
     let left = fake.heard(|heard| heard.heartbeats.last().cloned()).unwrap();
     assert_eq!(left.node_id, "node-a");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("spool")).unwrap().count(),
+        0,
+        "it is delivered and closed"
+    );
+    let ended = fake.heard(|heard| heard.ledger.keys().cloned().collect::<Vec<_>>());
+    assert!(ended.len() > 1 && ended.iter().all(|(of, _)| *of == left.incarnation_id), "{ended:?}");
 
     fake.go_down().await;
     let running = node(folder.path(), &fake).await;

@@ -18,6 +18,7 @@
 //! incarnation at a time.
 
 mod copy;
+mod cut;
 mod disk;
 mod fault;
 mod frame;

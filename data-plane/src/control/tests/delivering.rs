@@ -133,3 +133,114 @@ async fn what_comes_is_gathered_and_what_waited_is_sent_at_once() {
     node.stop().await;
     setting.end().await;
 }
+
+/// As a node does that is stopped in order.
+async fn stop_in_order(node: TestNode) {
+    let (journal, now) = (node.link.journal.clone(), node.link.clock.now());
+    assert!(node.link.tasks.spawn_blocking(move || journal.end(now)).await.unwrap());
+    node.link.journal.delivered().await;
+    node.stop().await;
+}
+
+fn left(setting: &Setting) -> usize {
+    std::fs::read_dir(setting.folder.path().join("spool")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_run_has_one_stream_for_all_its_spools_and_ends_with_it() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = TestNode::with(setting.folder.path(), fake, 3, SpoolSettings::default());
+    let incarnation = node.link.journal.incarnation().to_bytes().to_vec();
+    for number in 1..=300 {
+        let journal = node.link.journal.of_worker(usize::try_from(number % 3).unwrap());
+        let opened = journal.open(&open_record(number)).unwrap();
+        journal.close(opened, &close_record(number)).unwrap();
+    }
+    assert!(node.link.journal.sync());
+    fake.come_up();
+    until("it tells of itself", || last_heartbeat(fake).is_some()).await;
+    stop_in_order(node).await;
+    let (streams, (records, _, spools)) = fake.heard(|heard| (heard.report_streams, heard.largest_batch));
+    assert_eq!((streams, records), (1, 500));
+    assert!(spools > 1, "each batch has one spool");
+    assert_eq!(last_heartbeat(fake).unwrap().incarnation_id, incarnation);
+    assert!(fake.heard(|heard| heard.ledger.keys().all(|(of, _)| *of == incarnation)));
+    let delivered = ledger(fake);
+    assert_eq!(delivered.iter().map(|(of, _)| of.len()).collect::<Vec<_>>(), [1, 201, 201, 201]);
+    assert_eq!(ends(fake), [EndRecord { ended_at_ms: 1_000, recovered: false }; 4]);
+    assert_eq!(left(&setting), 0);
+
+    let node = setting.node();
+    assert_eq!(node.link.journal.depth(), 0, "the next start has nothing to deliver");
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn large_records_make_small_batches() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    let _running: Vec<_> = (1..=20)
+        .map(|number| {
+            let open = OpenRecord { model_requested: "m".repeat(100_000), ..open_record(number) };
+            node.link.journal.open(&open).unwrap()
+        })
+        .collect();
+    assert!(node.link.journal.sync());
+    fake.come_up();
+    until("all is delivered", || node.link.journal.depth() == 0).await;
+    let (records, bytes, _) = fake.heard(|heard| heard.largest_batch);
+    assert_eq!(records, 5);
+    assert!(bytes <= 512 * 1024, "{bytes}");
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn what_the_node_does_not_have_any_more_is_a_range() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    let settings = SpoolSettings { segment_bytes: 2_000, ..SpoolSettings::default() };
+    let node = TestNode::with(setting.folder.path(), fake, 0, settings);
+    let journal = node.link.journal.clone();
+    let request = |number| {
+        let opened = journal.open(&open_record(number)).unwrap();
+        journal.close(opened, &close_record(number)).unwrap();
+    };
+    (1..=500).for_each(request);
+    until("the files are gone", || journal.depth() == 0 && journal.bytes() <= 3 * 2_000).await;
+    fake.go_down().await;
+    fake.heard(|heard| heard.restore(10));
+    fake.come_up();
+    request(501);
+    until("all is delivered again", || ledger(fake)[0].0.last() == Some(&1_002)).await;
+    let gone = fake.heard(|heard| std::mem::take(&mut heard.gone));
+    let [(11, last)] = gone[..] else { panic!("{gone:?}") };
+    assert!(last > 800, "{last}");
+    assert_eq!(ledger(fake)[0].0, (1..=10).chain(last + 1..=1_002).collect::<Vec<_>>());
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_closed_before_its_records_are_there_is_not_thrown_away() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    let _running = node.link.journal.open(&open_record(1)).unwrap();
+    node.stop().await;
+    fake.heard(|heard| heard.closes_too_soon = true);
+    fake.come_up();
+    let node = setting.node();
+    until("it has asked", || fake.heard(|heard| heard.report_streams > 1)).await;
+    assert_eq!((left(&setting), node.link.journal.depth()), (2, 3));
+    fake.heard(|heard| heard.closes_too_soon = false);
+    until("all is delivered", || node.link.journal.depth() == 0).await;
+    node.stop().await;
+    setting.end().await;
+}

@@ -13,7 +13,7 @@ use shared::{clock::Millis, id::IncarnationId};
 use tokio::sync::watch;
 
 use super::{
-    SpoolError, SpoolSettings,
+    SpoolError, SpoolSettings, cut,
     disk::Orders,
     frame::SpoolId,
     health::{Health, Trouble},
@@ -140,14 +140,27 @@ impl Own {
             return Err(SpoolError::Unhealthy);
         }
         let spool = self.spool(number)?;
-        scratch::encoded(Kind::Open, record, |frame| {
-            self.write(spool, |writer| writer.open(record.started_at_ms, frame))
-        })
+        let write = |frame: &mut [u8]| self.write(spool, |writer| writer.open(record.started_at_ms, frame));
+        match scratch::encoded(Kind::Open, record, write) {
+            Err(SpoolError::TooLarge(_)) => scratch::encoded(Kind::Open, &cut::open(record), write),
+            written => written,
+        }
     }
 
     pub(super) fn close(&self, opened: Opened, record: &CloseRecord) -> Result<(), SpoolError> {
         let spool = self.spool(opened.spool)?;
-        scratch::encoded(Kind::Close, record, |frame| self.write(spool, |writer| writer.close(opened, frame)))
+        let mut opened = Some(opened);
+        let mut write = |frame: &mut [u8]| match opened.take() {
+            Some(opened) => self.write(spool, |writer| writer.close(opened, frame)),
+            None => Ok(()),
+        };
+        match scratch::encoded(Kind::Close, record, &mut write) {
+            Err(SpoolError::TooLarge(size)) => {
+                tracing::warn!(size, "a usage record is too large, and cut");
+                scratch::encoded(Kind::Close, &cut::close(record), &mut write)
+            }
+            written => written,
+        }
     }
 
     fn spool(&self, number: u32) -> Result<&OwnSpool, SpoolError> {

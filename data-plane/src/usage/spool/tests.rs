@@ -251,6 +251,26 @@ impl Away {
     }
 }
 
+#[tokio::test]
+async fn a_record_that_is_too_large_is_written_without_what_makes_it_so() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let journal = journal(folder.path(), 1 << 20, &tasks);
+    let large =
+        OpenRecord { metadata: [("key".into(), "m".repeat(frame::LARGEST))].into(), ..open_record(1) };
+    let opened = journal.open(&large).unwrap();
+    let close = CloseRecord { open: Some(large), losses: vec!["l".repeat(2_000); 200], ..close_record(1) };
+    journal.close(opened, &close).unwrap();
+    assert!(journal.sync());
+    let records = read(&journal.outboxes().pop().unwrap(), 0);
+    assert_eq!(shape(&records), [1, -1]);
+    let Some(record::Record::Close(close)) = &records[1].record else { panic!("{records:?}") };
+    assert_eq!(
+        (close.outcome(), &close.conditions[..]),
+        (Outcome::Completed, &["cut_to_size".to_owned()][..])
+    );
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
 /// What a process leaves that is killed between making a segment and naming it: `last` of its segments have no name.
 fn take_names(spool: &Path, last: usize) {
     let firsts = segment::list(spool).unwrap();
