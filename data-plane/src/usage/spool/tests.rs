@@ -1,3 +1,4 @@
+mod full;
 mod killed;
 mod left;
 mod long;
