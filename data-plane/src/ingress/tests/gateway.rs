@@ -78,7 +78,7 @@ pub(super) struct Gateway {
     pub(super) status_writes: StatusWrites,
     journal: Journal,
     client: Client<HttpConnector, Full<Bytes>>,
-    _folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// What a node's workers share, with nothing configured.
@@ -101,7 +101,8 @@ impl Unconfigured {
         let beside = Tasks::new();
         let (loads, incarnation) = (Vec::from_iter(loads), IncarnationId::new(clock.now()));
         let run = Run { node_id: "node", incarnation, workers: loads.len() };
-        let journal = Journal::create(folder.path(), run, SpoolSettings::default(), &clock, &beside).unwrap();
+        let spool = SpoolSettings { probe_every: Duration::from_millis(20), ..SpoolSettings::default() };
+        let journal = Journal::create(folder.path(), run, spool, &clock, &beside).unwrap();
         let (snapshot, status_writes) = (SnapshotHandle::new(Policy::default()), StatusWrites::default());
         let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
         let upstream = UpstreamClient::new(outbound).unwrap();
@@ -193,17 +194,7 @@ impl Gateway {
         tasks.spawn(accept(listener, hands, usize::MAX, tasks.stopping()));
         let server = tasks.spawn(serve(Arc::clone(&proxy), settings, handed, grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self {
-            proxy,
-            tasks,
-            base,
-            server: Some(server),
-            snapshot,
-            status_writes,
-            journal,
-            client,
-            _folder: folder,
-        }
+        Self { proxy, tasks, base, server: Some(server), snapshot, status_writes, journal, client, folder }
     }
 
     pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {

@@ -127,3 +127,18 @@ mod release {
         }
     }
 }
+
+#[test]
+fn where_nothing_can_be_begun_the_last_segment_stays_and_tells_what_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 1);
+    for _ in 0..2 {
+        let opened = open(&mut writer).unwrap();
+        close(&mut writer, opened).unwrap();
+    }
+    let firsts = name_all(&mut writer);
+    writer.folder = folder.path().join("none");
+    assert!(open(&mut writer).is_err());
+    writer.folder = folder.path().to_owned();
+    assert_eq!((firsts.as_slice(), writer.take_unsynced(4).released), (&[1, 2, 3, 4][..], 3));
+}
