@@ -50,7 +50,7 @@ async fn serve(arguments: ServeArguments, mut signals: Signals) -> Result<bool, 
 
 async fn drain(arguments: &DrainArguments, mut signals: Signals) -> Result<bool, Failure> {
     let (control_plane, tasks) = (arguments.control.connect()?, Tasks::new());
-    let delivering = drain::drain(&arguments.data_dir, &control_plane, &tasks);
+    let delivering = drain::drain(&arguments.data_dir, &control_plane, &Clock::System, &tasks);
     let mut delivering = std::pin::pin!(delivering);
     let drained = tokio::select! {
         drained = &mut delivering => drained?,
@@ -59,11 +59,14 @@ async fn drain(arguments: &DrainArguments, mut signals: Signals) -> Result<bool,
             delivering.await?
         }
     };
-    let spools = drained.spools;
+    let incarnations = drained.incarnations;
     if drained.complete {
-        tracing::info!(spools, "the ledger has every usage record of this folder");
+        tracing::info!(incarnations, "the ledger has every usage record of this folder");
     } else {
-        tracing::warn!(spools, "stopped before every usage record was delivered; they stay in the folder");
+        tracing::warn!(
+            incarnations,
+            "stopped before every usage record was delivered; they stay in the folder"
+        );
     }
     Ok(drained.complete)
 }

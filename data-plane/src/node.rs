@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
-use shared::{clock::Clock, tasks::Tasks, tls::TlsError};
+use shared::{clock::Clock, id::IncarnationId, tasks::Tasks, tls::TlsError};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     tester::Tester,
     transport::ControlPlane,
     upstream::{OutboundError, OutboundSettings, UpstreamClient},
-    usage::{Journal, SpoolError, reporter},
+    usage::{Journal, Run, SpoolError, reporter},
     worker::{WorkerError, Workers},
 };
 
@@ -112,9 +112,11 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
     });
     let folder =
         Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
-    let (journal, configuration) = folder.open(&parts.settings, Arc::clone(&live), &clock, &beside).await?;
+    let incarnation = IncarnationId::new(clock.now());
+    let opened = folder.open(&parts.settings, incarnation, Arc::clone(&live), &clock, &beside);
+    let (journal, configuration) = opened.await?;
     let status_writes = StatusWrites::default();
-    let refusals = Refusals::new(parts.settings.kept_refusals.into(), clock.now());
+    let refusals = Refusals::new(parts.settings.kept_refusals.into(), incarnation);
     let upstream = UpstreamClient::new(outbound.clone())?;
     let surroundings = (clock.clone(), beside.clone(), journal.clone());
     let tester = tester(outbound, &configuration, status_writes.clone(), surroundings)?;
@@ -206,15 +208,17 @@ impl Folder {
     async fn open(
         self,
         settings: &NodeSettings,
+        incarnation: IncarnationId,
         live: Arc<Live>,
         clock: &Clock,
         tasks: &Tasks,
     ) -> Result<(Journal, Configuration), StartError> {
-        let (spool, policy) = (settings.spool(), settings.policy());
+        let (spool, policy, workers) = (settings.spool(), settings.policy(), settings.workers());
         let (clock, beside) = (clock.clone(), tasks.clone());
         let opened = tasks.spawn_blocking(move || {
             // First, as it takes the folder for this process.
-            let journal = Journal::create(&self.data_dir, &self.node_id, spool, &clock, &beside)?;
+            let run = Run { node_id: &self.node_id, incarnation, workers };
+            let journal = Journal::create(&self.data_dir, run, spool, &clock, &beside)?;
             let parts = ConfigurationParts {
                 folder: &self.data_dir,
                 seal_key: self.seal_key,
@@ -238,9 +242,9 @@ impl Running {
         self.lifecycle.stop();
         let accepted = self.listening.shutdown(ENDING_TIME).await;
         let served = self.workers.ended().await;
-        let journal = self.link.journal.clone();
-        let syncing = self.beside.spawn_blocking(move || journal.sync());
-        let synced = timeout(ENDING_TIME, syncing).await.is_ok_and(|synced| synced.unwrap_or(false));
+        let (journal, now) = (self.link.journal.clone(), self.link.clock.now());
+        let ending = self.beside.spawn_blocking(move || journal.end(now));
+        let synced = timeout(ENDING_TIME, ending).await.is_ok_and(|synced| synced.unwrap_or(false));
         // Where the disk hangs, so does who asks how much is on it.
         let (journal, refusals) = (&self.link.journal, &self.link.refusals);
         let grace = self.settings.report_grace;

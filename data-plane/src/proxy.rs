@@ -37,6 +37,7 @@ pub(crate) const MAX_DRAINS: usize = 1024;
 pub struct Common {
     pub snapshot: SnapshotHandle,
     pub live: Arc<Live>,
+    /// Of who is no worker.
     pub journal: Journal,
     pub tester: Tester,
     pub metrics: Arc<Metrics>,
@@ -132,7 +133,7 @@ impl Proxy {
             bell: snapshot.bell(),
             snapshot,
             live,
-            journal,
+            journal: journal.of_worker(number),
             metrics,
             clock,
             tasks,

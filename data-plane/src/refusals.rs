@@ -100,11 +100,11 @@ struct Noted {
 }
 
 impl Refusals {
-    /// Of a run of the node that begins at `now`.
+    /// Of a run of the node.
     #[must_use]
-    pub fn new(most_kept: usize, now: Millis) -> Self {
+    pub fn new(most_kept: usize, incarnation: IncarnationId) -> Self {
         Self(Arc::new(Inner {
-            incarnation: IncarnationId::new(now),
+            incarnation,
             most_kept,
             noted: Mutex::default(),
             hurry: Notify::new(),

@@ -151,7 +151,8 @@ pub struct NodeSettings {
     /// A power cut takes the usage records of at most this long
     #[arg(long, env = "SWITCHYARD_SPOOL_SYNC", value_parser = duration, default_value = "10ms")]
     pub spool_sync: Duration,
-    /// Size of one file of usage records, in bytes
+    /// Size of one file of usage records, in bytes. What is delivered takes at most six of these on the disk for each worker
+    /// and for the node itself
     #[arg(long, env = "SWITCHYARD_SPOOL_SEGMENT_BYTES", default_value_t = 8 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
     pub spool_segment_bytes: u64,
     #[command(flatten)]

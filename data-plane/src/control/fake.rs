@@ -1,7 +1,7 @@
 //! A control plane that does what a test says, on the real services over a pipe.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     sync::{
         Arc,
@@ -12,8 +12,9 @@ use std::{
 use parking_lot::Mutex;
 use prost::Message as _;
 use proto::v1::{
-    Acknowledged, Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, Record, RefusalReport,
-    RefusalReportTaken, ReportRequest, ReportResponse, Update, WatchRequest,
+    Acknowledged, Command, CommandResult, HeartbeatRequest, HeartbeatResponse, Hello, IncarnationHello,
+    Record, RecordBatch, RefusalReport, RefusalReportTaken, ReportRequest, ReportResponse, SpoolRecords,
+    Update, WatchRequest,
     node_service_server::{NodeService, NodeServiceServer},
     record,
     refusal_service_server::{RefusalService, RefusalServiceServer},
@@ -59,14 +60,20 @@ pub(crate) struct Heard {
     pub(crate) heartbeats: Vec<HeartbeatRequest>,
     pub(crate) refuse_heartbeats: bool,
     pub(crate) results: Vec<CommandResult>,
-    /// By spool; in the order of arrival.
-    pub(crate) ledger: HashMap<Vec<u8>, Vec<Reported>>,
+    /// By incarnation and spool; in the order of arrival.
+    pub(crate) ledger: BTreeMap<(Vec<u8>, u32), Vec<Reported>>,
+    /// What nodes say that they do not have any more: first and last sequence.
+    pub(crate) gone: Vec<(u64, u64)>,
     /// Reports of refusals as they came, also those that came again.
     pub(crate) refusals: Vec<RefusalReport>,
     /// So many of them are taken, and the node does not hear of it.
     pub(crate) lose_refusal_answers: usize,
     pub(crate) report_streams: usize,
     pub(crate) report_batches: usize,
+    /// The most records, bytes of records, and spools of one batch.
+    pub(crate) largest_batch: (usize, usize, usize),
+    /// Incarnations are said to be closed, whatever is there of them.
+    pub(crate) closes_too_soon: bool,
 }
 
 /// A record as it arrived. Without content: the node has lost it.
@@ -179,35 +186,77 @@ impl FakeControlPlane {
         else {
             return Err(Status::invalid_argument("no hello"));
         };
-        let spool = hello.incarnation_id;
         let mut left = self.0.records_per_stream.load(Ordering::Relaxed);
         self.heard(|heard| heard.report_streams += 1);
         loop {
-            let sequence = self.heard(|heard| {
-                heard.ledger.get(&spool).and_then(|of| of.last()).map_or(0, |last| last.sequence)
-            });
-            let acknowledged = vec![Acknowledged { spool: 0, sequence }];
-            _ = outgoing.send(Ok(ReportResponse { acknowledged, closed: false })).await;
+            let reached = self.heard(|heard| heard.reached(&hello));
+            _ = outgoing.send(Ok(reached)).await;
             let Some(request) = incoming.message().await? else {
                 return Ok(());
             };
             let Some(report_request::Message::Batch(batch)) = request.message else {
                 return Err(Status::invalid_argument("no batch"));
             };
-            self.heard(|heard| heard.report_batches += 1);
-            let records =
-                batch.spools.into_iter().flat_map(|of| of.records.into_iter().zip(of.first_sequence..));
-            for (bytes, sequence) in records {
-                if left == 0 {
-                    return Err(Status::unavailable("broken by the test"));
+            self.heard(|heard| heard.measure(&batch));
+            for of in batch.spools {
+                self.heard(|heard| heard.follows_on(&hello, &of))?;
+                let spool = (hello.incarnation_id.clone(), of.spool);
+                for (bytes, sequence) in of.records.into_iter().zip(of.first_sequence..) {
+                    if left == 0 {
+                        return Err(Status::unavailable("broken by the test"));
+                    }
+                    left -= 1;
+                    let record = Record::decode(bytes).expect("nodes send records").record;
+                    self.heard(|heard| {
+                        heard.ledger.entry(spool.clone()).or_default().push(Reported { sequence, record });
+                    });
                 }
-                left -= 1;
-                let record = Record::decode(bytes).expect("nodes send records").record;
-                self.heard(|heard| {
-                    heard.ledger.entry(spool.clone()).or_default().push(Reported { sequence, record });
-                });
             }
         }
+    }
+}
+
+impl Heard {
+    fn last(&self, incarnation_id: &[u8], spool: u32) -> Option<&Reported> {
+        self.ledger.get(&(incarnation_id.to_vec(), spool)).and_then(|of| of.last())
+    }
+
+    /// What is answered to all that comes.
+    fn reached(&self, hello: &IncarnationHello) -> ReportResponse {
+        let lasts = (0..hello.spools).map(|spool| (spool, self.last(&hello.incarnation_id, spool)));
+        let is_end = |last: &Reported| matches!(last.record, Some(record::Record::End(_)));
+        let is_complete = lasts.clone().all(|(_, last)| last.is_some_and(is_end));
+        let closed = is_complete || self.closes_too_soon;
+        let acknowledged = lasts
+            .map(|(spool, last)| Acknowledged { spool, sequence: last.map_or(0, |last| last.sequence) })
+            .collect();
+        ReportResponse { acknowledged, closed }
+    }
+
+    fn measure(&mut self, batch: &RecordBatch) {
+        self.report_batches += 1;
+        let records = || batch.spools.iter().flat_map(|of| &of.records);
+        let (most, bytes, spools) = &mut self.largest_batch;
+        *most = (*most).max(records().count());
+        *bytes = (*bytes).max(records().map(|record| record.len()).sum());
+        *spools = (*spools).max(batch.spools.len());
+    }
+
+    /// The database is as it was when it had so many records of the only spool.
+    pub(crate) fn restore(&mut self, records: usize) {
+        self.ledger.values_mut().for_each(|of| of.truncate(records));
+    }
+
+    /// Whether it begins where the last one ended, as it must.
+    fn follows_on(&mut self, hello: &IncarnationHello, of: &SpoolRecords) -> Result<(), Status> {
+        let last = self.last(&hello.incarnation_id, of.spool).map_or(0, |last| last.sequence);
+        if of.first_sequence != last + of.gone + 1 || of.spool >= hello.spools {
+            return Err(Status::invalid_argument("it does not follow on the last"));
+        }
+        if of.gone > 0 {
+            self.gone.push((last + 1, of.first_sequence - 1));
+        }
+        Ok(())
     }
 }
 

@@ -96,7 +96,7 @@ fn request(link: &Link) -> HeartbeatRequest {
         spool_depth: link.journal.depth(),
         refused_payloads: report.refused_payloads,
         ready: *link.state.ready.borrow(),
-        ..HeartbeatRequest::default()
+        incarnation_id: link.journal.incarnation().to_bytes().to_vec(),
     }
 }
 

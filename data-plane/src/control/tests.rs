@@ -17,7 +17,7 @@ use proto::v1::{
 use shared::{
     clock::Millis,
     digest::{self, Digest, Hashed},
-    id::AccountId,
+    id::{AccountId, IncarnationId},
     secret::{KeyHash, Secret},
 };
 
@@ -25,7 +25,7 @@ use super::{fake::FakeControlPlane, *};
 use crate::{
     live::{Mark, MarkKind},
     snapshot::{ConfigurationParts, Policy, Revision, SealKey},
-    usage::{SpoolSettings, drain},
+    usage::{Run, SpoolSettings, drain},
 };
 
 const EPOCH: u8 = 1;
@@ -62,9 +62,15 @@ struct TestNode {
 
 impl TestNode {
     fn start(folder: &Path, fake: &FakeControlPlane) -> Self {
+        Self::with(folder, fake, 0, SpoolSettings::default())
+    }
+
+    fn with(folder: &Path, fake: &FakeControlPlane, workers: usize, settings: SpoolSettings) -> Self {
         let (tasks, clock) = (Tasks::new(), Clock::manual(Millis(1_000)));
         let live = Arc::new(Live::memory(clock.clone()));
-        let journal = Journal::create(folder, "node-a", SpoolSettings::default(), &clock, &tasks).unwrap();
+        let incarnation = IncarnationId::new(clock.now());
+        let run = Run { node_id: "node-a", incarnation, workers };
+        let journal = Journal::create(folder, run, settings, &clock, &tasks).unwrap();
         let configuration = Configuration::restore(ConfigurationParts {
             folder,
             seal_key: Some(SealKey::parse(&Secret::new(STANDARD.encode([5; 32]))).unwrap()),
@@ -78,7 +84,7 @@ impl TestNode {
             configuration,
             live,
             journal,
-            refusals: Refusals::new(10, Millis(1_000)),
+            refusals: Refusals::new(10, incarnation),
             status_writes: StatusWrites::default(),
             serving: Arc::new(NoClients),
             state: Arc::default(),

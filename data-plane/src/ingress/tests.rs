@@ -8,6 +8,7 @@ mod cors;
 mod denying;
 mod ending;
 mod failing;
+mod full;
 pub(crate) mod gateway;
 mod keeping;
 mod leaving;

@@ -42,12 +42,13 @@ impl Gauges {
         }
     }
 
-    fn values(&self) -> [(&'static str, &'static str, i64); 14] {
+    fn values(&self) -> [(&'static str, &'static str, i64); 17] {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let version = report.revision.map_or(-1, |revision| count(revision.revision.version));
         let age =
             self.configuration.applied_at().map_or(-1, |at| count(self.clock.now().since(at).as_secs()));
+        let oldest = self.journal.oldest_open();
         let payloads = i64::try_from(report.refused_payloads.len()).unwrap_or(i64::MAX);
         [
             ("snapshot_version", "Version of the configuration in force; -1: none", version),
@@ -71,6 +72,17 @@ impl Gauges {
                 self.live.degraded().into(),
             ),
             ("spool_depth", "Usage records that the ledger does not have yet", count(self.journal.depth())),
+            ("spool_bytes", "What usage records take on the disk", count(self.journal.bytes())),
+            (
+                "spool_oldest_open_seconds",
+                "Since the oldest request began that is not over; 0: none is open",
+                count(oldest.map_or(0, |began| self.clock.now().since(began).as_secs())),
+            ),
+            (
+                "spool_set_aside",
+                "Folders of usage records that don't say whose they are; they are kept and not delivered",
+                i64::try_from(self.journal.set_aside()).unwrap_or(i64::MAX),
+            ),
             (
                 "spool_healthy",
                 "0: usage records can't be written and no requests are taken",

@@ -62,6 +62,9 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     for line in [
         "switchyard_snapshot_version 12",
         "switchyard_spool_healthy 1",
+        "switchyard_spool_bytes 0",
+        "switchyard_spool_oldest_open_seconds 0",
+        "switchyard_spool_set_aside 0",
         "switchyard_request_memory_used_bytes 0",
         "switchyard_request_memory_limit_bytes 268435456",
         "switchyard_answer_memory_used_bytes 0",
@@ -72,6 +75,13 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     assert!(running.shutdown().await, "all ends in time");
     let left = fake.heard(|heard| heard.heartbeats.last().cloned()).unwrap();
     assert_eq!(left.node_id, "node-a");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("spool")).unwrap().count(),
+        0,
+        "it is delivered and closed"
+    );
+    let ended = fake.heard(|heard| heard.ledger.keys().cloned().collect::<Vec<_>>());
+    assert!(ended.len() > 1 && ended.iter().all(|(of, _)| *of == left.incarnation_id), "{ended:?}");
 
     fake.go_down().await;
     let running = node(folder.path(), &fake).await;

@@ -16,7 +16,7 @@ fn owner(number: u128) -> Owner {
 }
 
 fn refusals() -> Refusals {
-    Refusals::new(KEPT, NOW)
+    Refusals::new(KEPT, IncarnationId::new(NOW))
 }
 
 fn asked(key: u128, model: &str) -> Asked {
@@ -121,7 +121,7 @@ fn the_latest_are_kept_in_full() {
 
 #[tokio::test]
 async fn everything_is_delivered_once_nothing_is_left_to_be_told_in_full_either() {
-    let refusals = Refusals::new(3 * KEPT_AT_ONCE, NOW);
+    let refusals = Refusals::new(3 * KEPT_AT_ONCE, IncarnationId::new(NOW));
     (0..2 * KEPT_AT_ONCE).for_each(|_| note(&refusals, "no_account", &asked(1, "a")));
     let mut delivered = std::pin::pin!(refusals.delivered());
     for reports in 1..=2 {
@@ -136,7 +136,7 @@ async fn everything_is_delivered_once_nothing_is_left_to_be_told_in_full_either(
 
 #[test]
 fn where_none_are_kept_all_are_counted() {
-    let refusals = Refusals::new(0, NOW);
+    let refusals = Refusals::new(0, IncarnationId::new(NOW));
     (0..9).for_each(|_| note(&refusals, "no_account", &asked(1, "a")));
     let (counts, kept) = taken(&refusals);
     assert_eq!((sum(&counts), kept.len()), (9, 0));

@@ -1,8 +1,8 @@
-//! Delivers the spools of a data folder whose node is no more.
+//! Delivers what is in a data folder whose node is no more.
 
 use std::path::Path;
 
-use shared::tasks::Tasks;
+use shared::{clock::Clock, tasks::Tasks};
 
 use super::{
     reporter,
@@ -10,18 +10,19 @@ use super::{
 };
 use crate::transport::ControlPlane;
 
-/// Delivers every record in `data_dir`, with those that were never closed as cut off. Gives how many spools there
-/// were, once the ledger has all of them; tries for as long as that takes, or until the tasks end.
+/// Delivers every record in `data_dir`, with the requests that were never closed as cut off, and ends the incarnations
+/// there. Resolves once the ledger has all of them; tries for as long as that takes, or until the tasks end.
 ///
 /// # Errors
 /// A process still works in the folder, or it can't be read.
 pub async fn drain(
     data_dir: &Path,
     control_plane: &ControlPlane,
+    clock: &Clock,
     tasks: &Tasks,
 ) -> Result<Drained, SpoolError> {
-    let (_lock, outboxes) = spool::found_outboxes(data_dir)?;
-    let mut drained = Drained { spools: outboxes.len(), complete: true };
+    let (_lock, outboxes) = spool::found_outboxes(data_dir, clock.now())?;
+    let mut drained = Drained { incarnations: outboxes.len(), complete: true };
     for outbox in outboxes {
         reporter::deliver(control_plane.clone(), outbox.clone(), tasks.clone()).await;
         drained.complete &= outbox.finished();
@@ -29,10 +30,11 @@ pub async fn drain(
     Ok(drained)
 }
 
-/// What became of the spools.
+/// What became of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    pub spools: usize,
+    /// Runs that there were records of.
+    pub incarnations: usize,
     /// False: the tasks ended first.
     pub complete: bool,
 }

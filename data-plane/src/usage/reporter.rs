@@ -1,7 +1,8 @@
-//! Delivers a spool's records to the ledger.
+//! Delivers an incarnation's records to the ledger.
 //!
-//! The control plane says at the beginning of each stream how far it has the spool; from there the records are read
-//! from disk and sent in batches, a few of them ahead of what is acknowledged. Nothing is kept in memory but these.
+//! The control plane says at the beginning of each stream how far it has each spool; from there the records are read
+//! from disk and sent in batches over all spools, a few of them ahead of what is acknowledged. Nothing is kept in memory
+//! but these.
 //!
 //! What comes is gathered for a moment, or until it is much: most requests are over by then, and become one row at once,
 //! which costs the ledger half of what an open row does that is closed later.
@@ -19,6 +20,7 @@ use tonic::Streaming;
 use super::spool::{BatchSize, Journal, Outbox, Reader};
 use crate::transport::{Backoff, ControlPlane};
 
+/// At most so much at once; the largest record fits in by far.
 const BATCH: BatchSize = BatchSize { records: 500, bytes: 512 * 1024 };
 /// The first record of a batch waits for others at most this long.
 const GATHER: Duration = Duration::from_millis(250);
@@ -34,13 +36,16 @@ enum ReportError {
     Status(#[from] tonic::Status),
     #[error("the control plane did not answer in time")]
     Silent,
+    #[error("the control plane has closed the incarnation, and not its records")]
+    ClosedTooSoon,
     #[error("the spool can't be read: {0}")]
     Read(#[from] io::Error),
     #[error("reading the spool failed: {0}")]
     Failed(#[from] tokio::task::JoinError),
 }
 
-/// Delivers the journal's spools until the tasks end: those that were found one after the other, beside the own one.
+/// Delivers the journal's incarnations until the tasks end: those that were found one after the other, beside the own
+/// one.
 pub(crate) fn start(control_plane: &ControlPlane, journal: &Journal, tasks: &Tasks) {
     let mut found = journal.outboxes();
     let own = found.pop();
@@ -62,14 +67,12 @@ pub(crate) async fn deliver(control_plane: ControlPlane, outbox: Outbox, tasks: 
     while let Some(ended) =
         stopping.run_until_cancelled(session(&control_plane, &outbox, &tasks, &mut backoff)).await
     {
-        if outbox.finished() {
-            return;
-        }
         let pause = match ended {
+            Ok(()) if outbox.finished() => return,
             Ok(()) => backoff.worked(),
             Err(error) => {
                 let pause = backoff.failed();
-                tracing::warn!(%error, spool = %outbox.spool(), retry_in = ?pause, "usage records can't be delivered; they stay on disk");
+                tracing::warn!(%error, incarnation = %outbox.incarnation(), retry_in = ?pause, "usage records can't be delivered; they stay on disk");
                 pause
             }
         };
@@ -89,21 +92,26 @@ async fn session(
     let (batches, requests) = mpsc::channel(WINDOW + 1);
     let hello = IncarnationHello {
         node_id: outbox.node_id().to_owned(),
-        incarnation_id: outbox.spool().to_bytes().to_vec(),
-        spools: 1,
+        incarnation_id: outbox.incarnation().to_bytes().to_vec(),
+        spools: outbox.spools().end,
     };
     send(&batches, Message::Hello(hello)).await;
     let mut client = control_plane.usage();
     let answers = within(client.report(ReceiverStream::new(requests))).await??.into_inner();
-    let mut session = Session { outbox, tasks, batches, answers, sent: 0, under_way: VecDeque::new() };
+    let mut session = Session { outbox, tasks, batches, answers, under_way: VecDeque::new() };
     let Some(begin) = within(session.answers.message()).await?? else {
         return Ok(());
     };
     backoff.worked();
-    let reached = reached(&begin);
-    session.acknowledged(reached).await?;
-    session.sent = reached;
-    session.run(outbox.reader(reached)).await
+    // Of those that it does not name it has nothing.
+    let mut reached: Vec<_> = outbox.spools().map(|spool| (spool, 0)).collect();
+    for (spool, sequence) in named(&begin) {
+        if let Some(known) = reached.get_mut(spool as usize) {
+            known.1 = sequence;
+        }
+    }
+    session.acknowledged(&reached, begin.closed).await?;
+    session.run(Lanes::new(outbox, &reached)).await
 }
 
 struct Session<'a> {
@@ -111,40 +119,43 @@ struct Session<'a> {
     tasks: &'a Tasks,
     batches: mpsc::Sender<ReportRequest>,
     answers: Streaming<ReportResponse>,
-    sent: u64,
-    /// Last sequence of each batch that is not acknowledged.
-    under_way: VecDeque<u64>,
+    /// Batches that are not acknowledged: of each the last sequences, by spool.
+    under_way: VecDeque<Vec<(u32, u64)>>,
 }
 
 impl Session<'_> {
-    async fn run(mut self, mut reader: Reader) -> Result<(), ReportError> {
+    async fn run(mut self, mut lanes: Lanes) -> Result<(), ReportError> {
         let mut rising = self.outbox.rising();
         // What has been waiting for a stream waits no longer.
-        let mut due = self.outbox.durable();
+        lanes.all_due(self.outbox);
         let mut gathered: Option<Instant> = None;
         while !self.outbox.finished() {
             let may_send = self.under_way.len() < WINDOW;
-            if may_send && self.sent < due {
-                reader = self.send_batch(reader, due).await?;
+            if may_send && lanes.are_due() {
+                lanes = self.send_batch(lanes).await?;
                 continue;
             }
-            let durable = self.outbox.durable();
-            if durable.saturating_sub(self.sent) >= BATCH.records as u64 {
-                (due, gathered) = (durable, None);
+            let waiting = lanes.waiting(self.outbox);
+            if waiting >= BATCH.records as u64 {
+                lanes.all_due(self.outbox);
+                gathered = None;
                 if may_send {
                     continue;
                 }
-            } else if gathered.is_none() && self.sent < durable {
+            } else if gathered.is_none() && waiting > 0 {
                 gathered = Some(Instant::now() + GATHER);
             }
             let silence = tokio::time::sleep(ACKNOWLEDGED_WITHIN);
             tokio::select! {
                 answer = self.answers.message() => match answer? {
-                    Some(answer) => self.acknowledged(reached(&answer)).await?,
+                    Some(answer) => {
+                        let reached: Vec<_> = named(&answer).collect();
+                        self.acknowledged(&reached, answer.closed).await?;
+                    }
                     None => return Ok(()),
                 },
                 () = until(gathered), if may_send => {
-                    due = self.outbox.durable();
+                    lanes.all_due(self.outbox);
                     gathered = None;
                 }
                 () = risen(rising.as_mut()), if may_send => {}
@@ -154,30 +165,99 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends of what comes up to and with `due`.
-    async fn send_batch(&mut self, mut reader: Reader, due: u64) -> Result<Reader, ReportError> {
-        let first_sequence = reader.next_sequence();
-        let read = self.tasks.spawn_blocking(move || (reader.batch(due, BATCH), reader));
-        let (records, reader) = read.await?;
-        let records = records?;
-        if !records.is_empty() {
-            self.sent = reader.next_sequence() - 1;
-            self.under_way.push_back(self.sent);
-            let spool = SpoolRecords { spool: 0, first_sequence, records, gone: 0 };
-            send(&self.batches, Message::Batch(RecordBatch { spools: vec![spool] })).await;
+    async fn send_batch(&mut self, mut lanes: Lanes) -> Result<Lanes, ReportError> {
+        let read = self.tasks.spawn_blocking(move || (lanes.batch(), lanes));
+        let (spools, lanes) = read.await?;
+        let spools = spools?;
+        if !spools.is_empty() {
+            self.under_way.push_back(spools.iter().map(|of| (of.spool, last_of(of))).collect());
+            send(&self.batches, Message::Batch(RecordBatch { spools })).await;
         }
-        Ok(reader)
+        Ok(lanes)
     }
 
-    async fn acknowledged(&mut self, reached: u64) -> Result<(), ReportError> {
-        self.under_way.retain(|last| *last > reached);
-        Ok(self.outbox.acknowledge(reached, self.tasks).await?)
+    async fn acknowledged(&mut self, reached: &[(u32, u64)], closed: bool) -> Result<(), ReportError> {
+        for batch in &mut self.under_way {
+            batch.retain(|(spool, last)| !reached.iter().any(|(of, upto)| of == spool && upto >= last));
+        }
+        self.under_way.retain(|batch| !batch.is_empty());
+        self.outbox.acknowledge(reached, self.tasks).await?;
+        if closed && !self.outbox.finished() { Err(ReportError::ClosedTooSoon) } else { Ok(()) }
     }
 }
 
-/// How far the ledger has the spool.
-fn reached(answer: &ReportResponse) -> u64 {
-    answer.acknowledged.first().map_or(0, |acknowledged| acknowledged.sequence)
+/// Sequence of the last record in it.
+fn last_of(of: &SpoolRecords) -> u64 {
+    let count = u64::try_from(of.records.len()).unwrap_or(u64::MAX);
+    of.first_sequence.saturating_add(count).saturating_sub(1)
+}
+
+/// Where the reading of each spool is.
+struct Lanes {
+    all: Vec<Lane>,
+    /// The one that the next batch begins with, so that none waits for the others.
+    next: usize,
+}
+
+struct Lane {
+    spool: u32,
+    reader: Reader,
+    /// Records up to and with this one are to be sent.
+    due: u64,
+}
+
+impl Lanes {
+    fn new(outbox: &Outbox, reached: &[(u32, u64)]) -> Self {
+        let lane = |(spool, reached): &(u32, u64)| {
+            outbox.reader(*spool, *reached).map(|reader| Lane { spool: *spool, reader, due: *reached })
+        };
+        Self { all: reached.iter().filter_map(lane).collect(), next: 0 }
+    }
+
+    /// All that is durable is to be sent.
+    fn all_due(&mut self, outbox: &Outbox) {
+        for lane in &mut self.all {
+            lane.due = outbox.durable(lane.spool);
+        }
+    }
+
+    fn are_due(&self) -> bool {
+        self.all.iter().any(Lane::is_due)
+    }
+
+    /// Durable records that were not sent.
+    fn waiting(&self, outbox: &Outbox) -> u64 {
+        let of = |lane: &Lane| (outbox.durable(lane.spool) + 1).saturating_sub(lane.reader.next_sequence());
+        self.all.iter().map(of).sum()
+    }
+
+    /// Reads a batch of what is due. Blocks on the disk.
+    fn batch(&mut self) -> io::Result<Vec<SpoolRecords>> {
+        let (mut batch, mut room) = (Vec::new(), BATCH);
+        self.next = (self.next + 1) % self.all.len().max(1);
+        let (before, from) = self.all.split_at_mut(self.next);
+        for lane in from.iter_mut().chain(before).filter(|lane| lane.is_due()) {
+            let read = lane.reader.batch(lane.due, room)?;
+            room.records -= read.records.len();
+            room.bytes -= read.records.iter().map(bytes::Bytes::len).sum::<usize>();
+            if !read.records.is_empty() {
+                let (first_sequence, records, gone) = (read.first_sequence, read.records, read.gone);
+                batch.push(SpoolRecords { spool: lane.spool, first_sequence, records, gone });
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Lane {
+    const fn is_due(&self) -> bool {
+        self.reader.next_sequence() <= self.due
+    }
+}
+
+/// How far the ledger has the spools that it names.
+fn named(answer: &ReportResponse) -> impl Iterator<Item = (u32, u64)> {
+    answer.acknowledged.iter().map(|acknowledged| (acknowledged.spool, acknowledged.sequence))
 }
 
 /// The gathering ends. `None`: none has begun.
@@ -189,7 +269,7 @@ async fn until(gathered: Option<Instant>) {
 }
 
 /// There is more to be sent.
-async fn risen(rising: Option<&mut tokio::sync::watch::Receiver<u64>>) {
+async fn risen(rising: Option<&mut tokio::sync::watch::Receiver<()>>) {
     let changed = match rising {
         Some(rising) => rising.changed().await.is_ok(),
         None => false,

@@ -1,18 +1,36 @@
-//! Where records are until the ledger has them: append-only files under `<data dir>/spool/<spool id>/`.
+//! Where records are until the ledger has them: append-only files under `<data dir>/spool/<incarnation>/<number>/`.
 //!
-//! A process begins a spool of its own and finds those that earlier ones left. [`Journal`] is the end that requests
-//! write to: one `write(2)` a record, so that it survives a kill, and nothing else of the disk ([`disk`] does the rest:
-//! among it a sync every few milliseconds, so that a power cut takes little). Each spool, own or found, has an [`Outbox`]: the end that the reporter reads from. What was
-//! never synced is not reported, so a sequence never means two records.
+//! An incarnation is one run of the process. It writes several spools: number 0 for what is written off the workers, and
+//! one for each worker after it, so that workers don't wait for each other. A request's close record goes into the spool
+//! of its open record, whoever writes it, so that each spool can be told by itself which of its requests are open. Where
+//! none is at the end of the run, the spool gets an *end* record; a later run (or `drain`) closes what was left open, as
+//! cut off, and ends it. Once the ledger has the ends of all its spools, an incarnation's folder goes.
+//!
+//! [`Journal`] is the end that requests write to: one `write(2)` a record, so that it survives a kill, and nothing else
+//! of the disk ([`disk`] does the rest: among it a sync every few milliseconds, so that a power cut takes little). Each
+//! incarnation, own or found, has an [`Outbox`]: the end that the reporter reads from. What was never synced is not
+//! reported, so a sequence never means two records.
+//!
+//! **Room on the disk.** A spool takes what is not acknowledged, and beside it at most six segments and twice the open
+//! records of the requests that run in it (each [`frame::LARGEST`] at the most, some hundred bytes as a rule): four
+//! segments and those open records may be kept for requests that run for long before these are copied on (see
+//! [`writer`]), one is written to, and one is acknowledged in part. What other runs have left is beside that, and goes an
+//! incarnation at a time.
 
+mod copy;
+mod cut;
 mod disk;
+mod fault;
 mod frame;
+mod health;
+mod identity;
 mod outbox;
 mod own;
 mod reader;
 mod recovery;
 mod scratch;
 mod segment;
+mod slots;
 mod writer;
 
 use std::{
@@ -24,8 +42,13 @@ use std::{
 };
 
 use proto::v1::{CloseRecord, OpenRecord};
-use shared::{clock::Clock, id::IncarnationId, tasks::Tasks};
+use shared::{
+    clock::{Clock, Millis},
+    id::IncarnationId,
+    tasks::Tasks,
+};
 
+use identity::Identity;
 use outbox::Found;
 pub(crate) use outbox::Outbox;
 use own::Own;
@@ -46,6 +69,8 @@ pub enum SpoolError {
     Unhealthy,
     #[error("a usage record of {0} bytes is too large")]
     TooLarge(usize),
+    #[error("this process takes no more usage records")]
+    Ended,
     #[error("another process works in {}", .0.display())]
     Locked(PathBuf),
 }
@@ -82,51 +107,81 @@ impl Default for SpoolSettings {
     }
 }
 
-/// The spools of this process. Clones are the same ones.
+/// A run of the process, as its records tell of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    pub node_id: &'a str,
+    pub incarnation: IncarnationId,
+    /// Each has a spool of its own.
+    pub workers: usize,
+}
+
+/// The spools of this process, and of which of them this end is. Clones are the same ones.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<Spools>);
+pub struct Journal {
+    spools: Arc<Spools>,
+    /// Where requests are opened.
+    number: u32,
+}
 
 #[derive(Debug)]
 struct Spools {
     own: Arc<Own>,
     found: Vec<Arc<Found>>,
+    set_aside: usize,
     /// Held for as long as this exists.
     _lock: File,
 }
 
 impl Journal {
-    /// Takes the data folder for this process, finds the spools in it, and begins a new one. Blocks on the disk.
+    /// Takes the data folder for this process, finds what earlier runs left in it, and begins this one's spools. Gives the
+    /// end of who is no worker. Blocks on the disk.
     ///
     /// # Errors
     /// Another process has the folder, or it can't be read or written. A full disk is no error: see [`Self::healthy`].
     pub fn create(
         data_dir: &Path,
-        node_id: &str,
+        run: Run<'_>,
         settings: SpoolSettings,
         clock: &Clock,
         tasks: &Tasks,
     ) -> Result<Self, SpoolError> {
-        Self::begin(data_dir, node_id, settings, clock, |own| disk::start(own, tasks, disk::round))
+        Self::begin(data_dir, run, settings, clock, |own| disk::start(own, tasks, disk::round))
     }
 
     fn begin(
         data_dir: &Path,
-        node_id: &str,
+        run: Run<'_>,
         settings: SpoolSettings,
         clock: &Clock,
         start: impl FnOnce(&Arc<Own>) -> io::Result<()>,
     ) -> Result<Self, SpoolError> {
-        let (lock, found) = take_folder(data_dir)?;
-        let spool = IncarnationId::new(clock.now());
-        let folder = data_dir.join(FOLDER).join(spool.to_string());
-        let own = Arc::new(Own::new(spool, node_id, folder, settings));
+        let Folder { lock, found, set_aside } = Folder::take(data_dir, clock.now())?;
+        let folder = data_dir.join(FOLDER).join(run.incarnation.to_string());
+        let spools = u32::try_from(run.workers + 1).unwrap_or(u32::MAX);
+        let identity = Identity { node_id: run.node_id.to_owned(), spools };
+        let own = Arc::new(Own::new(run.incarnation, identity, folder, settings));
         match own.prepare() {
-            Ok(()) => disk::make_ready(&own, 0),
+            Ok(()) => own.spools.iter().for_each(|spool| disk::make_ready(spool, 0)),
             Err(SpoolError::Full) => own.fail(&SpoolError::Full),
             Err(error) => return Err(error),
         }
         start(&own)?;
-        Ok(Self(Arc::new(Spools { own, found, _lock: lock })))
+        Ok(Self { spools: Arc::new(Spools { own, found, set_aside, _lock: lock }), number: 0 })
+    }
+
+    /// The end of a worker; workers are numbered from 0. One that has no spool of its own gets that of all others.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Self {
+        let number =
+            u32::try_from(worker + 1).ok().filter(|number| *number < self.spools.own.identity.spools);
+        Self { spools: Arc::clone(&self.spools), number: number.unwrap_or(0) }
+    }
+
+    /// The run whose spools are written.
+    #[must_use]
+    pub fn incarnation(&self) -> IncarnationId {
+        self.spools.own.incarnation
     }
 
     /// Writes that a request begins. Once this returns `Ok` the record survives a kill of the process. What it gives
@@ -135,39 +190,61 @@ impl Journal {
     /// # Errors
     /// The record is not on disk, and the request must not be forwarded.
     pub fn open(&self, record: &OpenRecord) -> Result<Opened, SpoolError> {
-        self.0.own.open(record)
+        self.spools.own.open(self.number, record)
     }
 
-    /// Writes how a request ended. Where the disk does not take the record, it is kept in memory and written once
+    /// Writes how a request ended, into the spool that it was opened in. Where the disk does not take the record, it is kept in memory and written once
     /// there is room.
     ///
     /// # Errors
     /// The record is not on disk yet.
     pub fn close(&self, opened: Opened, record: &CloseRecord) -> Result<(), SpoolError> {
-        self.0.own.close(opened, record)
+        self.spools.own.close(opened, record)
     }
 
     /// Records that the ledger does not have yet, of all spools.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        let Spools { own, found, .. } = &*self.0;
-        let found: u64 = found.iter().map(|found| found.depth()).sum();
-        let writer = own.writer.0.lock();
-        let waiting = u64::try_from(writer.waiting()).unwrap_or(u64::MAX);
-        let written = writer.last().saturating_sub(*own.acknowledged.borrow());
-        drop(writer);
-        written.saturating_add(waiting).saturating_add(found)
+        let found = self.spools.found.iter().map(|found| found.depth());
+        found.fold(self.spools.own.depth(), u64::saturating_add)
+    }
+
+    /// What all spools take on the disk, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let found = self.spools.found.iter().map(|found| found.bytes());
+        found.fold(self.spools.own.bytes(), u64::saturating_add)
+    }
+
+    /// When the oldest request of this run began that is open.
+    #[must_use]
+    pub fn oldest_open(&self) -> Option<Millis> {
+        self.spools.own.oldest_open()
+    }
+
+    /// Folders with records that nobody can say of whose they are.
+    #[must_use]
+    pub fn set_aside(&self) -> usize {
+        self.spools.set_aside
     }
 
     /// False while records can't be written, or don't become durable: nothing may be forwarded.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.0.own.health.is_good()
+        self.spools.own.health.is_good()
     }
 
     /// Makes everything written so far durable now. Blocks on the disk, within bounds. False: it is not durable.
+    #[cfg(test)]
     pub(crate) fn sync(&self) -> bool {
-        self.0.own.sync()
+        self.spools.own.sync()
+    }
+
+    /// Ends the spools in which no request is open, and makes all durable. No requests are taken after that. Blocks on the
+    /// disk, within bounds. False: something is not durable.
+    pub(crate) fn end(&self, now: Millis) -> bool {
+        self.spools.own.end(now);
+        self.spools.own.sync()
     }
 
     /// Resolves once the ledger has all that was written before the call.
@@ -177,30 +254,40 @@ impl Journal {
         }
     }
 
-    /// What is to be reported: found spools, oldest first, then the own one.
+    /// What is to be reported: found incarnations, oldest first, then the own one.
     pub(crate) fn outboxes(&self) -> Vec<Outbox> {
-        let found = self.0.found.iter().cloned().map(Outbox::Found);
-        found.chain([Outbox::Own(Arc::clone(&self.0.own))]).collect()
+        let found = self.spools.found.iter().cloned().map(Outbox::Found);
+        found.chain([Outbox::Own(Arc::clone(&self.spools.own))]).collect()
     }
 }
 
-/// Finds the spools of `data_dir` without beginning one: for draining.
-pub(crate) fn found_outboxes(data_dir: &Path) -> Result<(File, Vec<Outbox>), SpoolError> {
-    let (lock, found) = take_folder(data_dir)?;
+/// Finds the incarnations of `data_dir` without beginning one: for draining. `now`: when those end that have no end yet.
+pub(crate) fn found_outboxes(data_dir: &Path, now: Millis) -> Result<(File, Vec<Outbox>), SpoolError> {
+    let Folder { lock, found, .. } = Folder::take(data_dir, now)?;
     Ok((lock, found.into_iter().map(Outbox::Found).collect()))
 }
 
-fn take_folder(data_dir: &Path) -> Result<(File, Vec<Arc<Found>>), SpoolError> {
-    fs::create_dir_all(data_dir.join(FOLDER))?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(SpoolError::Locked(data_dir.to_owned())),
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+/// A data folder that this process has.
+struct Folder {
+    lock: File,
+    found: Vec<Arc<Found>>,
+    set_aside: usize,
+}
+
+impl Folder {
+    fn take(data_dir: &Path, now: Millis) -> Result<Self, SpoolError> {
+        fs::create_dir_all(data_dir.join(FOLDER))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SpoolError::Locked(data_dir.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let recovery::All { incarnations, set_aside } = recovery::all(&data_dir.join(FOLDER), now)?;
+        let found = incarnations.into_iter().map(|recovered| Arc::new(Found::new(recovered)));
+        Ok(Self { lock, found: found.collect(), set_aside })
     }
-    let found = recovery::all(&data_dir.join(FOLDER))?;
-    let found = found.into_iter().map(|recovered| Arc::new(Found::new(recovered)));
-    Ok((lock, found.collect()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Usage records.
 
+use proto::v1::EndRecord;
+
 use super::*;
 
 fn open_record(number: u64) -> OpenRecord {
@@ -23,6 +25,17 @@ fn ledger(fake: &FakeControlPlane) -> Vec<(Vec<u64>, usize)> {
                 (records.iter().map(|record| record.sequence).collect(), cut_off.count())
             })
             .collect()
+    })
+}
+
+/// Of all spools, each behind all else.
+fn ends(fake: &FakeControlPlane) -> Vec<EndRecord> {
+    fake.heard(|heard| {
+        let lasts = heard.ledger.values().filter_map(|records| match records.last()?.record {
+            Some(record::Record::End(end)) => Some(end),
+            _ => None,
+        });
+        lasts.collect()
     })
 }
 
@@ -66,7 +79,7 @@ async fn what_a_dead_process_left_is_delivered_by_the_next_one() {
     until("both spools are delivered", || node.link.journal.depth() == 0).await;
     let mut delivered = ledger(fake);
     delivered.sort();
-    assert_eq!(delivered, [(vec![1], 0), ((1..=6).collect(), 2)]);
+    assert_eq!(delivered, [(vec![1], 0), ((1..=7).collect(), 2)]);
     node.stop().await;
     setting.end().await;
 }
@@ -78,18 +91,19 @@ async fn an_orphaned_spool_is_drained_and_gone() {
     fake.go_down().await;
     let node = setting.node();
     let _running = node.link.journal.open(&open_record(1)).unwrap();
-    let tasks = Tasks::new();
-    let busy = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await;
+    let (tasks, clock) = (Tasks::new(), Clock::manual(Millis(9)));
+    let busy = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await;
     assert!(busy.unwrap_err().to_string().contains("another process"));
     node.stop().await;
 
     fake.come_up();
     fake.break_reports_after(1);
-    let drained = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
-    assert_eq!(drained, drain::Drained { spools: 1, complete: true });
-    assert_eq!(ledger(fake), [(vec![1, 2], 1)]);
-    let again = drain::drain(setting.folder.path(), &fake.transport(), &tasks).await.unwrap();
-    assert_eq!(again.spools, 0);
+    let drained = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await.unwrap();
+    assert_eq!(drained, drain::Drained { incarnations: 1, complete: true });
+    assert_eq!(ledger(fake), [(vec![1, 2, 3], 1)]);
+    assert_eq!(ends(fake), [EndRecord { ended_at_ms: 9, recovered: true }]);
+    let again = drain::drain(setting.folder.path(), &fake.transport(), &clock, &tasks).await.unwrap();
+    assert_eq!(again.incarnations, 0);
     setting.end().await;
 }
 
@@ -116,6 +130,117 @@ async fn what_comes_is_gathered_and_what_waited_is_sent_at_once() {
     let most = 3 + 2 + begun.elapsed().as_millis() / 100;
     let batches = fake.heard(|heard| heard.report_batches);
     assert!(u128::try_from(batches).unwrap() <= most, "{batches} messages, {most} at most");
+    node.stop().await;
+    setting.end().await;
+}
+
+/// As a node does that is stopped in order.
+async fn stop_in_order(node: TestNode) {
+    let (journal, now) = (node.link.journal.clone(), node.link.clock.now());
+    assert!(node.link.tasks.spawn_blocking(move || journal.end(now)).await.unwrap());
+    node.link.journal.delivered().await;
+    node.stop().await;
+}
+
+fn left(setting: &Setting) -> usize {
+    std::fs::read_dir(setting.folder.path().join("spool")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_run_has_one_stream_for_all_its_spools_and_ends_with_it() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = TestNode::with(setting.folder.path(), fake, 3, SpoolSettings::default());
+    let incarnation = node.link.journal.incarnation().to_bytes().to_vec();
+    for number in 1..=300 {
+        let journal = node.link.journal.of_worker(usize::try_from(number % 3).unwrap());
+        let opened = journal.open(&open_record(number)).unwrap();
+        journal.close(opened, &close_record(number)).unwrap();
+    }
+    assert!(node.link.journal.sync());
+    fake.come_up();
+    until("it tells of itself", || last_heartbeat(fake).is_some()).await;
+    stop_in_order(node).await;
+    let (streams, (records, _, spools)) = fake.heard(|heard| (heard.report_streams, heard.largest_batch));
+    assert_eq!((streams, records), (1, 500));
+    assert!(spools > 1, "each batch has one spool");
+    assert_eq!(last_heartbeat(fake).unwrap().incarnation_id, incarnation);
+    assert!(fake.heard(|heard| heard.ledger.keys().all(|(of, _)| *of == incarnation)));
+    let delivered = ledger(fake);
+    assert_eq!(delivered.iter().map(|(of, _)| of.len()).collect::<Vec<_>>(), [1, 201, 201, 201]);
+    assert_eq!(ends(fake), [EndRecord { ended_at_ms: 1_000, recovered: false }; 4]);
+    assert_eq!(left(&setting), 0);
+
+    let node = setting.node();
+    assert_eq!(node.link.journal.depth(), 0, "the next start has nothing to deliver");
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn large_records_make_small_batches() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    let _running: Vec<_> = (1..=20)
+        .map(|number| {
+            let open = OpenRecord { model_requested: "m".repeat(100_000), ..open_record(number) };
+            node.link.journal.open(&open).unwrap()
+        })
+        .collect();
+    assert!(node.link.journal.sync());
+    fake.come_up();
+    until("all is delivered", || node.link.journal.depth() == 0).await;
+    let (records, bytes, _) = fake.heard(|heard| heard.largest_batch);
+    assert_eq!(records, 5);
+    assert!(bytes <= 512 * 1024, "{bytes}");
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn what_the_node_does_not_have_any_more_is_a_range() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    let settings = SpoolSettings { segment_bytes: 2_000, ..SpoolSettings::default() };
+    let node = TestNode::with(setting.folder.path(), fake, 0, settings);
+    let journal = node.link.journal.clone();
+    let request = |number| {
+        let opened = journal.open(&open_record(number)).unwrap();
+        journal.close(opened, &close_record(number)).unwrap();
+    };
+    (1..=500).for_each(request);
+    until("the files are gone", || journal.depth() == 0 && journal.bytes() <= 3 * 2_000).await;
+    fake.go_down().await;
+    fake.heard(|heard| heard.restore(10));
+    fake.come_up();
+    request(501);
+    until("all is delivered again", || ledger(fake)[0].0.last() == Some(&1_002)).await;
+    let gone = fake.heard(|heard| std::mem::take(&mut heard.gone));
+    let [(11, last)] = gone[..] else { panic!("{gone:?}") };
+    assert!(last > 800, "{last}");
+    assert_eq!(ledger(fake)[0].0, (1..=10).chain(last + 1..=1_002).collect::<Vec<_>>());
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_closed_before_its_records_are_there_is_not_thrown_away() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let node = setting.node();
+    let _running = node.link.journal.open(&open_record(1)).unwrap();
+    node.stop().await;
+    fake.heard(|heard| heard.closes_too_soon = true);
+    fake.come_up();
+    let node = setting.node();
+    until("it has asked", || fake.heard(|heard| heard.report_streams > 1)).await;
+    assert_eq!((left(&setting), node.link.journal.depth()), (2, 3));
+    fake.heard(|heard| heard.closes_too_soon = false);
+    until("all is delivered", || node.link.journal.depth() == 0).await;
     node.stop().await;
     setting.end().await;
 }

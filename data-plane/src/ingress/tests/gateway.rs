@@ -15,7 +15,7 @@ use proto::v1::{CloseRecord, Purpose, Record, record};
 use shared::{
     account::AccountType,
     clock::{Clock, Millis},
-    id::{AccountId, KeyId, UserId},
+    id::{AccountId, IncarnationId, KeyId, UserId},
     model::ModelPattern,
     secret::{KeyHash, Secret},
     tasks::Tasks,
@@ -39,7 +39,7 @@ use crate::{
     },
     tester::Tester,
     upstream::{OutboundSettings, UpstreamClient},
-    usage::{Journal, SpoolSettings, spool::BatchSize},
+    usage::{Journal, Run, SpoolSettings, spool::BatchSize},
 };
 
 /// Nothing here takes longer, unless it never comes.
@@ -78,7 +78,7 @@ pub(super) struct Gateway {
     pub(super) status_writes: StatusWrites,
     journal: Journal,
     client: Client<HttpConnector, Full<Bytes>>,
-    _folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// What a node's workers share, with nothing configured.
@@ -99,8 +99,10 @@ impl Unconfigured {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::System);
         // As in a node, what keeps the records outlives the requests.
         let beside = Tasks::new();
-        let journal =
-            Journal::create(folder.path(), "node", SpoolSettings::default(), &clock, &beside).unwrap();
+        let (loads, incarnation) = (Vec::from_iter(loads), IncarnationId::new(clock.now()));
+        let run = Run { node_id: "node", incarnation, workers: loads.len() };
+        let spool = SpoolSettings { probe_every: Duration::from_millis(20), ..SpoolSettings::default() };
+        let journal = Journal::create(folder.path(), run, spool, &clock, &beside).unwrap();
         let (snapshot, status_writes) = (SnapshotHandle::new(Policy::default()), StatusWrites::default());
         let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
         let upstream = UpstreamClient::new(outbound).unwrap();
@@ -122,7 +124,7 @@ impl Unconfigured {
             compute: Compute::start(1).unwrap().0,
             requests: Budget::of(64 << 20),
             answers: Budget::of(64 << 20),
-            refusals: Refusals::new(100, clock.now()),
+            refusals: Refusals::new(100, incarnation),
             started_at: clock.now(),
             clock,
             lifecycle: Arc::new(Lifecycle::default()),
@@ -198,17 +200,7 @@ impl Gateway {
         tasks.spawn(accept(listener, hands, usize::MAX, tasks.stopping()));
         let server = tasks.spawn(serve(Arc::clone(&proxy), settings, handed, grace));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self {
-            proxy,
-            tasks,
-            base,
-            server: Some(server),
-            snapshot,
-            status_writes,
-            journal,
-            client,
-            _folder: folder,
-        }
+        Self { proxy, tasks, base, server: Some(server), snapshot, status_writes, journal, client, folder }
     }
 
     pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
@@ -281,10 +273,11 @@ impl Gateway {
     fn journal_of(&self, purpose: Purpose) -> (usize, Vec<CloseRecord>) {
         assert!(self.journal.sync());
         let outbox = self.journal.outboxes().pop().unwrap();
-        let mut reader = outbox.reader(0);
         let size = BatchSize { records: 10_000, bytes: usize::MAX };
         let (mut opened, mut closed) = (0, Vec::new());
-        for bytes in reader.batch(outbox.durable(), size).unwrap() {
+        let read =
+            |spool| outbox.reader(spool, 0).unwrap().batch(outbox.durable(spool), size).unwrap().records;
+        for bytes in outbox.spools().flat_map(read) {
             match Record::decode(bytes).unwrap().record {
                 Some(record::Record::Open(open)) if open.purpose() == purpose => opened += 1,
                 Some(record::Record::Close(close)) if close.open.as_ref().unwrap().purpose() == purpose => {

@@ -1,4 +1,5 @@
-//! The disk thread: it makes, names, syncs and removes a spool's files, and tries a disk that failed.
+//! The disk thread: it makes, names, syncs and removes the files of all spools of the process, and tries a disk that
+//! failed.
 //!
 //! Whoever writes a record never waits for any of it: the next segment's file is ready before it is needed, and one
 //! sync serves all that was written in a few milliseconds. The thread sleeps until the first of these records wakes
@@ -10,7 +11,7 @@ use std::{
     io::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,8 +21,9 @@ use shared::tasks::Tasks;
 use tokio::sync::oneshot;
 
 use super::{
-    Own, SpoolError, SpoolSettings,
-    own::Trouble,
+    Own, SpoolError, SpoolSettings, copy, fault,
+    health::Trouble,
+    own::OwnSpool,
     segment::{self, SegmentFile},
     writer::Unsynced,
 };
@@ -129,6 +131,9 @@ fn live(own: &Own, round: Round) {
         *own.busy.lock() = None;
         own.orders.round_ended();
         if last {
+            if !own.is_gone() {
+                own.note_delivered();
+            }
             return;
         }
     };
@@ -141,55 +146,73 @@ fn live(own: &Own, round: Round) {
 
 /// One round: a sync, or a probe while the disk takes no records; then what has been put off for it.
 pub(super) fn round(own: &Own) {
+    if own.is_gone() {
+        return;
+    }
     if own.health.has(Trouble::Failed) {
         probe(own);
-    } else if let Err(error) = sync(own) {
+    } else if let Err(error) = sync_all(own) {
         own.fail(&error);
+    } else if own.is_delivered()
+        && let Err(error) = own.remove()
+    {
+        tracing::error!(%error, folder = %own.folder.display(), "delivered usage records can't be removed");
     }
 }
 
-/// Makes what is written durable, removes the segments that nobody needs after that, and makes the next one ready.
-fn sync(own: &Own) -> Result<(), SpoolError> {
-    let acknowledged = *own.acknowledged.borrow();
-    let mut unsynced = own.writer.0.lock().take_unsynced(acknowledged);
-    if let Err(error) = make_durable(own, &mut unsynced) {
-        own.writer.0.lock().put_back(unsynced);
-        return Err(error.into());
-    }
-    own.durable.send_if_modified(|durable| {
-        let rises = *durable < unsynced.last;
-        *durable = unsynced.last;
-        rises
-    });
-    if unsynced.released > 0 {
-        let released = own.writer.0.lock().release(unsynced.released);
-        remove_files(&released);
-    }
-    if let Some(number) = unsynced.wanted {
-        make_ready(own, number);
+fn sync_all(own: &Own) -> Result<(), SpoolError> {
+    for spool in &own.spools {
+        loop {
+            let copied = copy::oldest(spool)?;
+            sync(own, spool)?;
+            if !copied {
+                break;
+            }
+        }
     }
     Ok(())
 }
 
-fn make_durable(own: &Own, unsynced: &mut Unsynced) -> io::Result<()> {
+/// Makes what is written durable, removes the segments that nobody needs after that, and makes the next one ready.
+fn sync(own: &Own, spool: &OwnSpool) -> Result<(), SpoolError> {
+    let mut unsynced = spool.writer.0.lock().take_unsynced(spool.acknowledged());
+    if let Err(error) = make_durable(spool, &mut unsynced) {
+        spool.writer.0.lock().put_back(unsynced);
+        return Err(error.into());
+    }
+    if spool.durable.swap(unsynced.last, Ordering::AcqRel) < unsynced.last {
+        own.risen.send_replace(());
+    }
+    if unsynced.released > 0 {
+        let released = spool.writer.0.lock().release(unsynced.released);
+        remove_files(&released);
+    }
+    if let Some(number) = unsynced.wanted {
+        make_ready(spool, number);
+    }
+    Ok(())
+}
+
+fn make_durable(spool: &OwnSpool, unsynced: &mut Unsynced) -> io::Result<()> {
     for begun in &unsynced.segments {
-        unsynced.folder |= begun.file.name(&own.folder, begun.first)?;
+        unsynced.folder |= begun.file.name(&spool.folder, begun.first)?;
         begun.file.sync()?;
     }
-    if unsynced.folder { segment::sync_folder(&own.folder) } else { Ok(()) }
+    if unsynced.folder { segment::sync_folder(&spool.folder) } else { Ok(()) }
 }
 
 /// Makes the next segment's file. Where that fails, the one who needs it tries again and says so.
-pub(super) fn make_ready(own: &Own, number: u64) {
-    match SegmentFile::create(&own.folder, number) {
-        Ok(file) => own.writer.0.lock().make_ready(file),
+pub(super) fn make_ready(spool: &OwnSpool, number: u64) {
+    match SegmentFile::create(&spool.folder, number) {
+        Ok(file) => spool.writer.0.lock().make_ready(file),
         Err(error) => tracing::debug!(%error, "no file for further usage records can be made ahead"),
     }
 }
 
 fn remove_files(paths: &[PathBuf]) {
     for path in paths {
-        if let Err(error) = fs::remove_file(path) {
+        let removed = fault::step().and_then(|()| fs::remove_file(path));
+        if let Err(error) = removed {
             tracing::error!(%error, path = %path.display(), "delivered usage records can't be removed");
         }
     }
@@ -199,8 +222,8 @@ fn probe(own: &Own) {
     let tried = own
         .prepare()
         .and_then(|()| write_probe(own))
-        .and_then(|()| write_waiting(own))
-        .and_then(|()| sync(own));
+        .and_then(|()| own.spools.iter().try_for_each(write_waiting))
+        .and_then(|()| sync_all(own));
     match tried {
         Ok(()) => end_failure(own),
         Err(error) => tracing::debug!(%error, "usage records still can't be written"),
@@ -208,9 +231,9 @@ fn probe(own: &Own) {
 }
 
 /// Record by record, as requests that end meanwhile wait for the same lock.
-fn write_waiting(own: &Own) -> Result<(), SpoolError> {
+fn write_waiting(spool: &OwnSpool) -> Result<(), SpoolError> {
     loop {
-        if !own.writer.0.lock().write_waiting()? {
+        if !spool.writer.0.lock().write_waiting()? {
             return Ok(());
         }
     }
@@ -218,9 +241,10 @@ fn write_waiting(own: &Own) -> Result<(), SpoolError> {
 
 /// Says that all is well, unless a record has come to wait meanwhile: that one is for the next probe.
 fn end_failure(own: &Own) {
-    let writer = own.writer.0.lock();
-    let ended = writer.waiting() == 0 && own.health.end(Trouble::Failed);
-    drop(writer);
+    let writers: Vec<_> = own.spools.iter().map(|spool| spool.writer.0.lock()).collect();
+    let none_waits = writers.iter().all(|writer| writer.waiting() == 0);
+    let ended = none_waits && own.health.end(Trouble::Failed);
+    drop(writers);
     if ended {
         tracing::info!("usage records can be written again");
     }
@@ -228,6 +252,7 @@ fn end_failure(own: &Own) {
 
 fn write_probe(own: &Own) -> Result<(), SpoolError> {
     let path = own.folder.join("probe");
+    fault::step()?;
     let written = OpenOptions::new()
         .write(true)
         .create(true)

@@ -1,14 +1,20 @@
 //! One record in a segment file.
 //!
-//! 16 bytes of header, then the payload: length of the payload (u32 LE), CRC-32 of spool id, length, sequence and
-//! payload (u32 LE), sequence (u64 LE). The payload is an encoded `Record` of the
-//! contract.
+//! 16 bytes of header, then the payload: length of the payload (u32 LE), CRC-32 of incarnation, number of the spool (u32
+//! LE), length, sequence and payload (u32 LE), sequence (u64 LE). The payload is an encoded `Record` of the contract.
 
 use shared::id::IncarnationId;
 
 pub(super) const HEADER: usize = 16;
-/// A record may have at most this many bytes.
-pub(super) const LARGEST: usize = 1024 * 1024;
+/// A record may have at most this many bytes; a larger one is cut, see `cut`.
+pub(super) const LARGEST: usize = 256 * 1024;
+
+/// One of the spools that an incarnation writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SpoolId {
+    pub(super) incarnation: IncarnationId,
+    pub(super) number: u32,
+}
 
 /// What stands at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub(super) enum Next<'a> {
 }
 
 /// Fills in the header of `frame`, whose payload is in place behind it.
-pub(super) fn seal(frame: &mut [u8], spool: IncarnationId, sequence: u64) {
+pub(super) fn seal(frame: &mut [u8], spool: SpoolId, sequence: u64) {
     let Some((header, payload)) = frame.split_at_mut_checked(HEADER) else {
         return;
     };
@@ -33,7 +39,7 @@ pub(super) fn seal(frame: &mut [u8], spool: IncarnationId, sequence: u64) {
     header[8..].copy_from_slice(&sequence.to_le_bytes());
 }
 
-pub(super) fn next(bytes: &[u8], spool: IncarnationId) -> Next<'_> {
+pub(super) fn next(bytes: &[u8], spool: SpoolId) -> Next<'_> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Next::Partial;
     };
@@ -59,15 +65,16 @@ pub(super) fn next(bytes: &[u8], spool: IncarnationId) -> Next<'_> {
 }
 
 /// Where the next record with a sequence above `after` begins, behind bytes that are none.
-pub(super) fn find(bytes: &[u8], spool: IncarnationId, after: u64) -> Option<usize> {
+pub(super) fn find(bytes: &[u8], spool: SpoolId, after: u64) -> Option<usize> {
     (0..bytes.len())
         .find(|at| matches!(next(&bytes[*at..], spool), Next::Frame { sequence, .. } if sequence > after))
 }
 
-fn checksum(spool: IncarnationId, length: u32, sequence: u64, payload: &[u8]) -> u32 {
+fn checksum(spool: SpoolId, length: u32, sequence: u64, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     // The id, which no client knows, keeps text of clients inside a record from passing as a record.
-    hasher.update(&spool.to_bytes());
+    hasher.update(&spool.incarnation.to_bytes());
+    hasher.update(&spool.number.to_le_bytes());
     hasher.update(&length.to_le_bytes());
     hasher.update(&sequence.to_le_bytes());
     hasher.update(payload);
@@ -81,7 +88,11 @@ mod tests {
 
     use super::*;
 
-    fn frame(spool: IncarnationId, sequence: u64, payload: &[u8]) -> Vec<u8> {
+    fn spool() -> SpoolId {
+        SpoolId { incarnation: IncarnationId::new(Millis(1)), number: 3 }
+    }
+
+    fn frame(spool: SpoolId, sequence: u64, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; HEADER];
         frame.extend_from_slice(payload);
         seal(&mut frame, spool, sequence);
@@ -93,7 +104,7 @@ mod tests {
         fn a_record_is_read_back_and_any_damage_is_seen(
             payload in prop::collection::vec(any::<u8>(), 0..200), sequence: u64, at: prop::sample::Index, flip in 1..=255_u8,
         ) {
-            let spool = IncarnationId::new(Millis(1));
+            let spool = spool();
             let mut frame = frame(spool, sequence, &payload);
             let size = frame.len();
             prop_assert_eq!(next(&frame, spool), Next::Frame { sequence, payload: &payload, size });
@@ -104,13 +115,20 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_no_record(bytes: Vec<u8>) {
-            prop_assert!(!matches!(next(&bytes, IncarnationId::new(Millis(1))), Next::Frame { .. }), "noise passed for a record");
+            prop_assert!(!matches!(next(&bytes, spool()), Next::Frame { .. }), "noise passed for a record");
         }
     }
 
     #[test]
+    fn a_record_of_another_spool_of_the_run_is_none() {
+        let spool = spool();
+        let bytes = frame(spool, 1, b"mine");
+        assert_eq!(next(&bytes, SpoolId { number: 4, ..spool }), Next::Damaged);
+    }
+
+    #[test]
     fn the_next_record_is_found_behind_damage() {
-        let spool = IncarnationId::new(Millis(1));
+        let spool = spool();
         let mut bytes = b"torn".to_vec();
         bytes.extend(frame(spool, 3, b"old"));
         let at = bytes.len();

@@ -1,14 +1,17 @@
-//! Spools that an earlier process left behind.
+//! Incarnations that were left behind, each with its spools.
 //!
-//! Requests that it opened and did not close get a close record, as cut off. These are not written: they follow
-//! from the files, in the order of the open records, and are counted on from the last record; so recovering twice
-//! gives the same, and a full disk is no obstacle.
+//! Requests that one opened and did not close get a close record, as cut off, and each spool an end. These are not
+//! written: they follow from the files, in the order of the open records, and are counted on from the last record; so
+//! recovering twice gives the same, and a full disk is no obstacle.
 //!
 //! A segment that had not got its name yet gets it now, if there is a record in it. What is found is synced, as what
 //! the ledger has must not be lost by a power cut: its sequences would be used again.
+//!
+//! A folder with records that does not say whose they are is put aside by its name, for a person to look at. Nothing is
+//! removed in which there is a record that is not delivered.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
@@ -16,83 +19,154 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message as _;
-use proto::v1::{CloseRecord, OpenRecord, Outcome, Record, record};
-use shared::id::IncarnationId;
+use proto::v1::{CloseRecord, EndRecord, OpenRecord, Outcome, Record, record};
+use shared::{clock::Millis, id::IncarnationId};
 
 use super::{
-    frame::{self, Next},
+    frame::{self, Next, SpoolId},
+    identity::{self, Identity},
     segment,
 };
 
 /// The condition on a record whose end nobody saw.
 const CONDITION: &str = "node_stopped";
+/// Of a folder that a person has to look at.
+const SET_ASIDE_EXTENSION: &str = "set-aside";
 
-/// A spool of an earlier process.
+/// What is in the folder of all incarnations.
+#[derive(Debug)]
+pub(super) struct All {
+    /// Oldest first.
+    pub(super) incarnations: Vec<Recovered>,
+    /// Folders that nobody can say of whose records they hold.
+    pub(super) set_aside: usize,
+}
+
+/// An earlier run.
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) folder: PathBuf,
-    pub(super) spool: IncarnationId,
+    pub(super) incarnation: IncarnationId,
     pub(super) node_id: String,
+    pub(super) spools: Vec<RecoveredSpool>,
+}
+
+#[derive(Debug)]
+pub(super) struct RecoveredSpool {
+    pub(super) id: SpoolId,
+    pub(super) folder: PathBuf,
     /// Sequence of the last record in the files.
     pub(super) files_end: u64,
-    /// Encoded close records of the requests that it left open.
-    pub(super) cut_off: Vec<Bytes>,
+    /// Encoded records that follow on those: of the requests that were left open, and the end.
+    pub(super) after_files: Vec<Bytes>,
+    /// How far the ledger had it, as far as that was written down.
+    pub(super) delivered: u64,
+    /// What it takes on the disk.
+    pub(super) bytes: u64,
 }
 
-impl Recovered {
-    /// Sequence of the last record, with the close records that follow on the files.
+impl RecoveredSpool {
+    /// Sequence of the last record, with those that follow on the files.
     pub(super) fn end(&self) -> u64 {
-        self.files_end + u64::try_from(self.cut_off.len()).unwrap_or(0)
+        self.files_end + u64::try_from(self.after_files.len()).unwrap_or(0)
     }
 }
 
-/// All spools under `folder`, oldest first.
-pub(super) fn all(folder: &Path) -> io::Result<Vec<Recovered>> {
-    let mut spools = Vec::new();
+/// All incarnations under `folder`. `now`: when those end that have no end yet.
+pub(super) fn all(folder: &Path, now: Millis) -> io::Result<All> {
+    let mut found = Vec::new();
+    let mut all = All { incarnations: Vec::new(), set_aside: 0 };
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let id = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.parse::<IncarnationId>().ok());
-        if let Some(id) = id {
-            spools.push((id, path));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension == Some(segment::DELIVERED_EXTENSION) {
+            fs::remove_dir_all(&path)?;
+        } else if extension == Some(SET_ASIDE_EXTENSION) {
+            tracing::error!(folder = %path.display(), "usage records are set aside that nobody can say whose they are; they are not delivered");
+            all.set_aside += 1;
+        } else if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
+            found.push((id, path));
         }
     }
-    spools.sort();
-    let recovered = spools.into_iter().map(|(id, path)| one(id, path)).collect::<io::Result<Vec<_>>>()?;
-    Ok(recovered.into_iter().flatten().collect())
+    found.sort();
+    for (incarnation, path) in found {
+        match Identity::read(&path)? {
+            Some(identity) => all.incarnations.push(one(incarnation, path, identity, now)?),
+            None => all.set_aside += usize::from(unidentified(&path)?),
+        }
+    }
+    Ok(all)
 }
 
-/// `None`: nothing was ever recorded in it.
-fn one(spool: IncarnationId, folder: PathBuf) -> io::Result<Option<Recovered>> {
-    name_unnamed(spool, &folder)?;
+/// A folder that does not say what it is. True: it is set aside; false: there was nothing in it.
+fn unidentified(folder: &Path) -> io::Result<bool> {
+    if !segment::holds_records(folder)? {
+        // Its making was cut off.
+        fs::remove_dir_all(folder)?;
+        return Ok(false);
+    }
+    let aside = folder.with_extension(SET_ASIDE_EXTENSION);
+    tracing::error!(folder = %folder.display(), aside = %aside.display(), "nothing says whose usage records these are; they are set aside and not delivered");
+    fs::rename(folder, &aside)?;
+    Ok(true)
+}
+
+fn one(
+    incarnation: IncarnationId,
+    folder: PathBuf,
+    identity: Identity,
+    now: Millis,
+) -> io::Result<Recovered> {
+    let delivered = identity::read_delivered(&folder);
+    let spools = (0..count(&folder, &identity)?).map(|number| {
+        let id = SpoolId { incarnation, number };
+        let delivered = delivered.get(number as usize).copied().unwrap_or(0);
+        spool(id, folder.join(number.to_string()), delivered, now)
+    });
+    let spools = spools.collect::<io::Result<Vec<_>>>()?;
+    let records: u64 = spools.iter().map(|spool| spool.end().saturating_sub(spool.delivered)).sum();
+    if records > 0 {
+        tracing::info!(%incarnation, records, "usage records of an earlier run are to be delivered");
+    }
+    Ok(Recovered { folder, incarnation, node_id: identity.node_id, spools })
+}
+
+/// How many spools there are: no folder is passed over, whatever the identity says.
+fn count(folder: &Path, identity: &Identity) -> io::Result<u32> {
+    let mut count = identity.spools;
+    for entry in fs::read_dir(folder)? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        count = count.max(number.map_or(0, |number| number.saturating_add(1)));
+    }
+    Ok(count)
+}
+
+fn spool(id: SpoolId, folder: PathBuf, delivered: u64, now: Millis) -> io::Result<RecoveredSpool> {
+    name_unnamed(id, &folder)?;
     let firsts = segment::list(&folder)?;
-    let node_id = segment::node_id(&folder)?;
-    let (Some(node_id), Some(last_segment)) = (node_id, firsts.last()) else {
-        fs::remove_dir_all(&folder)?;
-        return Ok(None);
-    };
-    let mut open = OpenRequests::default();
+    let mut seen = Seen::default();
+    let mut bytes = 0;
     // Those before the first segment were delivered.
-    let mut end = firsts.first().map_or(0, |first| first.saturating_sub(1));
+    seen.end = firsts.first().map_or(0, |first| first.saturating_sub(1));
     for first in &firsts {
         let path = segment::path(&folder, *first);
-        let bytes = fs::read(&path)?;
-        let intact = scan(&bytes, spool, &mut end, &mut open);
-        if intact < bytes.len() && first == last_segment {
-            tracing::warn!(path = %path.display(), bytes = bytes.len() - intact, "a usage record was cut off by a crash; its remains are removed");
+        let content = fs::read(&path)?;
+        let intact = seen.scan(&content, id);
+        if intact < content.len() && firsts.last() == Some(first) {
+            tracing::warn!(path = %path.display(), bytes = content.len() - intact, "a usage record was cut off by a crash; its remains are removed");
             truncate(&path, intact)?;
         }
+        bytes += u64::try_from(content.len()).unwrap_or(0);
         File::open(&path)?.sync_data()?;
     }
-    segment::sync_folder(&folder)?;
-    let cut_off: Vec<_> = open.by_sequence.into_values().map(cut_off).collect();
-    tracing::info!(%spool, records = end, cut_off = cut_off.len(), "usage records of an earlier process are to be delivered");
-    Ok(Some(Recovered { folder, spool, node_id, files_end: end, cut_off }))
+    if !firsts.is_empty() {
+        segment::sync_folder(&folder)?;
+    }
+    let files_end = seen.end;
+    Ok(RecoveredSpool { id, folder, files_end, after_files: seen.rest(now), delivered, bytes })
 }
 
-fn name_unnamed(spool: IncarnationId, folder: &Path) -> io::Result<()> {
+fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
     for path in segment::unnamed(folder)? {
         let bytes = fs::read(&path)?;
         let first = frame::find(&bytes, spool, 0).map(|at| frame::next(&bytes[at..], spool));
@@ -105,45 +179,65 @@ fn name_unnamed(spool: IncarnationId, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What the files of a spool say.
 #[derive(Default)]
-struct OpenRequests {
-    by_sequence: BTreeMap<u64, OpenRecord>,
-    sequences: std::collections::HashMap<Vec<u8>, u64>,
+struct Seen {
+    /// Sequence of the last record.
+    end: u64,
+    /// It says that nothing follows.
+    is_ended: bool,
+    /// Of the requests that are open, by the sequence of their latest open record.
+    open: BTreeMap<u64, OpenRecord>,
+    sequences: HashMap<Vec<u8>, u64>,
 }
 
-impl OpenRequests {
+impl Seen {
+    /// Notes every record that is whole. Gives where the last of them ends.
+    fn scan(&mut self, bytes: &[u8], spool: SpoolId) -> usize {
+        let (mut at, mut intact) = (0, 0);
+        loop {
+            match frame::next(&bytes[at..], spool) {
+                Next::Frame { sequence, payload, size } => {
+                    self.note(sequence, payload);
+                    at += size;
+                    intact = at;
+                }
+                Next::Partial | Next::Damaged => match frame::find(&bytes[at..], spool, self.end) {
+                    Some(next) => at += next,
+                    None => return intact,
+                },
+            }
+        }
+    }
+
     fn note(&mut self, sequence: u64, payload: &[u8]) {
+        self.end = self.end.max(sequence);
         match Record::decode(payload).ok().and_then(|record| record.record) {
             Some(record::Record::Open(open)) => {
-                self.sequences.insert(open.request_id.clone(), sequence);
-                self.by_sequence.insert(sequence, open);
+                // One that was copied is the same request.
+                if let Some(earlier) = self.sequences.insert(open.request_id.clone(), sequence) {
+                    self.open.remove(&earlier);
+                }
+                self.open.insert(sequence, open);
             }
             Some(record::Record::Close(CloseRecord { open: Some(open), .. })) => {
                 if let Some(sequence) = self.sequences.remove(&open.request_id) {
-                    self.by_sequence.remove(&sequence);
+                    self.open.remove(&sequence);
                 }
             }
-            Some(record::Record::Close(_) | record::Record::End(_)) | None => {}
+            Some(record::Record::End(_)) => self.is_ended = true,
+            Some(record::Record::Close(_)) | None => {}
         }
     }
-}
 
-/// Notes every record that is whole. Gives where the last of them ends.
-fn scan(bytes: &[u8], spool: IncarnationId, end: &mut u64, open: &mut OpenRequests) -> usize {
-    let (mut at, mut intact) = (0, 0);
-    loop {
-        match frame::next(&bytes[at..], spool) {
-            Next::Frame { sequence, payload, size } => {
-                open.note(sequence, payload);
-                *end = (*end).max(sequence);
-                at += size;
-                intact = at;
-            }
-            Next::Partial | Next::Damaged => match frame::find(&bytes[at..], spool, *end) {
-                Some(next) => at += next,
-                None => return intact,
-            },
+    /// The records that are missing. `now`: of the end.
+    fn rest(self, now: Millis) -> Vec<Bytes> {
+        if self.is_ended {
+            return Vec::new();
         }
+        let end = EndRecord { ended_at_ms: now.0, recovered: true };
+        let records = self.open.into_values().map(cut_off).chain([record::Record::End(end)]);
+        records.map(|record| Record { record: Some(record) }.encode_to_vec().into()).collect()
     }
 }
 
@@ -153,13 +247,12 @@ fn truncate(path: &Path, size: usize) -> io::Result<()> {
     file.sync_all()
 }
 
-fn cut_off(open: OpenRecord) -> Bytes {
-    let close = CloseRecord {
+fn cut_off(open: OpenRecord) -> record::Record {
+    record::Record::Close(CloseRecord {
         open: Some(open),
         outcome: Outcome::CutOff.into(),
         estimated: true,
         conditions: vec![CONDITION.to_owned()],
         ..CloseRecord::default()
-    };
-    Record { record: Some(record::Record::Close(close)) }.encode_to_vec().into()
+    })
 }

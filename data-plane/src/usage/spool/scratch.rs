@@ -14,6 +14,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 pub(super) enum Kind {
     Open = 1,
     Close = 2,
+    End = 3,
 }
 
 thread_local! {

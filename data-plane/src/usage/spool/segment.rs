@@ -1,4 +1,4 @@
-//! The files of a spool: `<first sequence, 20 digits>.seg`, and `node` with the name that the spool was begun under.
+//! The files of a spool: `<first sequence, 20 digits>.seg`.
 //!
 //! A segment is made before it is known with which record it will begin, so that nobody has to wait for the making. It
 //! is written as `<number, 20 digits>.new`, and gets its name before anything in it counts as durable.
@@ -11,9 +11,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use super::fault;
+
 const EXTENSION: &str = "seg";
+/// Of a folder in which nothing is left to be delivered.
+pub(super) const DELIVERED_EXTENSION: &str = "delivered";
 const UNNAMED_EXTENSION: &str = "new";
-const NODE_FILE: &str = "node";
 
 pub(super) fn path(folder: &Path, first: u64) -> PathBuf {
     folder.join(format!("{first:020}.{EXTENSION}"))
@@ -42,7 +45,13 @@ pub(super) fn unnamed(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn with_extension(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // Nothing was ever put into it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|found| found == extension) {
             paths.push(path);
@@ -63,16 +72,21 @@ pub(super) struct SegmentFile {
 impl SegmentFile {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = unnamed_path(folder, number);
+        fault::step()?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // It may have got the place of one that is gone.
+        fault::synced(&file);
         Ok(Self { file, number, named: AtomicBool::new(false) })
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        fault::step()?;
         (&self.file).write_all(bytes)
     }
 
     /// Takes back what is behind the first `size` bytes.
     pub(super) fn cut(&self, size: u64) -> io::Result<()> {
+        fault::step()?;
         self.file.set_len(size)
     }
 
@@ -81,19 +95,23 @@ impl SegmentFile {
         if self.named.load(Ordering::Relaxed) {
             return Ok(false);
         }
+        fault::step()?;
         fs::rename(unnamed_path(folder, self.number), path(folder, first))?;
         self.named.store(true, Ordering::Relaxed);
         Ok(true)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        fault::step()?;
+        self.file.sync_data()?;
+        fault::synced(&self.file);
+        Ok(())
     }
 
     /// Removes one that was never named.
     pub(super) fn discard(&self, folder: &Path) {
         // Where it stays, the next process finds no record in it and removes it.
-        _ = fs::remove_file(unnamed_path(folder, self.number));
+        _ = fault::step().and_then(|()| fs::remove_file(unnamed_path(folder, self.number)));
     }
 
     /// Writes go elsewhere.
@@ -103,32 +121,42 @@ impl SegmentFile {
     }
 }
 
-/// Makes the spool's folder, with the node's name in it.
-pub(super) fn prepare(folder: &Path, node_id: &str) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(folder.join(NODE_FILE))?;
-    file.write_all(node_id.as_bytes())?;
-    file.sync_all()?;
-    sync_folder(folder)?;
-    folder.parent().map_or(Ok(()), sync_folder)
+/// Whether anything was ever recorded in a folder or in those in it.
+pub(super) fn holds_records(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, data) = (entry.path(), entry.metadata()?);
+        let holds = match path.extension().and_then(|found| found.to_str()) {
+            _ if data.is_dir() => holds_records(&path)?,
+            Some(EXTENSION) => true,
+            // Made ahead, unless something is in it.
+            Some(UNNAMED_EXTENSION) => data.len() > 0,
+            _ => false,
+        };
+        if holds {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// The node that the spool belongs to. `None`: its making was cut off before any record.
-pub(super) fn node_id(folder: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(folder.join(NODE_FILE)) {
-        Ok(name) if name.is_empty() => Ok(None),
-        Ok(name) => Ok(Some(name)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// Removes a folder whose records the ledger has. What is left of it at a kill says by its name that it may go.
+pub(super) fn remove_delivered(folder: &Path) -> io::Result<()> {
+    let aside = folder.with_extension(DELIVERED_EXTENSION);
+    fault::step()?;
+    match fs::rename(folder, &aside) {
+        Ok(()) => {}
+        // It is done.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
     }
+    folder.parent().map_or(Ok(()), sync_folder)?;
+    fault::step()?;
+    fs::remove_dir_all(aside)
 }
 
 /// Names of files outlive a power cut only after this.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    fault::step()?;
     File::open(folder)?.sync_all()
 }

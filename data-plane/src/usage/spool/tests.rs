@@ -1,13 +1,18 @@
+mod full;
+mod killed;
+mod left;
+mod long;
+
 use std::time::Instant;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
 use proto::v1::{Outcome, Record, record};
 use shared::clock::Millis;
 
-use super::*;
+use super::{reader::Batch, *};
 
+pub(super) const NOW: Millis = Millis(1);
 const SIZE: BatchSize = BatchSize { records: 3, bytes: 64 * 1024 };
 
 pub(super) fn open_record(number: u64) -> OpenRecord {
@@ -28,7 +33,11 @@ fn id(number: u64) -> Vec<u8> {
 
 fn journal(folder: &Path, segment_bytes: u64, tasks: &Tasks) -> Journal {
     let settings = SpoolSettings { segment_bytes, ..SpoolSettings::default() };
-    Journal::create(folder, "node-a", settings, &Clock::manual(Millis(1)), tasks).unwrap()
+    Journal::create(folder, run(0), settings, &Clock::manual(Millis(1)), tasks).unwrap()
+}
+
+pub(super) fn run(workers: usize) -> Run<'static> {
+    Run { node_id: "node-a", incarnation: IncarnationId::new(Millis(1)), workers }
 }
 
 /// One that is opened and closed.
@@ -45,21 +54,29 @@ struct Read {
 }
 
 fn read(outbox: &Outbox, after: u64) -> Vec<Read> {
-    let to = outbox.durable();
-    let mut reader = outbox.reader(after);
+    read_spool(outbox, 0, after)
+}
+
+fn read_spool(outbox: &Outbox, spool: u32, after: u64) -> Vec<Read> {
+    let to = outbox.durable(spool);
+    let mut reader = outbox.reader(spool, after).unwrap();
     let mut records = Vec::new();
     loop {
-        let first = reader.next_sequence();
-        let batch: Vec<Bytes> = reader.batch(to, SIZE).unwrap();
+        let Batch { first_sequence, gone, records: batch } = reader.batch(to, SIZE).unwrap();
         if batch.is_empty() {
             return records;
         }
-        records.extend(batch.into_iter().zip(first..).map(|(bytes, sequence)| {
+        records
+            .extend((first_sequence - gone..first_sequence).map(|sequence| Read { sequence, record: None }));
+        records.extend(batch.into_iter().zip(first_sequence..).map(|(bytes, sequence)| {
             assert_eq!(bytes.is_empty(), Record::decode(bytes.clone()).unwrap().record.is_none());
             Read { sequence, record: Record::decode(bytes).unwrap().record }
         }));
     }
 }
+
+/// An end.
+const END: i64 = i64::MAX;
 
 /// Positive: the request opened; negative: the request closed; 0: lost.
 fn shape(records: &[Read]) -> Vec<i64> {
@@ -71,7 +88,8 @@ fn shape(records: &[Read]) -> Vec<i64> {
         .map(|record| match &record.record {
             Some(record::Record::Open(open)) => number(open),
             Some(record::Record::Close(close)) => -number(close.open.as_ref().unwrap()),
-            Some(record::Record::End(_)) | None => 0,
+            Some(record::Record::End(_)) => END,
+            None => 0,
         })
         .collect()
 }
@@ -80,8 +98,12 @@ fn sequences(records: &[Read]) -> Vec<u64> {
     records.iter().map(|record| record.sequence).collect()
 }
 
-/// The only spool folder.
-fn spool_folder(data_dir: &Path) -> PathBuf {
+/// The first spool of the only incarnation.
+pub(super) fn spool_folder(data_dir: &Path) -> PathBuf {
+    incarnation_folder(data_dir).join("0")
+}
+
+fn incarnation_folder(data_dir: &Path) -> PathBuf {
     let mut folders: Vec<_> =
         fs::read_dir(data_dir.join(FOLDER)).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
@@ -110,7 +132,7 @@ async fn records_come_back_in_order_from_any_place_and_across_segments() {
     }
     assert_eq!(journal.depth(), 20);
     let outbox = journal.outboxes().pop().unwrap();
-    until(|| outbox.durable() == 20).await;
+    until(|| outbox.durable(0) == 20).await;
     assert!(segments(folder.path()) > 3);
     let all = read(&outbox, 0);
     assert_eq!(shape(&all), (1..=10).flat_map(|number| [number, -number]).collect::<Vec<_>>());
@@ -126,16 +148,18 @@ async fn files_go_once_the_ledger_has_them_but_not_while_a_request_in_them_is_op
     let tasks = Tasks::new();
     let journal = journal(folder.path(), 100, &tasks);
     let running = journal.open(&open_record(99)).unwrap();
-    for number in 1..=10 {
+    // So few that none is copied for the sake of the room.
+    for number in 1..=3 {
         request(&journal, number);
     }
     assert!(journal.sync());
     let (outbox, before) = (journal.outboxes().pop().unwrap(), segments(folder.path()));
-    outbox.acknowledge(21, &tasks).await.unwrap();
+    assert!(before > 2);
+    outbox.acknowledge(&[(0, 7)], &tasks).await.unwrap();
     assert!(journal.sync());
     assert_eq!((segments(folder.path()), journal.depth()), (before, 0));
     journal.close(running, &close_record(99)).unwrap();
-    outbox.acknowledge(22, &tasks).await.unwrap();
+    outbox.acknowledge(&[(0, 8)], &tasks).await.unwrap();
     until(|| segments(folder.path()) == 1).await;
     assert!(journal.sync());
     assert_eq!(segments(folder.path()), 1, "the one that is written to stays");
@@ -150,29 +174,29 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
     let mut running: Vec<_> = (1..=5).map(|number| first.open(&open_record(number)).unwrap()).collect();
     first.close(running.remove(1), &close_record(2)).unwrap();
     assert!(matches!(
-        Journal::create(folder.path(), "node-b", SpoolSettings::default(), &Clock::System, &tasks),
+        Journal::create(folder.path(), run(0), SpoolSettings::default(), &Clock::System, &tasks),
         Err(SpoolError::Locked(_))
     ));
     tasks.shutdown(Duration::from_secs(5)).await;
     drop(first);
 
     for _ in 0..2 {
-        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
         let outbox = &outboxes[0];
         assert_eq!(outbox.node_id(), "node-a");
         let records = read(outbox, 0);
-        assert_eq!(shape(&records), [1, 2, 3, 4, 5, -2, -1, -3, -4, -5], "the same each time");
-        assert_eq!(sequences(&records), (1..=10).collect::<Vec<_>>());
+        assert_eq!(shape(&records), [1, 2, 3, 4, 5, -2, -1, -3, -4, -5, END], "the same each time");
+        assert_eq!(sequences(&records), (1..=11).collect::<Vec<_>>());
         let Some(record::Record::Close(last)) = &records[9].record else { panic!("{records:?}") };
         assert_eq!((last.outcome(), last.estimated), (Outcome::CutOff, true));
     }
     let tasks = Tasks::new();
     let second = journal(folder.path(), 200, &tasks);
-    assert_eq!(second.depth(), 10);
+    assert_eq!(second.depth(), 11);
     let outbox = second.outboxes().remove(0);
-    outbox.acknowledge(9, &tasks).await.unwrap();
+    outbox.acknowledge(&[(0, 10)], &tasks).await.unwrap();
     assert_eq!((second.depth(), outbox.finished()), (1, false));
-    outbox.acknowledge(10, &tasks).await.unwrap();
+    outbox.acknowledge(&[(0, 11)], &tasks).await.unwrap();
     assert_eq!((second.depth(), outbox.finished()), (0, true));
     spool_folder(folder.path());
     tasks.shutdown(Duration::from_secs(5)).await;
@@ -184,19 +208,18 @@ async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     let tasks = Tasks::new();
     let settings =
         SpoolSettings { segment_bytes: 1, probe_every: Duration::from_millis(5), ..SpoolSettings::default() };
-    let journal =
-        Journal::create(folder.path(), "node-a", settings, &Clock::manual(Millis(1)), &tasks).unwrap();
+    let journal = Journal::create(folder.path(), run(0), settings, &Clock::manual(NOW), &tasks).unwrap();
     let (first, second) = (journal.open(&open_record(1)).unwrap(), journal.open(&open_record(2)).unwrap());
     assert!(journal.sync());
 
-    let place = spool_folder(folder.path());
+    let place = incarnation_folder(folder.path());
     let away = Away::new(&place);
     // What it is written to is still there, but can't be named.
     journal.close(first, &close_record(1)).unwrap();
     until(|| !journal.healthy()).await;
     assert!(matches!(journal.open(&open_record(3)), Err(SpoolError::Unhealthy)));
     let outbox = journal.outboxes().pop().unwrap();
-    assert_eq!(outbox.durable(), 2, "what has no name does not count as durable");
+    assert_eq!(outbox.durable(0), 2, "what has no name does not count as durable");
     // And no further file can be made.
     assert!(journal.close(second, &close_record(2)).is_err());
     assert_eq!(journal.depth(), 4, "what waits in memory counts");
@@ -204,7 +227,7 @@ async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     away.end();
     until(|| journal.healthy()).await;
     let _running = journal.open(&open_record(4)).unwrap();
-    until(|| outbox.durable() == 5).await;
+    until(|| outbox.durable(0) == 5).await;
     assert_eq!(shape(&read(&outbox, 0)), [1, 2, -1, -2, 4]);
     tasks.shutdown(Duration::from_secs(5)).await;
 }
@@ -229,6 +252,26 @@ impl Away {
     }
 }
 
+#[tokio::test]
+async fn a_record_that_is_too_large_is_written_without_what_makes_it_so() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let journal = journal(folder.path(), 1 << 20, &tasks);
+    let large =
+        OpenRecord { metadata: [("key".into(), "m".repeat(frame::LARGEST))].into(), ..open_record(1) };
+    let opened = journal.open(&large).unwrap();
+    let close = CloseRecord { open: Some(large), losses: vec!["l".repeat(2_000); 200], ..close_record(1) };
+    journal.close(opened, &close).unwrap();
+    assert!(journal.sync());
+    let records = read(&journal.outboxes().pop().unwrap(), 0);
+    assert_eq!(shape(&records), [1, -1]);
+    let Some(record::Record::Close(close)) = &records[1].record else { panic!("{records:?}") };
+    assert_eq!(
+        (close.outcome(), &close.conditions[..]),
+        (Outcome::Completed, &["cut_to_size".to_owned()][..])
+    );
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
 /// What a process leaves that is killed between making a segment and naming it: `last` of its segments have no name.
 fn take_names(spool: &Path, last: usize) {
     let firsts = segment::list(spool).unwrap();
@@ -238,17 +281,16 @@ fn take_names(spool: &Path, last: usize) {
 }
 
 #[test]
-fn a_file_made_ahead_is_removed_and_a_spool_of_nothing_else_too() {
+fn a_file_made_ahead_is_removed_and_a_spool_of_nothing_else_ends() {
     for pairs in [0, 1] {
         let folder = tempfile::tempdir().unwrap();
         spool_of(folder.path(), pairs);
         let spool = spool_folder(folder.path());
         assert_eq!(segment::unnamed(&spool).unwrap().len(), 1);
-        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
-        assert_eq!((outboxes.len(), spool.exists()), (usize::from(pairs > 0), pairs > 0));
-        if spool.exists() {
-            assert_eq!(segment::unnamed(&spool).unwrap(), Vec::<PathBuf>::new());
-        }
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        assert_eq!(segment::unnamed(&spool).unwrap(), Vec::<PathBuf>::new());
+        let all = [1, -1, END];
+        assert_eq!(shape(&read(&outboxes[0], 0)), if pairs > 0 { &all[..] } else { &all[2..] });
     }
 }
 
@@ -261,7 +303,7 @@ fn what_has_not_got_its_name_at_a_kill_is_found() {
         // As a kill has it that comes before the disk thread does anything.
         let start = |_: &Arc<Own>| Ok(());
         let settings = SpoolSettings { segment_bytes: 200, ..SpoolSettings::default() };
-        let journal = Journal::begin(folder.path(), "node-a", settings, &clock, start).unwrap();
+        let journal = Journal::begin(folder.path(), run(0), settings, &clock, start).unwrap();
         for number in 1..=5 {
             request(&journal, number);
         }
@@ -270,9 +312,15 @@ fn what_has_not_got_its_name_at_a_kill_is_found() {
     assert_eq!(segment::list(&spool).unwrap(), Vec::<u64>::new());
     assert!(segment::unnamed(&spool).unwrap().len() > 2);
     for _ in 0..2 {
-        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
-        assert_eq!(shape(&read(&outboxes[0], 0)), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        assert_eq!(shape(&read(&outboxes[0], 0)), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5, END]);
     }
+}
+
+fn spool_id(folder: &Path) -> frame::SpoolId {
+    let name = |folder: &Path| folder.file_name().unwrap().to_str().unwrap().to_owned();
+    let incarnation = name(folder.parent().unwrap()).parse().unwrap();
+    frame::SpoolId { incarnation, number: name(folder).parse().unwrap() }
 }
 
 /// The files of a spool with `pairs` requests, each opened and closed.
@@ -309,21 +357,21 @@ proptest! {
         fs::write(&path, &torn).unwrap();
         take_names(&spool, unnamed);
 
-        let spool_id = spool.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let spool_id = spool_id(&spool);
         let mut intact = last - 1;
         let mut rest = &whole[..cut];
         while let frame::Next::Frame { size, .. } = frame::next(rest, spool_id) {
             rest = &rest[size..];
             intact += 1;
         }
-        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
-        // Where no record is left, there is no spool.
-        let records = outboxes.first().map_or_else(Vec::new, |outbox| read(outbox, 0));
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let records = read(&outboxes[0], 0);
         let mut expected: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();
         expected.truncate(usize::try_from(intact).unwrap());
         if intact % 2 == 1 {
             expected.push(-expected.last().unwrap());
         }
+        expected.push(END);
         prop_assert_eq!(shape(&records), expected);
     }
 
@@ -341,7 +389,7 @@ proptest! {
         bytes[at] ^= flip;
         fs::write(&path, &bytes).unwrap();
 
-        let (_lock, outboxes) = found_outboxes(folder.path()).unwrap();
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
         let records = read(&outboxes[0], 0);
         let found = shape(&records);
         let all: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();

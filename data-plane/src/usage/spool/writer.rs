@@ -2,27 +2,33 @@
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
-use shared::id::IncarnationId;
-
 use super::{
-    SpoolError, frame,
+    SpoolError,
+    frame::{self, SpoolId},
     segment::{self, SegmentFile},
+    slots::{Slot, Slots},
 };
 
+/// Acknowledged segments that are kept for the open records in them take as much room as so many full ones, and twice
+/// what all open records take. Beyond it the records of the oldest are copied. As what is copied is then less than half
+/// of what that gives back, copying never costs more than the records themselves did.
+const KEPT_SEGMENTS: u64 = 4;
+
 /// A request whose open record is on disk, until its close record is: what keeps the files of both. Dropped without
-/// its close, it keeps them until the process ends.
+/// its close, its open record is kept until the process ends.
 #[derive(Debug)]
 #[must_use = "the request's close record takes it back"]
-pub struct Opened(
-    /// Sequence of the open record.
-    u64,
-);
+pub struct Opened {
+    /// Number of the spool that the open record is in; the close record follows it there.
+    pub(super) spool: u32,
+    pub(super) slot: u32,
+}
 
 /// Appends records, one write each, and knows which segments may go.
 #[derive(Debug)]
 pub(super) struct Writer {
     folder: PathBuf,
-    spool: IncarnationId,
+    spool: SpoolId,
     segment_bytes: u64,
     current: Option<Current>,
     /// The next segment's file, made ahead.
@@ -37,6 +43,9 @@ pub(super) struct Writer {
     /// Segments, save the current one, that were written to since their last sync.
     unsynced: Vec<Begun>,
     folder_unsynced: bool,
+    open: Slots,
+    /// Nothing follows on the last record.
+    ended: bool,
     /// Close records that the disk did not take, oldest first; one at most for each request that is running.
     waiting: VecDeque<(Opened, Vec<u8>)>,
 }
@@ -45,7 +54,7 @@ pub(super) struct Writer {
 struct Current {
     begun: Begun,
     bytes: u64,
-    /// Open records in it whose close is not written.
+    /// As in a full one.
     open: u64,
 }
 
@@ -53,6 +62,8 @@ struct Current {
 struct Full {
     first: u64,
     last: u64,
+    bytes: u64,
+    /// Open records in it whose close is not written, and which are nowhere else.
     open: u64,
 }
 
@@ -78,7 +89,7 @@ pub(super) struct Unsynced {
 }
 
 impl Writer {
-    pub(super) fn new(folder: PathBuf, spool: IncarnationId, segment_bytes: u64) -> Self {
+    pub(super) fn new(folder: PathBuf, spool: SpoolId, segment_bytes: u64) -> Self {
         Self {
             folder,
             spool,
@@ -91,6 +102,8 @@ impl Writer {
             dirty: false,
             unsynced: Vec::new(),
             folder_unsynced: false,
+            open: Slots::default(),
+            ended: false,
             waiting: VecDeque::new(),
         }
     }
@@ -103,13 +116,27 @@ impl Writer {
         self.waiting.len()
     }
 
+    /// Requests whose close record is not written, those that were given up among them.
+    pub(super) const fn requests(&self) -> &Slots {
+        &self.open
+    }
+
+    /// What its records take on the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        let full: u64 = self.full.iter().map(|segment| segment.bytes).sum();
+        full + self.current.as_ref().map_or(0, |current| current.bytes)
+    }
+
     /// `frame`: the record, with room for its header.
-    pub(super) fn open(&mut self, frame: &mut [u8]) -> Result<Opened, SpoolError> {
-        let sequence = self.append(frame)?;
-        if let Some(current) = &mut self.current {
-            current.open += 1;
+    pub(super) fn open(&mut self, started_at_ms: i64, frame: &mut [u8]) -> Result<Opened, SpoolError> {
+        if self.ended {
+            return Err(SpoolError::Ended);
         }
-        Ok(Opened(sequence))
+        let sequence = self.append(frame)?;
+        self.keep_current();
+        let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        let slot = self.open.take(Slot { sequence, bytes, started_at_ms });
+        Ok(Opened { spool: self.spool.number, slot })
     }
 
     /// `frame`: the record, with room for its header.
@@ -141,12 +168,75 @@ impl Writer {
         }
     }
 
-    fn closed(&mut self, Opened(sequence): &Opened) {
+    /// Writes that nothing follows, where no request is open. `None`: one is. Gives the last sequence.
+    pub(super) fn end(&mut self, frame: &mut [u8]) -> Result<Option<u64>, SpoolError> {
+        if !self.ended {
+            if !self.open.is_empty() {
+                return Ok(None);
+            }
+            self.append(frame)?;
+            self.ended = true;
+        }
+        Ok(Some(self.last))
+    }
+
+    /// The oldest segment that is kept only for the open records in it, where such segments take too much room: where
+    /// it begins, and the records, as sequence and slot.
+    pub(super) fn to_copy(&self, acknowledged: u64) -> Option<(u64, Vec<(u64, u32)>)> {
+        let oldest = self.full.front().filter(|_| self.keeps_too_much(acknowledged))?;
+        Some((oldest.first, self.open.between(oldest.first, oldest.last)))
+    }
+
+    fn keeps_too_much(&self, acknowledged: u64) -> bool {
+        let delivered = self.full.iter().take_while(|segment| segment.last <= acknowledged);
+        let kept: u64 = delivered.map(|segment| segment.bytes).sum();
+        // One without any goes with the next sync.
+        let is_kept = self.full.front().is_some_and(|oldest| oldest.open > 0);
+        is_kept && kept > KEPT_SEGMENTS * self.segment_bytes + 2 * self.open.bytes()
+    }
+
+    /// Writes the open record at `from` again, unless its request is closed meanwhile. `frame`: the record, with room
+    /// for its header; none: the disk has lost it.
+    pub(super) fn copy(&mut self, slot: u32, from: u64, frame: Option<&mut [u8]>) -> Result<(), SpoolError> {
+        if self.open.is_at(slot, from) {
+            let to = match frame {
+                Some(frame) => {
+                    let to = self.append(frame)?;
+                    self.keep_current();
+                    to
+                }
+                // No segment has it.
+                None => u64::MAX,
+            };
+            self.let_go(from);
+            self.open.put_at(slot, to);
+        }
+        Ok(())
+    }
+
+    /// An open record was written to the current segment.
+    fn keep_current(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.open += 1;
+        }
+    }
+
+    fn closed(&mut self, opened: &Opened) {
+        if let Some(slot) = self.open.give_back(opened.slot) {
+            self.let_go(slot.sequence);
+        }
+    }
+
+    /// The open record at `sequence` keeps its segment no longer.
+    fn let_go(&mut self, sequence: u64) {
         let open = match &mut self.current {
-            Some(current) if current.begun.first <= *sequence => Some(&mut current.open),
+            Some(current) if current.begun.first <= sequence && sequence <= self.last => {
+                Some(&mut current.open)
+            }
             _ => {
-                let at = self.full.partition_point(|segment| segment.last < *sequence);
-                self.full.get_mut(at).map(|segment| &mut segment.open)
+                let at = self.full.partition_point(|segment| segment.last < sequence);
+                let segment = self.full.get_mut(at).filter(|segment| segment.first <= sequence);
+                segment.map(|segment| &mut segment.open)
             }
         };
         if let Some(open) = open {
@@ -195,8 +285,8 @@ impl Writer {
     }
 
     fn finish_segment(&mut self) {
-        if let Some(Current { begun, open, .. }) = self.current.take() {
-            self.full.push_back(Full { first: begun.first, last: self.last, open });
+        if let Some(Current { begun, open, bytes }) = self.current.take() {
+            self.full.push_back(Full { first: begun.first, last: self.last, bytes, open });
             self.note_unsynced(begun);
         }
     }
@@ -237,7 +327,7 @@ impl Writer {
             segments: std::mem::take(&mut self.unsynced),
             folder: std::mem::take(&mut self.folder_unsynced),
             last: self.last,
-            released: self.full.iter().take_while(|segment| segment.unneeded(acknowledged)).count(),
+            released: self.unneeded(acknowledged),
             wanted,
         }
     }
@@ -258,9 +348,21 @@ impl Writer {
         }
     }
 
+    /// Whether the disk thread has something to do where so much is acknowledged.
+    pub(super) fn has_superfluous(&self, acknowledged: u64) -> bool {
+        self.may_release(acknowledged) || self.keeps_too_much(acknowledged)
+    }
+
     /// Whether a segment may go that is still there.
-    pub(super) fn may_release(&self, acknowledged: u64) -> bool {
-        self.full.front().is_some_and(|oldest| oldest.unneeded(acknowledged))
+    fn may_release(&self, acknowledged: u64) -> bool {
+        self.unneeded(acknowledged) > 0
+    }
+
+    /// How many of the oldest segments may go, once what is written is durable. One always stays: it tells the next run
+    /// which sequences are used.
+    fn unneeded(&self, acknowledged: u64) -> usize {
+        let most = self.full.len() - usize::from(self.current.is_none() && !self.full.is_empty());
+        self.full.iter().take(most).take_while(|segment| segment.unneeded(acknowledged)).count()
     }
 
     /// Paths of the oldest segments, which are no more of this spool.
@@ -272,7 +374,7 @@ impl Writer {
 
 impl Full {
     /// Everything in it is in the ledger, and no open record in it waits for its close. That none before it does
-    /// either is seen by going through them from the oldest.
+    /// either (recovery would miss the close) is seen by going through them from the oldest.
     const fn unneeded(&self, acknowledged: u64) -> bool {
         self.last <= acknowledged && self.open == 0
     }

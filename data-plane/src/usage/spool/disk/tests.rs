@@ -7,17 +7,17 @@ use shared::{
 
 use super::*;
 use crate::usage::spool::{
-    FOLDER, Journal,
-    tests::{open_record, request, until},
+    Journal,
+    tests::{open_record, request, run, spool_folder, until},
 };
 
 fn begin(data_dir: &std::path::Path, settings: SpoolSettings, tasks: &Tasks, round: Round) -> Journal {
     let clock = Clock::manual(Millis(1));
-    Journal::begin(data_dir, "node-a", settings, &clock, |own| start(own, tasks, round)).unwrap()
+    Journal::begin(data_dir, run(0), settings, &clock, |own| start(own, tasks, round)).unwrap()
 }
 
 fn own(journal: &Journal) -> &Own {
-    &journal.0.own
+    &journal.spools.own
 }
 
 fn rounds(journal: &Journal) -> u64 {
@@ -28,7 +28,7 @@ fn rounds(journal: &Journal) -> u64 {
 async fn the_next_segment_is_ready_before_it_is_needed() {
     let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let journal = begin(folder.path(), SpoolSettings::default(), &tasks, round);
-    let spool = std::fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();
+    let spool = spool_folder(folder.path());
     let files = || (segment::unnamed(&spool).unwrap().len(), segment::list(&spool).unwrap());
     assert_eq!(files(), (1, vec![]), "before the first record");
     request(&journal, 1);
@@ -51,7 +51,7 @@ async fn many_records_wake_the_thread_once_and_none_do_not() {
     assert!(journal.sync());
     assert_eq!(rounds(&journal), 1);
     // Nothing may be removed for it, so nobody is woken.
-    own(&journal).acknowledge(2_000);
+    own(&journal).acknowledge(&[(0, 2_000)]);
     assert!(!own(&journal).orders.given.lock().work);
     assert!(tasks.shutdown(Duration::from_secs(5)).await);
 }
@@ -73,12 +73,12 @@ async fn a_disk_that_does_not_answer_stops_admission_until_it_does_and_hangs_nob
     assert!(matches!(journal.open(&open_record(2)), Err(SpoolError::Unhealthy)));
     assert!(!journal.sync(), "it does not wait for ever");
     let outbox = journal.outboxes().pop().unwrap();
-    assert_eq!(outbox.durable(), 0);
+    assert_eq!(outbox.durable(0), 0);
     std::fs::remove_file(&hang).unwrap();
-    until(|| journal.healthy() && outbox.durable() == 2).await;
+    until(|| journal.healthy() && outbox.durable(0) == 2).await;
     request(&journal, 2);
     assert!(tasks.shutdown(Duration::from_secs(5)).await);
-    assert_eq!(outbox.durable(), 4);
+    assert_eq!(outbox.durable(0), 4);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ fn the_thread_ends_with_a_runtime_that_says_nothing() {
         assert!(!woken.timed_out(), "it still runs");
     }
     drop(given);
-    assert_eq!(*own(&journal).durable.borrow(), 2, "with a last sync");
+    assert_eq!(own(&journal).spools[0].durable(), 2, "with a last sync");
 }
 
 /// As one that hangs in a write does, whose thread nobody can help.
@@ -116,7 +116,7 @@ async fn a_writer_that_hangs_does_not_hold_up_a_shutdown() {
     let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let settings = SpoolSettings { stalled_after: Duration::from_millis(20), ..SpoolSettings::default() };
     let journal = begin(folder.path(), settings, &tasks, round);
-    let writing = own(&journal).writer.0.lock();
+    let writing = own(&journal).spools[0].writer.0.lock();
     assert!(!journal.sync());
     drop(writing);
     assert!(journal.sync());

@@ -1,7 +1,7 @@
 use std::fs::File;
 
 use proto::v1::{CloseRecord, OpenRecord};
-use shared::clock::Millis;
+use shared::{clock::Millis, id::IncarnationId};
 
 use super::{
     super::scratch::{Kind, encoded},
@@ -9,11 +9,15 @@ use super::{
 };
 
 fn writer(folder: &std::path::Path, segment_bytes: u64) -> Writer {
-    Writer::new(folder.to_owned(), IncarnationId::new(Millis(1)), segment_bytes)
+    Writer::new(
+        folder.to_owned(),
+        SpoolId { incarnation: IncarnationId::new(Millis(1)), number: 0 },
+        segment_bytes,
+    )
 }
 
 fn open(writer: &mut Writer) -> Result<Opened, SpoolError> {
-    encoded(Kind::Open, &OpenRecord::default(), |frame| writer.open(frame))
+    encoded(Kind::Open, &OpenRecord::default(), |frame| writer.open(1, frame))
 }
 
 fn close(writer: &mut Writer, opened: Opened) -> Result<(), SpoolError> {
@@ -122,4 +126,19 @@ mod release {
             prop_assert_eq!(writer.release(released), paths);
         }
     }
+}
+
+#[test]
+fn where_nothing_can_be_begun_the_last_segment_stays_and_tells_what_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 1);
+    for _ in 0..2 {
+        let opened = open(&mut writer).unwrap();
+        close(&mut writer, opened).unwrap();
+    }
+    let firsts = name_all(&mut writer);
+    writer.folder = folder.path().join("none");
+    assert!(open(&mut writer).is_err());
+    writer.folder = folder.path().to_owned();
+    assert_eq!((firsts.as_slice(), writer.take_unsynced(4).released), (&[1, 2, 3, 4][..], 3));
 }
