@@ -84,7 +84,7 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     let ended = fake.heard(|heard| heard.ledger.keys().cloned().collect::<Vec<_>>());
     let refused =
         fake.heard(|heard| heard.refusals.iter().map(|of| of.incarnation_id.clone()).collect::<Vec<_>>());
-    assert_eq!(refused, [left.incarnation_id.clone()]);
+    assert!(!refused.is_empty() && refused.iter().all(|of| *of == left.incarnation_id), "{refused:?}");
     assert!(ended.len() > 1 && ended.iter().all(|(of, _)| *of == left.incarnation_id), "{ended:?}");
 
     fake.go_down().await;
