@@ -152,7 +152,7 @@ pub struct NodeSettings {
     #[arg(long, env = "SWITCHYARD_SPOOL_SYNC", value_parser = duration, default_value = "10ms")]
     pub spool_sync: Duration,
     /// Size of one file of usage records, in bytes. What is delivered takes at most six of these on the disk for each worker
-    /// and for the node itself
+    /// and for the node itself, and one is kept in reserve
     #[arg(long, env = "SWITCHYARD_SPOOL_SEGMENT_BYTES", default_value_t = 8 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
     pub spool_segment_bytes: u64,
     #[command(flatten)]

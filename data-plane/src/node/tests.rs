@@ -72,6 +72,7 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} is not in:\n{metrics}");
     }
+    assert!(get(running.address, "/v1/models").await.starts_with("HTTP/1.1 401"));
     assert!(running.shutdown().await, "all ends in time");
     let left = fake.heard(|heard| heard.heartbeats.last().cloned()).unwrap();
     assert_eq!(left.node_id, "node-a");
@@ -81,6 +82,9 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
         "it is delivered and closed"
     );
     let ended = fake.heard(|heard| heard.ledger.keys().cloned().collect::<Vec<_>>());
+    let refused =
+        fake.heard(|heard| heard.refusals.iter().map(|of| of.incarnation_id.clone()).collect::<Vec<_>>());
+    assert!(!refused.is_empty() && refused.iter().all(|of| *of == left.incarnation_id), "{refused:?}");
     assert!(ended.len() > 1 && ended.iter().all(|(of, _)| *of == left.incarnation_id), "{ended:?}");
 
     fake.go_down().await;

@@ -136,7 +136,7 @@ impl Session<'_> {
                 continue;
             }
             let waiting = lanes.waiting(self.outbox);
-            if waiting >= BATCH.records as u64 {
+            if waiting >= BATCH.records as u64 || waiting > 0 && self.outbox.is_ended() {
                 lanes.all_due(self.outbox);
                 gathered = None;
                 if may_send {

@@ -14,8 +14,8 @@
 //! **Room on the disk.** A spool takes what is not acknowledged, and beside it at most six segments and twice the open
 //! records of the requests that run in it (each [`frame::LARGEST`] at the most, some hundred bytes as a rule): four
 //! segments and those open records may be kept for requests that run for long before these are copied on (see
-//! [`writer`]), one is written to, and one is acknowledged in part. What other runs have left is beside that, and goes an
-//! incarnation at a time.
+//! [`writer`]), one is written to, and one is acknowledged in part. The incarnation keeps back the room of another segment
+//! (see [`reserve`]). What other runs have left is beside that, and goes an incarnation at a time.
 
 mod copy;
 mod cut;
@@ -28,6 +28,7 @@ mod outbox;
 mod own;
 mod reader;
 mod recovery;
+mod reserve;
 mod scratch;
 mod segment;
 mod slots;
@@ -161,7 +162,7 @@ impl Journal {
         let spools = u32::try_from(run.workers + 1).unwrap_or(u32::MAX);
         let identity = Identity { node_id: run.node_id.to_owned(), spools };
         let own = Arc::new(Own::new(run.incarnation, identity, folder, settings));
-        match own.prepare() {
+        match own.make_fit() {
             Ok(()) => own.spools.iter().for_each(|spool| disk::make_ready(spool, 0)),
             Err(SpoolError::Full) => own.fail(&SpoolError::Full),
             Err(error) => return Err(error),

@@ -24,6 +24,7 @@ use super::{
     Own, SpoolError, SpoolSettings, copy, fault,
     health::Trouble,
     own::OwnSpool,
+    reserve,
     segment::{self, SegmentFile},
     writer::Unsynced,
 };
@@ -132,6 +133,7 @@ fn live(own: &Own, round: Round) {
         own.orders.round_ended();
         if last {
             if !own.is_gone() {
+                reserve::let_go(&own.folder);
                 own.note_delivered();
             }
             return;
@@ -219,11 +221,24 @@ fn remove_files(paths: &[PathBuf]) {
 }
 
 fn probe(own: &Own) {
+    // What fills the disk may be what is delivered, which goes with a sync.
+    for spool in &own.spools {
+        if let Err(error) = sync(own, spool) {
+            tracing::debug!(%error, "usage records can't be synced");
+        }
+    }
+    let has_work = |spool: &OwnSpool| spool.writer.0.lock().needs_room(spool.acknowledged());
+    if own.spools.iter().any(has_work) {
+        reserve::let_go(&own.folder);
+    }
+    // First what gives room, then what takes it.
     let tried = own
         .prepare()
-        .and_then(|()| write_probe(own))
+        .and_then(|()| sync_all(own))
         .and_then(|()| own.spools.iter().try_for_each(write_waiting))
-        .and_then(|()| sync_all(own));
+        .and_then(|()| sync_all(own))
+        .and_then(|()| own.make_fit())
+        .and_then(|()| write_probe(own));
     match tried {
         Ok(()) => end_failure(own),
         Err(error) => tracing::debug!(%error, "usage records still can't be written"),

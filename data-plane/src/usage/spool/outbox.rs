@@ -137,6 +137,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether the end of each spool may be reported: nothing will come.
+    pub(crate) fn is_ended(&self) -> bool {
+        match self {
+            Self::Own(own) => own.is_ended(),
+            Self::Found(_) => true,
+        }
+    }
+
     /// Whether the ledger has the end of each spool.
     pub(crate) fn finished(&self) -> bool {
         match self {

@@ -18,6 +18,7 @@ use super::{
     frame::SpoolId,
     health::{Health, Trouble},
     identity::{self, Identity},
+    reserve,
     scratch::{self, Kind},
     segment,
     writer::{Opened, Writer},
@@ -135,6 +136,12 @@ impl Own {
         Ok(())
     }
 
+    /// Has the folders, and room kept back. Blocks on the disk.
+    pub(super) fn make_fit(&self) -> Result<(), SpoolError> {
+        self.prepare()?;
+        Ok(reserve::keep(&self.folder, self.settings.segment_bytes)?)
+    }
+
     pub(super) fn open(&self, number: u32, record: &OpenRecord) -> Result<Opened, SpoolError> {
         if !self.health.is_good() {
             return Err(SpoolError::Unhealthy);
@@ -151,7 +158,10 @@ impl Own {
         let spool = self.spool(opened.spool)?;
         let mut opened = Some(opened);
         let mut write = |frame: &mut [u8]| match opened.take() {
-            Some(opened) => self.write(spool, |writer| writer.close(opened, frame)),
+            // While the disk fails, who gets what room is left is the disk thread's affair.
+            Some(opened) => {
+                self.write(spool, |writer| writer.close(opened, frame, self.health.has(Trouble::Failed)))
+            }
             None => Ok(()),
         };
         match scratch::encoded(Kind::Close, record, &mut write) {
@@ -250,6 +260,15 @@ impl Own {
         if to_do || self.is_delivered() {
             self.orders.ask();
         }
+    }
+
+    /// Whether the end of each spool is durable.
+    pub(super) fn is_ended(&self) -> bool {
+        let is_ended = |spool: &OwnSpool| {
+            let ended = spool.ended.load(Ordering::Acquire);
+            ended > 0 && spool.durable() >= ended
+        };
+        self.spools.iter().all(is_ended)
     }
 
     /// Whether the ledger has the end of each spool.

@@ -25,7 +25,7 @@ use shared::{clock::Millis, id::IncarnationId};
 use super::{
     frame::{self, Next, SpoolId},
     identity::{self, Identity},
-    segment,
+    reserve, segment,
 };
 
 /// The condition on a record whose end nobody saw.
@@ -117,6 +117,7 @@ fn one(
     identity: Identity,
     now: Millis,
 ) -> io::Result<Recovered> {
+    reserve::let_go(&folder);
     let delivered = identity::read_delivered(&folder);
     let spools = (0..count(&folder, &identity)?).map(|number| {
         let id = SpoolId { incarnation, number };

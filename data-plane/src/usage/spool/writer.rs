@@ -139,11 +139,11 @@ impl Writer {
         Ok(Opened { spool: self.spool.number, slot })
     }
 
-    /// `frame`: the record, with room for its header.
-    pub(super) fn close(&mut self, opened: Opened, frame: &mut [u8]) -> Result<(), SpoolError> {
+    /// `frame`: the record, with room for its header. `waits`: it is not to be written now.
+    pub(super) fn close(&mut self, opened: Opened, frame: &mut [u8], waits: bool) -> Result<(), SpoolError> {
         // Behind those that wait already, so that the order stays.
-        let written =
-            if self.waiting.is_empty() { self.append(frame).map(|_| ()) } else { Err(SpoolError::Unhealthy) };
+        let may_write = self.waiting.is_empty() && !waits;
+        let written = if may_write { self.append(frame).map(|_| ()) } else { Err(SpoolError::Unhealthy) };
         match written {
             Ok(()) => self.closed(&opened),
             Err(_) => self.waiting.push_back((opened, frame.to_vec())),
@@ -185,6 +185,11 @@ impl Writer {
     pub(super) fn to_copy(&self, acknowledged: u64) -> Option<(u64, Vec<(u64, u32)>)> {
         let oldest = self.full.front().filter(|_| self.keeps_too_much(acknowledged))?;
         Some((oldest.first, self.open.between(oldest.first, oldest.last)))
+    }
+
+    /// Whether a disk thread that finds the disk full has something to write.
+    pub(super) fn needs_room(&self, acknowledged: u64) -> bool {
+        !self.waiting.is_empty() || self.keeps_too_much(acknowledged)
     }
 
     fn keeps_too_much(&self, acknowledged: u64) -> bool {

@@ -21,7 +21,7 @@ fn open(writer: &mut Writer) -> Result<Opened, SpoolError> {
 }
 
 fn close(writer: &mut Writer, opened: Opened) -> Result<(), SpoolError> {
-    encoded(Kind::Close, &CloseRecord::default(), |frame| writer.close(opened, frame))
+    encoded(Kind::Close, &CloseRecord::default(), |frame| writer.close(opened, frame, false))
 }
 
 /// Writes of the current segment go to a disk that takes nothing; such a file can't be cut to a length either.
