@@ -8,7 +8,7 @@ use crate::{
     domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
     http_client,
-    ledger::ingest::PriceCache,
+    ledger::price_cache::PriceCache,
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},

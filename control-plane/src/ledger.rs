@@ -8,6 +8,7 @@ pub mod cost;
 pub mod entry;
 pub mod ingest;
 pub mod metrics;
+pub mod price_cache;
 pub mod prices;
 pub mod record;
 pub mod retention;

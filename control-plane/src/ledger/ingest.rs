@@ -10,15 +10,11 @@
 //! or makes it closed, adds to the roll-ups.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use prost::{Message as _, bytes::Bytes};
 use proto::v1::{self as contract, SpoolRecords};
 use shared::{
@@ -31,14 +27,13 @@ use super::{
     cost::PriceList,
     entry::{self, ClosedEntry},
     metrics::{RejectedLabels, metrics},
+    price_cache::PriceCache,
     record::{self, Closed, Entry, Opened, Rejection},
 };
 use crate::store::{
     Store, StoreError, Tx,
     account_errors::{self, LastError},
-    changes::{self, Revision},
     ledger::{self as rows, LedgerRow, RejectedRow},
-    models,
     rollups::{self, Additions},
 };
 
@@ -51,8 +46,6 @@ const MAX_NODE_BYTES: usize = 128;
 /// How often a transaction is tried while others are in the way.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The price list is kept for this long at most.
-const PRICES_KEPT_MS: i64 = 60_000;
 /// Models without a price are warned of this often at most.
 const WARN_EVERY_MS: i64 = 60_000;
 
@@ -385,49 +378,4 @@ fn warn_is_due(now: Millis) -> bool {
     let last = LAST.load(Ordering::Relaxed);
     now.0.saturating_sub(last) >= WARN_EVERY_MS
         && LAST.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-}
-
-/// All prices, as a transaction saw them. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub struct PriceCache(Arc<Mutex<Option<Kept>>>);
-
-#[derive(Debug)]
-struct Kept {
-    revision: Revision,
-    since: Millis,
-    prices: Arc<PriceList>,
-}
-
-impl Kept {
-    fn holds(&self, revision: Revision, now: Millis) -> bool {
-        let age = now.0.saturating_sub(self.since.0);
-        self.revision == revision && (0..PRICES_KEPT_MS).contains(&age)
-    }
-}
-
-impl PriceCache {
-    /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
-    ///
-    /// A change that a person makes in the database itself has none, so the list is read anew each minute.
-    async fn list(&self, tx: &mut Tx, now: Millis) -> Result<Arc<PriceList>, StoreError> {
-        let (revision, _) = changes::revision(tx).await?;
-        if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.holds(revision, now)) {
-            return Ok(Arc::clone(&kept.prices));
-        }
-        let prices = Arc::new(price_list(tx).await?);
-        *self.0.lock() = Some(Kept { revision, since: now, prices: Arc::clone(&prices) });
-        Ok(prices)
-    }
-}
-
-async fn price_list(tx: &mut Tx) -> Result<PriceList, StoreError> {
-    let names: HashMap<_, _> =
-        models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();
-    let mut prices = PriceList::default();
-    for row in models::all_prices(tx).await? {
-        if let Some(name) = names.get(&row.model_id) {
-            prices.add(name.clone(), row.effective_from, row.price);
-        }
-    }
-    Ok(prices)
 }

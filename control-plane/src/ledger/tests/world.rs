@@ -16,10 +16,7 @@ use shared::{
 
 use crate::{
     domain::role::Role,
-    ledger::{
-        ingest::{PriceCache, ingest},
-        prices,
-    },
+    ledger::{ingest::ingest, price_cache::PriceCache, prices},
     store::{
         Store, db,
         ledger::LedgerRow,
