@@ -97,6 +97,8 @@ ids! {
     MappingId,
     /// A model with a price.
     ModelId,
+    /// A price of a model, from a time on.
+    PriceId,
     /// A login that can be refreshed and revoked.
     SessionId,
     /// A row of the audit log.

@@ -159,6 +159,9 @@ mod tests {
             model_served: served.into(),
             started_at: AT,
             total_ms: 1,
+            price_id: None,
+            group_ids: Vec::new(),
+            region: String::new(),
         }
     }
 
