@@ -9,9 +9,11 @@ use shared::{
 };
 
 use super::{
-    StoreError, Tx, incarnations,
+    StoreError, Tx,
+    db::placeholders,
+    incarnations,
     rollups::{COUNTS, Counts, DAY_MS, DAYS, Dimension, QUARTERS, Table, day_of, pair},
-    statement::Statement,
+    statement::{Statement, Value},
 };
 
 /// Whose sums are wanted: one dimension at a time.
@@ -138,18 +140,46 @@ pub async fn open_sums(
     to: Millis,
 ) -> Result<Vec<(IncarnationId, Counts)>, StoreError> {
     let Some((dimension, id)) = scope.open_place() else { return Ok(Vec::new()) };
-    let mut sums = Vec::new();
-    for incarnation in incarnations::open(tx).await? {
-        let subject = pair(incarnation.to_bytes(), &id);
-        let mut sum = Counts::default();
+    let open = incarnations::open(tx).await?;
+    let mut sums: BTreeMap<IncarnationId, Counts> = BTreeMap::new();
+    for some in open.chunks(AT_ONCE) {
+        let subjects: Vec<Value> =
+            some.iter().map(|incarnation| pair(incarnation.to_bytes(), &id).into()).collect();
         for part in parts(from, to) {
-            read(tx, dimension, &subject, part).await?.iter().for_each(|period| sum.add(&period.counts));
-        }
-        if sum != Counts::default() {
-            sums.push((incarnation, sum));
+            for row in read_open(tx, dimension, subjects.clone(), part).await? {
+                let incarnation = row.subject.get(..16).unwrap_or_default();
+                let incarnation = IncarnationId::try_from(incarnation).map_err(StoreError::corrupt)?;
+                sums.entry(incarnation).or_default().add(&row.counts);
+            }
         }
     }
-    Ok(sums)
+    Ok(sums.into_iter().collect())
+}
+
+/// Incarnations that one statement asks for.
+const AT_ONCE: usize = 200;
+
+#[derive(sqlx::FromRow)]
+struct OpenRow {
+    subject: Vec<u8>,
+    #[sqlx(flatten)]
+    counts: Counts,
+}
+
+async fn read_open(
+    tx: &mut Tx,
+    dimension: Dimension,
+    subjects: Vec<Value>,
+    part: Part,
+) -> Result<Vec<OpenRow>, StoreError> {
+    let Table { name, start } = if part.whole_days { DAYS } else { QUARTERS };
+    Statement::new(format!("SELECT subject, {COUNTS} FROM {name}"))
+        .given("dimension = ?", Some(dimension.number()))
+        .given_all(&format!("subject IN {}", placeholders(subjects.len())), subjects)
+        .given(&format!("{start} >= ?"), Some(part.from))
+        .given(&format!("{start} < ?"), Some(part.to))
+        .fetch(tx)
+        .await
 }
 
 /// [`sums`] by rising period; periods without any request are left out.

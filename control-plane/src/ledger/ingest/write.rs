@@ -18,6 +18,7 @@ use crate::{
         entry::{self, ClosedEntry},
         metrics::metrics,
         names::Learned,
+        record::Closed,
     },
     store::{
         StoreError, Tx,
@@ -75,10 +76,10 @@ async fn closes(
     incarnation: &Incarnation,
     prices: &PriceList,
 ) -> Result<Vec<ClosedEntry>, StoreError> {
-    let closes = || batch.requests.values().filter_map(|pending| pending.close.as_ref());
+    let closes = || batch.requests.values().filter_map(|pending| pending.close.as_deref());
     let users: BTreeSet<UserId> = closes().map(|close| close.open.user_id).collect();
     let rates = rows::price_rates(tx, &Vec::from_iter(users)).await?;
-    let priced = |close: &Box<crate::ledger::record::Closed>| {
+    let priced = |close: &Closed| {
         let rate = rates.get(&close.open.user_id).copied().unwrap_or(Ppm::ONE);
         entry::closed(close, &incarnation.node, prices, rate)
     };
