@@ -8,7 +8,7 @@ use crate::{
     domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
     http_client,
-    ledger::ingest::PriceCache,
+    ledger::{ingest::Ingest, names::NameCache, price_cache::PriceCache},
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
@@ -31,6 +31,8 @@ pub struct Inner {
     pub refresh_tokens: RefreshTokens,
     pub passwords: Passwords,
     pub prices: PriceCache,
+    /// Takes nodes' records.
+    pub ledger: Ingest,
     pub clock: Clock,
     pub tasks: Tasks,
     /// Listeners, connections and what passes through them: they end before [`Self::tasks`], which they rely on.
@@ -72,6 +74,13 @@ impl App {
             settings.policy.refresh_grace,
             settings.policy.session_lifetime,
         );
+        let prices = PriceCache::default();
+        let ledger = Ingest {
+            store: store.clone(),
+            prices: prices.clone(),
+            names: NameCache::default(),
+            clock: clock.clone(),
+        };
         Ok(Self(Arc::new(Inner {
             settings,
             store,
@@ -80,7 +89,8 @@ impl App {
             tokens,
             refresh_tokens,
             passwords: Passwords::new(tasks.clone()),
-            prices: PriceCache::default(),
+            prices,
+            ledger,
             clock,
             tasks,
             edge: Tasks::new(),

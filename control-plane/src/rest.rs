@@ -28,6 +28,7 @@ mod api_keys;
 mod audit;
 mod auth;
 mod gateway;
+mod incarnations;
 mod model_mappings;
 mod model_routes;
 mod models;
@@ -147,6 +148,9 @@ pub const ROUTES: &[Route] = &[
     // nodes
     route(Method::GET, "/api/admin/nodes", VIEWER),
     route(Method::DELETE, "/api/admin/nodes/{node_id}", OPERATOR),
+    route(Method::GET, "/api/admin/incarnations", VIEWER),
+    route(Method::POST, "/api/admin/incarnations/{id}/close", OPERATOR),
+    route(Method::GET, "/api/admin/usage/rejected", VIEWER),
     // usage
     route(Method::GET, "/api/usage/summary", USER),
     route(Method::GET, "/api/usage/daily", USER),
@@ -194,6 +198,7 @@ fn calls() -> OpenApiRouter<App> {
         .merge(model_routes::routes())
         .merge(model_mappings::routes())
         .merge(models::routes())
+        .merge(incarnations::routes())
         .merge(nodes::routes())
         .merge(usage::routes())
         .merge(refusals::routes())

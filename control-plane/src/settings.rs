@@ -148,6 +148,9 @@ pub struct PlaneSettings {
     /// How often nodes report
     #[arg(long, env = "SWITCHYARD_HEARTBEAT_INTERVAL", value_parser = duration, default_value = "5s")]
     pub heartbeat_interval: Duration,
+    /// How long a run of a node is not heard of before it counts as lost and can be closed by a person
+    #[arg(long, env = "SWITCHYARD_LOST_AFTER", value_parser = duration, default_value = "10m")]
+    pub lost_after: Duration,
 }
 
 /// Keys that secrets are sealed with.

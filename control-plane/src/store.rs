@@ -18,8 +18,12 @@ pub mod audit;
 pub mod changes;
 pub mod commands;
 pub mod groups;
+pub mod incarnations;
+pub mod latency;
 pub mod ledger;
+pub mod ledger_open;
 pub mod ledger_partitions;
+pub mod ledger_rejected;
 pub mod mappings;
 pub mod migrate;
 pub mod models;
@@ -27,6 +31,7 @@ pub mod nodes;
 pub mod price_file;
 pub mod proxy_test_keys;
 pub mod refusals;
+pub mod rollup_names;
 pub mod rollups;
 pub mod routes;
 pub mod sessions;
@@ -34,6 +39,7 @@ pub mod settings;
 mod statement;
 pub mod throttle;
 pub mod usage_queries;
+pub mod usage_sums;
 pub mod users;
 
 #[cfg(test)]
@@ -107,6 +113,18 @@ impl StoreError {
         match self {
             Self::Conflict { .. } => Self::Conflict { what },
             other => other,
+        }
+    }
+
+    /// What was written may be why: the same again can't succeed, and something else might. Not where the database
+    /// itself is in need of help.
+    #[must_use]
+    pub fn is_of_data(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Missing { .. } | Self::Corrupt(_) | Self::Stale => true,
+            Self::Database(sqlx::Error::Database(cause)) => !db::is_of_server(cause.as_ref()),
+            Self::Database(sqlx::Error::Encode(_)) => true,
+            _ => false,
         }
     }
 

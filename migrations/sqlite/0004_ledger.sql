@@ -1,16 +1,58 @@
--- Usage: how far each spool is taken, the ledger, and its roll-ups.
+-- Usage: the runs of nodes that report, how far each spool is taken, the ledger, and its roll-ups.
 
--- What was taken of each spool. Ingestion locks the row, so that each record counts once.
+-- A run of a node's process. `state` is open, closed (all of its spools have ended and are taken) or
+-- closed_by_person. Ingestion locks the row, so that the streams of one incarnation take turns. `swept`: sums of open
+-- incarnations hold nothing of it any more.
+CREATE TABLE IF NOT EXISTS incarnations (
+    id BLOB NOT NULL,
+    node TEXT NOT NULL,
+    spools INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    closed_at INTEGER NULL,
+    swept INTEGER NOT NULL,
+    PRIMARY KEY (id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS incarnations_by_state ON incarnations (state, id);
+CREATE INDEX IF NOT EXISTS incarnations_by_sweep ON incarnations (swept, id);
+
+-- What was taken of each spool, so that each record counts once. `ended`: its end record is taken.
 CREATE TABLE IF NOT EXISTS spool_cursors (
-    node_id TEXT NOT NULL,
-    spool_id BLOB NOT NULL,
+    incarnation_id BLOB NOT NULL,
+    spool INTEGER NOT NULL,
     acknowledged INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    PRIMARY KEY (node_id, spool_id)
+    PRIMARY KEY (incarnation_id, spool)
 ) WITHOUT ROWID;
 
--- One row a request. The id is a ULID, so its order is the order of time: lists page by it, and retention cuts by it.
--- Costs in nano-dollars.
+-- Requests that are not over, as far as is known. `details`: JSON of what no list searches for.
+CREATE TABLE IF NOT EXISTS ledger_open (
+    request_id BLOB NOT NULL,
+    incarnation_id BLOB NOT NULL,
+    key_id BLOB NOT NULL,
+    user_id BLOB NOT NULL,
+    node TEXT NOT NULL,
+    wire TEXT NOT NULL,
+    stream INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    model TEXT NOT NULL,
+    model_requested TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    conditions TEXT NOT NULL,
+    details TEXT NOT NULL,
+    trace_id BLOB NULL,
+    PRIMARY KEY (request_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ledger_open_by_incarnation ON ledger_open (incarnation_id, request_id);
+CREATE INDEX IF NOT EXISTS ledger_open_by_user ON ledger_open (user_id, request_id);
+CREATE INDEX IF NOT EXISTS ledger_open_by_key ON ledger_open (key_id, request_id);
+
+-- One row a request that is over, written once. The id is a ULID, so its order is the order of time: lists page by it, and
+-- retention cuts by it. Costs in nano-dollars. With a rowid, which grows with each request, so that rows lie side by side and
+-- the indexes hold no more than they need.
 CREATE TABLE IF NOT EXISTS ledger (
     request_id BLOB NOT NULL,
     key_id BLOB NOT NULL,
@@ -19,6 +61,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     node TEXT NOT NULL,
     wire TEXT NOT NULL,
     stream INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
     model TEXT NOT NULL,
     model_requested TEXT NOT NULL,
     model_mapped TEXT NOT NULL,
@@ -40,31 +83,55 @@ CREATE TABLE IF NOT EXISTS ledger (
     total_ms INTEGER NULL,
     estimated INTEGER NOT NULL,
     conditions TEXT NOT NULL,
+    details TEXT NOT NULL,
     trace_id BLOB NULL,
     PRIMARY KEY (request_id)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS ledger_by_user ON ledger (user_id, request_id);
 CREATE INDEX IF NOT EXISTS ledger_by_key ON ledger (key_id, request_id);
 CREATE INDEX IF NOT EXISTS ledger_by_account ON ledger (account_id, request_id);
 CREATE INDEX IF NOT EXISTS ledger_by_model ON ledger (model, request_id);
-CREATE INDEX IF NOT EXISTS ledger_by_outcome ON ledger (outcome, request_id);
 CREATE INDEX IF NOT EXISTS ledger_by_wire ON ledger (wire, request_id);
 
--- Records that could not be understood, as they came: nothing is lost without a trace.
+-- Requests that did not complete are few, and are found here: `scope` is all, key, user, account or model, with what it is of.
+CREATE TABLE IF NOT EXISTS ledger_ended (
+    scope TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    outcome TEXT NOT NULL,
+    request_id BLOB NOT NULL,
+    PRIMARY KEY (scope, subject, outcome, request_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ledger_ended_by_request ON ledger_ended (request_id);
+
+-- Rows that stand for what is not known: their incarnation was closed by a person. What its spool tells later replaces them.
+CREATE TABLE IF NOT EXISTS ledger_assumed (
+    request_id BLOB NOT NULL,
+    incarnation_id BLOB NOT NULL,
+    PRIMARY KEY (request_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ledger_assumed_by_incarnation ON ledger_assumed (incarnation_id);
+
+-- Records that could not be understood or that the database refused, as they came: nothing is lost without a trace. With
+-- several sequences, those that a node does not have any more.
 CREATE TABLE IF NOT EXISTS ledger_rejected (
-    node_id TEXT NOT NULL,
-    spool_id BLOB NOT NULL,
-    sequence INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    payload BLOB NOT NULL,
     received_at INTEGER NOT NULL,
-    PRIMARY KEY (node_id, spool_id, sequence)
+    incarnation_id BLOB NOT NULL,
+    spool INTEGER NOT NULL,
+    first_sequence INTEGER NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (received_at, incarnation_id, spool, first_sequence)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS ledger_rejected_by_time ON ledger_rejected (received_at);
 
--- Roll-ups by UTC quarter-hour, every count additive. `rollup_account` counts attempts where the others count requests.
-CREATE TABLE IF NOT EXISTS rollup_total (
+-- Sums by UTC quarter-hour and, beside them, by UTC day; every count is additive. `dimension` says of what, see
+-- `Dimension` in the code, and `subject` of which. By time first, so that what a batch adds to lies together.
+CREATE TABLE IF NOT EXISTS rollup_quarters (
     quarter_start INTEGER NOT NULL,
+    dimension INTEGER NOT NULL,
+    subject BLOB NOT NULL,
     requests INTEGER NOT NULL,
     errors INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL,
@@ -75,12 +142,15 @@ CREATE TABLE IF NOT EXISTS rollup_total (
     reasoning_tokens INTEGER NOT NULL,
     real_cost INTEGER NOT NULL,
     rated_cost INTEGER NOT NULL,
-    PRIMARY KEY (quarter_start)
+    PRIMARY KEY (quarter_start, dimension, subject)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rollup_quarters_by_subject ON rollup_quarters (dimension, subject, quarter_start);
 
-CREATE TABLE IF NOT EXISTS rollup_user (
-    user_id BLOB NOT NULL,
-    quarter_start INTEGER NOT NULL,
+-- The day 0 holds all that is older than what is kept by day.
+CREATE TABLE IF NOT EXISTS rollup_days (
+    day_start INTEGER NOT NULL,
+    dimension INTEGER NOT NULL,
+    subject BLOB NOT NULL,
     requests INTEGER NOT NULL,
     errors INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL,
@@ -91,71 +161,38 @@ CREATE TABLE IF NOT EXISTS rollup_user (
     reasoning_tokens INTEGER NOT NULL,
     real_cost INTEGER NOT NULL,
     rated_cost INTEGER NOT NULL,
-    PRIMARY KEY (user_id, quarter_start)
+    PRIMARY KEY (day_start, dimension, subject)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_user_by_time ON rollup_user (quarter_start);
+CREATE INDEX IF NOT EXISTS rollup_days_by_subject ON rollup_days (dimension, subject, day_start);
 
-CREATE TABLE IF NOT EXISTS rollup_key (
-    key_id BLOB NOT NULL,
+-- How many requests took how long, in logarithmic buckets. `metric` is first_token or total; the model '' is all of them.
+-- `buckets`: pairs of a bucket's number (1 byte) and its count (LEB128), by rising number.
+CREATE TABLE IF NOT EXISTS latency_quarters (
     quarter_start INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    cache_write_5m_tokens INTEGER NOT NULL,
-    cache_write_1h_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    real_cost INTEGER NOT NULL,
-    rated_cost INTEGER NOT NULL,
-    PRIMARY KEY (key_id, quarter_start)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_key_by_time ON rollup_key (quarter_start);
-
-CREATE TABLE IF NOT EXISTS rollup_account (
-    account_id BLOB NOT NULL,
-    quarter_start INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    cache_write_5m_tokens INTEGER NOT NULL,
-    cache_write_1h_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    real_cost INTEGER NOT NULL,
-    rated_cost INTEGER NOT NULL,
-    PRIMARY KEY (account_id, quarter_start)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_account_by_time ON rollup_account (quarter_start);
-
-CREATE TABLE IF NOT EXISTS rollup_model (
-    model TEXT NOT NULL,
-    quarter_start INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    cache_write_5m_tokens INTEGER NOT NULL,
-    cache_write_1h_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    real_cost INTEGER NOT NULL,
-    rated_cost INTEGER NOT NULL,
-    PRIMARY KEY (model, quarter_start)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_model_by_time ON rollup_model (quarter_start);
-
--- Times in logarithmic buckets: `metric` is first_token or total.
-CREATE TABLE IF NOT EXISTS rollup_latency (
     model TEXT NOT NULL,
     metric TEXT NOT NULL,
-    quarter_start INTEGER NOT NULL,
-    bucket INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    PRIMARY KEY (model, metric, quarter_start, bucket)
+    buckets BLOB NOT NULL,
+    PRIMARY KEY (quarter_start, model, metric)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rollup_latency_by_time ON rollup_latency (quarter_start);
+CREATE INDEX IF NOT EXISTS latency_quarters_by_model ON latency_quarters (model, metric, quarter_start);
+
+CREATE TABLE IF NOT EXISTS latency_days (
+    day_start INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    buckets BLOB NOT NULL,
+    PRIMARY KEY (day_start, model, metric)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS latency_days_by_model ON latency_days (model, metric, day_start);
+
+-- Names that clients and upstreams make up and that statistics take all the same: a bounded number of each kind, by slot.
+CREATE TABLE IF NOT EXISTS rollup_names (
+    kind TEXT NOT NULL,
+    slot INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (kind, slot)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS rollup_names_once ON rollup_names (kind, name);
 
 -- The version of the price file that was brought in last.
 CREATE TABLE IF NOT EXISTS price_file (

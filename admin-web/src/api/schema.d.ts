@@ -163,6 +163,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/incarnations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs of nodes' processes, and whether all of their records are in the ledger. */
+        get: operations["nodes_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/incarnations/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Closes a run that is lost: what is open of it was cut off, and is charged at what was reserved. Where its records come
+         *     all the same, they replace what was assumed.
+         */
+        post: operations["nodes_close"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/model-mappings": {
         parameters: {
             query?: never;
@@ -383,6 +420,23 @@ export interface paths {
         };
         /** How many requests were refused, also of keys that are not known. */
         get: operations["usage_all_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/usage/rejected": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Records that the ledger could not take as they are, and ranges that nodes do not have any more. */
+        get: operations["usage_rejected"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1097,6 +1151,47 @@ export interface components {
              */
             to: number;
         };
+        /** @description Newest first. */
+        Incarnations: {
+            incarnations: components["schemas"]["IncarnationView"][];
+            /** @description Null: this is the last page. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Where an incarnation stands.
+         * @enum {string}
+         */
+        IncarnationState: "open" | "lost" | "closed" | "closed_by_person";
+        /** @description One run of a node's process. */
+        IncarnationView: {
+            /** Format: int64 */
+            closed_at?: number | null;
+            /** Format: int64 */
+            first_seen_at: number;
+            id: string;
+            /**
+             * Format: int64
+             * @description Also by its heartbeats.
+             */
+            last_seen_at: number;
+            node_id: string;
+            /**
+             * Format: int64
+             * @description Requests that have begun and are not over, as far as is known; 1000 stands for more.
+             */
+            open_requests: number;
+            /**
+             * Format: int64
+             * @description Taken so far.
+             */
+            records: number;
+            /**
+             * Format: int32
+             * @description How many spools it writes.
+             */
+            spools: number;
+            state: components["schemas"]["IncarnationState"];
+        };
         /** @description A key, without what it is presented as. */
         KeyBody: {
             /** Format: int64 */
@@ -1417,6 +1512,11 @@ export interface components {
             /** @description A language tag such as `en` or `zh-CN`. Null: as the browser has it. */
             language?: string | null;
         };
+        /**
+         * @description Why a request was made.
+         * @enum {string}
+         */
+        Purpose: "client" | "account_test";
         RatesView: {
             cache_read: string;
             cache_write_1h: string;
@@ -1503,6 +1603,47 @@ export interface components {
             /** Format: password */
             password: string;
             username: string;
+        };
+        /** @description Newest first. */
+        RejectedRecords: {
+            /** @description Null: this is the last page. */
+            next_cursor?: string | null;
+            records: components["schemas"]["RejectedView"][];
+            /**
+             * Format: int64
+             * @description Of all; 1000 stands for more.
+             */
+            total: number;
+        };
+        /** @description A record that the ledger did not take as it is, or a range of records that are gone. */
+        RejectedView: {
+            /** @description What the database said. Empty: it was not asked. */
+            detail: string;
+            /** Format: int64 */
+            first_sequence: number;
+            incarnation_id: string;
+            /**
+             * Format: int64
+             * @description Same as the first, save where a range is gone.
+             */
+            last_sequence: number;
+            node_id: string;
+            /** @description The record as it came, in base64, cut to 64 KiB. Empty: there is none. */
+            payload: string;
+            /** @description Code, such as `no_content`, `refused_by_database` or `gone`. */
+            reason: string;
+            /** Format: int64 */
+            received_at: number;
+            /** Format: int64 */
+            spool: number;
+        };
+        /** @description An upper bound. */
+        ReservedView: components["schemas"]["AttemptTokens"] & {
+            /** @description US dollars. */
+            cost: string;
+            /** @description The price by which it was reckoned. Null: none was known. */
+            price_id?: string | null;
+            real_cost?: string | null;
         };
         /** @description A state of the configuration. */
         RevisionView: {
@@ -1778,6 +1919,8 @@ export interface components {
             /** @description The provider's own words about a failure, with secrets masked; for who reads all. */
             detail?: string | null;
             estimate?: components["schemas"]["AttemptTokens"] | null;
+            /** @description The account's groups at the time; for who reads all. */
+            group_ids?: string[] | null;
             /**
              * Format: int32
              * @description HTTP status of the upstream. 0: no answer came.
@@ -1786,9 +1929,13 @@ export interface components {
             model_mapped: string;
             model_served: string;
             outcome: components["schemas"]["Outcome"];
+            /** @description The price that the node reckoned with. Null: it knew none. */
+            price_id?: string | null;
             real_cost?: string | null;
             /** @description Short code of what went wrong. Empty: nothing. */
             reason: string;
+            /** @description Where the account is; for who reads all. Empty: its settings don't say. */
+            region?: string | null;
             /** Format: int64 */
             started_at: number;
             /** Format: int64 */
@@ -1878,6 +2025,11 @@ export interface components {
             key_id: string;
             /** @description Null: the key is gone. */
             key_name?: string | null;
+            /** @description What conversions could not carry across, as codes. */
+            losses: string[];
+            metadata: {
+                [key: string]: string;
+            };
             /** @description What statistics call the model. */
             model: string;
             /** @description The name sent upstream. Empty: nothing was sent. */
@@ -1890,10 +2042,16 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             /** Format: int64 */
             output_tokens: number;
+            /** @description What the user paid of a price. Null: the node did not say. */
+            price_rate?: string | null;
+            purpose: components["schemas"]["Purpose"];
             real_cost?: string | null;
             /** Format: int64 */
             reasoning_tokens: number;
             request_id: string;
+            reserved?: components["schemas"]["ReservedView"] | null;
+            /** @description Names the conversation. Null: the client did not say. */
+            session?: string | null;
             /**
              * Format: int64
              * @description Milliseconds since 1970.
@@ -1905,6 +2063,8 @@ export interface components {
              */
             status?: number | null;
             stream: boolean;
+            /** @description Of the key, as they were when the request began. */
+            tags: string[];
             /**
              * Format: int64
              * @description Null: the request is open.
@@ -2382,6 +2542,60 @@ export interface operations {
             };
         };
     };
+    nodes_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Absent: from the start. */
+                cursor?: string;
+                /** @description Rows wanted, 1–200. Absent: 50. */
+                limit?: number;
+                /** @description open, lost, closed or closed_by_person. */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incarnations"];
+                };
+            };
+        };
+    };
+    nodes_close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncarnationView"];
+                };
+            };
+            /** @description `incarnation_is_alive` or `incarnation_is_closed` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     model_mappings_list: {
         parameters: {
             query?: {
@@ -2755,12 +2969,18 @@ export interface operations {
                 account_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
+                /** @description Counts the attempts at accounts that were in the group at the time. */
+                group_id?: string;
                 key_id?: string;
                 /** @description A model's name as in the price list. */
                 model?: string;
+                /** @description Of keys, as they were at the time. */
+                tag?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;
                 user_id?: string;
+                /** @description chat, responses, messages or gemini. */
+                wire?: string;
             };
             header?: never;
             path?: never;
@@ -2785,12 +3005,18 @@ export interface operations {
                 account_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
+                /** @description Counts the attempts at accounts that were in the group at the time. */
+                group_id?: string;
                 key_id?: string;
                 /** @description A model's name as in the price list. */
                 model?: string;
+                /** @description Of keys, as they were at the time. */
+                tag?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;
                 user_id?: string;
+                /** @description chat, responses, messages or gemini. */
+                wire?: string;
             };
             header?: never;
             path?: never;
@@ -2826,6 +3052,8 @@ export interface operations {
                 model?: string;
                 /** @description open, completed, upstream_error, client_gone, cut_off, refused or unknown. */
                 outcome?: components["schemas"]["Outcome"];
+                /** @description client or account_test. */
+                purpose?: components["schemas"]["Purpose"];
                 /** @description Exactly this request. */
                 request_id?: string;
                 /** @description Milliseconds since 1970, not included. Absent: no bound. */
@@ -2915,6 +3143,30 @@ export interface operations {
             };
         };
     };
+    usage_rejected: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Absent: from the start. */
+                cursor?: string;
+                /** @description Rows wanted, 1–200. Absent: 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RejectedRecords"];
+                };
+            };
+        };
+    };
     usage_all_summary: {
         parameters: {
             query?: {
@@ -2922,12 +3174,18 @@ export interface operations {
                 account_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
+                /** @description Counts the attempts at accounts that were in the group at the time. */
+                group_id?: string;
                 key_id?: string;
                 /** @description A model's name as in the price list. */
                 model?: string;
+                /** @description Of keys, as they were at the time. */
+                tag?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;
                 user_id?: string;
+                /** @description chat, responses, messages or gemini. */
+                wire?: string;
             };
             header?: never;
             path?: never;
@@ -3743,6 +4001,8 @@ export interface operations {
                 model?: string;
                 /** @description open, completed, upstream_error, client_gone, cut_off, refused or unknown. */
                 outcome?: components["schemas"]["Outcome"];
+                /** @description client or account_test. */
+                purpose?: components["schemas"]["Purpose"];
                 /** @description Exactly this request. */
                 request_id?: string;
                 /** @description Milliseconds since 1970, not included. Absent: no bound. */

@@ -20,9 +20,9 @@ export type Answer<P extends keyof paths, V extends Verb> =
   Operation<P, V> extends { responses: infer R } ? Succeeded<R> : never
 /** The body that it takes. */
 export type Body<P extends keyof paths, V extends Verb> =
-  Operation<P, V> extends { requestBody?: infer R } ? Json<NonNullable<R>> : undefined
+  Operation<P, V> extends { requestBody?: infer R } ? ([NonNullable<R>] extends [never] ? undefined : Json<NonNullable<R>>) : undefined
 export type Query<P extends keyof paths, V extends Verb> =
-  Operation<P, V> extends { parameters: { query?: infer Q } } ? NonNullable<Q> : never
+  Operation<P, V> extends { parameters: { query?: infer Q } } ? NonNullable<Q> : undefined
 /** The names in braces. */
 export type Names<P extends keyof paths, V extends Verb> =
   Operation<P, V> extends { parameters: { path: infer N } } ? N : undefined

@@ -34,3 +34,5 @@ export const readDays = (readsAll: boolean, from: number) => {
   const query = { from }
   return readsAll ? get('/api/admin/usage/daily', { query }) : get('/api/usage/daily', { query })
 }
+
+export const listRejected = (query: Query<'/api/admin/usage/rejected', 'get'>) => get('/api/admin/usage/rejected', { query })

@@ -6,7 +6,11 @@ use proto::v1::{
     Command, CommandResult, HeartbeatRequest, HeartbeatResponse, StatusWrite,
     node_service_server::NodeService,
 };
-use shared::{clock::Millis, id::AccountId, tasks::Tasks};
+use shared::{
+    clock::Millis,
+    id::{AccountId, IncarnationId},
+    tasks::Tasks,
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -22,7 +26,7 @@ use crate::{
     store::{
         StoreError, accounts,
         audit::{self, AuditEntry},
-        nodes,
+        incarnations, nodes,
     },
 };
 
@@ -109,6 +113,9 @@ impl Nodes {
     async fn note(&self, heartbeat: &HeartbeatRequest) -> Result<u32, StoreError> {
         let mut tx = self.app.store.begin().await?;
         nodes::heard(&mut tx, heartbeat, self.app.clock.now()).await?;
+        if let Ok(incarnation) = IncarnationId::try_from(heartbeat.incarnation_id.as_slice()) {
+            incarnations::heard(&mut tx, incarnation, &heartbeat.node_id, self.app.clock.now()).await?;
+        }
         let live = nodes::count_live(&mut tx, live_since(&self.app)).await?;
         tx.commit().await?;
         Ok(live.max(1))

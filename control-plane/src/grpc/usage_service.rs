@@ -10,7 +10,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{node_service::unavailable, peer::Peer, snapshot_service::HELLO_TIMEOUT};
-use crate::{app::App, ledger::ingest};
+use crate::{
+    app::App,
+    ledger::ingest::{IngestError, Taken},
+};
 
 /// Acknowledgements on their way; a node that doesn't take them sends no more either.
 const QUEUE: usize = 4;
@@ -55,15 +58,15 @@ impl UsageReports {
     ) -> Result<(), Status> {
         let hello = hello(&mut incoming).await?;
         peer.node(&hello.node_id)?;
-        let spool = IncarnationId::try_from(hello.incarnation_id.as_slice())
+        let incarnation = IncarnationId::try_from(hello.incarnation_id.as_slice())
             .map_err(|_| Status::invalid_argument("incarnation_id: 16 bytes are expected"))?;
-        let acknowledged = ingest::acknowledged(&self.app.store, &hello.node_id, spool).await;
-        let mut answer = acknowledged.map_err(|error| unavailable(&error))?;
+        let ledger = &self.app.ledger;
+        let known = ledger.hello(&hello.node_id, incarnation, hello.spools).await;
+        let mut answer = answer(known.map_err(status)?, None);
         let stopping = self.tasks.stopping();
         let mut end = std::pin::pin!(peer.streams_end());
         loop {
-            let acknowledged = vec![Acknowledged { spool: 0, sequence: answer }];
-            if outgoing.send(Ok(ReportResponse { acknowledged, closed: false })).await.is_err() {
+            if outgoing.send(Ok(answer)).await.is_err() {
                 return Ok(());
             }
             tokio::select! {
@@ -71,21 +74,39 @@ impl UsageReports {
                 () = &mut end => return Ok(()),
                 message = incoming.message() => {
                     let Some(message) = message? else { return Ok(()) };
-                    answer = self.ingest(&hello.node_id, spool, batch(message)?).await?;
+                    answer = self.ingest(incarnation, batch(message)?).await?;
                 }
             }
         }
     }
 
-    async fn ingest(&self, node_id: &str, spool: IncarnationId, batch: RecordBatch) -> Result<u64, Status> {
-        let Some(batch) = batch.spools.into_iter().next() else {
-            return Err(Status::invalid_argument("a batch holds records of a spool"));
-        };
-        let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
-        let app = &self.app;
-        let acknowledged = ingest::ingest(&app.store, &app.prices, &app.clock, node_id, spool, batch).await;
-        self.app.metrics.usage_records.inc_by(count);
-        acknowledged.map_err(|error| unavailable(&error))
+    async fn ingest(&self, incarnation: IncarnationId, batch: RecordBatch) -> Result<ReportResponse, Status> {
+        let spools: Vec<u32> = batch.spools.iter().map(|of| of.spool).collect();
+        let count: usize = batch.spools.iter().map(|of| of.records.len()).sum();
+        let taken = self.app.ledger.take(incarnation, batch).await;
+        self.app.metrics.usage_records.inc_by(count as u64);
+        Ok(answer(taken.map_err(status)?, Some(&spools)))
+    }
+}
+
+/// How far the spools named are taken; without names, all of which something is.
+fn answer(taken: Taken, spools: Option<&[u32]>) -> ReportResponse {
+    let named = |spool: &u32| spools.is_none_or(|spools| spools.contains(spool));
+    let acknowledged = taken.acknowledged.iter().filter(|(spool, _)| named(spool));
+    ReportResponse {
+        acknowledged: acknowledged
+            .map(|(spool, sequence)| Acknowledged { spool: *spool, sequence: *sequence })
+            .collect(),
+        closed: taken.closed,
+    }
+}
+
+fn status(error: IngestError) -> Status {
+    match error {
+        IngestError::Invalid(why) => Status::invalid_argument(why),
+        IngestError::Foreign => Status::permission_denied("the incarnation is another node's"),
+        IngestError::Unknown => Status::failed_precondition("the incarnation is not known; say hello again"),
+        IngestError::Store(error) => unavailable(&error),
     }
 }
 

@@ -119,12 +119,14 @@ mod tests {
             usage: Some(usage),
             estimate: None,
             bound: None,
-            price_id: None,
             rated: true,
             model_mapped: mapped.into(),
             model_served: served.into(),
             started_at: AT,
             total_ms: 1,
+            price_id: None,
+            group_ids: Vec::new(),
+            region: String::new(),
         }
     }
 

@@ -1,22 +1,27 @@
 //! What a request leaves: its row in the ledger, and its share of each roll-up.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::{AccountId, PriceId, RequestId},
-    money::Nanos,
+    id::{AccountId, GroupId, IncarnationId, PriceId, RequestId},
+    money::{Nanos, Ppm},
     usage::Usage,
 };
 
 use super::{
     cost::{self, Prices},
-    record::{Attempt, Closed, Conditions, Opened, Outcome},
+    family::family_of,
+    record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved},
 };
 use crate::store::{
     StoreError,
     account_errors::LastError,
+    latency::Metric,
     ledger::LedgerRow,
-    rollups::{Additions, Counts, Metric, bucket_of, quarter_of},
+    ledger_open::OpenRow,
+    rollups::{ALL_MODELS, Additions, Counts, Dimension, pair, quarter_of},
 };
 
 /// The model of requests that no provider has served and no price is known for. Clients choose names freely, so those
@@ -26,6 +31,45 @@ pub const UNKNOWN_MODEL: &str = "unknown";
 pub const UNKNOWN_WIRE: &str = "unknown";
 /// On a record with tokens that have no price: its cost is too low by them.
 pub const NO_PRICE: &str = "no_price";
+
+/// On a record that stands for what is not known, as a person has closed its incarnation.
+pub const CLOSED_BY_PERSON: &str = "closed_by_person";
+/// On a record that stands for what is not known, as all of its incarnation's spools have ended without it.
+pub const NEVER_CLOSED: &str = "never_closed";
+
+/// What a row holds as JSON besides its attempts: nothing that lists search for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// `None`: the node did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Reserved>,
+    /// What the user paid of a price. `None`: the node did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_rate: Option<Ppm>,
+    /// Of the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session: String,
+    /// What conversions could not carry across, as codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
+}
+
+impl Details {
+    fn of(opened: &Opened, losses: &[String]) -> Self {
+        Self {
+            reserved: opened.reserved,
+            price_rate: opened.price_rate,
+            tags: opened.tags.clone(),
+            metadata: opened.metadata.clone(),
+            session: opened.session.clone(),
+            losses: losses.to_vec(),
+        }
+    }
+}
 
 /// An attempt as the row's JSON holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +97,15 @@ pub struct AttemptEntry {
     pub rated_cost: Nanos,
     /// What it was reckoned with.
     pub price: Option<PriceUsed>,
+    /// The price that the node reckoned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_id: Option<PriceId>,
+    /// The account's groups at the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_ids: Vec<GroupId>,
+    /// Where the account is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +125,10 @@ pub struct ClosedEntry {
     first_token_ms: Option<u64>,
     total_ms: u64,
     started_at: Millis,
+    /// Statistics know the model only from what was sent upstream.
+    pub made_up_model: bool,
+    /// As statistics take them.
+    pub tags: Vec<String>,
     /// Names of models with tokens and without a price.
     pub unpriced: Vec<String>,
 }
@@ -79,40 +136,34 @@ pub struct ClosedEntry {
 /// The row of a request that is not over.
 ///
 /// # Errors
-/// `Corrupt` where the conditions can't be written as JSON.
-pub fn open_row(opened: &Opened, node: &str, prices: &Prices) -> Result<LedgerRow, StoreError> {
-    let found = prices.list.find(&[&opened.model_requested], opened.started_at);
-    Ok(LedgerRow {
+/// `Corrupt` where something of it can't be written as JSON.
+pub fn open_row(
+    opened: &Opened,
+    node: &str,
+    incarnation: IncarnationId,
+    prices: &Prices,
+) -> Result<OpenRow, StoreError> {
+    Ok(OpenRow {
         request_id: opened.request_id.to_bytes().to_vec(),
+        incarnation_id: incarnation.to_bytes().to_vec(),
         key_id: opened.key_id.to_bytes().to_vec(),
         user_id: opened.user_id.to_bytes().to_vec(),
-        account_id: None,
         node: node.to_owned(),
         wire: opened.wire.map_or(UNKNOWN_WIRE, |wire| wire.as_str()).to_owned(),
         stream: opened.stream,
-        model: found.map_or(UNKNOWN_MODEL, |found| found.model).to_owned(),
+        purpose: opened.purpose.as_str().to_owned(),
+        model: model_requested(opened, prices),
         model_requested: opened.model_requested.clone(),
-        model_mapped: String::new(),
-        model_served: String::new(),
-        status: 0,
-        outcome: Outcome::Open.as_str().to_owned(),
-        attempts: "[]".to_owned(),
-        input_tokens: 0,
-        cache_read_tokens: 0,
-        cache_write_5m_tokens: 0,
-        cache_write_1h_tokens: 0,
-        output_tokens: 0,
-        reasoning_tokens: 0,
-        real_cost: 0,
-        rated_cost: 0,
-        price_version: None,
         started_at: opened.started_at.0,
-        first_token_ms: None,
-        total_ms: None,
-        estimated: false,
         conditions: json(&opened.conditions)?,
+        details: json(&Details::of(opened, &[]))?,
         trace_id: opened.trace_id.map(Vec::from),
     })
+}
+
+fn model_requested(opened: &Opened, prices: &Prices) -> String {
+    let found = prices.list.find(&[&opened.model_requested], opened.started_at);
+    found.map_or(UNKNOWN_MODEL, |found| found.model).to_owned()
 }
 
 /// Prices a closed request.
@@ -120,7 +171,8 @@ pub fn open_row(opened: &Opened, node: &str, prices: &Prices) -> Result<LedgerRo
 /// # Errors
 /// `Corrupt` where the attempts can't be written as JSON.
 pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntry, StoreError> {
-    let mut conditions = Conditions(closed.open.conditions.clone());
+    let open = &closed.open;
+    let mut conditions = Conditions(open.conditions.clone());
     let mut unpriced = Vec::new();
     let mut attempts = Vec::with_capacity(closed.attempts.len());
     for attempt in &closed.attempts {
@@ -131,45 +183,108 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
         }
         attempts.push(entry);
     }
-    let mut row = open_row(&closed.open, node, prices)?;
-    if let Some(last) = attempts.last() {
-        row.account_id = last.account_id.map(|id| id.to_bytes().to_vec());
-        row.model = model_of(last).unwrap_or(row.model);
-        row.model_mapped.clone_from(&last.model_mapped);
-        row.model_served.clone_from(&last.model_served);
-        row.price_version = last.price.as_ref().map(|price| price.effective_from.0);
-    }
-    let sums = sums_of(&attempts);
-    row.status = i64::from(closed.status);
-    closed.outcome.as_str().clone_into(&mut row.outcome);
-    row.attempts = json(&attempts)?;
-    row.input_tokens = sums.input_tokens;
-    row.cache_read_tokens = sums.cache_read_tokens;
-    row.cache_write_5m_tokens = sums.cache_write_5m_tokens;
-    row.cache_write_1h_tokens = sums.cache_write_1h_tokens;
-    row.output_tokens = sums.output_tokens;
-    row.reasoning_tokens = sums.reasoning_tokens;
-    row.real_cost = sums.real_cost;
-    row.rated_cost = sums.rated_cost;
-    row.first_token_ms = closed.first_token_ms.map(stored);
-    row.total_ms = Some(stored(closed.total_ms));
-    row.estimated = closed.estimated;
-    row.conditions = json(&conditions.0)?;
+    let (last, sums) = (attempts.last(), sums_of(&attempts));
+    let named = last.and_then(model_of);
+    let row = LedgerRow {
+        request_id: open.request_id.to_bytes().to_vec(),
+        key_id: open.key_id.to_bytes().to_vec(),
+        user_id: open.user_id.to_bytes().to_vec(),
+        account_id: last.and_then(|last| last.account_id).map(|id| id.to_bytes().to_vec()),
+        node: node.to_owned(),
+        wire: open.wire.map_or(UNKNOWN_WIRE, |wire| wire.as_str()).to_owned(),
+        stream: open.stream,
+        purpose: open.purpose.as_str().to_owned(),
+        model: named.clone().unwrap_or_else(|| model_requested(open, prices)),
+        model_requested: open.model_requested.clone(),
+        model_mapped: last.map(|last| last.model_mapped.clone()).unwrap_or_default(),
+        model_served: last.map(|last| last.model_served.clone()).unwrap_or_default(),
+        status: i64::from(closed.status),
+        outcome: closed.outcome.as_str().to_owned(),
+        attempts: json(&attempts)?,
+        input_tokens: sums.input_tokens,
+        cache_read_tokens: sums.cache_read_tokens,
+        cache_write_5m_tokens: sums.cache_write_5m_tokens,
+        cache_write_1h_tokens: sums.cache_write_1h_tokens,
+        output_tokens: sums.output_tokens,
+        reasoning_tokens: sums.reasoning_tokens,
+        real_cost: sums.real_cost,
+        rated_cost: sums.rated_cost,
+        price_version: last.and_then(|last| last.price.as_ref()).map(|price| price.effective_from.0),
+        started_at: open.started_at.0,
+        first_token_ms: closed.first_token_ms.map(stored),
+        total_ms: Some(stored(closed.total_ms)),
+        estimated: closed.estimated,
+        conditions: json(&conditions.0)?,
+        details: json(&Details::of(open, &closed.losses))?,
+        trace_id: open.trace_id.map(Vec::from),
+    };
     Ok(ClosedEntry {
+        made_up_model: named.is_some() && last.is_some_and(|last| last.price.is_none()),
         row,
         attempts,
         outcome: closed.outcome,
         first_token_ms: closed.first_token_ms,
         total_ms: closed.total_ms,
-        started_at: closed.open.started_at,
+        started_at: open.started_at,
+        tags: open.tags.clone(),
         unpriced,
     })
 }
 
+/// The row that stands for the end of a request, which nobody knows: it was cut off, and is charged at what was
+/// reserved for it.
+///
+/// # Errors
+/// `Corrupt` where the open row's JSON is none.
+pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError> {
+    let details: Details = parsed(&open.details)?;
+    let mut conditions = Conditions(parsed(&open.conditions)?);
+    conditions.add(condition);
+    let reserved = details.reserved;
+    let attempts = vec![AttemptEntry {
+        account_id: None,
+        outcome: Outcome::CutOff,
+        http_status: 0,
+        reason: condition.to_owned(),
+        detail: String::new(),
+        usage: None,
+        estimate: reserved.map(|reserved| reserved.usage),
+        bound: reserved.map(|reserved| reserved.usage),
+        model_mapped: String::new(),
+        model_served: String::new(),
+        started_at: Millis(open.started_at),
+        total_ms: 0,
+        real_cost: reserved.map_or(Nanos(0), |reserved| reserved.real_cost),
+        rated_cost: reserved.map_or(Nanos(0), |reserved| reserved.rated_cost),
+        price: None,
+        price_id: reserved.and_then(|reserved| reserved.price_id),
+        group_ids: Vec::new(),
+        region: String::new(),
+    }];
+    let sums = sums_of(&attempts);
+    let row = LedgerRow {
+        outcome: Outcome::CutOff.as_str().to_owned(),
+        attempts: json(&attempts)?,
+        input_tokens: sums.input_tokens,
+        cache_read_tokens: sums.cache_read_tokens,
+        cache_write_5m_tokens: sums.cache_write_5m_tokens,
+        cache_write_1h_tokens: sums.cache_write_1h_tokens,
+        output_tokens: sums.output_tokens,
+        reasoning_tokens: sums.reasoning_tokens,
+        real_cost: sums.real_cost,
+        rated_cost: sums.rated_cost,
+        estimated: true,
+        conditions: json(&conditions.0)?,
+        ..LedgerRow::from(open)
+    };
+    ClosedEntry::stored(row)
+}
+
 /// The attempt with its cost; false where it used tokens that have no price.
 fn priced(attempt: &Attempt, closed: &Closed, prices: &Prices) -> (AttemptEntry, bool) {
-    let Opened { model_requested, started_at, rate, .. } = &closed.open;
-    let cost = cost::of_attempt(prices, attempt, model_requested, *started_at, *rate);
+    let Opened { model_requested, started_at, price_rate, .. } = &closed.open;
+    let rate = price_rate.unwrap_or(Ppm::ONE);
+    let cost = cost::of_attempt(prices, attempt, model_requested, *started_at, rate);
     let price = cost.found.map(|found| PriceUsed {
         id: found.id,
         model: found.model.to_owned(),
@@ -191,6 +306,9 @@ fn priced(attempt: &Attempt, closed: &Closed, prices: &Prices) -> (AttemptEntry,
         real_cost: cost.charge.real,
         rated_cost: cost.charge.rated,
         price,
+        price_id: attempt.price_id,
+        group_ids: attempt.group_ids.clone(),
+        region: attempt.region.clone(),
     };
     (entry, !cost.unpriced)
 }
@@ -204,30 +322,90 @@ fn model_of(attempt: &AttemptEntry) -> Option<String> {
 }
 
 impl ClosedEntry {
+    /// A request as its row tells it.
+    ///
+    /// # Errors
+    /// `Corrupt` where the row's JSON is none.
+    pub fn stored(row: LedgerRow) -> Result<Self, StoreError> {
+        let attempts: Vec<AttemptEntry> = parsed(&row.attempts)?;
+        let details: Details = parsed(&row.details)?;
+        Ok(Self {
+            outcome: row.outcome.parse().map_err(StoreError::corrupt)?,
+            first_token_ms: row.first_token_ms.map(i64::unsigned_abs),
+            total_ms: row.total_ms.map_or(0, i64::unsigned_abs),
+            started_at: Millis(row.started_at),
+            made_up_model: false,
+            tags: details.tags,
+            unpriced: Vec::new(),
+            attempts,
+            row,
+        })
+    }
+
     #[must_use]
     pub fn request_id(&self) -> RequestId {
         RequestId::from_bytes(id_of(&self.row.request_id))
     }
 
-    /// Adds the request's share to the roll-ups.
-    pub fn add_to(&self, additions: &mut Additions) {
+    /// Adds the request's share to the roll-ups, and to the sums of the incarnation where that is open.
+    pub fn add_to(&self, additions: &mut Additions, open: Option<IncarnationId>) {
+        self.add_counts(additions, open, |counts| counts);
         let quarter = quarter_of(self.started_at);
-        let mut counts = sums_of(&self.attempts);
-        counts.requests = 1;
-        counts.errors = i64::from(self.outcome.is_error());
-        additions.total.entry(quarter).or_default().add(&counts);
-        additions.user.entry((id_of(&self.row.user_id), quarter)).or_default().add(&counts);
-        additions.key.entry((id_of(&self.row.key_id), quarter)).or_default().add(&counts);
-        additions.model.entry((self.row.model.clone(), quarter)).or_default().add(&counts);
-        for attempt in &self.attempts {
-            let account = attempt.account_id.map_or([0; 16], AccountId::to_bytes);
-            additions.account.entry((account, quarter)).or_default().add(&counts_of(attempt));
-        }
         if let Some(first_token_ms) = self.first_token_ms {
             self.add_time(additions, Metric::FirstToken, quarter, first_token_ms);
         }
         if self.outcome == Outcome::Completed {
             self.add_time(additions, Metric::Total, quarter, self.total_ms);
+        }
+    }
+
+    /// Takes the share of a row that was only assumed away from the roll-ups. It has no times.
+    pub fn take_from(&self, additions: &mut Additions) {
+        self.add_counts(additions, None, |counts| counts.negated());
+    }
+
+    fn add_counts(
+        &self,
+        additions: &mut Additions,
+        open: Option<IncarnationId>,
+        sign: impl Fn(Counts) -> Counts,
+    ) {
+        let quarter = quarter_of(self.started_at);
+        let counts = sign(Counts {
+            requests: 1,
+            errors: i64::from(self.outcome.is_error()),
+            ..sums_of(&self.attempts)
+        });
+        let model = self.row.model.as_str();
+        let mut add = |dimension, subject| additions.add(quarter, dimension, subject, &counts);
+        add(Dimension::Total, Vec::new());
+        add(Dimension::Model, model.as_bytes().to_vec());
+        add(Dimension::Wire, self.row.wire.as_bytes().to_vec());
+        for tag in &self.tags {
+            add(Dimension::Tag, tag.as_bytes().to_vec());
+        }
+        let (key, user) = (id_of(&self.row.key_id), id_of(&self.row.user_id));
+        if self.row.purpose == Purpose::Client.as_str() {
+            let family = family_of(model);
+            add(Dimension::Key, key.to_vec());
+            add(Dimension::User, user.to_vec());
+            add(Dimension::KeyFamily, pair(key, family.as_bytes()));
+            add(Dimension::UserFamily, pair(user, family.as_bytes()));
+            if let Some(open) = open {
+                add(Dimension::OpenKey, pair(open.to_bytes(), &key));
+                add(Dimension::OpenUser, pair(open.to_bytes(), &user));
+            }
+        }
+        for attempt in &self.attempts {
+            let counts = sign(counts_of(attempt));
+            let account = attempt.account_id.map_or([0; 16], AccountId::to_bytes);
+            additions.add(quarter, Dimension::Account, account.to_vec(), &counts);
+            if let Some(open) = open {
+                additions.add(quarter, Dimension::OpenAccount, pair(open.to_bytes(), &account), &counts);
+            }
+            for group in &attempt.group_ids {
+                additions.add(quarter, Dimension::Group, group.to_bytes().to_vec(), &counts);
+            }
         }
     }
 
@@ -254,8 +432,9 @@ impl ClosedEntry {
     }
 
     fn add_time(&self, additions: &mut Additions, metric: Metric, quarter: i64, milliseconds: u64) {
-        let key = (self.row.model.clone(), metric, quarter, bucket_of(milliseconds));
-        *additions.latency.entry(key).or_default() += 1;
+        for model in [self.row.model.as_str(), ALL_MODELS] {
+            additions.latency.entry((quarter, model.to_owned(), metric)).or_default().count(milliseconds);
+        }
     }
 }
 
@@ -290,6 +469,10 @@ fn stored(number: u64) -> i64 {
 
 fn id_of(bytes: &[u8]) -> [u8; 16] {
     bytes.try_into().unwrap_or_default()
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(StoreError::corrupt)
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {

@@ -1,425 +1,281 @@
-//! Takes a spool's records into the ledger, each exactly once.
+//! Takes an incarnation's records into the ledger, each exactly once.
 //!
-//! The row of (node, spool) in `spool_cursors` says how far the spool is taken. A transaction locks it, takes the
-//! records that follow without a gap, and moves it on; so what is sent again, on whatever stream and to whatever
-//! replica, finds the cursor past it. A batch that begins beyond the next sequence is not taken: what is missing may
-//! be under way on another stream. A node that has lost a record for good sends an empty one in its place, which is kept
-//! as rejected; so is one that can't be decoded.
+//! A cursor for each spool of an incarnation says how far that is taken. A transaction locks the incarnation, takes the
+//! records that follow its cursors without a gap, of all spools of a batch together, and moves the cursors on; so what is
+//! sent again, on whatever stream and to whatever replica, finds the cursor past it. A batch in which a spool begins
+//! beyond its next sequence is not taken at all: what is missing may be under way on another stream. A node that has
+//! lost a record for good sends an empty one in its place, which is kept as rejected; so is one that can't be decoded. Of
+//! sequences that it does not have any more it says so, and they are kept as one range.
 //!
-//! A request counts once even where two spools close it: only the transaction that turns its row from open to closed,
-//! or makes it closed, adds to the roll-ups.
+//! A request counts once even where two spools close it: its row is written once, and only the transaction that writes it
+//! adds to the roll-ups. A request that opens and closes in one batch never stands among the open ones.
+//!
+//! Where the database refuses a batch for what is in it, it is halved until the record at fault is alone; that one is
+//! set aside, and the others go on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+mod batch;
+mod write;
 
-use parking_lot::Mutex;
-use prost::{Message as _, bytes::Bytes};
-use proto::v1::{self as contract, SpoolRecords};
-use shared::{
-    clock::{Clock, Millis},
-    id::{AccountId, IncarnationId, RequestId},
-    price::list::Dated,
-};
+use std::time::Duration;
 
+use prost::bytes::Bytes;
+use proto::v1::RecordBatch;
+use shared::{clock::Clock, id::IncarnationId};
+
+use self::batch::{Batch, Item};
 use super::{
-    cost::Prices,
-    entry::{self, ClosedEntry},
-    metrics::{RejectedLabels, metrics},
-    record::{self, Closed, Entry, Opened, Rejection},
+    closing, metrics::metrics, names::NameCache, price_cache::PriceCache, record::Rejection, record::cut,
 };
 use crate::store::{
-    Store, StoreError, Tx,
-    account_errors::{self, LastError},
-    changes::{self, Revision},
-    ledger::{self as rows, LedgerRow, RejectedRow},
-    models::{self, PriceRow},
+    Store, StoreError,
+    incarnations::{self, Cursor, State},
+    ledger_rejected::{self, RejectedRow},
     rollups::{self, Additions},
 };
 
-/// Records that one transaction takes.
-pub const MAX_BATCH: usize = 500;
+/// Records of one message, over all of its spools: a transaction takes them all.
+pub const MAX_BATCH: usize = 10_000;
+/// Spools of one incarnation: more than a machine has cores.
+pub const MAX_SPOOLS: u32 = 4_096;
 /// Bytes of a rejected record that are kept.
 const MAX_REJECTED_BYTES: usize = 64 * 1024;
+/// Bytes of what a database says that are kept.
+const MAX_DETAIL_BYTES: usize = 512;
 /// Bytes of a node's name that are kept.
 const MAX_NODE_BYTES: usize = 128;
 /// How often a transaction is tried while others are in the way.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The price list is kept for this long at most.
-const PRICES_KEPT_MS: i64 = 60_000;
-/// Models without a price are warned of this often at most.
-const WARN_EVERY_MS: i64 = 60_000;
 
-/// Takes what is new of `batch` and answers what of the spool has been taken for good: all records up to and with
-/// that sequence. Where it is below the batch's first, a record before it has not arrived.
-///
-/// # Errors
-/// `Busy` or `Unavailable`, with the part taken before it in place: sending the same again is right. A record that
-/// can't be understood is no error.
-pub async fn ingest(
-    store: &Store,
-    prices: &PriceCache,
-    clock: &Clock,
-    node_id: &str,
-    spool: IncarnationId,
-    batch: SpoolRecords,
-) -> Result<u64, StoreError> {
-    if batch.records.is_empty() {
-        return acknowledged(store, node_id, spool).await;
-    }
-    let node = node_name(node_id);
-    let (mut reached, mut first) = (0, batch.first_sequence);
-    for records in batch.records.chunks(MAX_BATCH) {
-        reached = take_patiently(store, prices, clock, node, spool, Run { first, records }).await?;
-        first = first.saturating_add(count(records));
-        if reached.saturating_add(1) < first {
-            break;
-        }
-    }
-    Ok(reached)
+/// What ingestion needs. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    pub store: Store,
+    pub prices: PriceCache,
+    pub names: NameCache,
+    pub clock: Clock,
 }
 
-/// Encoded records with rising sequences.
-#[derive(Debug, Clone, Copy)]
-struct Run<'a> {
-    /// Sequence of the first.
-    first: u64,
-    records: &'a [Bytes],
+/// How far an incarnation is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Spools of which something was taken, by number, and up to which sequence.
+    pub acknowledged: Vec<(u32, u64)>,
+    /// All of its spools have ended and are in the ledger.
+    pub closed: bool,
 }
 
-fn count(records: &[Bytes]) -> u64 {
-    u64::try_from(records.len()).unwrap_or(u64::MAX)
-}
-
-/// What of the spool has been taken for good; 0 for a spool never heard of.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn acknowledged(store: &Store, node_id: &str, spool: IncarnationId) -> Result<u64, StoreError> {
-    let mut tx = store.read().await?;
-    rows::acknowledged(&mut tx, node_name(node_id), spool).await
-}
-
-fn node_name(node_id: &str) -> &str {
-    let end = (0..=node_id.len().min(MAX_NODE_BYTES)).rev().find(|end| node_id.is_char_boundary(*end));
-    &node_id[..end.unwrap_or(0)]
-}
-
-async fn take_patiently(
-    store: &Store,
-    prices: &PriceCache,
-    clock: &Clock,
-    node: &str,
-    spool: IncarnationId,
-    records: Run<'_>,
-) -> Result<u64, StoreError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
-        match take(store, prices, clock.now(), node, spool, records).await {
-            Err(StoreError::Busy(_)) => {
-                metrics().retried.inc();
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            done => return done,
-        }
-    }
-    take(store, prices, clock.now(), node, spool, records).await
-}
-
-/// One transaction: all of what is new, or nothing.
-async fn take(
-    store: &Store,
-    prices: &PriceCache,
-    now: Millis,
-    node: &str,
-    spool: IncarnationId,
-    records: Run<'_>,
-) -> Result<u64, StoreError> {
-    let mut tx = store.begin().await?;
-    let cursor = rows::lock_cursor(&mut tx, node, spool, now).await?;
-    let batch = Batch::new(records, cursor, now);
-    batch.note_gap(node, spool, cursor);
-    if batch.reached == cursor {
-        tx.rollback().await?;
-        metrics().repeated.inc_by(batch.repeated);
-        return Ok(cursor);
-    }
-    let prices = prices.list(&mut tx, now).await?;
-    let written = write(&mut tx, &batch, node, &prices, now).await?;
-    for rejected in &batch.rejected {
-        rows::reject(&mut tx, node, spool, rejected, now).await?;
-    }
-    for (account, failure) in &written.failures {
-        account_errors::note(&mut tx, *account, failure).await?;
-    }
-    rollups::add(&mut tx, &written.additions).await?;
-    rows::advance_cursor(&mut tx, node, spool, batch.reached, now).await?;
-    tx.commit().await?;
-    batch.tell(node, spool);
-    written.tell(now);
-    Ok(batch.reached)
-}
-
-/// What is new in a list of records, by request.
-#[derive(Debug, Default)]
-struct Batch {
-    requests: BTreeMap<RequestId, Pending>,
-    rejected: Vec<RejectedRow>,
-    /// The last sequence taken.
-    reached: u64,
-    /// Records that had been taken before.
-    repeated: u64,
-    /// Records taken.
-    fresh: u64,
-    /// Further close records of one request.
-    closed_twice: u64,
-    /// Records before the first are missing.
-    gap: bool,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
-    open: Option<Opened>,
-    close: Option<Box<Closed>>,
-}
-
-impl Batch {
-    fn new(run: Run<'_>, cursor: u64, now: Millis) -> Self {
-        let mut batch = Self { reached: cursor, ..Self::default() };
-        let next = cursor.saturating_add(1);
-        if run.first > next {
-            batch.gap = true;
-            return batch;
-        }
-        batch.repeated = next.saturating_sub(run.first).min(count(run.records));
-        let fresh = run.records.iter().skip(usize::try_from(batch.repeated).unwrap_or(usize::MAX));
-        for record in fresh {
-            batch.reached += 1;
-            batch.fresh += 1;
-            batch.take(record, now);
-        }
-        batch
-    }
-
-    /// The record of the sequence that is now reached.
-    fn take(&mut self, record: &Bytes, now: Millis) {
-        let decoded = contract::Record::decode(record.clone()).map_err(|_| Rejection::NoContent);
-        match decoded.and_then(|decoded| record::parse(&decoded, now)) {
-            Ok(parsed) => {
-                if let Some(reason) = parsed.left_out {
-                    self.reject(record, reason);
-                }
-                self.enter(parsed.entry);
-            }
-            Err(reason) => self.reject(record, reason),
-        }
-    }
-
-    fn enter(&mut self, entry: Entry) {
-        let pending = self.requests.entry(entry.request_id()).or_default();
-        match entry {
-            Entry::Open(open) => {
-                pending.open.get_or_insert(open);
-            }
-            Entry::Close(_) if pending.close.is_some() => self.closed_twice += 1,
-            Entry::Close(close) => pending.close = Some(close),
-        }
-    }
-
-    fn reject(&mut self, record: &Bytes, reason: Rejection) {
-        let payload = record[..record.len().min(MAX_REJECTED_BYTES)].to_vec();
-        self.rejected.push(RejectedRow { sequence: self.reached, reason: reason.as_str(), payload });
-    }
-
-    fn note_gap(&self, node: &str, spool: IncarnationId, cursor: u64) {
-        if self.gap {
-            metrics().gaps.inc();
-            tracing::warn!(node, %spool, cursor, "usage records before a batch are missing; it is not taken");
-        }
-    }
-
-    /// After the commit.
-    fn tell(&self, node: &str, spool: IncarnationId) {
-        let metrics = metrics();
-        metrics.records.inc_by(self.fresh);
-        metrics.repeated.inc_by(self.repeated);
-        metrics.closed_twice.inc_by(self.closed_twice);
-        for rejected in &self.rejected {
-            metrics.rejected.get_or_create(&RejectedLabels { reason: rejected.reason }).inc();
-            let RejectedRow { sequence, reason, .. } = rejected;
-            tracing::warn!(node, %spool, sequence, reason, "a usage record is not understood in full; it is kept in ledger_rejected");
-        }
+impl Taken {
+    /// What of a spool is taken; 0 for one that was never heard of.
+    #[must_use]
+    pub fn of(&self, spool: u32) -> u64 {
+        let found = self.acknowledged.iter().find(|(number, _)| *number == spool);
+        found.map_or(0, |(_, sequence)| *sequence)
     }
 }
 
-/// What a batch came to.
-#[derive(Debug, Default)]
-struct Written {
-    additions: Additions,
-    /// The latest of each account. Ordered, so that all transactions take row locks in one order.
-    failures: BTreeMap<AccountId, LastError>,
-    closed_twice: u64,
-    unpriced: Vec<String>,
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// It can't be what a node means; sending it again does not help.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The incarnation is another node's.
+    #[error("the incarnation is another node's")]
+    Foreign,
+    /// It never said hello, or was forgotten.
+    #[error("no such incarnation")]
+    Unknown,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-async fn write(
-    tx: &mut Tx,
-    batch: &Batch,
-    node: &str,
-    prices: &Prices,
-    now: Millis,
-) -> Result<Written, StoreError> {
-    let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
-    let there = rows::open_rows(tx, &ids).await?;
-    let mut written = Written::default();
-    let (mut begun, mut made, mut completed) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, pending) in &batch.requests {
-        let row_is_open = there.get(id).copied();
-        match (&pending.close, &pending.open) {
-            (Some(_), _) if row_is_open == Some(false) => written.closed_twice += 1,
-            (Some(close), _) => {
-                let entry = entry::closed(close, node, prices)?;
-                if row_is_open.is_some() { completed.push(entry) } else { made.push(entry) }
-            }
-            (None, Some(open)) if row_is_open.is_none() => begun.push(entry::open_row(open, node, prices)?),
-            (None, _) => {}
-        }
-    }
-    for begun in rows::pieces(&begun) {
-        insert_begun(tx, begun).await?;
-    }
-    for made in rows::pieces(&made) {
-        // Where another spool has made one of them meanwhile, it is found one by one.
-        let rows: Vec<&LedgerRow> = made.iter().map(|entry| &entry.row).collect();
-        if rows::insert(tx, &rows).await? {
-            made.iter().for_each(|entry| written.count(entry, now));
-            continue;
-        }
-        for entry in made {
-            if rows::insert(tx, &[&entry.row]).await? {
-                written.count(entry, now);
-            } else {
-                written.complete(tx, std::slice::from_ref(entry), now).await?;
-            }
-        }
-    }
-    written.complete(tx, &completed, now).await?;
-    Ok(written)
-}
-
-/// Where another spool has made a row meanwhile, that one stands.
-async fn insert_begun(tx: &mut Tx, begun: &[LedgerRow]) -> Result<(), StoreError> {
-    let rows: Vec<&LedgerRow> = begun.iter().collect();
-    if !rows::insert(tx, &rows).await? {
-        for row in rows {
-            rows::insert(tx, &[row]).await?;
-        }
-    }
-    Ok(())
-}
-
-impl Written {
-    /// Of requests that have a row: those whose row is still open.
-    async fn complete(
-        &mut self,
-        tx: &mut Tx,
-        entries: &[ClosedEntry],
-        now: Millis,
-    ) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<RequestId> = entries.iter().map(ClosedEntry::request_id).collect();
-        let open = rows::lock_open(tx, &ids).await?;
-        let (open, closed): (Vec<_>, Vec<_>) =
-            entries.iter().partition(|entry| open.contains(&entry.request_id()));
-        let rows: Vec<&LedgerRow> = open.iter().map(|entry| &entry.row).collect();
-        rows::close(tx, &rows).await?;
-        open.iter().for_each(|entry| self.count(entry, now));
-        self.closed_twice += closed.len() as u64;
-        Ok(())
-    }
-
-    /// The request is over, and was not before.
-    fn count(&mut self, entry: &ClosedEntry, now: Millis) {
-        entry.add_to(&mut self.additions);
-        for (account, failure) in entry.failures(now) {
-            let latest = self.failures.entry(account).or_insert_with(|| failure.clone());
-            if failure.at > latest.at {
-                *latest = failure;
-            }
-        }
-        self.unpriced.extend(entry.unpriced.iter().cloned());
-    }
-
-    /// After the commit.
-    fn tell(&self, now: Millis) {
-        metrics().closed_twice.inc_by(self.closed_twice);
-        if self.unpriced.is_empty() {
-            return;
-        }
-        metrics().unpriced.inc_by(u64::try_from(self.unpriced.len()).unwrap_or(u64::MAX));
-        if warn_is_due(now) {
-            let models: BTreeSet<&str> = self.unpriced.iter().map(String::as_str).take(10).collect();
-            tracing::warn!(?models, "models without a price were used; their cost counts as 0");
-        }
-    }
-}
-
-fn warn_is_due(now: Millis) -> bool {
-    static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
-    let last = LAST.load(Ordering::Relaxed);
-    now.0.saturating_sub(last) >= WARN_EVERY_MS
-        && LAST.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-}
-
-/// All prices, as a transaction saw them. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub struct PriceCache(Arc<Mutex<Option<Kept>>>);
-
-#[derive(Debug)]
-struct Kept {
-    revision: Revision,
-    since: Millis,
-    prices: Arc<Prices>,
-}
-
-impl Kept {
-    fn holds(&self, revision: Revision, now: Millis) -> bool {
-        let age = now.0.saturating_sub(self.since.0);
-        self.revision == revision && (0..PRICES_KEPT_MS).contains(&age)
-    }
-}
-
-impl PriceCache {
-    /// All prices, as this transaction sees them. Every change of a price is a new version of the configuration.
+impl Ingest {
+    /// Notes that an incarnation with so many spools reports, and answers how far it is taken.
     ///
-    /// A change that a person makes in the database itself has none, so the list is read anew each minute.
-    async fn list(&self, tx: &mut Tx, now: Millis) -> Result<Arc<Prices>, StoreError> {
-        let (revision, _) = changes::revision(tx).await?;
-        if let Some(kept) = self.0.lock().as_ref().filter(|kept| kept.holds(revision, now)) {
-            return Ok(Arc::clone(&kept.prices));
+    /// # Errors
+    /// `Invalid`, `Foreign`, or `Busy` and `Unavailable` of the store.
+    pub async fn hello(
+        &self,
+        node_id: &str,
+        incarnation: IncarnationId,
+        spools: u32,
+    ) -> Result<Taken, IngestError> {
+        if !(1..=MAX_SPOOLS).contains(&spools) {
+            return Err(IngestError::Invalid("spools: 1 to 4096 are expected"));
         }
-        let prices = Arc::new(price_list(tx).await?);
-        *self.0.lock() = Some(Kept { revision, since: now, prices: Arc::clone(&prices) });
-        Ok(prices)
+        let node = cut(node_id, MAX_NODE_BYTES);
+        let mut tx = self.store.begin().await?;
+        incarnations::hello(&mut tx, incarnation, &node, spools, self.clock.now()).await?;
+        let row = incarnations::lock(&mut tx, incarnation).await?;
+        if row.node != node {
+            tx.rollback().await?;
+            return Err(IngestError::Foreign);
+        }
+        let cursors = incarnations::cursors(&mut tx, incarnation).await?;
+        tx.commit().await?;
+        Ok(taken(&cursors, row.state))
+    }
+
+    /// Takes what is new of `batch` and answers how far the incarnation is taken for good. Where that is below a spool's
+    /// first sequence, a record before it has not arrived, and nothing was taken.
+    ///
+    /// # Errors
+    /// `Busy` or `Unavailable` of the store: sending the same again is right. `Unknown`: a hello goes before.
+    pub async fn take(&self, incarnation: IncarnationId, batch: RecordBatch) -> Result<Taken, IngestError> {
+        let items = batch::items(batch)?;
+        // Parts that are still to be taken, the first one last.
+        let mut parts = vec![items.as_slice()];
+        let mut taken = None;
+        while let Some(part) = parts.pop() {
+            match self.patiently(incarnation, part).await {
+                Ok(done) => {
+                    let (now, all_there) = done;
+                    taken = Some(now);
+                    if !all_there {
+                        break;
+                    }
+                }
+                Err(error) if is_of_records(&error) && part.len() > 1 => {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
+                Err(IngestError::Store(error)) if error.is_of_data() => {
+                    let Some(item) = part.first() else { return Err(error.into()) };
+                    taken = Some(self.set_aside(incarnation, item, error).await?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        taken.ok_or(IngestError::Unknown)
+    }
+
+    async fn patiently(
+        &self,
+        incarnation: IncarnationId,
+        items: &[Item],
+    ) -> Result<(Taken, bool), IngestError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.transaction(incarnation, items).await {
+                Err(IngestError::Store(StoreError::Busy(_))) => {
+                    metrics().retried.inc();
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                done => return done,
+            }
+        }
+        self.transaction(incarnation, items).await
+    }
+
+    /// All of what is new, or nothing. False: something before it is missing.
+    async fn transaction(
+        &self,
+        incarnation: IncarnationId,
+        items: &[Item],
+    ) -> Result<(Taken, bool), IngestError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let row = locked(&mut tx, incarnation).await?;
+        let cursors = incarnations::cursors(&mut tx, incarnation).await?;
+        let batch = Batch::new(items, &cursors, now);
+        if batch.gap || batch.fresh == 0 {
+            tx.rollback().await?;
+            batch.tell(&row);
+            return Ok((taken(&cursors, row.state), !batch.gap));
+        }
+        let prices = self.prices.list(&mut tx, now).await?;
+        let written = write::write(&mut tx, self, &batch, &row, &prices).await?;
+        for rejected in &batch.rejected {
+            ledger_rejected::insert(&mut tx, &rejected.row(&row, now)).await?;
+        }
+        for (spool, cursor) in batch.moved() {
+            incarnations::set_cursor(&mut tx, incarnation, spool, cursor, now).await?;
+        }
+        incarnations::advance(&mut tx, incarnation, batch.fresh, now).await?;
+        let cursors = batch.cursors();
+        let mut additions = written.additions.clone();
+        let mut state = row.state;
+        if state != State::Closed && ended(&cursors, row.spools) {
+            closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
+            state = State::Closed;
+        }
+        rollups::add(&mut tx, &additions).await?;
+        tx.commit().await?;
+        batch.tell(&row);
+        written.tell(self, now);
+        Ok((taken(&cursors, state), true))
+    }
+
+    /// Keeps a record that the database refuses, and goes on behind it.
+    async fn set_aside(
+        &self,
+        incarnation: IncarnationId,
+        item: &Item,
+        error: StoreError,
+    ) -> Result<Taken, IngestError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let row = locked(&mut tx, incarnation).await?;
+        let mut cursors = incarnations::cursors(&mut tx, incarnation).await?;
+        let batch = Batch::new(std::slice::from_ref(item), &cursors, now);
+        let (Some(payload), 1, false) = (item.record(), batch.fresh, batch.gap) else {
+            return Err(error.into());
+        };
+        let rejected = RejectedRow {
+            detail: cut(&cause_of(&error), MAX_DETAIL_BYTES),
+            ..batch::rejected_row(&row, now, item.spool, item.first, Rejection::Refused, payload)
+        };
+        ledger_rejected::insert(&mut tx, &rejected).await?;
+        for (spool, cursor) in batch.moved() {
+            incarnations::set_cursor(&mut tx, incarnation, spool, cursor, now).await?;
+        }
+        cursors = batch.cursors();
+        let mut additions = Additions::default();
+        let mut state = row.state;
+        if state != State::Closed && ended(&cursors, row.spools) {
+            closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
+            state = State::Closed;
+        }
+        rollups::add(&mut tx, &additions).await?;
+        tx.commit().await?;
+        batch::count_rejected(Rejection::Refused);
+        let (spool, sequence) = (item.spool, item.first);
+        tracing::warn!(node = row.node, %incarnation, spool, sequence, %error, "the database refuses a usage record; it is kept in ledger_rejected");
+        Ok(taken(&cursors, state))
     }
 }
 
-async fn price_list(tx: &mut Tx) -> Result<Prices, StoreError> {
-    let names: HashMap<_, _> =
-        models::all(tx).await?.into_iter().map(|model| (model.id, model.name)).collect();
-    let mut prices = Prices::default();
-    for PriceRow { id, model_id, model, effective_from, price, .. } in models::all_prices(tx).await? {
-        let name = names.get(&model_id);
-        prices.add(name.unwrap_or(&model), Dated { id, effective_from, price }, name.is_some());
+async fn locked(
+    tx: &mut crate::store::Tx,
+    incarnation: IncarnationId,
+) -> Result<incarnations::Incarnation, IngestError> {
+    match incarnations::lock(tx, incarnation).await {
+        Err(StoreError::NotFound) => Err(IngestError::Unknown),
+        done => Ok(done?),
     }
-    Ok(prices)
+}
+
+/// What is in the records may be why.
+fn is_of_records(error: &IngestError) -> bool {
+    matches!(error, IngestError::Store(error) if error.is_of_data())
+}
+
+fn cause_of(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+fn ended(cursors: &[(u32, Cursor)], spools: u32) -> bool {
+    (0..spools).all(|spool| cursors.iter().any(|(number, cursor)| *number == spool && cursor.ended))
+}
+
+fn taken(cursors: &[(u32, Cursor)], state: State) -> Taken {
+    let acknowledged = cursors.iter().map(|(spool, cursor)| (*spool, cursor.acknowledged)).collect();
+    Taken { acknowledged, closed: state == State::Closed }
+}
+
+fn bounded(record: &Bytes) -> Vec<u8> {
+    record[..record.len().min(MAX_REJECTED_BYTES)].to_vec()
 }

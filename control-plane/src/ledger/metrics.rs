@@ -16,6 +16,8 @@ pub(super) struct LedgerMetrics {
     pub(super) repeated: Counter,
     /// Close records of a request that was closed already.
     pub(super) closed_twice: Counter,
+    /// Records of requests whose end had been assumed.
+    pub(super) replaced: Counter,
     /// Records that could not be understood, or not in full.
     pub(super) rejected: Family<RejectedLabels, Counter>,
     /// Attempts whose tokens have no price.
@@ -47,6 +49,7 @@ pub fn register(all: &mut Registry) {
         "Close records of requests that were closed",
         own.closed_twice.clone(),
     );
+    all.register("ledger_replaced", "Records of requests whose end had been assumed", own.replaced.clone());
     all.register(
         "ledger_rejected_records",
         "Usage records that were not understood in full",

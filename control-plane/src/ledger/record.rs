@@ -3,14 +3,14 @@
 //! A record must never stop the spool behind it. What is merely odd is taken with a named condition; what names no
 //! request, or no key and user to count it for, is rejected with a reason and kept apart as it came.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use proto::v1 as contract;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::{AccountId, KeyId, PriceId, RequestId, UserId},
-    money::Ppm,
+    id::{AccountId, GroupId, KeyId, PriceId, RequestId, UserId},
+    money::{Nanos, Ppm},
     usage::Usage,
     wire::Wire,
 };
@@ -25,6 +25,14 @@ const MAX_DETAIL_BYTES: usize = 512;
 const MAX_CONDITIONS: usize = 32;
 /// Attempts of one request that are kept: more than any retry policy makes.
 const MAX_ATTEMPTS: usize = 256;
+/// Tags and entries of metadata of one request that are kept, and codes of what conversions lost.
+const MAX_LABELS: usize = 32;
+/// Bytes of a tag and of a key of metadata that are kept.
+pub(crate) const MAX_LABEL_BYTES: usize = 64;
+/// Bytes of a value of metadata, and of a session's name, that are kept.
+const MAX_VALUE_BYTES: usize = 256;
+/// Groups of one attempt's account that are kept.
+const MAX_GROUPS: usize = 32;
 /// More tokens of a kind than any model reads or writes in one attempt; keeps every sum far inside 63 bits.
 const MAX_TOKENS: u64 = u32::MAX as u64;
 /// Longer than any stream may last.
@@ -35,7 +43,7 @@ pub(crate) const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
 /// Why a record, or a part of it, could not be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// Neither open nor close: the node lost what was here, or is newer, or its bytes are no record.
+    /// Neither open, close nor end: the node lost what was here, or is newer, or its bytes are no record.
     NoContent,
     /// A close record without the request that it closes.
     NoRequest,
@@ -46,6 +54,10 @@ pub enum Rejection {
     Usage,
     /// Taken, save for attempts beyond the bound.
     Attempts,
+    /// The database did not take it.
+    Refused,
+    /// The node does not have these any more.
+    Gone,
 }
 
 impl Rejection {
@@ -59,6 +71,8 @@ impl Rejection {
             Self::UserId => "bad_user_id",
             Self::Usage => "absurd_usage",
             Self::Attempts => "too_many_attempts",
+            Self::Refused => "refused_by_database",
+            Self::Gone => "gone",
         }
     }
 }
@@ -140,6 +154,52 @@ impl From<contract::Outcome> for Outcome {
     }
 }
 
+/// Why a request was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A client's own.
+    Client,
+    /// The gateway tried the account: key and user are all zero, and nobody but the account pays.
+    AccountTest,
+}
+
+impl Purpose {
+    const ALL: [Self; 2] = [Self::Client, Self::AccountTest];
+
+    /// As in JSON and SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::AccountTest => "account_test",
+        }
+    }
+}
+
+/// The text names no purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a purpose")]
+pub struct UnknownPurpose;
+
+impl FromStr for Purpose {
+    type Err = UnknownPurpose;
+    fn from_str(text: &str) -> Result<Self, UnknownPurpose> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text).ok_or(UnknownPurpose)
+    }
+}
+
+/// What a request may come to at most, in one attempt, as the node reckoned before it forwarded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    pub usage: Usage,
+    /// 0: no price was known.
+    pub real_cost: Nanos,
+    pub rated_cost: Nanos,
+    /// `None`: no price was known.
+    pub price_id: Option<PriceId>,
+}
+
 /// A request as it began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -153,8 +213,16 @@ pub struct Opened {
     pub stream: bool,
     /// Of the trace that the client is in.
     pub trace_id: Option<[u8; 16]>,
-    /// What the user pays of a price.
-    pub rate: Ppm,
+    pub purpose: Purpose,
+    /// `None`: the node did not say.
+    pub reserved: Option<Reserved>,
+    /// What the user pays of a price, as it was when the request began. `None`: the node did not say.
+    pub price_rate: Option<Ppm>,
+    /// Of the key, as they were when the request began.
+    pub tags: Vec<String>,
+    pub metadata: BTreeMap<String, String>,
+    /// Names the conversation. Empty: the client did not say.
+    pub session: String,
     pub conditions: Vec<String>,
 }
 
@@ -168,6 +236,8 @@ pub struct Closed {
     pub first_token_ms: Option<u64>,
     pub total_ms: u64,
     pub estimated: bool,
+    /// What conversions could not carry across, as codes.
+    pub losses: Vec<String>,
 }
 
 /// One try at one account.
@@ -186,14 +256,18 @@ pub struct Attempt {
     pub estimate: Option<Usage>,
     /// The most that may have been used, where there is an estimate.
     pub bound: Option<Usage>,
-    /// The price that the node reckoned with.
-    pub price_id: Option<PriceId>,
     /// The user pays for it.
     pub rated: bool,
     pub model_mapped: String,
     pub model_served: String,
     pub started_at: Millis,
     pub total_ms: u64,
+    /// The price that the node reckoned with. `None`: it knew none.
+    pub price_id: Option<PriceId>,
+    /// The account's groups at the time.
+    pub group_ids: Vec<GroupId>,
+    /// Where the account is. Empty: its settings don't say.
+    pub region: String,
 }
 
 impl Attempt {
@@ -208,6 +282,8 @@ impl Attempt {
 pub enum Entry {
     Open(Opened),
     Close(Box<Closed>),
+    /// Nothing follows in the spool.
+    End,
 }
 
 /// An entry, and what of the record had to be left out of it.
@@ -215,16 +291,6 @@ pub enum Entry {
 pub struct Parsed {
     pub entry: Entry,
     pub left_out: Option<Rejection>,
-}
-
-impl Entry {
-    #[must_use]
-    pub const fn request_id(&self) -> RequestId {
-        match self {
-            Self::Open(open) => open.request_id,
-            Self::Close(close) => close.open.request_id,
-        }
-    }
 }
 
 /// Makes sense of a record. `now` is what a start from an impossible time is replaced by.
@@ -237,7 +303,7 @@ pub fn parse(record: &contract::Record, now: Millis) -> Result<Parsed, Rejection
             Ok(Parsed { entry: Entry::Open(opened(open, now)?), left_out: None })
         }
         contract::record::Record::Close(close) => closed(close, now),
-        contract::record::Record::End(_) => Err(Rejection::NoContent),
+        contract::record::Record::End(_) => Ok(Parsed { entry: Entry::End, left_out: None }),
     }
 }
 
@@ -252,18 +318,63 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
     if !possible {
         conditions.add("clock_skew");
     }
+    let purpose = match open.purpose() {
+        contract::Purpose::Unspecified | contract::Purpose::Client => Purpose::Client,
+        contract::Purpose::AccountTest => Purpose::AccountTest,
+    };
+    let of_nobody = purpose == Purpose::AccountTest;
+    let (key_id, user_id) = match of_nobody {
+        true => (KeyId::from_bytes([0; 16]), UserId::from_bytes([0; 16])),
+        false => (
+            KeyId::try_from(open.key_id.as_slice()).map_err(|_| Rejection::KeyId)?,
+            UserId::try_from(open.user_id.as_slice()).map_err(|_| Rejection::UserId)?,
+        ),
+    };
     Ok(Opened {
         request_id,
-        key_id: KeyId::try_from(open.key_id.as_slice()).map_err(|_| Rejection::KeyId)?,
-        user_id: UserId::try_from(open.user_id.as_slice()).map_err(|_| Rejection::UserId)?,
+        key_id,
+        user_id,
         wire,
         model_requested: cut(&open.model_requested, MAX_NAME_BYTES),
         started_at: if possible { Millis(open.started_at_ms) } else { now },
         stream: open.stream,
         trace_id: open.trace_id.as_slice().try_into().ok(),
-        rate: rate(open.price_rate_ppm),
+        purpose,
+        reserved: open.reserved.as_ref().map(|stated| reserved(stated, of_nobody)),
+        price_rate: open.price_rate_ppm.map(|rate| Ppm(u32::try_from(rate).unwrap_or(u32::MAX))),
+        tags: texts(&open.tags, MAX_LABEL_BYTES),
+        metadata: metadata(&open.metadata),
+        session: cut(&open.session, MAX_VALUE_BYTES),
         conditions: conditions.0,
     })
+}
+
+fn reserved(stated: &contract::Reserved, of_nobody: bool) -> Reserved {
+    let cost = |nanos: u64| Nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+    Reserved {
+        usage: stated.usage.as_ref().map(usage).map(capped).unwrap_or_default(),
+        real_cost: cost(stated.real_cost),
+        rated_cost: if of_nobody { Nanos(0) } else { cost(stated.rated_cost) },
+        price_id: PriceId::try_from(stated.price_id.as_slice()).ok(),
+    }
+}
+
+/// The first of the texts, each once, cut.
+fn texts(stated: &[String], max_bytes: usize) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for text in stated.iter().take(2 * MAX_LABELS).map(|text| cut(text, max_bytes)) {
+        if kept.len() < MAX_LABELS && !text.is_empty() && !kept.contains(&text) {
+            kept.push(text);
+        }
+    }
+    kept
+}
+
+/// The first entries by key: a map has no other order.
+fn metadata(stated: &std::collections::HashMap<String, String>) -> BTreeMap<String, String> {
+    let ordered: BTreeMap<&String, &String> = stated.iter().collect();
+    let kept = ordered.into_iter().take(MAX_LABELS);
+    kept.map(|(key, value)| (cut(key, MAX_LABEL_BYTES), cut(value, MAX_VALUE_BYTES))).collect()
 }
 
 fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejection> {
@@ -280,7 +391,7 @@ fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejectio
     let mut attempts = Vec::with_capacity(close.attempts.len().min(MAX_ATTEMPTS));
     // The last attempts are those that were paid for.
     for from in close.attempts.iter().skip(close.attempts.len().saturating_sub(MAX_ATTEMPTS)) {
-        let attempt = attempt(from, open.started_at, &mut conditions);
+        let attempt = attempt(from, &open, &mut conditions);
         let is_lost =
             |kept: Option<Usage>, stated: Option<&contract::Usage>| kept.is_none() && stated.is_some();
         if is_lost(attempt.usage, from.usage.as_ref()) || is_lost(attempt.estimate, from.estimate.as_ref()) {
@@ -301,11 +412,12 @@ fn closed(close: &contract::CloseRecord, now: Millis) -> Result<Parsed, Rejectio
         first_token_ms: close.first_token_ms.map(duration),
         total_ms: duration(close.total_ms),
         estimated: close.estimated,
+        losses: texts(&close.losses, MAX_CODE_BYTES),
     };
     Ok(Parsed { entry: Entry::Close(Box::new(closed)), left_out })
 }
 
-fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Conditions) -> Attempt {
+fn attempt(from: &contract::Attempt, open: &Opened, conditions: &mut Conditions) -> Attempt {
     let account_id = AccountId::try_from(from.account_id.as_slice()).ok();
     if account_id.is_none() {
         conditions.add("bad_account_id");
@@ -321,7 +433,8 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
     let (usage, estimate) = (taken(from.usage.as_ref()), taken(from.estimate.as_ref()));
     // A bound that is out of all reason is none.
     let bound = from.bound.as_ref().map(self::usage).filter(fits);
-    let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { request_start };
+    let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { open.started_at };
+    let groups = from.group_ids.iter().filter_map(|id| GroupId::try_from(id.as_slice()).ok());
     Attempt {
         account_id,
         outcome: Outcome::from(from.outcome()),
@@ -331,12 +444,14 @@ fn attempt(from: &contract::Attempt, request_start: Millis, conditions: &mut Con
         usage,
         estimate,
         bound,
-        price_id: PriceId::try_from(from.price_id.as_slice()).ok(),
-        rated: !from.unrated,
+        rated: !from.unrated && open.purpose == Purpose::Client,
         model_mapped: cut(&from.model_mapped, MAX_NAME_BYTES),
         model_served: cut(&from.model_served, MAX_NAME_BYTES),
         started_at,
         total_ms: duration(from.total_ms),
+        price_id: PriceId::try_from(from.price_id.as_slice()).ok(),
+        group_ids: groups.take(MAX_GROUPS).collect(),
+        region: cut(&from.region, MAX_LABEL_BYTES),
     }
 }
 
@@ -361,6 +476,18 @@ const fn usage(from: &contract::Usage) -> Usage {
     }
 }
 
+/// Each kind at most what an attempt can use.
+fn capped(usage: Usage) -> Usage {
+    Usage {
+        input: usage.input.min(MAX_TOKENS),
+        cache_read: usage.cache_read.min(MAX_TOKENS),
+        cache_write_5m: usage.cache_write_5m.min(MAX_TOKENS),
+        cache_write_1h: usage.cache_write_1h.min(MAX_TOKENS),
+        output: usage.output.min(MAX_TOKENS),
+        reasoning: usage.reasoning.min(MAX_TOKENS),
+    }
+}
+
 fn fits(usage: &Usage) -> bool {
     let kinds = [
         usage.input,
@@ -371,11 +498,6 @@ fn fits(usage: &Usage) -> bool {
         usage.reasoning,
     ];
     kinds.into_iter().all(|tokens| tokens <= MAX_TOKENS)
-}
-
-/// A rate beyond all measure is the largest that there is.
-fn rate(ppm: Option<u64>) -> Ppm {
-    ppm.map_or(Ppm::ONE, |ppm| Ppm(u32::try_from(ppm).unwrap_or(u32::MAX)))
 }
 
 fn status(status: u32) -> u16 {
@@ -438,7 +560,7 @@ mod tests {
         let parsed = parse(&record(contract::record::Record::Close(close)), NOW).unwrap();
         match parsed.entry {
             Entry::Close(closed) => (*closed, parsed.left_out),
-            Entry::Open(_) => panic!("a close record became an open one"),
+            other => panic!("a close record became {other:?}"),
         }
     }
 

@@ -3,16 +3,19 @@
 use shared::clock::{Clock, Millis};
 
 use crate::store::{
-    Store, StoreError, ledger as rows,
+    Store, StoreError, Tx, incarnations, latency, ledger as rows, ledger_open,
     ledger_partitions::{self, Month, Partitioning},
-    rollups, settings,
+    ledger_rejected, rollups, settings,
     usage_queries::first_id_of,
 };
 
 /// How long requests stay where operators set nothing.
 pub const DEFAULT_RETENTION_DAYS: u64 = 400;
-/// How long roll-ups stay. They are small, and statistics outlive what they were made of.
-pub const ROLLUP_RETENTION_DAYS: u64 = 1_200;
+/// How long sums stay by day. They are small, and statistics outlive what they were made of; then they are folded into
+/// one row of each subject, so that totals stay exact.
+pub const DAYS_RETENTION_DAYS: u64 = 1_200;
+/// How long sums stay by quarter-hour.
+pub const QUARTERS_RETENTION_DAYS: u64 = 400;
 /// Months that have a partition before they begin.
 const MONTHS_AHEAD: usize = 2;
 /// Rows that one statement removes.
@@ -29,21 +32,47 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     let keep_from = before(now, retention_days(store).await?);
     let mut more = false;
     match ledger_partitions::arrange(store, &months(now), keep_from).await? {
-        Partitioning::None => {
-            let mut tx = store.begin().await?;
-            more |= is_full(rows::delete_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?);
-            tx.commit().await?;
-        }
         Partitioning::Arranged { split, dropped } if !split.is_empty() || !dropped.is_empty() => {
             tracing::info!(?split, ?dropped, "the ledger's partitions were arranged");
         }
-        Partitioning::Arranged { .. } | Partitioning::Elsewhere => {}
+        Partitioning::Arranged { .. } | Partitioning::Elsewhere | Partitioning::None => {}
     }
     let mut tx = store.begin().await?;
-    more |= is_full(rows::delete_rejected_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
-    more |= rollups::delete_before(&mut tx, before(now, ROLLUP_RETENTION_DAYS), ROWS_AT_ONCE).await?;
+    // Of a partition that is not over yet, the days that are.
+    more |= is_full(rows::delete_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?);
+    tx.commit().await?;
+    let mut tx = store.begin().await?;
+    more |= is_full(ledger_rejected::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
+    more |= is_full(ledger_open::delete_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?);
+    more |= rows::delete_beside_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?;
+    tx.commit().await?;
+    Ok(more | rollup_step(store, now).await?)
+}
+
+async fn rollup_step(store: &Store, now: Millis) -> Result<bool, StoreError> {
+    let (quarters, days) = (quarters_from(now), before(now, DAYS_RETENTION_DAYS));
+    let mut tx = store.begin().await?;
+    let mut more = rollups::delete_quarters(&mut tx, quarters, ROWS_AT_ONCE).await?;
+    more |= latency::delete_before(&mut tx, quarters, days, ROWS_AT_ONCE).await?;
+    more |= rollups::fold_days(&mut tx, days, ROWS_AT_ONCE).await?;
+    more |= sweep(&mut tx).await?;
     tx.commit().await?;
     Ok(more)
+}
+
+/// Removes sums of incarnations that are open no more.
+async fn sweep(tx: &mut Tx) -> Result<bool, StoreError> {
+    let Some(incarnation) = incarnations::unswept(tx).await? else { return Ok(false) };
+    if !rollups::delete_open(tx, incarnation, ROWS_AT_ONCE).await? {
+        incarnations::swept(tx, incarnation).await?;
+    }
+    Ok(true)
+}
+
+/// Sums by quarter-hour are there from this time on; before it, only by day.
+#[must_use]
+pub fn quarters_from(now: Millis) -> Millis {
+    Millis(rollups::day_of(before(now, QUARTERS_RETENTION_DAYS).0))
 }
 
 async fn retention_days(store: &Store) -> Result<u64, StoreError> {

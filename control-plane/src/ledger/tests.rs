@@ -2,9 +2,11 @@
 
 mod exactly_once;
 mod failures;
+mod incarnations;
 mod keeping;
 mod prices;
 mod queries;
+mod rows_read;
 mod world;
 
 use self::world::World;
@@ -27,13 +29,24 @@ async fn cases(world: &World, replica: &Store) {
     queries::sums_agree_with_the_rows(world).await;
     queries::days_begin_at_midnight_utc(world).await;
     queries::hours_without_requests_are_left_out(world).await;
-    queries::each_filter_has_its_index(world).await;
-    queries::sums_by_hour_read_their_span_only(world).await;
     failures::the_last_failure_is_kept_with_its_account(world).await;
     failures::a_node_from_the_future_hides_no_later_failure(world).await;
     failures::it_goes_with_its_account(world).await;
+    incarnations::it_is_closed_once_every_spool_has_ended(world).await;
+    incarnations::a_batch_over_several_spools_is_taken_as_a_whole(world).await;
+    incarnations::what_is_gone_is_one_row(world).await;
+    incarnations::it_belongs_to_the_node_that_said_hello(world).await;
+    incarnations::what_a_person_closes_is_charged_at_what_was_reserved_until_the_truth_comes(world).await;
+    incarnations::what_is_open_at_the_end_is_charged_at_what_was_reserved(world).await;
+    incarnations::a_record_keeps_all_that_the_node_said(world).await;
+    incarnations::a_test_of_an_account_is_a_record_that_nobody_pays(world).await;
+    incarnations::a_record_that_the_database_refuses_is_set_aside(world).await;
+    incarnations::sums_stay_at_the_most_that_a_column_holds(world).await;
+    incarnations::names_that_clients_make_up_are_bounded(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
+    rows_read::a_page_reads_what_it_shows(world).await;
+    rows_read::a_long_span_is_read_by_days(world).await;
     queries::failures_page_from_the_newest(world).await;
     keeping::old_requests_go_and_newer_ones_stay(world).await;
 }
@@ -66,6 +79,5 @@ fn on_mariadb() {
         store.migrate().await.unwrap();
         let world = World::new(store).await;
         keeping::months_are_split_off_and_dropped(&world).await;
-        queries::each_filter_has_its_index(&world).await;
     });
 }

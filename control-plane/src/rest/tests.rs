@@ -5,6 +5,7 @@ mod api_keys;
 mod bodies;
 mod etags;
 mod gateway;
+mod incarnations;
 mod lists;
 mod login;
 mod many;

@@ -1,8 +1,8 @@
 //! Usage: sums over the roll-ups, and the ledger's records. A person sees their own; who reads all sees everyone's,
 //! with accounts and real costs.
 //!
-//! Sums come from roll-ups by quarter-hour in UTC and never from records, so they can be asked for one dimension at a
-//! time: a user, a key, an account or a model.
+//! Sums come from roll-ups by quarter-hour and day in UTC and never from records, so they can be asked for one dimension
+//! at a time: a user, a key, an account, a group, a model, a wire or a tag.
 
 mod view;
 
@@ -10,7 +10,7 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use shared::{
     clock::Millis,
-    id::{AccountId, KeyId, RequestId, UserId},
+    id::{AccountId, GroupId, KeyId, RequestId, UserId},
     wire::Wire,
 };
 use utoipa::IntoParams;
@@ -26,11 +26,17 @@ use super::{
 };
 use crate::{
     app::App,
-    ledger::{entry::UNKNOWN_WIRE, record::Outcome},
+    ledger::{
+        entry::UNKNOWN_WIRE,
+        record::{Outcome, Purpose},
+        retention::quarters_from,
+    },
     store::{
         Tx, api_keys,
-        rollups::{Metric, QUARTER_MS, quarter_of},
-        usage_queries::{self, Period, RecordFilter, Scope},
+        latency::{self, Metric},
+        rollups::{ALL_MODELS, QUARTER_MS, day_of, quarter_of},
+        usage_queries::{self, RecordFilter},
+        usage_sums::{self, Period, Scope},
     },
 };
 
@@ -68,7 +74,7 @@ struct OwnSums {
     to: Option<Millis>,
 }
 
-/// Which sums: at most one of user, key, account and model.
+/// Which sums: at most one of user, key, account, group, model, wire and tag.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -80,8 +86,15 @@ struct AllSums {
     /// Counts the attempts at the account.
     #[param(value_type = Option<String>)]
     account_id: Option<AccountId>,
+    /// Counts the attempts at accounts that were in the group at the time.
+    #[param(value_type = Option<String>)]
+    group_id: Option<GroupId>,
     /// A model's name as in the price list.
     model: Option<String>,
+    /// chat, responses, messages or gemini.
+    wire: Option<String>,
+    /// Of keys, as they were at the time.
+    tag: Option<String>,
     /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
@@ -108,6 +121,8 @@ struct OwnRecords {
     outcome: Option<Outcome>,
     /// Whether the outcome counts as an error in sums.
     failed: Option<bool>,
+    /// client or account_test.
+    purpose: Option<Purpose>,
     /// Milliseconds since 1970. Absent: no bound.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
@@ -139,6 +154,8 @@ struct AllRecords {
     outcome: Option<Outcome>,
     /// Whether the outcome counts as an error in sums.
     failed: Option<bool>,
+    /// client or account_test.
+    purpose: Option<Purpose>,
     /// Milliseconds since 1970. Absent: no bound.
     #[param(value_type = Option<i64>)]
     from: Option<Millis>,
@@ -203,6 +220,7 @@ async fn own_records(
         wire: wire(asked.wire)?,
         outcome: asked.outcome,
         failed: asked.failed,
+        purpose: asked.purpose,
         from: asked.from,
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
@@ -250,6 +268,7 @@ async fn all_records(
         wire: wire(asked.wire)?,
         outcome: asked.outcome,
         failed: asked.failed,
+        purpose: asked.purpose,
         from: asked.from,
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
@@ -258,17 +277,17 @@ async fn all_records(
 }
 
 async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<UsageSummary>> {
-    let counts = usage_queries::summary(&mut tx, scope, span.from, span.to).await?;
+    let counts = usage_sums::sums(&mut tx, scope, span.from, span.to).await?;
     let model = match (scope, audience) {
-        (Scope::Total, Audience::Staff) => Some(None),
-        (Scope::Model(model), Audience::Staff) => Some(Some(model.as_str())),
+        (Scope::Total, Audience::Staff) => Some(ALL_MODELS),
+        (Scope::Model(model), Audience::Staff) => Some(model.as_str()),
         _ => None,
     };
     let (mut first_token, mut total) = (None, None);
     if let Some(model) = model {
-        let buckets = usage_queries::latency(&mut tx, model, Metric::FirstToken, span.from, span.to).await?;
+        let buckets = latency::of(&mut tx, model, Metric::FirstToken, span.from, span.to).await?;
         first_token = view::percentiles(&buckets);
-        let buckets = usage_queries::latency(&mut tx, model, Metric::Total, span.from, span.to).await?;
+        let buckets = latency::of(&mut tx, model, Metric::Total, span.from, span.to).await?;
         total = view::percentiles(&buckets);
     }
     tx.commit().await?;
@@ -276,13 +295,13 @@ async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> A
 }
 
 async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
-    let days = usage_queries::by_period(&mut tx, scope, Period::Day, span.from, span.to).await?;
+    let days = usage_sums::by_period(&mut tx, scope, Period::Day, span.from, span.to).await?;
     tx.commit().await?;
     Ok(Json(DailyUsage::new(span.from, span.to, &days, audience)))
 }
 
 async fn hourly(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<HourlyUsage>> {
-    let hours = usage_queries::by_period(&mut tx, scope, Period::Hour, span.from, span.to).await?;
+    let hours = usage_sums::by_period(&mut tx, scope, Period::Hour, span.from, span.to).await?;
     tx.commit().await?;
     Ok(Json(HourlyUsage::new(span.from, span.to, &hours, audience)))
 }
@@ -319,20 +338,23 @@ fn all_scope(asked: AllSums) -> ApiResult<Scope> {
         asked.user_id.map(Scope::User),
         asked.key_id.map(Scope::Key),
         asked.account_id.map(Scope::Account),
+        asked.group_id.map(Scope::Group),
         asked.model.map(Scope::Model),
+        wire(asked.wire)?.map(Scope::Wire),
+        asked.tag.map(Scope::Tag),
     ];
     let mut given = given.into_iter().flatten();
     let scope = given.next().unwrap_or(Scope::Total);
     if given.next().is_some() {
         return Err(Problem::invalid(
             "",
-            "sums are kept by one of user_id, key_id, account_id and model at a time",
+            "sums are kept by one of user_id, key_id, account_id, group_id, model, wire and tag at a time",
         ));
     }
     Ok(scope)
 }
 
-/// A span of whole quarter-hours.
+/// A span of whole quarter-hours; where these are not kept any more, of whole days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) from: Millis,
@@ -363,8 +385,14 @@ impl Span {
                 format!("`from` comes before `to`, by {most} days at most"),
             ));
         }
-        let end = quarter_of(last).saturating_add(QUARTER_MS);
-        Ok(Self { from: Millis(quarter_of(first)), to: Millis(end) })
+        let kept = quarters_from(now);
+        let from = if first < kept { day_of(first.0) } else { quarter_of(first) };
+        let end = if last < kept {
+            day_of(last.0).saturating_add(DAY_MS)
+        } else {
+            quarter_of(last).saturating_add(QUARTER_MS)
+        };
+        Ok(Self { from: Millis(from), to: Millis(end) })
     }
 }
 

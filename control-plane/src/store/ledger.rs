@@ -1,15 +1,13 @@
-//! Rows of the ledger, how far each spool is taken, and what was rejected.
+//! Requests that are over, each a row that is written once, and what stands beside it for lists.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use shared::{
-    clock::Millis,
-    id::{IncarnationId, RequestId},
-};
+use shared::id::{IncarnationId, RequestId};
 
 use super::{
     StoreError, Tx,
-    db::{execute, fetch_in, fetch_one, fetch_optional, with_tx},
+    db::{execute, fetch_in, fetch_optional, placeholders, with_tx},
+    rollups::pieces,
 };
 
 /// One request. Ids are 16 bytes, costs nano-dollars, times milliseconds.
@@ -23,6 +21,8 @@ pub struct LedgerRow {
     pub node: String,
     pub wire: String,
     pub stream: bool,
+    /// See [`crate::ledger::record::Purpose`].
+    pub purpose: String,
     /// What statistics call the model: its name in the price list where it has a price.
     pub model: String,
     pub model_requested: String,
@@ -48,184 +48,78 @@ pub struct LedgerRow {
     pub estimated: bool,
     /// JSON: `["drained", …]`.
     pub conditions: String,
+    /// JSON, see [`crate::ledger::entry::Details`].
+    pub details: String,
     /// Of the trace that the client is in, 16 bytes.
     pub trace_id: Option<Vec<u8>>,
 }
 
-macro_rules! complete {
-    ($conflict:literal, $new:literal, $end:literal) => {
-        complete!(@ $conflict, $new, $end, "account_id", "model", "model_mapped", "model_served", "status", "outcome",
-            "attempts", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
-            "output_tokens", "reasoning_tokens", "real_cost", "rated_cost", "price_version", "first_token_ms",
-            "total_ms", "estimated")
-    };
-    (@ $conflict:literal, $new:literal, $end:literal, $($column:literal),+) => {
-        concat!(" ", $conflict, " ", $($column, " = ", $new, $column, $end, ", ",)+ "conditions = ", $new, "conditions", $end)
-    };
-}
-
 /// The columns of [`LedgerRow`].
-pub(super) const COLUMNS: &str = "request_id, key_id, user_id, account_id, node, wire, stream, model, \
-    model_requested, model_mapped, model_served, status, outcome, attempts, input_tokens, cache_read_tokens, \
-    cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, real_cost, rated_cost, \
-    price_version, started_at, first_token_ms, total_ms, estimated, conditions, trace_id";
-
-/// Placeholders of one row, with those that follow it.
-const PLACES: &str =
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-
-/// What follows the rows in order to complete those that are there, for (MySQL, SQLite).
-const COMPLETE: (&str, &str) = (
-    complete!("ON DUPLICATE KEY UPDATE", "VALUES(", ")"),
-    complete!("ON CONFLICT (request_id) DO UPDATE SET", "excluded.", ""),
-);
+pub(super) const COLUMNS: [&str; 31] = [
+    "request_id",
+    "key_id",
+    "user_id",
+    "account_id",
+    "node",
+    "wire",
+    "stream",
+    "purpose",
+    "model",
+    "model_requested",
+    "model_mapped",
+    "model_served",
+    "status",
+    "outcome",
+    "attempts",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "real_cost",
+    "rated_cost",
+    "price_version",
+    "started_at",
+    "first_token_ms",
+    "total_ms",
+    "estimated",
+    "conditions",
+    "details",
+    "trace_id",
+];
 
 /// Rows in one statement. A few sizes only, so that a connection keeps them all prepared.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
-
-/// What of a spool has been taken, with the row locked until the transaction ends, so that two streams of one spool
-/// take turns. The row is made when it is missing.
-///
-/// # Errors
-/// `Busy` where the wait for the lock is too long.
-pub async fn lock_cursor(
-    tx: &mut Tx,
-    node: &str,
-    spool: IncarnationId,
-    now: Millis,
-) -> Result<u64, StoreError> {
-    // On MySQL the no-op update takes the row's exclusive lock; INSERT IGNORE would take a shared one, and two of
-    // those block each other for good.
-    const MYSQL: &str =
-        "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
-        ON DUPLICATE KEY UPDATE acknowledged = acknowledged";
-    const SQLITE: &str =
-        "INSERT INTO spool_cursors (node_id, spool_id, acknowledged, updated_at) VALUES (?, ?, 0, ?)
-        ON CONFLICT (node_id, spool_id) DO NOTHING";
-    let sql = tx.sql(MYSQL, SQLITE);
-    let spool = spool.to_bytes().to_vec();
-    execute!(&mut *tx, sql, node, spool.clone(), now.0)?;
-    let sql = tx.sql(
-        "SELECT acknowledged FROM spool_cursors WHERE node_id = ? AND spool_id = ? FOR UPDATE",
-        "SELECT acknowledged FROM spool_cursors WHERE node_id = ? AND spool_id = ?",
-    );
-    let (acknowledged,) = fetch_one!(&mut *tx, (i64,), sql, node, spool)?;
-    u64::try_from(acknowledged).map_err(StoreError::corrupt)
-}
-
-/// Notes that a spool is taken up to and with `acknowledged`.
-///
-/// # Errors
-/// What the database says.
-pub async fn advance_cursor(
-    tx: &mut Tx,
-    node: &str,
-    spool: IncarnationId,
-    acknowledged: u64,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let acknowledged = i64::try_from(acknowledged).map_err(StoreError::corrupt)?;
-    execute!(
-        tx,
-        "UPDATE spool_cursors SET acknowledged = ?, updated_at = ? WHERE node_id = ? AND spool_id = ?",
-        acknowledged,
-        now.0,
-        node,
-        spool.to_bytes().to_vec()
-    )?;
-    Ok(())
-}
-
-/// What of a spool has been taken; 0 for one that was never seen.
-///
-/// # Errors
-/// What the database says.
-pub async fn acknowledged(tx: &mut Tx, node: &str, spool: IncarnationId) -> Result<u64, StoreError> {
-    let row = fetch_optional!(
-        tx,
-        (i64,),
-        "SELECT acknowledged FROM spool_cursors WHERE node_id = ? AND spool_id = ?",
-        node,
-        spool.to_bytes().to_vec()
-    )?;
-    row.map_or(Ok(0), |(acknowledged,)| u64::try_from(acknowledged).map_err(StoreError::corrupt))
-}
-
-/// Which of the requests have a row, and whether that is still open.
-///
-/// # Errors
-/// What the database says.
-pub async fn open_rows(tx: &mut Tx, requests: &[RequestId]) -> Result<HashMap<RequestId, bool>, StoreError> {
-    let ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, String)> = fetch_in!(
-        tx,
-        (Vec<u8>, String),
-        "SELECT request_id, outcome FROM ledger WHERE request_id IN ",
-        "",
-        ids
-    )?;
-    rows.into_iter()
-        .map(|(id, outcome)| {
-            let id = RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
-            Ok((id, outcome == "open"))
-        })
-        .collect()
-}
-
-/// Which of the requests have a row that is open, with these rows locked until the transaction ends.
-///
-/// # Errors
-/// `Busy` where the wait for a lock is too long.
-pub async fn lock_open(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
-    let ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
-    let locking = tx.locking();
-    // By the key alone: whatever else is looked through on the way is locked too.
-    let select = tx.sql(
-        "SELECT request_id, outcome FROM ledger FORCE INDEX (PRIMARY) WHERE request_id IN ",
-        "SELECT request_id, outcome FROM ledger WHERE request_id IN ",
-    );
-    let rows: Vec<(Vec<u8>, String)> = fetch_in!(tx, (Vec<u8>, String), select, locking, ids)?;
-    let open = rows.into_iter().filter(|(_, outcome)| outcome == "open");
-    open.map(|(id, _)| RequestId::try_from(id.as_slice()).map_err(StoreError::corrupt)).collect()
-}
+const SIZES: [usize; 4] = [256, 32, 4, 1];
+/// Bytes of JSON of a row that goes in with others, so that a statement stays below what MySQL takes at once.
+const MAX_ROW_BYTES: usize = 32 * 1024;
 
 /// Adds rows. False: one of the requests has one already, and of these rows none was added.
 ///
 /// # Errors
 /// What the database says.
 pub async fn insert(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<bool, StoreError> {
-    match write(tx, rows, "").await {
+    match write(tx, rows).await {
         Ok(()) => Ok(true),
         Err(StoreError::Conflict { .. }) => Ok(false),
         Err(other) => Err(other),
     }
 }
 
-/// Completes the rows of requests whose open rows are locked.
-///
-/// # Errors
-/// What the database says.
-pub async fn close(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
-    let complete = tx.sql(COMPLETE.0, COMPLETE.1);
-    for rows in pieces(rows) {
-        write(tx, rows, complete).await?;
-    }
-    Ok(())
-}
-
 /// The rows in pieces of which each is one statement.
-pub fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = SIZES.into_iter().find(|size| *size <= rows.len())?;
-        let (piece, rest) = rows.split_at(size);
-        rows = rest;
-        Some(piece)
+pub fn statements<'a>(rows: &'a [&'a LedgerRow]) -> impl Iterator<Item = &'a [&'a LedgerRow]> {
+    let is_large = |row: &&LedgerRow| row.attempts.len() + row.details.len() > MAX_ROW_BYTES;
+    let same = move |one: &&LedgerRow, other: &&LedgerRow| is_large(one) == is_large(other);
+    rows.chunk_by(same).flat_map(move |rows| {
+        let sizes = if rows.first().is_some_and(is_large) { [1; 4] } else { SIZES };
+        pieces(rows, sizes)
     })
 }
 
-async fn write(tx: &mut Tx, rows: &[&LedgerRow], end: &'static str) -> Result<(), StoreError> {
-    let places = vec![PLACES; rows.len()].join(", ");
-    let sql = format!("INSERT INTO ledger ({COLUMNS}) VALUES {places}{end}");
+async fn write(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
+    let columns = COLUMNS.join(", ");
+    let places = vec![placeholders(COLUMNS.len()); rows.len()].join(", ");
+    let sql = format!("INSERT INTO ledger ({columns}) VALUES {places}");
     with_tx!(tx, |connection| {
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for row in rows {
@@ -237,6 +131,7 @@ async fn write(tx: &mut Tx, rows: &[&LedgerRow], end: &'static str) -> Result<()
                 .bind(&row.node)
                 .bind(&row.wire)
                 .bind(row.stream)
+                .bind(&row.purpose)
                 .bind(&row.model)
                 .bind(&row.model_requested)
                 .bind(&row.model_mapped)
@@ -258,70 +153,171 @@ async fn write(tx: &mut Tx, rows: &[&LedgerRow], end: &'static str) -> Result<()
                 .bind(row.total_ms)
                 .bind(row.estimated)
                 .bind(&row.conditions)
+                .bind(&row.details)
                 .bind(&row.trace_id);
         }
         query.execute(connection).await.map(drop).map_err(StoreError::from)
     })
 }
 
-/// A record that could not be understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedRow {
-    pub sequence: u64,
-    pub reason: &'static str,
-    /// The record as it came, bounded.
-    pub payload: Vec<u8>,
+/// Those of the requests that have a row, as committed last, with these rows locked until the transaction ends.
+///
+/// # Errors
+/// `Busy` where the wait for a lock is too long.
+pub async fn lock_closed(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
+    let (ids, locking) = (padded(requests), tx.locking());
+    // By the key alone: whatever else is looked through on the way is locked too.
+    let select = tx.sql(
+        "SELECT request_id FROM ledger FORCE INDEX (PRIMARY) WHERE request_id IN ",
+        "SELECT request_id FROM ledger WHERE request_id IN ",
+    );
+    request_ids(fetch_in!(tx, (Vec<u8>,), select, locking, ids)?)
 }
 
-/// Keeps a rejected record for a person to look at.
+/// Those of the requests that have a row, as this transaction sees it.
 ///
 /// # Errors
 /// What the database says.
-pub async fn reject(
+pub async fn closed(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
+    let ids = padded(requests);
+    request_ids(fetch_in!(tx, (Vec<u8>,), "SELECT request_id FROM ledger WHERE request_id IN ", "", ids)?)
+}
+
+/// The ids, the last one repeated up to one of a few numbers, so that few statements have to be prepared.
+pub(super) fn padded(requests: &[RequestId]) -> Vec<Vec<u8>> {
+    const STEPS: [usize; 4] = [1, 8, 50, 200];
+    let mut ids: Vec<Vec<u8>> = requests.iter().map(|id| id.to_bytes().to_vec()).collect();
+    let rest = ids.len() % 200;
+    let step = STEPS.into_iter().find(|step| *step >= rest).unwrap_or(200);
+    if let (Some(last), true) = (ids.last().cloned(), rest > 0) {
+        ids.extend(std::iter::repeat_n(last, step - rest));
+    }
+    ids
+}
+
+pub(super) fn request_ids(rows: Vec<(Vec<u8>,)>) -> Result<HashSet<RequestId>, StoreError> {
+    rows.into_iter().map(|(id,)| RequestId::try_from(id).map_err(StoreError::corrupt)).collect()
+}
+
+/// The scopes in which a request that did not complete is found, and its id in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedScope {
+    All,
+    Key,
+    User,
+    Account,
+    Model,
+}
+
+impl EndedScope {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Account => "account",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Makes the requests that did not complete be found by their outcome.
+///
+/// # Errors
+/// What the database says.
+pub async fn note_ended(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
+    let mut ended: Vec<(EndedScope, &[u8], &LedgerRow)> = Vec::new();
+    for row in rows.iter().filter(|row| row.outcome != "completed") {
+        ended.push((EndedScope::All, &[], row));
+        ended.push((EndedScope::Key, &row.key_id, row));
+        ended.push((EndedScope::User, &row.user_id, row));
+        if let Some(account) = &row.account_id {
+            ended.push((EndedScope::Account, account, row));
+        }
+        ended.push((EndedScope::Model, row.model.as_bytes(), row));
+    }
+    for ended in pieces(&ended, SIZES) {
+        let places = vec!["(?, ?, ?, ?)"; ended.len()].join(", ");
+        let sql = format!("INSERT INTO ledger_ended (scope, subject, outcome, request_id) VALUES {places}");
+        with_tx!(&mut *tx, |connection| {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for (scope, subject, row) in ended {
+                query = query.bind(scope.as_str()).bind(*subject).bind(&row.outcome).bind(&row.request_id);
+            }
+            query.execute(connection).await.map(drop).map_err(StoreError::from)
+        })?;
+    }
+    Ok(())
+}
+
+/// Notes that a row stands for what is not known.
+///
+/// # Errors
+/// What the database says.
+pub async fn note_assumed(
     tx: &mut Tx,
-    node: &str,
-    spool: IncarnationId,
-    row: &RejectedRow,
-    now: Millis,
+    request: RequestId,
+    incarnation: IncarnationId,
 ) -> Result<(), StoreError> {
-    let sequence = i64::try_from(row.sequence).map_err(StoreError::corrupt)?;
     execute!(
         tx,
-        "INSERT INTO ledger_rejected (node_id, spool_id, sequence, reason, payload, received_at)
-            VALUES (?, ?, ?, ?, ?, ?)",
-        node,
-        spool.to_bytes().to_vec(),
-        sequence,
-        row.reason,
-        &row.payload,
-        now.0,
+        "INSERT INTO ledger_assumed (request_id, incarnation_id) VALUES (?, ?)",
+        request.to_bytes().to_vec(),
+        incarnation.to_bytes().to_vec()
     )?;
     Ok(())
 }
 
-/// Removes at most `limit` rows of requests before `end`, oldest first. For SQLite: MySQL drops partitions.
+/// Takes the assumed row of a request away and answers it. `None`: there is none that is assumed.
+///
+/// # Errors
+/// What the database says.
+pub async fn take_assumed(tx: &mut Tx, request: RequestId) -> Result<Option<LedgerRow>, StoreError> {
+    let id = request.to_bytes().to_vec();
+    if execute!(&mut *tx, "DELETE FROM ledger_assumed WHERE request_id = ?", id.as_slice())? == 0 {
+        return Ok(None);
+    }
+    let sql = format!("SELECT {} FROM ledger WHERE request_id = ?{}", COLUMNS.join(", "), tx.locking());
+    let row = fetch_optional!(&mut *tx, LedgerRow, sqlx::AssertSqlSafe(sql), id.as_slice())?;
+    execute!(&mut *tx, "DELETE FROM ledger WHERE request_id = ?", id.as_slice())?;
+    execute!(&mut *tx, "DELETE FROM ledger_ended WHERE request_id = ?", id.as_slice())?;
+    Ok(row)
+}
+
+/// Removes at most `limit` rows of requests before `end`, oldest first. On MySQL whole partitions are dropped besides.
 ///
 /// # Errors
 /// What the database says.
 pub async fn delete_before(tx: &mut Tx, end: RequestId, limit: i64) -> Result<u64, StoreError> {
-    execute!(
-        tx,
+    let sql = tx.sql(
+        "DELETE FROM ledger WHERE request_id < ? ORDER BY request_id LIMIT ?",
         "DELETE FROM ledger WHERE request_id IN
             (SELECT request_id FROM ledger WHERE request_id < ? ORDER BY request_id LIMIT ?)",
-        end.to_bytes().to_vec(),
-        limit
-    )
+    );
+    execute!(tx, sql, end.to_bytes().to_vec(), limit)
 }
 
-/// Removes at most `limit` rejected records received before `end`.
+/// Removes at most `limit` rows that stand beside requests before `end`. True: there may be more.
 ///
 /// # Errors
 /// What the database says.
-pub async fn delete_rejected_before(tx: &mut Tx, end: Millis, limit: i64) -> Result<u64, StoreError> {
-    let sql = tx.sql(
-        "DELETE FROM ledger_rejected WHERE received_at < ? ORDER BY received_at LIMIT ?",
-        "DELETE FROM ledger_rejected WHERE (node_id, spool_id, sequence) IN
-            (SELECT node_id, spool_id, sequence FROM ledger_rejected WHERE received_at < ? ORDER BY received_at LIMIT ?)",
+pub async fn delete_beside_before(tx: &mut Tx, end: RequestId, limit: i64) -> Result<bool, StoreError> {
+    const ENDED: (&str, &str) = (
+        "DELETE FROM ledger_ended WHERE request_id < ? ORDER BY request_id LIMIT ?",
+        "DELETE FROM ledger_ended WHERE (scope, subject, outcome, request_id) IN
+            (SELECT scope, subject, outcome, request_id FROM ledger_ended WHERE request_id < ?
+            ORDER BY request_id LIMIT ?)",
     );
-    execute!(tx, sql, end.0, limit)
+    const ASSUMED: (&str, &str) = (
+        "DELETE FROM ledger_assumed WHERE request_id < ? ORDER BY request_id LIMIT ?",
+        "DELETE FROM ledger_assumed WHERE request_id IN
+            (SELECT request_id FROM ledger_assumed WHERE request_id < ? ORDER BY request_id LIMIT ?)",
+    );
+    let end = end.to_bytes().to_vec();
+    let mut full = false;
+    for sql in [ENDED, ASSUMED] {
+        let sql = tx.sql(sql.0, sql.1);
+        full |= execute!(&mut *tx, sql, end.as_slice(), limit)? >= limit.unsigned_abs();
+    }
+    Ok(full)
 }

@@ -1,21 +1,38 @@
-//! Sums of usage by UTC quarter-hour, a table per dimension. Every column is additive, and added to in the
-//! transaction that closes the request.
+//! Sums of usage by UTC quarter-hour and, beside them, by UTC day. Every column is additive, and added to in the
+//! transaction that closes the request; a sum that would overflow stays at the most that a column holds.
 //!
-//! `rollup_account` counts attempts where the others count requests, each with its own usage: an account answers for
-//! what was tried on it. So its sums of tokens and costs are those of the others, and its number of requests is not.
+//! Of accounts and groups, attempts are counted where the others count requests, each with its own usage: an account
+//! answers for what was tried on it. So its sums of tokens and costs are those of the others, and its number of requests is not.
 
 use std::collections::BTreeMap;
 
 use shared::clock::Millis;
 /// Milliseconds of a roll-up's period.
 pub use shared::clock::QUARTER_MS;
+use shared::id::IncarnationId;
 
-use super::{StoreError, Tx, db::execute};
+use super::{
+    StoreError, Tx,
+    db::{execute, fetch_all, with_tx},
+    latency::{self, Histogram, Metric},
+};
+
+pub const DAY_MS: i64 = 24 * 3600 * 1000;
+/// Of quarter-hours and days: the model that stands for all of them.
+pub const ALL_MODELS: &str = "";
+/// The day that holds all that is older than what is kept by day.
+pub const BEFORE: i64 = 0;
 
 /// The start of the quarter-hour that a time is in.
 #[must_use]
 pub const fn quarter_of(at: Millis) -> i64 {
     at.quarter_start().0
+}
+
+/// The start of the UTC day that a time is in.
+#[must_use]
+pub const fn day_of(start: i64) -> i64 {
+    start - start.rem_euclid(DAY_MS)
 }
 
 /// What is summed. Costs in nano-dollars.
@@ -46,236 +63,315 @@ impl Counts {
         self.real_cost = self.real_cost.saturating_add(other.real_cost);
         self.rated_cost = self.rated_cost.saturating_add(other.rated_cost);
     }
-}
 
-/// What a latency roll-up measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Metric {
-    /// From a request's arrival to its first content.
-    FirstToken,
-    /// From a request's arrival to the end of a completed answer.
-    Total,
-}
-
-impl Metric {
+    /// What takes these away again.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FirstToken => "first_token",
-            Self::Total => "total",
+    pub const fn negated(&self) -> Self {
+        Self {
+            requests: self.requests.saturating_neg(),
+            errors: self.errors.saturating_neg(),
+            input_tokens: self.input_tokens.saturating_neg(),
+            cache_read_tokens: self.cache_read_tokens.saturating_neg(),
+            cache_write_5m_tokens: self.cache_write_5m_tokens.saturating_neg(),
+            cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_neg(),
+            output_tokens: self.output_tokens.saturating_neg(),
+            reasoning_tokens: self.reasoning_tokens.saturating_neg(),
+            real_cost: self.real_cost.saturating_neg(),
+            rated_cost: self.rated_cost.saturating_neg(),
         }
     }
 }
 
-/// The number of the bucket that a time falls into: 4 a doubling, so that a bucket's middle is at most an eighth off.
-#[must_use]
-pub const fn bucket_of(milliseconds: u64) -> i64 {
-    if milliseconds < 4 {
-        return milliseconds.cast_signed();
-    }
-    let doubling = milliseconds.ilog2();
-    let quarter = (milliseconds >> (doubling - 2)) & 3;
-    ((doubling as i64) - 1) * 4 + quarter.cast_signed()
+/// What sums are of. The numbers are those of the `dimension` column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// Everything; the subject is empty.
+    Total = 0,
+    Key = 1,
+    User = 2,
+    Account = 3,
+    Group = 4,
+    /// As statistics call it.
+    Model = 5,
+    /// A key's id and, behind it, a family of models.
+    KeyFamily = 6,
+    UserFamily = 7,
+    Wire = 8,
+    /// Of a key.
+    Tag = 9,
+    /// An open incarnation's id and, behind it, a key's.
+    OpenKey = 10,
+    OpenUser = 11,
+    OpenAccount = 12,
 }
 
-/// The middle of a bucket, in milliseconds.
-#[must_use]
-pub const fn middle_of(bucket: i64) -> u64 {
-    if bucket < 4 {
-        return if bucket < 0 { 0 } else { bucket.cast_unsigned() };
+impl Dimension {
+    /// Those with an incarnation's id at the subject's start.
+    pub const OPEN: [Self; 3] = [Self::OpenKey, Self::OpenUser, Self::OpenAccount];
+
+    pub(super) const fn number(self) -> i64 {
+        self as i64
     }
-    let bucket = if bucket > 240 { 240 } else { bucket.cast_unsigned() };
-    let (doubling, quarter) = (bucket / 4 + 1, bucket % 4);
-    let width = 1_u64 << (doubling - 2);
-    (4 + quarter) * width + width / 2
 }
 
-type Id = [u8; 16];
+/// A subject of two parts.
+#[must_use]
+pub fn pair(first: [u8; 16], second: &[u8]) -> Vec<u8> {
+    let mut subject = Vec::with_capacity(16 + second.len());
+    subject.extend_from_slice(&first);
+    subject.extend_from_slice(second);
+    subject
+}
 
-/// What a batch of requests adds to the roll-ups. Ordered, so that all transactions take row locks in one order.
+/// What a batch of requests adds to the roll-ups. Ordered as the tables are, so that all transactions take row locks
+/// in one order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Additions {
-    pub total: BTreeMap<i64, Counts>,
-    pub user: BTreeMap<(Id, i64), Counts>,
-    pub key: BTreeMap<(Id, i64), Counts>,
-    pub account: BTreeMap<(Id, i64), Counts>,
-    pub model: BTreeMap<(String, i64), Counts>,
-    pub latency: BTreeMap<(String, Metric, i64, i64), i64>,
+    /// By quarter-hour.
+    pub counts: BTreeMap<(i64, Dimension, Vec<u8>), Counts>,
+    pub latency: BTreeMap<(i64, String, Metric), Histogram>,
 }
 
-/// The statement that adds to a table, for one database: the counts are bound twice.
-macro_rules! upsert {
-    ($table:literal, $keys:literal, $places:literal, $conflict:expr) => {
-        concat!(
-            "INSERT INTO ",
-            $table,
-            " (",
-            $keys,
-            ", requests, errors, input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-            output_tokens, reasoning_tokens, real_cost, rated_cost) VALUES (",
-            $places,
-            ", ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ",
-            $conflict,
-            " requests = requests + ?, errors = errors + ?, input_tokens = input_tokens + ?,
-            cache_read_tokens = cache_read_tokens + ?, cache_write_5m_tokens = cache_write_5m_tokens + ?,
-            cache_write_1h_tokens = cache_write_1h_tokens + ?, output_tokens = output_tokens + ?,
-            reasoning_tokens = reasoning_tokens + ?, real_cost = real_cost + ?, rated_cost = rated_cost + ?"
-        )
+impl Additions {
+    pub fn add(&mut self, quarter: i64, dimension: Dimension, subject: Vec<u8>, counts: &Counts) {
+        self.counts.entry((quarter, dimension, subject)).or_default().add(counts);
+    }
+
+    fn by_day(&self) -> BTreeMap<(i64, Dimension, Vec<u8>), Counts> {
+        let mut days: BTreeMap<(i64, Dimension, Vec<u8>), Counts> = BTreeMap::new();
+        for ((quarter, dimension, subject), counts) in &self.counts {
+            days.entry((day_of(*quarter), *dimension, subject.clone())).or_default().add(counts);
+        }
+        days
+    }
+}
+
+/// Columns of the counts.
+pub(super) const COUNTS: &str = "requests, errors, input_tokens, cache_read_tokens, cache_write_5m_tokens, \
+    cache_write_1h_tokens, output_tokens, reasoning_tokens, real_cost, rated_cost";
+const PLACES: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+macro_rules! each_count {
+    ($before:literal, $between:literal, $after:literal) => {
+        each_count!(@ $before, $between, $after, "requests", "errors", "input_tokens", "cache_read_tokens",
+            "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "real_cost")
+    };
+    (@ $before:literal, $between:literal, $after:literal, $($column:literal),+) => {
+        concat!($($column, " = ", $before, $column, $between, $column, $after, ", ",)+
+            "rated_cost = ", $before, "rated_cost", $between, "rated_cost", $after)
     };
 }
 
-/// [`upsert!`] for (MySQL, SQLite).
-macro_rules! upserts {
-    ($table:literal, $keys:literal, $places:literal) => {
-        (
-            upsert!($table, $keys, $places, "ON DUPLICATE KEY UPDATE"),
-            upsert!($table, $keys, $places, concat!("ON CONFLICT (", $keys, ") DO UPDATE SET")),
-        )
-    };
-}
-
-/// The statement that removes old rows, for (MySQL, SQLite): SQLite has no DELETE … LIMIT as it is usually built.
-macro_rules! deletes {
-    ($table:literal, $keys:literal) => {
-        (
-            concat!("DELETE FROM ", $table, " WHERE quarter_start < ? ORDER BY quarter_start LIMIT ?"),
-            concat!(
-                "DELETE FROM ",
-                $table,
-                " WHERE (",
-                $keys,
-                ") IN (SELECT ",
-                $keys,
-                " FROM ",
-                $table,
-                " WHERE quarter_start < ? ORDER BY quarter_start LIMIT ?)"
-            ),
-        )
-    };
-}
-
-type Pair = (&'static str, &'static str);
-const TOTAL: Pair = upserts!("rollup_total", "quarter_start", "?");
-const USER: Pair = upserts!("rollup_user", "user_id, quarter_start", "?, ?");
-const KEY: Pair = upserts!("rollup_key", "key_id, quarter_start", "?, ?");
-const ACCOUNT: Pair = upserts!("rollup_account", "account_id, quarter_start", "?, ?");
-const MODEL: Pair = upserts!("rollup_model", "model, quarter_start", "?, ?");
-const LATENCY: Pair = (
-    "INSERT INTO rollup_latency (model, metric, quarter_start, bucket, requests) VALUES (?, ?, ?, ?, ?)
-        ON DUPLICATE KEY UPDATE requests = requests + ?",
-    "INSERT INTO rollup_latency (model, metric, quarter_start, bucket, requests) VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT (model, metric, quarter_start, bucket) DO UPDATE SET requests = requests + ?",
+/// What follows the rows in order to add to those that are there, for (MySQL, SQLite). MySQL fails where a sum of
+/// BIGINTs overflows, SQLite goes on with a floating-point number: neither may come to that.
+const ADD: (&str, &str) = (
+    concat!(
+        " ON DUPLICATE KEY UPDATE ",
+        each_count!("LEAST(", " + CAST(VALUES(", ") AS DECIMAL(20,0)), 9223372036854775807)")
+    ),
+    each_count!("MIN(", " + excluded.", ", 9223372036854775807)"),
 );
 
-/// `execute!` with the counts bound after the keys, twice.
-macro_rules! add_counts {
-    ($tx:expr, $sql:expr, $counts:expr $(, $key:expr)+) => {
-        execute!(
-            $tx,
-            $sql,
-            $($key,)+
-            $counts.requests,
-            $counts.errors,
-            $counts.input_tokens,
-            $counts.cache_read_tokens,
-            $counts.cache_write_5m_tokens,
-            $counts.cache_write_1h_tokens,
-            $counts.output_tokens,
-            $counts.reasoning_tokens,
-            $counts.real_cost,
-            $counts.rated_cost,
-            $counts.requests,
-            $counts.errors,
-            $counts.input_tokens,
-            $counts.cache_read_tokens,
-            $counts.cache_write_5m_tokens,
-            $counts.cache_write_1h_tokens,
-            $counts.output_tokens,
-            $counts.reasoning_tokens,
-            $counts.real_cost,
-            $counts.rated_cost,
-        )
-    };
+/// Rows in one statement. A few sizes only, so that a connection keeps them all prepared.
+const SIZES: [usize; 4] = [128, 32, 8, 1];
+
+/// The items in pieces of which each is one statement.
+pub(super) fn pieces<T>(mut items: &[T], sizes: [usize; 4]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = sizes.into_iter().find(|size| *size <= items.len())?;
+        let (piece, rest) = items.split_at(size);
+        items = rest;
+        Some(piece)
+    })
 }
+
+/// A table of sums.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) start: &'static str,
+}
+
+pub(super) const QUARTERS: Table = Table { name: "rollup_quarters", start: "quarter_start" };
+pub(super) const DAYS: Table = Table { name: "rollup_days", start: "day_start" };
 
 /// Adds to the roll-ups. Last in a transaction: the rows of the present quarter-hour are locked by it until the end.
 ///
 /// # Errors
 /// `Busy` where another transaction is in the way for too long.
 pub async fn add(tx: &mut Tx, additions: &Additions) -> Result<(), StoreError> {
-    for ((model, metric, quarter, bucket), requests) in &additions.latency {
-        let sql = tx.sql(LATENCY.0, LATENCY.1);
-        execute!(&mut *tx, sql, model, metric.as_str(), quarter, bucket, requests, requests)?;
-    }
-    for ((model, quarter), counts) in &additions.model {
-        let sql = tx.sql(MODEL.0, MODEL.1);
-        add_counts!(&mut *tx, sql, counts, model, quarter)?;
-    }
-    add_by_id(tx, ACCOUNT, &additions.account).await?;
-    add_by_id(tx, KEY, &additions.key).await?;
-    add_by_id(tx, USER, &additions.user).await?;
-    for (quarter, counts) in &additions.total {
-        let sql = tx.sql(TOTAL.0, TOTAL.1);
-        add_counts!(&mut *tx, sql, counts, quarter)?;
+    add_counts(tx, QUARTERS, &additions.counts).await?;
+    add_counts(tx, DAYS, &additions.by_day()).await?;
+    latency::add(tx, &additions.latency).await
+}
+
+async fn add_counts(
+    tx: &mut Tx,
+    table: Table,
+    counts: &BTreeMap<(i64, Dimension, Vec<u8>), Counts>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = counts.iter().collect();
+    let Table { name, start } = table;
+    for rows in pieces(&rows, SIZES) {
+        let places = vec![PLACES; rows.len()].join(", ");
+        let (conflict, add) = match tx {
+            Tx::MySql(_) => (String::new(), ADD.0),
+            Tx::Sqlite { .. } => {
+                (format!(" ON CONFLICT ({start}, dimension, subject) DO UPDATE SET "), ADD.1)
+            }
+        };
+        let sql = format!(
+            "INSERT INTO {name} ({start}, dimension, subject, {COUNTS}) VALUES {places}{conflict}{add}"
+        );
+        with_tx!(&mut *tx, |connection| {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for ((start, dimension, subject), counts) in rows {
+                query = query
+                    .bind(*start)
+                    .bind(dimension.number())
+                    .bind(subject.as_slice())
+                    .bind(counts.requests)
+                    .bind(counts.errors)
+                    .bind(counts.input_tokens)
+                    .bind(counts.cache_read_tokens)
+                    .bind(counts.cache_write_5m_tokens)
+                    .bind(counts.cache_write_1h_tokens)
+                    .bind(counts.output_tokens)
+                    .bind(counts.reasoning_tokens)
+                    .bind(counts.real_cost)
+                    .bind(counts.rated_cost);
+            }
+            query.execute(connection).await.map(drop).map_err(StoreError::from)
+        })?;
     }
     Ok(())
 }
 
-async fn add_by_id(tx: &mut Tx, sql: Pair, rows: &BTreeMap<(Id, i64), Counts>) -> Result<(), StoreError> {
-    let sql = tx.sql(sql.0, sql.1);
-    for ((id, quarter), counts) in rows {
-        add_counts!(&mut *tx, sql, counts, id.to_vec(), quarter)?;
-    }
-    Ok(())
+/// A row of days.
+#[derive(Debug, sqlx::FromRow)]
+struct OldDay {
+    day_start: i64,
+    dimension: i64,
+    subject: Vec<u8>,
+    #[sqlx(flatten)]
+    counts: Counts,
 }
 
-/// Removes at most `limit` rows of each table that are older than `end`. True: one of them had that many.
+/// Folds at most `limit` rows of days before `end` into the day [`BEFORE`], so that totals stay exact. True: there
+/// may be more.
 ///
 /// # Errors
 /// What the database says.
-pub async fn delete_before(tx: &mut Tx, end: Millis, limit: i64) -> Result<bool, StoreError> {
-    const STATEMENTS: [Pair; 6] = [
-        deletes!("rollup_total", "quarter_start"),
-        deletes!("rollup_user", "user_id, quarter_start"),
-        deletes!("rollup_key", "key_id, quarter_start"),
-        deletes!("rollup_account", "account_id, quarter_start"),
-        deletes!("rollup_model", "model, quarter_start"),
-        deletes!("rollup_latency", "model, metric, quarter_start, bucket"),
-    ];
-    let mut full = false;
-    for sql in STATEMENTS {
-        let sql = tx.sql(sql.0, sql.1);
-        full |= execute!(&mut *tx, sql, end.0, limit)? >= limit.unsigned_abs();
+pub async fn fold_days(tx: &mut Tx, end: Millis, limit: i64) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT day_start, dimension, subject, {COUNTS} FROM rollup_days
+            WHERE day_start > 0 AND day_start < ? ORDER BY day_start, dimension, subject LIMIT ?{}",
+        tx.locking()
+    );
+    let days = fetch_all!(&mut *tx, OldDay, sqlx::AssertSqlSafe(sql), end.0, limit)?;
+    let mut folded = BTreeMap::new();
+    for day in &days {
+        let dimension = dimension_of(day.dimension)?;
+        let sum: &mut Counts = folded.entry((BEFORE, dimension, day.subject.clone())).or_default();
+        sum.add(&day.counts);
+        execute!(
+            &mut *tx,
+            "DELETE FROM rollup_days WHERE day_start = ? AND dimension = ? AND subject = ?",
+            day.day_start,
+            day.dimension,
+            day.subject.as_slice()
+        )?;
     }
-    Ok(full)
+    add_counts(tx, DAYS, &folded).await?;
+    Ok(is_full(days.len() as u64, limit))
+}
+
+pub(crate) fn dimension_of(number: i64) -> Result<Dimension, StoreError> {
+    use Dimension::{
+        Account, Group, Key, KeyFamily, Model, OpenAccount, OpenKey, OpenUser, Tag, Total, User, UserFamily,
+        Wire,
+    };
+    let all = [
+        Total,
+        Key,
+        User,
+        Account,
+        Group,
+        Model,
+        KeyFamily,
+        UserFamily,
+        Wire,
+        Tag,
+        OpenKey,
+        OpenUser,
+        OpenAccount,
+    ];
+    let found = all.into_iter().find(|dimension| dimension.number() == number);
+    found.ok_or_else(|| StoreError::corrupt("a roll-up of no known dimension"))
+}
+
+/// Removes at most `limit` rows of quarter-hours before `end`: the days hold their sums. True: there may be more.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_quarters(tx: &mut Tx, end: Millis, limit: i64) -> Result<bool, StoreError> {
+    const SQL: (&str, &str) = (
+        "DELETE FROM rollup_quarters WHERE quarter_start < ? ORDER BY quarter_start LIMIT ?",
+        "DELETE FROM rollup_quarters WHERE (quarter_start, dimension, subject) IN
+            (SELECT quarter_start, dimension, subject FROM rollup_quarters WHERE quarter_start < ?
+            ORDER BY quarter_start LIMIT ?)",
+    );
+    let sql = tx.sql(SQL.0, SQL.1);
+    Ok(is_full(execute!(tx, sql, end.0, limit)?, limit))
+}
+
+/// Removes at most `limit` rows of each table that hold the sums of an incarnation, as it is open no more. True: there
+/// may be more.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_open(tx: &mut Tx, incarnation: IncarnationId, limit: i64) -> Result<bool, StoreError> {
+    let first = incarnation.to_bytes().to_vec();
+    let last = pair(incarnation.to_bytes(), &[0xff; 17]);
+    let mut more = false;
+    for Table { name, start } in [QUARTERS, DAYS] {
+        for dimension in Dimension::OPEN {
+            let sql = match tx {
+                Tx::MySql(_) => format!(
+                    "DELETE FROM {name} WHERE dimension = ? AND subject >= ? AND subject < ? ORDER BY subject LIMIT ?"
+                ),
+                Tx::Sqlite { .. } => format!(
+                    "DELETE FROM {name} WHERE ({start}, dimension, subject) IN (SELECT {start}, dimension, subject
+                        FROM {name} WHERE dimension = ? AND subject >= ? AND subject < ? LIMIT ?)"
+                ),
+            };
+            let removed = execute!(
+                &mut *tx,
+                sqlx::AssertSqlSafe(sql),
+                dimension.number(),
+                first.as_slice(),
+                last.as_slice(),
+                limit
+            )?;
+            more |= is_full(removed, limit);
+        }
+    }
+    Ok(more)
+}
+
+const fn is_full(removed: u64, limit: i64) -> bool {
+    removed >= limit.unsigned_abs()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
-    fn buckets_begin_where_the_one_before_ends() {
-        let buckets: Vec<i64> = (0..64).map(bucket_of).collect();
-        assert!(buckets.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1), "{buckets:?}");
-        assert_eq!(bucket_of(u64::from(u32::MAX)), 123);
-    }
-
-    #[test]
-    fn a_quarter_begins_on_the_quarter() {
+    fn a_quarter_begins_on_the_quarter_and_a_day_at_midnight() {
         assert_eq!(quarter_of(Millis(QUARTER_MS * 7 + 1)), QUARTER_MS * 7);
         assert_eq!(quarter_of(Millis(QUARTER_MS * 7)), QUARTER_MS * 7);
         assert_eq!(quarter_of(Millis(-1)), -QUARTER_MS);
-    }
-
-    proptest! {
-        #[test]
-        fn a_bucket_s_middle_is_near_and_in_the_bucket(milliseconds in 0_u64..u64::from(u32::MAX)) {
-            let middle = middle_of(bucket_of(milliseconds));
-            prop_assert_eq!(bucket_of(middle), bucket_of(milliseconds));
-            prop_assert!(middle.abs_diff(milliseconds) * 8 <= milliseconds.max(1) + 8);
-        }
+        assert_eq!([day_of(DAY_MS * 3 + QUARTER_MS), day_of(-QUARTER_MS)], [DAY_MS * 3, -DAY_MS]);
     }
 }

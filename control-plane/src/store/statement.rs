@@ -19,6 +19,12 @@ impl From<[u8; 16]> for Value {
     }
 }
 
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -56,6 +62,13 @@ impl Statement {
             self.push(condition);
             self.values.push(value.into());
         }
+        self
+    }
+
+    /// The condition with as many `?` as there are values.
+    pub(super) fn given_all(mut self, condition: &str, values: Vec<Value>) -> Self {
+        self.push(condition);
+        self.values.extend(values);
         self
     }
 

@@ -1,4 +1,7 @@
-//! What people ask of the ledger: pages of records over named indexes, and sums over the roll-ups.
+//! What people ask of the ledger: pages of records, each found by an index that also gives the order.
+//!
+//! A page is put together from several statements: requests that are open stand in a table of their own, and those that
+//! did not complete are found by their outcome, one outcome at a time.
 
 use std::collections::HashMap;
 
@@ -9,12 +12,12 @@ use shared::{
 
 use super::{
     StoreError, Tx,
-    db::{fetch_all, fetch_in},
-    ledger::{COLUMNS, LedgerRow},
-    rollups::{Counts, Metric},
+    db::fetch_in,
+    ledger::{COLUMNS, EndedScope, LedgerRow},
+    ledger_open::{self, OpenRow},
     statement::{Statement, Value},
 };
-use crate::ledger::record::Outcome;
+use crate::ledger::record::{Outcome, Purpose};
 
 /// Which records are wanted. All that is set must hold.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +32,7 @@ pub struct RecordFilter {
     pub outcome: Option<Outcome>,
     /// Whether the outcome counts as an error, see [`Outcome::is_error`].
     pub failed: Option<bool>,
+    pub purpose: Option<Purpose>,
     /// Requests of this time or later.
     pub from: Option<Millis>,
     /// Requests before this time.
@@ -38,18 +42,35 @@ pub struct RecordFilter {
 }
 
 impl RecordFilter {
-    /// The index that serves the filter, with its order: of what is usually most selective.
-    fn index(&self) -> &'static str {
+    /// Tests of accounts are found by their user, who is nobody.
+    fn user(&self) -> Option<UserId> {
+        let nobody = UserId::from_bytes([0; 16]);
+        self.user_id.or_else(|| (self.purpose == Some(Purpose::AccountTest)).then_some(nobody))
+    }
+
+    /// The index of the ledger that serves the filter, with its order: of what is usually most selective.
+    fn index(&self) -> Option<&'static str> {
         let indexes = [
-            ("PRIMARY", self.request_id.is_some()),
-            ("ledger_by_key", self.key_id.is_some()),
-            ("ledger_by_user", self.user_id.is_some()),
-            ("ledger_by_account", self.account_id.is_some()),
-            ("ledger_by_model", self.model.is_some()),
-            ("ledger_by_outcome", self.outcome.is_some()),
-            ("ledger_by_wire", self.wire.is_some()),
+            (None, self.request_id.is_some()),
+            (Some("ledger_by_key"), self.key_id.is_some()),
+            (Some("ledger_by_user"), self.user().is_some()),
+            (Some("ledger_by_account"), self.account_id.is_some()),
+            (Some("ledger_by_model"), self.model.is_some()),
+            (Some("ledger_by_wire"), self.wire.is_some()),
         ];
-        indexes.into_iter().find(|(_, serves)| *serves).map_or("PRIMARY", |(index, _)| index)
+        indexes.into_iter().find(|(_, serves)| *serves).and_then(|(index, _)| index)
+    }
+
+    /// Where requests that did not complete are found.
+    fn ended(&self) -> (EndedScope, Vec<u8>) {
+        let scopes = [
+            (EndedScope::Key, self.key_id.map(|id| id.to_bytes().to_vec())),
+            (EndedScope::User, self.user().map(|id| id.to_bytes().to_vec())),
+            (EndedScope::Account, self.account_id.map(|id| id.to_bytes().to_vec())),
+            (EndedScope::Model, self.model.as_ref().map(|name| name.as_bytes().to_vec())),
+        ];
+        let given = scopes.into_iter().find_map(|(scope, subject)| Some((scope, subject?)));
+        given.unwrap_or((EndedScope::All, Vec::new()))
     }
 
     /// The bounds of request ids: from the first one on, up to and without the second one.
@@ -59,50 +80,97 @@ impl RecordFilter {
         (first, self.before.map_or(end, |before| before.min(end)))
     }
 
-    /// Together they find what is wanted, each by an index that also gives the order. Failures are few among many and
-    /// have several outcomes, so where nothing better narrows them they are found by one outcome at a time.
-    fn statements(&self, tx: &Tx, limit: u32) -> Vec<Statement> {
-        let by_outcome = self.failed == Some(true)
-            && self.outcome.is_none()
-            && matches!(self.index(), "PRIMARY" | "ledger_by_wire")
-            && self.request_id.is_none();
-        if !by_outcome {
-            return vec![self.statement(tx, limit)];
-        }
-        let failures = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error());
-        failures
-            .map(|outcome| Self { outcome: Some(outcome), failed: None, ..self.clone() }.statement(tx, limit))
-            .collect()
+    /// The outcomes that are wanted, save that `None` is any of those of requests that are over.
+    fn outcomes(&self) -> Option<Vec<Outcome>> {
+        let fits = |outcome: &Outcome| {
+            *outcome != Outcome::Open
+                && self.outcome.is_none_or(|wanted| wanted == *outcome)
+                && self.failed.is_none_or(|failed| failed == outcome.is_error())
+        };
+        let any = self.outcome.is_none() && self.failed.is_none();
+        (!any).then(|| Outcome::ALL.into_iter().filter(fits).collect())
     }
 
-    fn statement(&self, tx: &Tx, limit: u32) -> Statement {
+    /// Requests that are open are among what is wanted.
+    fn wants_open(&self) -> bool {
+        self.outcome.is_none_or(|outcome| outcome == Outcome::Open)
+            && self.failed != Some(true)
+            && self.account_id.is_none()
+    }
+
+    /// Together they find what is wanted of the requests that are over.
+    fn statements(&self, tx: &Tx, limit: u32) -> Vec<Statement> {
+        let Some(outcomes) = self.outcomes() else { return vec![self.statement(tx, None, limit)] };
+        let few = !outcomes.contains(&Outcome::Completed) && self.request_id.is_none();
+        match outcomes.as_slice() {
+            [] => Vec::new(),
+            _ if few => outcomes.iter().map(|outcome| self.by_outcome(tx, *outcome, limit)).collect(),
+            _ => vec![self.statement(tx, Some(&outcomes), limit)],
+        }
+    }
+
+    fn statement(&self, tx: &Tx, outcomes: Option<&[Outcome]>, limit: u32) -> Statement {
         // Without the hint MySQL may walk the primary key in search of a few rows.
         let hint = match (tx, self.index()) {
-            (Tx::MySql(_), index) => format!(" FORCE INDEX ({index})"),
-            (Tx::Sqlite { .. }, "PRIMARY") => String::new(),
-            (Tx::Sqlite { .. }, index) => format!(" INDEXED BY {index}"),
+            (Tx::MySql(_), index) => format!(" FORCE INDEX ({})", index.unwrap_or("PRIMARY")),
+            (Tx::Sqlite { .. }, Some(index)) => format!(" INDEXED BY {index}"),
+            (Tx::Sqlite { .. }, None) => String::new(),
         };
+        let outcomes = outcomes.map(|outcomes| {
+            let names: Vec<_> = outcomes.iter().map(|outcome| format!("'{}'", outcome.as_str())).collect();
+            format!("outcome IN ({})", names.join(", "))
+        });
+        let select = Statement::new(format!("SELECT {} FROM ledger l{hint}", columns()));
+        self.conditions(select, "l.request_id").holding(outcomes.as_deref()).first("l.request_id DESC", limit)
+    }
+
+    /// Requests with an outcome that few have.
+    fn by_outcome(&self, tx: &Tx, outcome: Outcome, limit: u32) -> Statement {
+        // Both databases would rather begin with the larger table at times.
+        let (straight, join) = match tx {
+            Tx::MySql(_) => ("STRAIGHT_JOIN ", "JOIN"),
+            Tx::Sqlite { .. } => ("", "CROSS JOIN"),
+        };
+        let (scope, subject) = self.ended();
+        let select = Statement::new(format!(
+            "SELECT {straight}{} FROM ledger_ended e {join} ledger l ON l.request_id = e.request_id",
+            columns()
+        ))
+        .given("e.scope = ?", Some(scope.as_str()))
+        .given("e.subject = ?", Some(subject))
+        .given("e.outcome = ?", Some(outcome.as_str()));
+        self.conditions(select, "e.request_id").first("e.request_id DESC", limit)
+    }
+
+    fn open(&self, limit: u32) -> Statement {
+        let select = Statement::new(format!("SELECT {} FROM ledger_open l", ledger_open::COLUMNS));
+        // Another spool may have closed it while this one opened it.
+        let open = "NOT EXISTS (SELECT 1 FROM ledger c WHERE c.request_id = l.request_id)";
+        self.conditions(select, "l.request_id").holding(Some(open)).first("l.request_id DESC", limit)
+    }
+
+    fn conditions(&self, select: Statement, id: &str) -> Statement {
         let (first, end) = self.bounds();
-        Statement::new(format!("SELECT {COLUMNS} FROM ledger{hint}"))
-            .given("request_id >= ?", Some(first.to_bytes()))
-            .given("request_id < ?", Some(end.to_bytes()))
-            .given("request_id = ?", self.request_id.map(RequestId::to_bytes))
-            .given("key_id = ?", self.key_id.map(KeyId::to_bytes))
-            .given("user_id = ?", self.user_id.map(UserId::to_bytes))
-            .given("account_id = ?", self.account_id.map(AccountId::to_bytes))
-            .given("model = ?", self.model.as_deref())
-            .given("outcome = ?", self.outcome.map(Outcome::as_str))
-            .given("wire = ?", self.wire.as_deref())
-            .holding(self.failed.map(failed).as_deref())
-            .first("request_id DESC", limit)
+        // A bound that excludes nothing makes a walk look like a search.
+        let (first, end) = (
+            (first.to_bytes() != [0; 16]).then(|| first.to_bytes()),
+            (end.to_bytes() != [0xff; 16]).then(|| end.to_bytes()),
+        );
+        select
+            .given(&format!("{id} >= ?"), first)
+            .given(&format!("{id} < ?"), end)
+            .given(&format!("{id} = ?"), self.request_id.map(RequestId::to_bytes))
+            .given("l.key_id = ?", self.key_id.map(KeyId::to_bytes))
+            .given("l.user_id = ?", self.user().map(UserId::to_bytes))
+            .given("l.account_id = ?", self.account_id.map(AccountId::to_bytes))
+            .given("l.model = ?", self.model.as_deref())
+            .given("l.wire = ?", self.wire.as_deref())
+            .given("l.purpose = ?", self.purpose.map(|purpose| Value::from(purpose.as_str())))
     }
 }
 
-/// The condition that the outcome counts as an error, or does not.
-fn failed(failed: bool) -> String {
-    let outcomes = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error() == failed);
-    let names: Vec<_> = outcomes.map(|outcome| format!("'{}'", outcome.as_str())).collect();
-    format!("outcome IN ({})", names.join(", "))
+fn columns() -> String {
+    COLUMNS.map(|column| format!("l.{column}")).join(", ")
 }
 
 /// The least id of a time: ids are ULIDs, so that a range of time is a range of ids.
@@ -123,154 +191,13 @@ pub async fn records(tx: &mut Tx, filter: &RecordFilter, limit: u32) -> Result<V
     for statement in filter.statements(tx, limit) {
         rows.extend(statement.fetch(tx).await?);
     }
+    if filter.wants_open() {
+        let open: Vec<OpenRow> = filter.open(limit).fetch(tx).await?;
+        rows.extend(open.into_iter().map(LedgerRow::from));
+    }
     rows.sort_unstable_by(|one, other| other.request_id.cmp(&one.request_id));
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(rows)
-}
-
-/// How the database would find the records, a plan for each statement.
-///
-/// # Errors
-/// What the database says.
-#[cfg(test)]
-pub(crate) async fn plans(tx: &mut Tx, filter: &RecordFilter) -> Result<Vec<String>, StoreError> {
-    let mut plans = Vec::new();
-    for statement in filter.statements(tx, 50) {
-        plans.push(statement.plan(tx).await?);
-    }
-    Ok(plans)
-}
-
-/// Whose sums are wanted: one dimension, as each has its own roll-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    Total,
-    User(UserId),
-    Key(KeyId),
-    Account(AccountId),
-    Model(String),
-}
-
-const SUMS: &str = "CAST(COALESCE(SUM(requests), 0) AS SIGNED) AS requests,
-    CAST(COALESCE(SUM(errors), 0) AS SIGNED) AS errors,
-    CAST(COALESCE(SUM(input_tokens), 0) AS SIGNED) AS input_tokens,
-    CAST(COALESCE(SUM(cache_read_tokens), 0) AS SIGNED) AS cache_read_tokens,
-    CAST(COALESCE(SUM(cache_write_5m_tokens), 0) AS SIGNED) AS cache_write_5m_tokens,
-    CAST(COALESCE(SUM(cache_write_1h_tokens), 0) AS SIGNED) AS cache_write_1h_tokens,
-    CAST(COALESCE(SUM(output_tokens), 0) AS SIGNED) AS output_tokens,
-    CAST(COALESCE(SUM(reasoning_tokens), 0) AS SIGNED) AS reasoning_tokens,
-    CAST(COALESCE(SUM(real_cost), 0) AS SIGNED) AS real_cost,
-    CAST(COALESCE(SUM(rated_cost), 0) AS SIGNED) AS rated_cost";
-
-impl Scope {
-    /// Sums over its roll-up, with a column ahead of them.
-    fn sums(&self, column: &str, from: Millis, to: Millis) -> Statement {
-        let (table, condition, value) = match self {
-            Self::Total => ("rollup_total", "", None),
-            Self::User(id) => ("rollup_user", "user_id = ?", Some(Value::from(id.to_bytes()))),
-            Self::Key(id) => ("rollup_key", "key_id = ?", Some(Value::from(id.to_bytes()))),
-            Self::Account(id) => ("rollup_account", "account_id = ?", Some(Value::from(id.to_bytes()))),
-            Self::Model(name) => ("rollup_model", "model = ?", Some(Value::from(name.as_str()))),
-        };
-        Statement::new(format!("SELECT {column}{SUMS} FROM {table}"))
-            .given(condition, value)
-            .given("quarter_start >= ?", Some(from.0))
-            .given("quarter_start < ?", Some(to.0))
-    }
-
-    fn sums_by(&self, period: Period, from: Millis, to: Millis) -> Statement {
-        let start = match period {
-            Period::Day => "quarter_start - quarter_start % 86400000",
-            Period::Hour => "quarter_start - quarter_start % 3600000",
-        };
-        self.sums(&format!("{start} AS start, "), from, to).grouped(start).first("1", MAX_PERIODS)
-    }
-}
-
-/// How long a period of sums is. Periods begin by UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Period {
-    Day,
-    Hour,
-}
-
-/// Periods of one answer.
-const MAX_PERIODS: u32 = 1000;
-
-/// Sums of a period, by the time it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct PeriodCounts {
-    pub start: i64,
-    #[sqlx(flatten)]
-    pub counts: Counts,
-}
-
-/// Sums of the quarter-hours that begin from `from` on and before `to`.
-///
-/// # Errors
-/// What the database says.
-pub async fn summary(tx: &mut Tx, scope: &Scope, from: Millis, to: Millis) -> Result<Counts, StoreError> {
-    Ok(scope.sums("", from, to).fetch(tx).await?.pop().unwrap_or_default())
-}
-
-/// [`summary`] by rising period, at most a thousand; periods without any request are left out.
-///
-/// # Errors
-/// What the database says.
-pub async fn by_period(
-    tx: &mut Tx,
-    scope: &Scope,
-    period: Period,
-    from: Millis,
-    to: Millis,
-) -> Result<Vec<PeriodCounts>, StoreError> {
-    scope.sums_by(period, from, to).fetch(tx).await
-}
-
-/// How the database would find sums.
-///
-/// # Errors
-/// What the database says.
-#[cfg(test)]
-pub(crate) async fn plan_of_sums(tx: &mut Tx, scope: &Scope, period: Period) -> Result<String, StoreError> {
-    let (from, to) = (Millis(0), Millis(7 * 86_400_000));
-    scope.sums_by(period, from, to).plan(tx).await
-}
-
-/// How many requests fell into each bucket of a metric, by rising bucket; of one model or of all.
-///
-/// # Errors
-/// What the database says.
-pub async fn latency(
-    tx: &mut Tx,
-    model: Option<&str>,
-    metric: Metric,
-    from: Millis,
-    to: Millis,
-) -> Result<Vec<(i64, i64)>, StoreError> {
-    match model {
-        Some(model) => fetch_all!(
-            tx,
-            (i64, i64),
-            "SELECT bucket, CAST(SUM(requests) AS SIGNED) FROM rollup_latency
-                WHERE metric = ? AND quarter_start >= ? AND quarter_start < ? AND model = ?
-                GROUP BY bucket ORDER BY bucket",
-            metric.as_str(),
-            from.0,
-            to.0,
-            model
-        ),
-        None => fetch_all!(
-            tx,
-            (i64, i64),
-            "SELECT bucket, CAST(SUM(requests) AS SIGNED) FROM rollup_latency
-                WHERE metric = ? AND quarter_start >= ? AND quarter_start < ?
-                GROUP BY bucket ORDER BY bucket",
-            metric.as_str(),
-            from.0,
-            to.0
-        ),
-    }
 }
 
 /// What records refer to, and lists show by name.

@@ -137,7 +137,7 @@ impl Process {
 }
 
 /// utime and stime of a process. They count in ticks, and what ended threads used is in them.
-fn cpu_of(pid: u32) -> io::Result<Duration> {
+pub(crate) fn cpu_of(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = ticks(&stat).ok_or_else(|| io::Error::other("an unknown form of /proc/…/stat"))?;
     Ok(Duration::from_millis(ticks.saturating_mul(TICK_MILLIS)))

@@ -23,6 +23,7 @@ mod gateway;
 mod hold;
 mod http_client;
 mod job;
+mod ledger;
 mod limits;
 mod load;
 mod nginx;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
             single_threaded(upstream::serve(certificate.clone().zip(key.clone())))
         }
         Some(Command::Spin) => spinner::spin(),
+        Some(Command::Ledger(options)) => ledger::run(options),
         None => single_threaded(run::run(&options)),
     };
     match finished {

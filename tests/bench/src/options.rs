@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use crate::target::TargetKind;
+use crate::{ledger::LedgerOptions, target::TargetKind};
 
 /// Of a run with `--quick`.
 const QUICK_ROUNDS: u32 = 3;
@@ -106,6 +106,8 @@ pub(crate) enum Command {
     /// Burns CPU until standard input closes.
     #[command(hide = true)]
     Spin,
+    /// What the ledger costs, and how fast it answers: with `--fill 1000000` or `--fill 10000000`, every page and summary.
+    Ledger(LedgerOptions),
 }
 
 impl Options {

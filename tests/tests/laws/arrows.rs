@@ -31,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "standalone",
         ],
     ),
-    ("bench", &["emulator"]),
+    ("bench", &["emulator", "servers", "proto", "shared", "control-plane"]),
 ];
 
 /// What `wire` must do without: it is bytes in, bytes out.

@@ -1,10 +1,14 @@
 /** What the pages make of a node's report. */
-import type { Node, NodeHealth } from '@/api/nodes'
+import type { IncarnationState, Node, NodeHealth } from '@/api/nodes'
 
 export type Tone = 'good' | 'warn' | 'bad' | 'idle'
 
 export function healthTone(health: NodeHealth): Tone {
   return health === 'live' ? 'good' : health === 'stopping' ? 'warn' : 'idle'
+}
+
+export function incarnationTone(state: IncarnationState): Tone {
+  return state === 'lost' ? 'bad' : state === 'closed_by_person' ? 'warn' : state === 'open' ? 'good' : 'idle'
 }
 
 export type Standing = { word: 'current' | 'behind' | 'nothing' | 'elsewhere'; tone: Tone; versions: number }

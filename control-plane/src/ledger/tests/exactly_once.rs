@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use proto::v1 as contract;
 use shared::money::{Nanos, Ppm};
 
-use super::world::{Client, NODE, Spool, Spooled, World, batch};
+use super::world::{self, Client, Spool, Spooled, World};
 use crate::{
     ledger::{
         entry::{AttemptEntry, UNKNOWN_MODEL},
-        ingest::{acknowledged, ingest},
+        ingest::Ingest,
         record::Outcome,
     },
     store::{
         Store,
-        rollups::{Additions, Counts},
+        rollups::{Additions, Counts, Dimension},
     },
 };
 
@@ -120,6 +120,7 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
     let spools: Vec<_> = (0..6).map(|_| Spool::new()).collect();
     let deliveries = spools.iter().enumerate().map(|(number, spool)| async move {
         let store = if number % 2 == 0 { &world.store } else { replica };
+        let ledger = Ingest { store: store.clone(), ..world.ledger.clone() };
         for tenth in 0..4 {
             let mut records = Vec::new();
             for second in 0..15 {
@@ -127,9 +128,9 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
                 records.push(spool.open(&open));
                 records.push(spool.close(&client.completes(&open, 10, 1)));
             }
-            ingest(store, &world.prices, &world.clock, NODE, spool.id, batch(&records)).await.unwrap();
+            world::deliver(&ledger, spool, &records).await;
         }
-        acknowledged(store, NODE, spool.id).await.unwrap()
+        world::deliver(&ledger, spool, &[]).await
     });
     assert_eq!(futures_util::future::join_all(deliveries).await, [120; 6]);
     let (rows, sums) = sums_of(world, &client).await;
@@ -185,14 +186,16 @@ pub(super) async fn a_request_on_two_accounts_is_charged_to_each(world: &World) 
     assert_eq!(row.real_cost, 7_500_000);
     let (_, sums) = world.everything().await;
     let of = |client: &Client| {
-        *sums.account.iter().find(|((id, _), _)| *id == client.account.to_bytes()).unwrap().1
+        let account = client.account.to_bytes();
+        *world::of(&sums, Dimension::Account).find(|(id, ..)| *id == account).unwrap().2
     };
     assert_eq!((of(&client).real_cost, of(&client).errors), (3_000_000, 1));
     assert_eq!((of(&second).real_cost, of(&second).errors), (4_500_000, 0));
 }
 
 fn of_user<'a>(sums: &'a Additions, client: &'a Client) -> impl Iterator<Item = &'a Counts> {
-    sums.user.iter().filter(|((id, _), _)| *id == client.user.to_bytes()).map(|(_, counts)| counts)
+    let user = client.user.to_bytes();
+    world::of(sums, Dimension::User).filter(move |(id, ..)| *id == user).map(|(_, _, counts)| counts)
 }
 
 /// One request's records, in one spool or in two.
@@ -256,16 +259,14 @@ async fn deliver(world: &World, spools: [(&Spool, &[Spooled]); 2], parts: &[Sent
             let (spool, records) = spools[usize::from(*which)];
             let from = (*from).min(records.len());
             let to = from.saturating_add(*count).min(records.len());
-            ingest(&world.store, &world.prices, &world.clock, NODE, spool.id, batch(&records[from..to]))
-                .await
-                .unwrap();
+            world::deliver(&world.ledger, spool, &records[from..to]).await;
         }
     };
     futures_util::future::join(send(left), send(right)).await;
     for (spool, records) in spools {
-        let taken = acknowledged(&world.store, NODE, spool.id).await.unwrap();
-        let rest = batch(&records[usize::try_from(taken).unwrap()..]);
-        let reached = ingest(&world.store, &world.prices, &world.clock, NODE, spool.id, rest).await.unwrap();
+        let taken = world::deliver(&world.ledger, spool, &[]).await;
+        let rest = &records[usize::try_from(taken).unwrap()..];
+        let reached = world::deliver(&world.ledger, spool, rest).await;
         assert_eq!(reached, u64::try_from(records.len()).unwrap());
     }
 }
@@ -278,9 +279,8 @@ async fn sums_of(
     let rows = world.records_of(client).await;
     let (_, sums) = world.everything().await;
     let id = client.user.to_bytes();
-    let by_quarter =
-        sums.user.into_iter().filter(|((user, _), _)| *user == id).map(|((_, at), counts)| (at, counts));
-    (rows, by_quarter.collect())
+    let by_quarter = world::of(&sums, Dimension::User).filter(|(user, ..)| *user == id);
+    (rows, by_quarter.map(|(_, at, counts)| (at, *counts)).collect())
 }
 
 /// What the roll-ups must hold, made from the rows.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::v1 as contract;
 use shared::{
     clock::{Clock, Millis},
     money::Ppm,
@@ -13,6 +14,8 @@ use crate::{
     store::{
         ledger_partitions::{Month, Partitioning, arrange},
         settings,
+        usage_queries::RecordFilter,
+        usage_sums,
     },
 };
 
@@ -20,7 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn settle(world: &World, now: Millis) {
     let clock = Clock::manual(now);
-    for _ in 0..20 {
+    for _ in 0..60 {
         if !step(&world.store, &clock).await.unwrap() {
             return;
         }
@@ -47,11 +50,21 @@ pub(super) async fn old_requests_go_and_newer_ones_stay(world: &World) {
     settle(world, START.plus(DAY * 50)).await;
     assert_eq!(world.only_record_of(&client).await.request_id, new.request_id);
 
+    retention_cuts_at_the_day(world).await;
+
     let sums = world.everything().await.1;
-    assert!(!sums.total.is_empty(), "sums outlive what they were made of");
+    assert!(!sums.counts.is_empty(), "sums outlive what they were made of");
+    let total = async || {
+        let mut tx = world.store.read().await.unwrap();
+        let end = START.plus(DAY * 4_000);
+        usage_sums::sums(&mut tx, &usage_sums::Scope::Total, Millis(0), end).await.unwrap()
+    };
+    let before = total().await;
+    assert!(before.requests > 0);
     settle(world, START.plus(DAY * 4_000)).await;
     let (rows, sums) = world.everything().await;
     assert!(rows.is_empty() && sums == crate::store::rollups::Additions::default());
+    assert_eq!(total().await, before, "totals stay exact");
 }
 
 /// MySQL alone: months are split off ahead, once, and dropped whole.
@@ -68,11 +81,31 @@ pub(super) async fn months_are_split_off_and_dropped(world: &World) {
     // 10 November, 9 December, 19 October.
     let opens = [client.opens(DAY), client.opens(DAY * 29), client.opens(DAY * 80)];
     world.clock.advance(DAY * 80);
-    world.take(&spool, opens.iter().map(|open| spool.open(open)).collect()).await;
+    let closes = opens.iter().map(|open| spool.close(&client.completes(open, 1, 1)));
+    world.take(&spool, closes.collect()).await;
     let first_of_december = START.plus(DAY * 21);
     let dropped = arrange(&world.store, &months, first_of_december).await.unwrap();
     let names = vec!["p202611".to_owned()];
     assert_eq!(dropped, Partitioning::Arranged { split: Vec::new(), dropped: names });
     let left: Vec<_> = world.records_of(&client).await.into_iter().map(|row| row.request_id).collect();
     assert_eq!(left, [opens[2].request_id.clone(), opens[1].request_id.clone()]);
+}
+
+/// To the day on both databases, whatever the partitions are: what began a moment before the first day that is kept
+/// goes, what began with it stays.
+async fn retention_cuts_at_the_day(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let now = START.plus(DAY * 80);
+    // Operators keep 20 days by now: see above.
+    let days = DAY * 60;
+    let (old, new) = (client.opens(days - Duration::from_millis(1)), client.opens(days));
+    world.clock.advance(DAY * 80);
+    let failed = contract::Outcome::UpstreamError.into();
+    let records = [&old, &new]
+        .map(|open| spool.close(&contract::CloseRecord { outcome: failed, ..client.completes(open, 1, 1) }));
+    world.take(&spool, records.into()).await;
+    settle(world, now).await;
+    assert_eq!(world.only_record_of(&client).await.request_id, new.request_id);
+    let failed = RecordFilter { failed: Some(true), user_id: Some(client.user), ..RecordFilter::default() };
+    assert_eq!(world.records(&failed).await.len(), 1);
 }

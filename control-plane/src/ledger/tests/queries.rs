@@ -9,12 +9,14 @@ use shared::{
     money::Ppm,
 };
 
-use super::world::{Client, MODEL, START, Spool, World};
+use super::world::{self, Client, MODEL, START, Spool, World};
 use crate::{
     ledger::record::Outcome,
     store::{
-        rollups::{Counts, Metric, bucket_of},
-        usage_queries::{self, Period, RecordFilter, Scope},
+        latency::{self, Metric, bucket_of},
+        rollups::{ALL_MODELS, Counts, Dimension},
+        usage_queries::{self, RecordFilter},
+        usage_sums::{self, Period, Scope},
     },
 };
 
@@ -84,20 +86,24 @@ pub(super) async fn sums_agree_with_the_rows(world: &World) {
             ..Counts::default()
         });
     }
-    let tables = [
-        all.total.values().copied().collect::<Vec<_>>(),
-        all.user.values().copied().collect(),
-        all.key.values().copied().collect(),
-        all.model.values().copied().collect(),
-    ];
-    for table in tables {
+    for dimension in [
+        Dimension::Total,
+        Dimension::User,
+        Dimension::Key,
+        Dimension::Model,
+        Dimension::Wire,
+        Dimension::KeyFamily,
+        Dimension::UserFamily,
+        Dimension::OpenKey,
+        Dimension::OpenUser,
+    ] {
         let mut sum = Counts::default();
-        table.iter().for_each(|counts| sum.add(counts));
+        world::of(&all, dimension).for_each(|(_, _, counts)| sum.add(counts));
         sum.errors = 0;
-        assert_eq!(sum, of_rows);
+        assert_eq!(sum, of_rows, "{dimension:?}");
     }
     let mut accounts = Counts::default();
-    all.account.values().for_each(|counts| accounts.add(counts));
+    world::of(&all, Dimension::Account).for_each(|(_, _, counts)| accounts.add(counts));
     assert_eq!((accounts.real_cost, accounts.input_tokens), (of_rows.real_cost, of_rows.input_tokens));
 
     let client = world.client(Ppm::ONE).await;
@@ -105,16 +111,16 @@ pub(super) async fn sums_agree_with_the_rows(world: &World) {
     let mut tx = world.store.read().await.unwrap();
     let hour = (START, START.plus(MINUTE * 60));
     for scope in [Scope::User(client.user), Scope::Key(client.key), Scope::Account(client.account)] {
-        let sums = usage_queries::summary(&mut tx, &scope, hour.0, hour.1).await.unwrap();
+        let sums = usage_sums::sums(&mut tx, &scope, hour.0, hour.1).await.unwrap();
         assert_eq!((sums.requests, sums.input_tokens, sums.rated_cost), (3, 300, 3 * 450_000), "{scope:?}");
-        let none = usage_queries::summary(&mut tx, &scope, Millis(0), START).await.unwrap();
+        let none = usage_sums::sums(&mut tx, &scope, Millis(0), START).await.unwrap();
         assert_eq!(none, Counts::default());
     }
-    let model = usage_queries::summary(&mut tx, &Scope::Model(MODEL.into()), hour.0, hour.1).await.unwrap();
-    let total = usage_queries::summary(&mut tx, &Scope::Total, hour.0, hour.1).await.unwrap();
+    let model = usage_sums::sums(&mut tx, &Scope::Model(MODEL.into()), hour.0, hour.1).await.unwrap();
+    let total = usage_sums::sums(&mut tx, &Scope::Total, hour.0, hour.1).await.unwrap();
     assert!(total.requests >= model.requests && model.requests >= 3);
-    for model in [None, Some(MODEL)] {
-        let times = usage_queries::latency(&mut tx, model, Metric::Total, hour.0, hour.1).await.unwrap();
+    for model in [ALL_MODELS, MODEL] {
+        let times = latency::of(&mut tx, model, Metric::Total, hour.0, hour.1).await.unwrap();
         assert!(
             times.iter().any(|(bucket, requests)| *bucket == bucket_of(1_700) && *requests >= 3),
             "{times:?}"
@@ -131,7 +137,7 @@ pub(super) async fn days_begin_at_midnight_utc(world: &World) {
     let mut tx = world.store.read().await.unwrap();
     let (from, to) = (START, START.plus(Duration::from_secs(72 * 3600)));
     let days =
-        usage_queries::by_period(&mut tx, &Scope::User(client.user), Period::Day, from, to).await.unwrap();
+        usage_sums::by_period(&mut tx, &Scope::User(client.user), Period::Day, from, to).await.unwrap();
     let midnight = START.0 - 12 * 3_600_000;
     let day = |n: i64| midnight + n * 86_400_000;
     let found: Vec<_> = days.iter().map(|day| (day.start, day.counts.requests)).collect();
@@ -146,11 +152,11 @@ pub(super) async fn hours_without_requests_are_left_out(world: &World) {
     let hour = |n: i64| START.0 + n * 3_600_000;
     for scope in [Scope::User(client.user), Scope::Key(client.key), Scope::Account(client.account)] {
         let (from, to) = (START, Millis(hour(4)));
-        let hours = usage_queries::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
+        let hours = usage_sums::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
         let found: Vec<_> = hours.iter().map(|hour| (hour.start, hour.counts.input_tokens)).collect();
         assert_eq!(found, [(hour(0), 200), (hour(1), 100), (hour(3), 100)], "{scope:?}");
         let (from, to) = (Millis(hour(1)), Millis(hour(3)));
-        let hours = usage_queries::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
+        let hours = usage_sums::by_period(&mut tx, &scope, Period::Hour, from, to).await.unwrap();
         assert_eq!(hours.len(), 1, "{scope:?}");
     }
 }
@@ -208,48 +214,5 @@ pub(super) async fn failures_page_from_the_newest(world: &World) {
         assert_eq!(ids(&one, 9).await, [failures[1]]);
         assert_eq!(ids(&RecordFilter { failed: Some(true), ..one.clone() }, 9).await, [failures[1]]);
         assert_eq!(ids(&RecordFilter { failed: Some(false), ..one }, 9).await, []);
-    }
-}
-
-/// No filter walks the table: each has an index that also gives the order.
-pub(super) async fn each_filter_has_its_index(world: &World) {
-    let client = world.client(Ppm::ONE).await;
-    let none = RecordFilter::default;
-    let cases = [
-        ("PRIMARY", none()),
-        ("PRIMARY", RecordFilter { from: Some(START), to: Some(START.plus(MINUTE)), ..none() }),
-        ("ledger_by_user", RecordFilter { user_id: Some(client.user), ..none() }),
-        ("ledger_by_key", RecordFilter { key_id: Some(client.key), user_id: Some(client.user), ..none() }),
-        ("ledger_by_account", RecordFilter { account_id: Some(client.account), from: Some(START), ..none() }),
-        ("ledger_by_model", RecordFilter { model: Some(MODEL.into()), wire: Some("chat".into()), ..none() }),
-        ("ledger_by_outcome", RecordFilter { outcome: Some(Outcome::Open), ..none() }),
-        ("ledger_by_wire", RecordFilter { wire: Some("gemini".into()), ..none() }),
-        ("ledger_by_outcome", RecordFilter { failed: Some(true), wire: Some("gemini".into()), ..none() }),
-        ("ledger_by_user", RecordFilter { failed: Some(true), user_id: Some(client.user), ..none() }),
-    ];
-    for (index, filter) in cases {
-        let mut tx = world.store.read().await.unwrap();
-        for plan in usage_queries::plans(&mut tx, &filter).await.unwrap() {
-            assert!(plan.contains(index) || index == "PRIMARY", "{filter:?}: {plan}");
-            for bad in ["SCAN", "TEMP B-TREE", "filesort", "ALL"] {
-                assert!(!plan.contains(bad), "{filter:?}: {plan}");
-            }
-        }
-    }
-}
-
-pub(super) async fn sums_by_hour_read_their_span_only(world: &World) {
-    let client = world.client(Ppm::ONE).await;
-    let mut tx = world.store.read().await.unwrap();
-    for scope in [
-        Scope::Total,
-        Scope::User(client.user),
-        Scope::Key(client.key),
-        Scope::Account(client.account),
-        Scope::Model(MODEL.into()),
-    ] {
-        let plan = usage_queries::plan_of_sums(&mut tx, &scope, Period::Hour).await.unwrap();
-        let (mysql, sqlite) = ("range", "SEARCH");
-        assert!(plan.contains(mysql) || plan.contains(sqlite), "{scope:?}: {plan}");
     }
 }

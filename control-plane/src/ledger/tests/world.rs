@@ -6,7 +6,7 @@ use std::{
 };
 
 use prost::{Message as _, bytes::Bytes};
-use proto::v1::{self as contract, SpoolRecords, record::Record as Content};
+use proto::v1::{self as contract, RecordBatch, SpoolRecords, record::Record as Content};
 use shared::{
     clock::{Clock, Millis},
     id::{AccountId, IncarnationId, KeyId, RequestId, UserId},
@@ -16,14 +16,12 @@ use shared::{
 
 use crate::{
     domain::role::Role,
-    ledger::{
-        ingest::{PriceCache, ingest},
-        prices,
-    },
+    ledger::{ingest::Ingest, names::NameCache, price_cache::PriceCache, prices},
     store::{
         Store, db,
+        latency::{Histogram, Metric},
         ledger::LedgerRow,
-        rollups::{Additions, Counts, Metric},
+        rollups::{Additions, Counts, Dimension},
         usage_queries::{self, RecordFilter},
         users,
     },
@@ -38,7 +36,7 @@ pub(super) const NODE: &str = "node-1";
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) store: Store,
-    pub(super) prices: PriceCache,
+    pub(super) ledger: Ingest,
     pub(super) clock: Clock,
 }
 
@@ -80,9 +78,26 @@ pub(super) fn batch(records: &[Spooled]) -> SpoolRecords {
     }
 }
 
+/// One stream: hello, a batch. Answers how far the spool is taken.
+pub(super) async fn deliver(ledger: &Ingest, spool: &Spool, records: &[Spooled]) -> u64 {
+    let known = ledger.hello(NODE, spool.id, 1).await.unwrap();
+    if records.is_empty() {
+        return known.of(0);
+    }
+    let batch = RecordBatch { spools: vec![batch(records)] };
+    ledger.take(spool.id, batch).await.unwrap().of(0)
+}
+
 impl World {
     pub(super) async fn new(store: Store) -> Self {
-        let world = Self { store, prices: PriceCache::default(), clock: Clock::manual(START) };
+        let clock = Clock::manual(START);
+        let ledger = Ingest {
+            store: store.clone(),
+            prices: PriceCache::default(),
+            names: NameCache::default(),
+            clock: clock.clone(),
+        };
+        let world = Self { store, ledger, clock };
         prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
         world
     }
@@ -108,7 +123,7 @@ impl World {
     }
 
     pub(super) async fn take(&self, spool: &Spool, records: Vec<Spooled>) -> u64 {
-        ingest(&self.store, &self.prices, &self.clock, NODE, spool.id, batch(&records)).await.unwrap()
+        deliver(&self.ledger, spool, &records).await
     }
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
@@ -128,7 +143,7 @@ impl World {
 
     pub(super) async fn rejected(&self, spool: &Spool) -> Vec<(i64, String)> {
         let mut tx = self.store.read().await.unwrap();
-        let sql = "SELECT sequence, reason FROM ledger_rejected WHERE spool_id = ? ORDER BY sequence";
+        let sql = "SELECT first_sequence, reason FROM ledger_rejected WHERE incarnation_id = ? ORDER BY first_sequence";
         db::fetch_all!(&mut tx, (i64, String), sql, spool.id.to_bytes().to_vec()).unwrap()
     }
 
@@ -143,51 +158,36 @@ impl World {
         }
         let mut all = Additions::default();
         let mut tx = self.store.read().await.unwrap();
-        for row in db::fetch_all!(&mut tx, TotalRow, "SELECT * FROM rollup_total").unwrap() {
-            all.total.insert(row.quarter_start, row.counts);
+        let sql = "SELECT quarter_start AS start, r.* FROM rollup_quarters r";
+        for row in db::fetch_all!(&mut tx, SumRow, sql).unwrap() {
+            all.counts.insert((row.start, dimension(row.dimension), row.subject), row.counts);
         }
-        for (table, into) in [
-            ("SELECT user_id AS id, r.* FROM rollup_user r", &mut all.user),
-            ("SELECT key_id AS id, r.* FROM rollup_key r", &mut all.key),
-            ("SELECT account_id AS id, r.* FROM rollup_account r", &mut all.account),
-        ] {
-            for row in db::fetch_all!(&mut tx, IdRow, table).unwrap() {
-                into.insert((row.id.try_into().unwrap(), row.quarter_start), row.counts);
-            }
-        }
-        for row in db::fetch_all!(&mut tx, ModelCounts, "SELECT * FROM rollup_model").unwrap() {
-            all.model.insert((row.model, row.quarter_start), row.counts);
-        }
-        let latency = "SELECT model, metric, quarter_start, bucket, requests FROM rollup_latency";
-        for (model, metric, quarter, bucket, requests) in
-            db::fetch_all!(&mut tx, (String, String, i64, i64, i64), latency).unwrap()
+        let latency = "SELECT quarter_start, model, metric, buckets FROM latency_quarters";
+        for (quarter, model, metric, buckets) in
+            db::fetch_all!(&mut tx, (i64, String, String, Vec<u8>), latency).unwrap()
         {
             let metric = if metric == Metric::Total.as_str() { Metric::Total } else { Metric::FirstToken };
-            all.latency.insert((model, metric, quarter, bucket), requests);
+            all.latency.insert((quarter, model, metric), Histogram::decode(&buckets).unwrap());
         }
         (rows, all)
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct TotalRow {
-    quarter_start: i64,
-    #[sqlx(flatten)]
-    counts: Counts,
+/// One of the dimensions of everything, by subject and quarter-hour.
+pub(super) fn of(sums: &Additions, wanted: Dimension) -> impl Iterator<Item = (&[u8], i64, &Counts)> {
+    let found = sums.counts.iter().filter(move |((_, dimension, _), _)| *dimension == wanted);
+    found.map(|((start, _, subject), counts)| (subject.as_slice(), *start, counts))
+}
+
+fn dimension(number: i64) -> Dimension {
+    crate::store::rollups::dimension_of(number).unwrap()
 }
 
 #[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Vec<u8>,
-    quarter_start: i64,
-    #[sqlx(flatten)]
-    counts: Counts,
-}
-
-#[derive(sqlx::FromRow)]
-struct ModelCounts {
-    model: String,
-    quarter_start: i64,
+struct SumRow {
+    start: i64,
+    dimension: i64,
+    subject: Vec<u8>,
     #[sqlx(flatten)]
     counts: Counts,
 }
@@ -204,6 +204,11 @@ impl Spool {
 
     pub(super) fn open(&self, open: &contract::OpenRecord) -> Spooled {
         self.next(contract::Record { record: Some(Content::Open(open.clone())) }.encode_to_vec())
+    }
+
+    pub(super) fn end(&self) -> Spooled {
+        let end = contract::EndRecord { ended_at_ms: START.0, recovered: false };
+        self.next(contract::Record { record: Some(Content::End(end)) }.encode_to_vec())
     }
 
     pub(super) fn close(&self, close: &contract::CloseRecord) -> Spooled {

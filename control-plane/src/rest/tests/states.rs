@@ -5,7 +5,7 @@ use proto::v1::{self as contract, AccountLive, HeartbeatRequest, StatusMark, sta
 use shared::id::{AccountId, IncarnationId, KeyId, RequestId};
 
 use super::*;
-use crate::{ledger::ingest::ingest, store::nodes};
+use crate::store::nodes;
 
 const ACCOUNTS: &str = "/api/admin/accounts";
 const COUNTS: &str = "/api/admin/accounts/counts";
@@ -142,9 +142,9 @@ async fn an_account_shows_the_last_attempt_that_failed() {
         first_sequence: 1,
         records: vec![record.encode_to_vec().into()],
     };
-    ingest(&api.app.store, &api.app.prices, &api.app.clock, "node-1", IncarnationId::new(START), batch)
-        .await
-        .unwrap();
+    let (incarnation, batch) = (IncarnationId::new(START), contract::RecordBatch { spools: vec![batch] });
+    api.app.ledger.hello("node-1", incarnation, 1).await.unwrap();
+    api.app.ledger.take(incarnation, batch).await.unwrap();
 
     let after = api.get(&path).by(&token).send().await.expect(StatusCode::OK);
     let error = json!({

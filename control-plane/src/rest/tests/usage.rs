@@ -5,10 +5,7 @@ use proto::v1 as contract;
 use shared::id::{AccountId, IncarnationId, KeyId, RequestId};
 
 use super::*;
-use crate::ledger::{
-    ingest::ingest,
-    prices::{self, PriceFile},
-};
+use crate::ledger::prices::{self, PriceFile};
 
 /// A quarter of an hour before the tests' time.
 const BEFORE: Millis = Millis(START.0 - 900_000);
@@ -64,10 +61,9 @@ async fn requests(api: &TestApi, user: UserId, key: KeyId, count: u64) -> Accoun
         contract::Record { record: Some(close) }.encode_to_vec().into()
     });
     let batch = contract::SpoolRecords { spool: 0, gone: 0, first_sequence: 1, records: records.collect() };
-    let taken = ingest(&app.store, &app.prices, &app.clock, "node-1", IncarnationId::new(BEFORE), batch)
-        .await
-        .unwrap();
-    assert_eq!(taken, count);
+    let (incarnation, batch) = (IncarnationId::new(BEFORE), contract::RecordBatch { spools: vec![batch] });
+    app.ledger.hello("node-1", incarnation, 1).await.unwrap();
+    assert_eq!(app.ledger.take(incarnation, batch).await.unwrap().of(0), count);
     account
 }
 
@@ -256,7 +252,7 @@ async fn what_can_t_be_asked_is_refused_by_name() {
         (format!("/api/usage/summary?account_id={some}"), &token, 422),
         ("/api/admin/usage/summary".into(), &token, 403),
         (format!("/api/admin/usage/summary?user_id={some}&model=x"), &viewer, 422),
-        ("/api/admin/usage/summary?wire=chat".into(), &viewer, 422),
+        ("/api/admin/usage/summary?region=eu".into(), &viewer, 422),
         (format!("/api/admin/usage/daily?from={}&to={}", START.0, START.0 - day), &viewer, 422),
         ("/api/admin/usage/daily?from=0".into(), &viewer, 422),
         (format!("/api/admin/usage/hourly?from={}", START.0 - 7 * day - 1), &viewer, 422),

@@ -1,23 +1,28 @@
 //! What usage looks like in JSON, to its owner and to who reads all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use shared::{
     clock::Millis,
-    id::{AccountId, KeyId, RequestId, UserId},
-    money::Nanos,
+    id::{AccountId, GroupId, KeyId, PriceId, RequestId, UserId},
+    money::{Nanos, Ppm},
     usage::Usage,
 };
 use utoipa::ToSchema;
 
 use crate::{
-    ledger::{entry::AttemptEntry, record::Outcome},
+    ledger::{
+        entry::{AttemptEntry, Details},
+        record::{Outcome, Purpose},
+    },
     store::{
         StoreError, Tx,
+        latency::middle_of,
         ledger::LedgerRow,
-        rollups::{Counts, middle_of},
-        usage_queries::{self, Named, PeriodCounts},
+        rollups::Counts,
+        usage_queries::{self, Named},
+        usage_sums::PeriodCounts,
     },
 };
 
@@ -87,13 +92,13 @@ pub(super) struct Percentiles {
 
 /// The percentiles of requests counted in buckets, by rising bucket; `None` where there are none.
 pub(super) fn percentiles(buckets: &[(i64, i64)]) -> Option<Percentiles> {
-    let total: i64 = buckets.iter().map(|(_, requests)| requests).sum();
+    let total = buckets.iter().fold(0_i64, |total, (_, requests)| total.saturating_add(*requests));
     let at = |percent: i64| {
         // The smallest time that so many percent of the requests did not exceed.
         let rank = (total.saturating_mul(percent).saturating_add(99) / 100).max(1);
-        let mut seen = 0;
+        let mut seen = 0_i64;
         let bucket = buckets.iter().find(|(_, requests)| {
-            seen += requests;
+            seen = seen.saturating_add(*requests);
             seen >= rank
         });
         bucket.map(|(bucket, _)| middle_of(*bucket))
@@ -235,6 +240,19 @@ pub(super) struct UsageRecord {
     node: Option<String>,
     wire: String,
     stream: bool,
+    purpose: Purpose,
+    /// Names the conversation. Null: the client did not say.
+    session: Option<String>,
+    /// Of the key, as they were when the request began.
+    tags: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    /// What conversions could not carry across, as codes.
+    losses: Vec<String>,
+    /// What the request may have come to, in one attempt. Null: the node did not say.
+    reserved: Option<ReservedView>,
+    /// What the user paid of a price. Null: the node did not say.
+    #[schema(value_type = Option<String>)]
+    price_rate: Option<Ppm>,
     /// Of the trace that the client was in (W3C `traceparent`), 32 hex digits. Null: it said none.
     trace_id: Option<String>,
     /// What statistics call the model.
@@ -273,6 +291,22 @@ pub(super) struct UsageRecord {
     conditions: Vec<String>,
 }
 
+/// An upper bound.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReservedView {
+    #[serde(flatten)]
+    tokens: AttemptTokens,
+    /// US dollars.
+    #[schema(value_type = String)]
+    cost: Nanos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    real_cost: Option<Nanos>,
+    /// The price by which it was reckoned. Null: none was known.
+    #[schema(value_type = Option<String>)]
+    price_id: Option<PriceId>,
+}
+
 /// One try at one account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UsageAttempt {
@@ -297,6 +331,16 @@ pub(super) struct UsageAttempt {
     bound: Option<AttemptTokens>,
     model_mapped: String,
     model_served: String,
+    /// The price that the node reckoned with. Null: it knew none.
+    #[schema(value_type = Option<String>)]
+    price_id: Option<PriceId>,
+    /// The account's groups at the time; for who reads all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    group_ids: Option<Vec<GroupId>>,
+    /// Where the account is; for who reads all. Empty: its settings don't say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     #[schema(value_type = i64)]
     started_at: Millis,
     total_ms: u64,
@@ -371,6 +415,13 @@ fn attempts_of(row: &LedgerRow) -> Result<Vec<AttemptEntry>, StoreError> {
 pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Result<UsageRecord, StoreError> {
     let attempts = attempts_of(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
     let account = audience.staff(row.account_id.as_deref()).flatten();
+    let details: Details = serde_json::from_str(&row.details).map_err(StoreError::corrupt)?;
+    let reserved = details.reserved.map(|reserved| ReservedView {
+        tokens: AttemptTokens::from(reserved.usage),
+        cost: reserved.rated_cost,
+        real_cost: audience.staff(reserved.real_cost),
+        price_id: reserved.price_id,
+    });
     Ok(UsageRecord {
         request_id: RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt)?,
         key_id: KeyId::try_from(row.key_id.as_slice()).map_err(StoreError::corrupt)?,
@@ -385,6 +436,13 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         node: audience.staff(row.node),
         wire: row.wire,
         stream: row.stream,
+        purpose: row.purpose.parse().map_err(StoreError::corrupt)?,
+        session: Some(details.session).filter(|session| !session.is_empty()),
+        tags: details.tags,
+        metadata: details.metadata,
+        losses: details.losses,
+        reserved,
+        price_rate: details.price_rate,
         trace_id: row.trace_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()),
         model: row.model,
         model_requested: row.model_requested,
@@ -424,6 +482,9 @@ fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttem
         bound: entry.bound.map(AttemptTokens::from),
         model_mapped: entry.model_mapped,
         model_served: entry.model_served,
+        price_id: entry.price_id,
+        group_ids: audience.staff(entry.group_ids),
+        region: audience.staff(entry.region),
         started_at: entry.started_at,
         total_ms: entry.total_ms,
         cost: entry.rated_cost,
@@ -434,7 +495,7 @@ fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::rollups::bucket_of;
+    use crate::store::latency::bucket_of;
 
     #[test]
     fn percentiles_are_of_the_bucket_that_the_rank_falls_into() {
