@@ -279,6 +279,7 @@ impl Attempt {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "an entry lives until it is put into its batch, one at a time")]
 pub enum Entry {
     Open(Opened),
     Close(Box<Closed>),

@@ -156,7 +156,7 @@ async fn close(
     let audit = |row: &Incarnation| {
         let detail =
             serde_json::json!({ "node": row.node, "last_seen_at": row.last_seen.0, "records": row.records });
-        caller.audit("incarnation.close", "incarnation", &id.to_string(), detail, now)
+        caller.audit("incarnation.close", "incarnation", id.to_string(), detail, now)
     };
     match closing::close_lost(&app.ledger, id, lost_before, audit).await? {
         Closing::Done(row) => {

@@ -144,6 +144,11 @@ impl Tx {
     }
 }
 
+/// Prepared statements that a connection keeps: those with many rows have a text for each number of rows.
+const STATEMENTS: usize = 256;
+/// Of SQLite's pages in memory for each connection: 32 MiB. Negative: KiB, not pages.
+const CACHE_KIB: &str = "-32768";
+
 async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, StoreError> {
     if path.is_empty() || path.contains(":memory:") {
         return Err(StoreError::Url);
@@ -154,6 +159,14 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .journal_mode(SqliteJournalMode::Wal)
         // A commit survives a power cut: nodes forget what was acknowledged.
         .synchronous(SqliteSynchronous::Full)
+        // A batch of records touches a few hundred pages: with less of a cache they go to disk in the middle of the
+        // transaction, and are read back.
+        .pragma("cache_size", CACHE_KIB)
+        // What a statement changed is kept for its undoing in memory, not in a file.
+        .pragma("temp_store", "MEMORY")
+        // Pages that many transactions change are written back once for all of them.
+        .pragma("wal_autocheckpoint", "4000")
+        .statement_cache_capacity(STATEMENTS)
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
     let pool = open_sqlite(connect, options).await?;
@@ -187,6 +200,7 @@ async fn open_sqlite(
 async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, StoreError> {
     // The cause may repeat the URL, which holds a password.
     let connect = MySqlConnectOptions::from_str(url).map_err(|_| StoreError::Url)?;
+    let connect = connect.statement_cache_capacity(STATEMENTS);
     let pool = MySqlPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)

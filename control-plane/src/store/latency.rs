@@ -104,7 +104,7 @@ impl Histogram {
 type ByKey = BTreeMap<(i64, String, Metric), Histogram>;
 
 /// Rows in one statement.
-const SIZES: [usize; 4] = [32, 8, 2, 1];
+const SIZES: [usize; 6] = [32, 16, 8, 4, 2, 1];
 
 #[derive(Clone, Copy)]
 struct Table {

@@ -90,7 +90,7 @@ pub(super) const COLUMNS: [&str; 31] = [
 ];
 
 /// Rows in one statement. A few sizes only, so that a connection keeps them all prepared.
-const SIZES: [usize; 4] = [256, 32, 4, 1];
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 /// Bytes of JSON of a row that goes in with others, so that a statement stays below what MySQL takes at once.
 const MAX_ROW_BYTES: usize = 32 * 1024;
 
@@ -111,7 +111,7 @@ pub fn statements<'a>(rows: &'a [&'a LedgerRow]) -> impl Iterator<Item = &'a [&'
     let is_large = |row: &&LedgerRow| row.attempts.len() + row.details.len() > MAX_ROW_BYTES;
     let same = move |one: &&LedgerRow, other: &&LedgerRow| is_large(one) == is_large(other);
     rows.chunk_by(same).flat_map(move |rows| {
-        let sizes = if rows.first().is_some_and(is_large) { [1; 4] } else { SIZES };
+        let sizes = if rows.first().is_some_and(is_large) { [1; 9] } else { SIZES };
         pieces(rows, sizes)
     })
 }

@@ -76,7 +76,7 @@ pub(super) const COLUMNS: &str = "request_id, incarnation_id, key_id, user_id, n
     model_requested, started_at, conditions, details, trace_id";
 
 /// Rows in one statement.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// Which of the requests have a row.
 ///

@@ -173,10 +173,10 @@ const ADD: (&str, &str) = (
 );
 
 /// Rows in one statement. A few sizes only, so that a connection keeps them all prepared.
-const SIZES: [usize; 4] = [128, 32, 8, 1];
+const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
 /// The items in pieces of which each is one statement.
-pub(super) fn pieces<T>(mut items: &[T], sizes: [usize; 4]) -> impl Iterator<Item = &[T]> {
+pub(super) fn pieces<T, const N: usize>(mut items: &[T], sizes: [usize; N]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = sizes.into_iter().find(|size| *size <= items.len())?;
         let (piece, rest) = items.split_at(size);

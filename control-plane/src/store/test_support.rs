@@ -72,8 +72,8 @@ pub(crate) async fn seed_many(store: &Store, account: AccountId, key: KeyId, gro
             revision FROM accounts, {numbers} WHERE id = ?"
     );
     let keys = format!(
-        "INSERT INTO api_keys (id, hash, name, enabled, user_id, prefix, created_at, updated_at, revision)
-         SELECT {id}, {hash}, {name}, n % 2, user_id, prefix, created_at, updated_at, revision
+        "INSERT INTO api_keys (id, hash, name, enabled, user_id, prefix, tags, metadata, created_at, updated_at, revision)
+         SELECT {id}, {hash}, {name}, n % 2, user_id, prefix, tags, metadata, created_at, updated_at, revision
          FROM api_keys, {numbers} WHERE id = ?"
     );
     for (sql, like) in [(accounts, account.to_bytes()), (keys, key.to_bytes())] {
