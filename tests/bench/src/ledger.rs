@@ -24,7 +24,10 @@ use control_plane::{
     store::{Store, StoreOptions},
 };
 use servers::MariaDb;
-use shared::clock::{Clock, Millis};
+use shared::{
+    clock::{Clock, Millis},
+    tasks::Tasks,
+};
 
 use self::records::Source;
 use crate::child::cpu_of;
@@ -122,7 +125,7 @@ async fn ingest(
     requests: u64,
     spread: Duration,
 ) -> Result<Spent, AnyError> {
-    let mut spent = Spent::default();
+    let (mut spent, tasks) = (Spent::default(), Tasks::new());
     for source in &*sources {
         ledger.hello("node-1", source.incarnation(), 1).await?;
     }
@@ -140,7 +143,7 @@ async fn ingest(
         let (begun, cpu) = (Instant::now(), cpu_time()?);
         let streams = sources.iter().zip(made).map(|(source, batches)| {
             let (ledger, incarnation) = (ledger.clone(), source.incarnation());
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 for batch in batches {
                     ledger.take(incarnation, batch).await?;
                 }

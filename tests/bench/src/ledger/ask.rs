@@ -27,7 +27,8 @@ pub(super) async fn all(store: &Store, sources: &[Source], database: &str) -> Re
     let mut pages = Worst::default();
     for (name, filter) in filters(source) {
         let (p95, rows) = timed(async |turn| {
-            let before = (turn % 2 == 1).then(|| Millis(NOW.0 - 7 * DAY_MS)).map(usage_queries::first_id_of);
+            let before =
+                (turn % 2 == 1).then_some(Millis(NOW.0 - 7 * DAY_MS)).map(usage_queries::first_id_of);
             page(store, &RecordFilter { before, ..filter.clone() }).await
         })
         .await?;
