@@ -133,10 +133,10 @@ pub(crate) async fn new_key(admin: &Admin) -> String {
     made["key"].as_str().unwrap().to_owned()
 }
 
-/// The ledger's closed records, newest first, once there are `count`.
+/// The ledger's closed records of clients' requests, newest first, once there are `count`.
 pub(crate) async fn closed_records(admin: &Admin, count: usize) -> Vec<Value> {
     let records = eventually("so many closed records in the ledger", async || {
-        let mut answer = admin.get("/api/admin/usage/records?limit=200").await.ok();
+        let mut answer = admin.get("/api/admin/usage/records?limit=200&purpose=client").await.ok();
         let Value::Array(records) = answer["records"].take() else { panic!("{answer}") };
         let closed: Vec<_> = records.into_iter().filter(|record| record["outcome"] != "open").collect();
         (closed.len() >= count).then_some(closed)

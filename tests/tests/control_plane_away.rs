@@ -92,8 +92,9 @@ async fn a_node_starts_from_its_copy_and_without_a_good_one_waits_for_the_contro
     fs::write(&copy, damaged).unwrap();
     split.nodes[0].restart();
     let node = &mut split.nodes[0];
-    let said = node.program.logged("the local copy of the configuration is thrown away");
+    let said = node.program.logged("the local copy of the configuration can't be used and is set aside; the node starts with none. If the seal key was wrong, stop the node, put the copy back, and start it with the right one");
     assert_eq!(said["level"], "ERROR", "{said}");
+    assert!(fs::exists(said["aside"].as_str().unwrap()).unwrap() && !copy.exists(), "{said}");
     let (status, text) = node.readiness().await;
     assert_eq!((status, text.trim()), (503, "no configuration yet"));
     // Nobody is told that their key is wrong, as nobody knows.
