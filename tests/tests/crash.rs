@@ -58,6 +58,13 @@ fn cut_off_and_completed(records: &[Value]) {
     let (cut_off, completed) = (&records[0], &records[1]);
     assert_eq!((&cut_off["outcome"], &cut_off["estimated"]), (&json!("cut_off"), &json!(true)), "{cut_off}");
     assert_eq!(cut_off["model_requested"], "claude-sonnet-5", "{cut_off}");
+    let attempt = &cut_off["attempts"][0];
+    assert!(
+        attempt["account_id"].is_string() && attempt["estimate"]["input_tokens"].as_u64() > Some(0),
+        "{cut_off}"
+    );
+    assert_ne!(cut_off["real_cost"], "0", "the account's: {cut_off}");
+    assert_eq!(cut_off["cost"], "0", "what reached the user is not known: {cut_off}");
     assert_eq!(
         [&completed["outcome"], &completed["input_tokens"], &completed["output_tokens"]],
         [&json!("completed"), &json!(1_000), &json!(50)],

@@ -95,6 +95,9 @@ pub struct AttemptEntry {
     pub total_ms: u64,
     pub real_cost: Nanos,
     pub rated_cost: Nanos,
+    /// The user pays for it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub rated: bool,
     /// What it was reckoned with.
     pub price: Option<PriceUsed>,
     /// The price that the node reckoned with.
@@ -106,6 +109,15 @@ pub struct AttemptEntry {
     /// Where the account is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_yes(rated: &bool) -> bool {
+    *rated
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +268,7 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         total_ms: 0,
         real_cost: reserved.map_or(Nanos(0), |reserved| reserved.real_cost),
         rated_cost: reserved.map_or(Nanos(0), |reserved| reserved.rated_cost),
+        rated: true,
         price: None,
         price_id: reserved.and_then(|reserved| reserved.price_id),
         group_ids: Vec::new(),
@@ -305,6 +318,7 @@ fn priced(attempt: &Attempt, closed: &Closed, prices: &Prices) -> (AttemptEntry,
         total_ms: attempt.total_ms,
         real_cost: cost.charge.real,
         rated_cost: cost.charge.rated,
+        rated: attempt.rated,
         price,
         price_id: attempt.price_id,
         group_ids: attempt.group_ids.clone(),

@@ -45,6 +45,7 @@ async fn cases(world: &World, replica: &Store) {
     incarnations::names_that_clients_make_up_are_bounded(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
+    prices::costs_can_be_reckoned_again_from_what_is_stored(world).await;
     rows_read::a_page_reads_what_it_shows(world).await;
     rows_read::a_long_span_is_read_by_days(world).await;
     queries::failures_page_from_the_newest(world).await;

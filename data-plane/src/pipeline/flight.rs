@@ -143,7 +143,7 @@ impl Flight {
         let snapshot = Arc::clone(&admitted.caller.snapshot);
         let Bounds { deadlines, times, worst } = bounds;
         let mut flight = Self {
-            meter: Meter::open(proxy, admitted, reserved)?,
+            meter: Meter::open(proxy, admitted, reserved, &picked)?,
             proxy: Arc::clone(proxy),
             key: admitted.caller.hash,
             requester: Requester {

@@ -17,6 +17,8 @@ pub(super) struct Reservation {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reserved {
     pub(super) usage: Usage,
+    /// What its input is likely to be, in tokens.
+    pub(super) likely_input: u64,
     /// Nothing where there is no price.
     pub(super) charge: Charge,
     pub(super) price: Option<PriceId>,
@@ -37,5 +39,6 @@ fn worst_case(plan: &Plan) -> Reserved {
     let found = snapshot.prices.find(&[name, asked], admitted.call.started_at);
     let rate = snapshot.rate(admitted.caller.key.user_id);
     let charge = found.map(|found| found.price.at_most(usage.input, usage.output, rate)).unwrap_or_default();
-    Reserved { usage, charge, price: found.map(|found| found.id) }
+    let price = found.map(|found| found.id);
+    Reserved { usage, likely_input: worst.likely_input, charge, price }
 }

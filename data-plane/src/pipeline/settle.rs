@@ -20,6 +20,7 @@ use crate::{
     metrics::{Ending, Running},
     provider::TraceId,
     proxy::Proxy,
+    scheduler::Picked,
     snapshot::Account,
     usage::{Journal, Opened},
 };
@@ -66,10 +67,15 @@ impl Meter {
     ///
     /// # Errors
     /// It is not on disk: the request must not be forwarded.
-    pub(super) fn open(proxy: &Proxy, admitted: &Admitted, reserved: &Reserved) -> Result<Self, Refusal> {
+    pub(super) fn open(
+        proxy: &Proxy,
+        admitted: &Admitted,
+        reserved: &Reserved,
+        picked: &Picked<'_>,
+    ) -> Result<Self, Refusal> {
         let call = &admitted.call;
         let wire = call.operation.wire();
-        let open = open_record(admitted, reserved);
+        let open = open_record(admitted, reserved, picked);
         let metered = call.operation.metered();
         let opened = metered.then(|| write_open(&proxy.journal, &open)).transpose()?;
         Ok(Self {
@@ -90,9 +96,15 @@ impl Meter {
             self.record.attempts.remove(0);
             self.condition("attempts_left_out");
         }
+        // The open record is on disk with whom it goes to first: the close record says it of the attempt.
+        let first = self.record.open.as_mut().filter(|open| !open.account_id.is_empty());
+        let (account_id, model_mapped) = match first {
+            Some(open) => (std::mem::take(&mut open.account_id), std::mem::take(&mut open.model_mapped)),
+            None => (account.id.to_bytes().to_vec(), model.to_owned()),
+        };
         self.record.attempts.push(Attempt {
-            account_id: account.id.to_bytes().to_vec(),
-            model_mapped: model.to_owned(),
+            account_id,
+            model_mapped,
             started_at_ms: clock.now().0,
             group_ids: account.groups.iter().map(|group| group.to_bytes().to_vec()).collect(),
             region: account.upstream.region().unwrap_or_default().to_owned(),
@@ -178,7 +190,7 @@ impl Meter {
     }
 }
 
-fn open_record(admitted: &Admitted, reserved: &Reserved) -> OpenRecord {
+fn open_record(admitted: &Admitted, reserved: &Reserved, picked: &Picked<'_>) -> OpenRecord {
     let (call, view, caller) = (&admitted.call, &admitted.view, &admitted.caller);
     let key = &caller.key;
     OpenRecord {
@@ -196,10 +208,13 @@ fn open_record(admitted: &Admitted, reserved: &Reserved) -> OpenRecord {
             real_cost: nanos(reserved.charge.real),
             rated_cost: nanos(reserved.charge.rated),
             price_id: reserved.price.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
+            likely_input: reserved.likely_input,
         }),
         price_rate_ppm: Some(caller.snapshot.rate(key.user_id).0.into()),
         tags: key.tags.clone(),
         metadata: key.metadata.clone(),
+        account_id: picked.account.id.to_bytes().to_vec(),
+        model_mapped: picked.model.to_owned(),
         session: session::of(&call.headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref()),
     }
 }

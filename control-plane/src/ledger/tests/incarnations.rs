@@ -136,6 +136,7 @@ fn reserving(client: &Client, minute: u32) -> contract::OpenRecord {
         real_cost: 900_000,
         rated_cost: 1_800_000,
         price_id: vec![9; 16],
+        ..contract::Reserved::default()
     };
     contract::OpenRecord {
         reserved: Some(reserved),

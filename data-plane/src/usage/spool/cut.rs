@@ -85,6 +85,7 @@ fn names(record: &mut CloseRecord) {
 
 fn names_of(open: &mut OpenRecord) {
     shorten(&mut open.model_requested, NAME);
+    shorten(&mut open.model_mapped, NAME);
 }
 
 /// Leaves out the oldest: of those that used nothing, as long as there are any.

@@ -1,6 +1,7 @@
 //! Incarnations that were left behind, each with its spools.
 //!
-//! Requests that one opened and did not close get a close record, as cut off, and each spool an end. These are not
+//! Requests that one opened and did not close get a close record, as cut off and charged to the account by what the open
+//! record says and the time until the last write, and each spool an end. These are not
 //! written: they follow from the files, in the order of the open records, and are counted on from the last record; so
 //! recovering twice gives the same, and a full disk is no obstacle.
 //!
@@ -15,11 +16,12 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use bytes::Bytes;
 use prost::Message as _;
-use proto::v1::{CloseRecord, EndRecord, OpenRecord, Outcome, Record, record};
+use proto::v1::{Attempt, CloseRecord, EndRecord, OpenRecord, Outcome, Record, Usage, record};
 use shared::{clock::Millis, id::IncarnationId};
 
 use super::{
@@ -30,6 +32,8 @@ use super::{
 
 /// The condition on a record whose end nobody saw.
 const CONDITION: &str = "node_stopped";
+/// How fast models write.
+const TOKENS_A_SECOND: u64 = 50;
 /// Of a folder that a person has to look at.
 const SET_ASIDE_EXTENSION: &str = "set-aside";
 
@@ -145,12 +149,13 @@ fn count(folder: &Path, identity: &Identity) -> io::Result<u32> {
 fn spool(id: SpoolId, folder: PathBuf, delivered: u64, now: Millis) -> io::Result<RecoveredSpool> {
     name_unnamed(id, &folder)?;
     let firsts = segment::list(&folder)?;
-    let mut seen = Seen::default();
+    let (mut seen, mut last_write) = (Seen::default(), Millis(0));
     let mut bytes = 0;
     // Those before the first segment were delivered.
     seen.end = firsts.first().map_or(0, |first| first.saturating_sub(1));
     for first in &firsts {
         let path = segment::path(&folder, *first);
+        last_write = last_write.max(written_at(&path)?);
         let content = fs::read(&path)?;
         let intact = seen.scan(&content, id);
         if intact < content.len() && firsts.last() == Some(first) {
@@ -164,7 +169,7 @@ fn spool(id: SpoolId, folder: PathBuf, delivered: u64, now: Millis) -> io::Resul
         segment::sync_folder(&folder)?;
     }
     let files_end = seen.end;
-    Ok(RecoveredSpool { id, folder, files_end, after_files: seen.rest(now), delivered, bytes })
+    Ok(RecoveredSpool { id, folder, files_end, after_files: seen.rest(now, last_write), delivered, bytes })
 }
 
 fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
@@ -231,29 +236,68 @@ impl Seen {
         }
     }
 
-    /// The records that are missing. `now`: of the end.
-    fn rest(self, now: Millis) -> Vec<Bytes> {
+    /// The records that are missing. `now`: of the end; `last_write`: when the run was last heard of here.
+    fn rest(self, now: Millis, last_write: Millis) -> Vec<Bytes> {
         if self.is_ended {
             return Vec::new();
         }
         let end = EndRecord { ended_at_ms: now.0, recovered: true };
-        let records = self.open.into_values().map(cut_off).chain([record::Record::End(end)]);
+        let closes = self.open.into_values().map(|open| cut_off(open, last_write));
+        let records = closes.chain([record::Record::End(end)]);
         records.map(|record| Record { record: Some(record) }.encode_to_vec().into()).collect()
     }
 }
 
+/// The time of the last write stays: what was under way is charged by it.
 fn truncate(path: &Path, size: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
+    let written = file.metadata()?.modified()?;
     file.set_len(u64::try_from(size).unwrap_or(u64::MAX))?;
+    file.set_modified(written)?;
     file.sync_all()
 }
 
-fn cut_off(open: OpenRecord) -> record::Record {
+fn written_at(path: &Path) -> io::Result<Millis> {
+    let since = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+fn cut_off(open: OpenRecord, last_write: Millis) -> record::Record {
+    let total_ms = u64::try_from(last_write.0.saturating_sub(open.started_at_ms)).unwrap_or(0);
     record::Record::Close(CloseRecord {
+        attempts: attempt(&open, total_ms).into_iter().collect(),
         open: Some(open),
         outcome: Outcome::CutOff.into(),
+        total_ms,
         estimated: true,
         conditions: vec![CONDITION.to_owned()],
         ..CloseRecord::default()
+    })
+}
+
+/// What the request cost the account that it was sent to first, between what is known and what was reserved: it may have
+/// been answered for as long as the run lived. Whether anything of that reached the user is not known, so the user does
+/// not pay for it.
+fn attempt(open: &OpenRecord, total_ms: u64) -> Option<Attempt> {
+    let reserved = open.reserved.as_ref().filter(|_| !open.account_id.is_empty())?;
+    let bound = reserved.usage?;
+    let written = total_ms.saturating_mul(TOKENS_A_SECOND) / 1000;
+    let estimate = Usage {
+        input: reserved.likely_input.min(bound.input),
+        output: written.min(bound.output),
+        ..Usage::default()
+    };
+    Some(Attempt {
+        account_id: open.account_id.clone(),
+        outcome: Outcome::CutOff.into(),
+        reason: CONDITION.to_owned(),
+        model_mapped: open.model_mapped.clone(),
+        started_at_ms: open.started_at_ms,
+        total_ms,
+        estimate: Some(estimate),
+        bound: Some(bound),
+        unrated: true,
+        price_id: reserved.price_id.clone(),
+        ..Attempt::default()
     })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use prost::Message as _;
-use proto::v1::{Outcome, Record, record};
+use proto::v1::{Outcome, Record, Reserved, Usage, record};
 use shared::clock::Millis;
 
 use super::{reader::Batch, *};
@@ -200,6 +200,49 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
     assert_eq!((second.depth(), outbox.finished()), (0, true));
     spool_folder(folder.path());
     tasks.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let first =
+        Journal::create(folder.path(), run(0), SpoolSettings::default(), &Clock::System, &tasks).unwrap();
+    let (began, bound) = (Clock::System.now(), Usage { input: 900, output: 400, ..Usage::default() });
+    let under_way = |number, seconds: i64| OpenRecord {
+        account_id: vec![3; 16],
+        model_mapped: "theirs".into(),
+        started_at_ms: began.0 - seconds * 1000,
+        reserved: Some(Reserved {
+            usage: Some(bound),
+            likely_input: 300,
+            price_id: vec![7; 16],
+            ..Reserved::default()
+        }),
+        ..open_record(number)
+    };
+    let opens = [under_way(1, 3), under_way(2, 3600), open_record(3)];
+    let _running: Vec<_> = opens.iter().map(|open| first.open(open).unwrap()).collect();
+    tasks.shutdown(Duration::from_secs(5)).await;
+    drop(first);
+
+    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let closes: Vec<_> = read(&outboxes[0], 3).into_iter().filter_map(|read| read.record).collect();
+    let attempts = |at: usize| {
+        let record::Record::Close(close) = &closes[at] else { panic!("{closes:?}") };
+        assert!(close.estimated);
+        close.attempts.clone()
+    };
+    for (at, written) in [(0, 100..=399), (1, 400..=400)] {
+        let [attempt] = &attempts(at)[..] else { panic!("{closes:?}") };
+        assert_eq!((&attempt.account_id[..], attempt.model_mapped.as_str()), (&[3; 16][..], "theirs"));
+        assert_eq!((attempt.outcome(), attempt.unrated, attempt.bound), (Outcome::CutOff, true, Some(bound)));
+        let estimate = attempt.estimate.unwrap();
+        assert_eq!(estimate.input, 300);
+        assert!(written.contains(&estimate.output), "{estimate:?}");
+        assert_eq!(attempt.price_id, [7; 16]);
+    }
+    assert_eq!(attempts(2), [], "nobody said where it went");
 }
 
 #[tokio::test]
