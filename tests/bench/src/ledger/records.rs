@@ -106,6 +106,7 @@ impl Source {
             real_cost: 400_000_000,
             rated_cost: 400_000_000,
             price_id: vec![7; 16],
+            likely_input: 900,
         };
         let open = contract::OpenRecord {
             request_id: RequestId::new(at).to_bytes().to_vec(),
