@@ -1,11 +1,16 @@
 //! Which conversation a request belongs to, as far as its client says so.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 /// Headers in which agents name their session, the most telling one first.
-const HEADERS: [&str; 4] = ["x-claude-code-session-id", "x-session-id", "session_id", "session-id"];
+const HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("x-claude-code-session-id"),
+    HeaderName::from_static("x-session-id"),
+    HeaderName::from_static("session_id"),
+    HeaderName::from_static("session-id"),
+];
 /// What stands ahead of the session in the user's id of older Claude Code.
 const SESSION: &str = "_session_";
 /// A longer name is known by its digest.
@@ -14,7 +19,7 @@ const MAX_BYTES: usize = 128;
 /// `user_id` and `cache_key`: what the body says in `metadata.user_id` and `prompt_cache_key`. Empty: the client does not
 /// say.
 pub(super) fn of(headers: &HeaderMap, user_id: Option<&str>, cache_key: Option<&str>) -> String {
-    let stated = HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+    let stated = HEADERS.iter().find_map(|name| headers.get(name)?.to_str().ok());
     let named = stated.or(cache_key).filter(|name| !name.is_empty()).map(str::to_owned);
     named.or_else(|| user_id.and_then(of_user_id)).map_or_else(String::new, bounded)
 }
@@ -46,9 +51,9 @@ mod tests {
     use super::*;
 
     fn session(headers: &[(&'static str, &str)], user_id: Option<&str>, cache_key: Option<&str>) -> String {
-        let headers = headers.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
         of(&headers.collect(), user_id, cache_key)
     }
 
