@@ -76,7 +76,6 @@ CREATE TABLE IF NOT EXISTS ledger (
     reasoning_tokens BIGINT NOT NULL,
     real_cost BIGINT NOT NULL,
     rated_cost BIGINT NOT NULL,
-    price_version BIGINT NULL,
     started_at BIGINT NOT NULL,
     first_token_ms BIGINT NULL,
     total_ms BIGINT NULL,

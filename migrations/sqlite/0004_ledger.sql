@@ -77,7 +77,6 @@ CREATE TABLE IF NOT EXISTS ledger (
     reasoning_tokens INTEGER NOT NULL,
     real_cost INTEGER NOT NULL,
     rated_cost INTEGER NOT NULL,
-    price_version INTEGER NULL,
     started_at INTEGER NOT NULL,
     first_token_ms INTEGER NULL,
     total_ms INTEGER NULL,

@@ -56,6 +56,9 @@ pub struct Details {
     /// What conversions could not carry across, as codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<String>,
+    /// Of a request that is open: whom it was sent to first, and that account's name for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<(AccountId, String)>,
 }
 
 impl Details {
@@ -67,7 +70,13 @@ impl Details {
             metadata: opened.metadata.clone(),
             session: opened.session.clone(),
             losses: losses.to_vec(),
+            sent_to: None,
         }
+    }
+
+    fn of_open(opened: &Opened) -> Self {
+        let sent_to = opened.account_id.map(|account| (account, opened.model_mapped.clone()));
+        Self { sent_to, ..Self::of(opened, &[]) }
     }
 }
 
@@ -168,7 +177,7 @@ pub fn open_row(
         model_requested: opened.model_requested.clone(),
         started_at: opened.started_at.0,
         conditions: json(&opened.conditions)?,
-        details: json(&Details::of(opened, &[]))?,
+        details: json(&Details::of_open(opened))?,
         trace_id: opened.trace_id.map(Vec::from),
     })
 }
@@ -221,7 +230,6 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
         reasoning_tokens: sums.reasoning_tokens,
         real_cost: sums.real_cost,
         rated_cost: sums.rated_cost,
-        price_version: last.and_then(|last| last.price.as_ref()).map(|price| price.effective_from.0),
         started_at: open.started_at.0,
         first_token_ms: closed.first_token_ms.map(stored),
         total_ms: Some(stored(closed.total_ms)),
@@ -253,8 +261,9 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
     let mut conditions = Conditions(parsed(&open.conditions)?);
     conditions.add(condition);
     let reserved = details.reserved;
+    let (account_id, model_mapped) = details.sent_to.clone().unzip();
     let attempts = vec![AttemptEntry {
-        account_id: None,
+        account_id,
         outcome: Outcome::CutOff,
         http_status: 0,
         reason: condition.to_owned(),
@@ -262,7 +271,7 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         usage: None,
         estimate: reserved.map(|reserved| reserved.usage),
         bound: reserved.map(|reserved| reserved.usage),
-        model_mapped: String::new(),
+        model_mapped: model_mapped.unwrap_or_default(),
         model_served: String::new(),
         started_at: Millis(open.started_at),
         total_ms: 0,
@@ -276,6 +285,8 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
     }];
     let sums = sums_of(&attempts);
     let row = LedgerRow {
+        account_id: account_id.map(|id| id.to_bytes().to_vec()),
+        model_mapped: attempts.first().map(|first| first.model_mapped.clone()).unwrap_or_default(),
         outcome: Outcome::CutOff.as_str().to_owned(),
         attempts: json(&attempts)?,
         input_tokens: sums.input_tokens,
@@ -288,6 +299,7 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         rated_cost: sums.rated_cost,
         estimated: true,
         conditions: json(&conditions.0)?,
+        details: json(&Details { sent_to: None, ..details })?,
         ..LedgerRow::from(open)
     };
     ClosedEntry::stored(row)

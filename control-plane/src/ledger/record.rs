@@ -223,6 +223,10 @@ pub struct Opened {
     pub metadata: BTreeMap<String, String>,
     /// Names the conversation. Empty: the client did not say.
     pub session: String,
+    /// Whom it was sent to first. `None`: the record does not say.
+    pub account_id: Option<AccountId>,
+    /// That account's name for the model.
+    pub model_mapped: String,
     pub conditions: Vec<String>,
 }
 
@@ -346,6 +350,8 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
         tags: texts(&open.tags, MAX_LABEL_BYTES),
         metadata: metadata(&open.metadata),
         session: cut(&open.session, MAX_VALUE_BYTES),
+        account_id: AccountId::try_from(open.account_id.as_slice()).ok(),
+        model_mapped: cut(&open.model_mapped, MAX_NAME_BYTES),
         conditions: conditions.0,
     })
 }

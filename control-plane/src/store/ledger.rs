@@ -41,7 +41,6 @@ pub struct LedgerRow {
     pub real_cost: i64,
     pub rated_cost: i64,
     /// Since when the last attempt's price is in force. NULL: it has none.
-    pub price_version: Option<i64>,
     pub started_at: i64,
     pub first_token_ms: Option<i64>,
     pub total_ms: Option<i64>,
@@ -55,7 +54,7 @@ pub struct LedgerRow {
 }
 
 /// The columns of [`LedgerRow`].
-pub(super) const COLUMNS: [&str; 31] = [
+pub(super) const COLUMNS: [&str; 30] = [
     "request_id",
     "key_id",
     "user_id",
@@ -79,7 +78,6 @@ pub(super) const COLUMNS: [&str; 31] = [
     "reasoning_tokens",
     "real_cost",
     "rated_cost",
-    "price_version",
     "started_at",
     "first_token_ms",
     "total_ms",
@@ -147,7 +145,6 @@ async fn write(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreError> {
                 .bind(row.reasoning_tokens)
                 .bind(row.real_cost)
                 .bind(row.rated_cost)
-                .bind(row.price_version)
                 .bind(row.started_at)
                 .bind(row.first_token_ms)
                 .bind(row.total_ms)

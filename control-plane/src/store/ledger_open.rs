@@ -59,7 +59,6 @@ impl From<OpenRow> for LedgerRow {
             reasoning_tokens: 0,
             real_cost: 0,
             rated_cost: 0,
-            price_version: None,
             started_at: open.started_at,
             first_token_ms: None,
             total_ms: None,

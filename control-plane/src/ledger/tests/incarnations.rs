@@ -142,6 +142,8 @@ fn reserving(client: &Client, minute: u32) -> contract::OpenRecord {
         reserved: Some(reserved),
         tags: vec!["team-a".into()],
         session: "s-1".into(),
+        account_id: client.account.to_bytes().to_vec(),
+        model_mapped: "theirs".into(),
         ..client.opens(MINUTE * minute)
     }
 }
@@ -181,10 +183,16 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
         assert_eq!((row.real_cost, row.rated_cost, row.input_tokens), (900_000, 1_800_000, 4_000));
         assert_eq!(row.conditions, r#"["closed_by_person"]"#);
         let attempts: Vec<AttemptEntry> = serde_json::from_str(&row.attempts).unwrap();
-        assert_eq!((attempts[0].account_id, attempts[0].rated_cost), (None, Nanos(1_800_000)));
+        assert_eq!(
+            (attempts[0].account_id, attempts[0].rated_cost),
+            (Some(client.account), Nanos(1_800_000))
+        );
+        assert_eq!((row.model_mapped.as_str(), attempts[0].model_mapped.as_str()), ("theirs", "theirs"));
     }
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.errors, sum.rated_cost), (2, 2, 3_600_000));
+    let account = whole(world, &Scope::Account(client.account)).await;
+    assert_eq!((account.requests, account.real_cost), (2, 1_800_000), "it is charged for both");
     assert_eq!(open_part(world, &scope).await, []);
     assert_eq!(failures(world, &client).await, 2);
 
