@@ -245,6 +245,34 @@ async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
     assert_eq!(attempts(2), [], "nobody said where it went");
 }
 
+/// The time from there to the start that finds it is not the run's.
+#[tokio::test]
+async fn what_was_under_way_is_charged_by_the_last_write_also_where_its_remains_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let first = journal(folder.path(), 1_000_000, &tasks);
+    let bound = Usage { input: 900, output: 400, ..Usage::default() };
+    let reserved = Reserved { usage: Some(bound), likely_input: 300, ..Reserved::default() };
+    let open = OpenRecord {
+        account_id: vec![3; 16],
+        started_at_ms: 1_000_000,
+        reserved: Some(reserved),
+        ..open_record(1)
+    };
+    let _running = first.open(&open).unwrap();
+    tasks.shutdown(Duration::from_secs(5)).await;
+    drop(first);
+    let path = segment::path(&spool_folder(folder.path()), 1);
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    io::Write::write_all(&mut file, b"torn").unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_002)).unwrap();
+    for start in ["that removes the remains", "that finds none"] {
+        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let Some(record::Record::Close(close)) = read(&outboxes[0], 1).remove(0).record else { panic!() };
+        assert_eq!((close.attempts[0].estimate.unwrap().output, close.total_ms), (100, 2_000), "{start}");
+    }
+}
+
 #[tokio::test]
 async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     let folder = tempfile::tempdir().unwrap();
