@@ -8,7 +8,7 @@ use crate::{
     domain::{password::Passwords, refresh::RefreshTokens},
     grpc::command_signal::CommandSignal,
     http_client,
-    ledger::{ingest::Ingest, names::NameCache, price_cache::PriceCache},
+    ledger::{ingest::Ingest, price_cache::PriceCache},
     metrics::Metrics,
     rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
@@ -74,13 +74,7 @@ impl App {
             settings.policy.refresh_grace,
             settings.policy.session_lifetime,
         );
-        let prices = PriceCache::default();
-        let ledger = Ingest {
-            store: store.clone(),
-            prices: prices.clone(),
-            names: NameCache::default(),
-            clock: clock.clone(),
-        };
+        let ledger = Ingest::new(store.clone(), clock.clone());
         Ok(Self(Arc::new(Inner {
             settings,
             store,
@@ -89,7 +83,7 @@ impl App {
             tokens,
             refresh_tokens,
             passwords: Passwords::new(tasks.clone()),
-            prices,
+            prices: ledger.prices.clone(),
             ledger,
             clock,
             tasks,

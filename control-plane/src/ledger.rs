@@ -8,6 +8,7 @@ pub mod closing;
 pub mod cost;
 pub mod entry;
 pub mod family;
+mod folding;
 pub mod ingest;
 pub mod metrics;
 pub mod names;

@@ -31,6 +31,7 @@ pub mod nodes;
 pub mod price_file;
 pub mod proxy_test_keys;
 pub mod refusals;
+pub mod rollup_additions;
 pub mod rollup_names;
 pub mod rollups;
 pub mod routes;

@@ -127,6 +127,15 @@ CREATE TABLE IF NOT EXISTS ledger_rejected (
     PRIMARY KEY (received_at, incarnation_id, spool, first_sequence)
 ) ENGINE=InnoDB;
 
+-- What batches of requests add to the sums and histograms below, until it is folded into them: Protobuf, see
+-- `StoredSums` and `StoredTimes` in the code. Whoever reads sums adds these.
+CREATE TABLE IF NOT EXISTS rollup_additions (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    sums LONGBLOB NOT NULL,
+    times LONGBLOB NOT NULL,
+    PRIMARY KEY (id)
+) ENGINE=InnoDB;
+
 -- Sums by UTC quarter-hour and, beside them, by UTC day; every count is additive. `dimension` says of what, see
 -- `Dimension` in the code, and `subject` of which. By time first, so that what a batch adds to lies together.
 CREATE TABLE IF NOT EXISTS rollup_quarters (

@@ -125,6 +125,14 @@ CREATE TABLE IF NOT EXISTS ledger_rejected (
     PRIMARY KEY (received_at, incarnation_id, spool, first_sequence)
 ) WITHOUT ROWID;
 
+-- What batches of requests add to the sums and histograms below, until it is folded into them: Protobuf, see
+-- `StoredSums` and `StoredTimes` in the code. Whoever reads sums adds these.
+CREATE TABLE IF NOT EXISTS rollup_additions (
+    id INTEGER PRIMARY KEY,
+    sums BLOB NOT NULL,
+    times BLOB NOT NULL
+);
+
 -- Sums by UTC quarter-hour and, beside them, by UTC day; every count is additive. `dimension` says of what, see
 -- `Dimension` in the code, and `subject` of which. By time first, so that what a batch adds to lies together.
 CREATE TABLE IF NOT EXISTS rollup_quarters (

@@ -19,7 +19,7 @@ use crate::store::{
     audit::{self, AuditEntry},
     incarnations::{self, Incarnation, State},
     ledger as rows, ledger_open,
-    rollups::{self, Additions},
+    rollup_additions::{self, Additions},
 };
 
 /// Open requests that one transaction closes.
@@ -81,7 +81,7 @@ pub async fn close_lost<'a>(
             incarnations::close(&mut tx, incarnation, State::ClosedByPerson, now).await?;
             audit::write(&mut tx, &audit(&row)).await?;
         }
-        rollups::add(&mut tx, &additions).await?;
+        rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         if !more {
             return Ok(Closing::Done(row));

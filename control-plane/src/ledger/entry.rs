@@ -21,7 +21,8 @@ use crate::store::{
     latency::Metric,
     ledger::LedgerRow,
     ledger_open::OpenRow,
-    rollups::{ALL_MODELS, Additions, Counts, Dimension, pair, quarter_of},
+    rollup_additions::Additions,
+    rollups::{ALL_MODELS, Counts, Dimension, pair, quarter_of},
 };
 
 /// The model of requests that no provider has served and no price is known for. Clients choose names freely, so those

@@ -8,7 +8,7 @@
 //! sequences that it does not have any more it says so, and they are kept as one range.
 //!
 //! A request counts once even where two spools close it: its row is written once, and only the transaction that writes it
-//! adds to the roll-ups. A request that opens and closes in one batch never stands among the open ones.
+//! adds to the roll-ups; what it adds is kept as it is and folded in with that of others. A request that opens and closes in one batch never stands among the open ones.
 //!
 //! Where the database refuses a batch for what is in it, it is halved until the record at fault is alone; that one is
 //! set aside, and the others go on.
@@ -24,13 +24,14 @@ use shared::{clock::Clock, id::IncarnationId};
 
 use self::batch::{Batch, Item};
 use super::{
-    closing, metrics::metrics, names::NameCache, price_cache::PriceCache, record::Rejection, record::cut,
+    closing, folding::Folding, metrics::metrics, names::NameCache, price_cache::PriceCache, record::Rejection,
+    record::cut,
 };
 use crate::store::{
     Store, StoreError,
     incarnations::{self, Cursor, State},
     ledger_rejected::{self, RejectedRow},
-    rollups::{self, Additions},
+    rollup_additions::{self, Additions},
 };
 
 /// Records of one message, over all of its spools: a transaction takes them all.
@@ -54,6 +55,7 @@ pub struct Ingest {
     pub prices: PriceCache,
     pub names: NameCache,
     pub clock: Clock,
+    folding: Folding,
 }
 
 /// How far an incarnation is taken.
@@ -91,6 +93,12 @@ pub enum IngestError {
 }
 
 impl Ingest {
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let (prices, names, folding) = (PriceCache::default(), NameCache::default(), Folding::default());
+        Self { store, prices, names, clock, folding }
+    }
+
     /// Notes that an incarnation with so many spools reports, and answers how far it is taken.
     ///
     /// # Errors
@@ -186,7 +194,7 @@ impl Ingest {
             return Ok((taken(&cursors, row.state), !batch.gap));
         }
         let prices = self.prices.list(&mut tx, now).await?;
-        let written = write::write(&mut tx, self, &batch, &row, &prices).await?;
+        let mut written = write::write(&mut tx, self, &batch, &row, &prices).await?;
         for rejected in &batch.rejected {
             ledger_rejected::insert(&mut tx, &rejected.row(&row, now)).await?;
         }
@@ -195,16 +203,17 @@ impl Ingest {
         }
         incarnations::advance(&mut tx, incarnation, batch.fresh, now).await?;
         let cursors = batch.cursors();
-        let mut additions = written.additions.clone();
+        let mut additions = std::mem::take(&mut written.additions);
         let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
             closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
             state = State::Closed;
         }
-        rollups::add(&mut tx, &additions).await?;
+        rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         batch.tell(&row);
         written.tell(self, now);
+        self.folding.kept(&self.store).await;
         Ok((taken(&cursors, state), true))
     }
 
@@ -238,7 +247,7 @@ impl Ingest {
             closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
             state = State::Closed;
         }
-        rollups::add(&mut tx, &additions).await?;
+        rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         batch::count_rejected(Rejection::Refused);
         let (spool, sequence) = (item.spool, item.first);

@@ -26,6 +26,8 @@ pub(super) struct LedgerMetrics {
     pub(super) gaps: Counter,
     /// Transactions that were tried again because another one was in the way.
     pub(super) retried: Counter,
+    /// Times that additions could not be folded into the roll-ups.
+    pub(super) fold_failures: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,4 +64,9 @@ pub fn register(all: &mut Registry) {
     );
     all.register("ledger_gaps", "Batches that began beyond the next sequence", own.gaps.clone());
     all.register("ledger_retried_transactions", "Ingestions tried again", own.retried.clone());
+    all.register(
+        "ledger_fold_failures",
+        "Times that usage could not be folded into its sums",
+        own.fold_failures.clone(),
+    );
 }

@@ -1,7 +1,11 @@
 //! Keeps the ledger's size in bounds: months ahead get their partition, what is older than the operators want goes.
 
-use shared::clock::{Clock, Millis};
+use shared::{
+    clock::{Clock, Millis},
+    id::IncarnationId,
+};
 
+use super::folding;
 use crate::store::{
     Store, StoreError, Tx, incarnations, latency, ledger as rows, ledger_open,
     ledger_partitions::{self, Month, Partitioning},
@@ -51,18 +55,27 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
 
 async fn rollup_step(store: &Store, now: Millis) -> Result<bool, StoreError> {
     let (quarters, days) = (quarters_from(now), before(now, DAYS_RETENTION_DAYS));
+    let mut tx = store.read().await?;
+    let over = incarnations::unswept(&mut tx).await?;
+    tx.commit().await?;
+    // Behind this, nothing that is kept is of the incarnation.
+    match folding::all(store).await {
+        Err(StoreError::Busy(_)) => return Ok(true),
+        done => done?,
+    }
     let mut tx = store.begin().await?;
     let mut more = rollups::delete_quarters(&mut tx, quarters, ROWS_AT_ONCE).await?;
     more |= latency::delete_before(&mut tx, quarters, days, ROWS_AT_ONCE).await?;
     more |= rollups::fold_days(&mut tx, days, ROWS_AT_ONCE).await?;
-    more |= sweep(&mut tx).await?;
+    if let Some(incarnation) = over {
+        more |= sweep(&mut tx, incarnation).await?;
+    }
     tx.commit().await?;
     Ok(more)
 }
 
-/// Removes sums of incarnations that are open no more.
-async fn sweep(tx: &mut Tx) -> Result<bool, StoreError> {
-    let Some(incarnation) = incarnations::unswept(tx).await? else { return Ok(false) };
+/// Removes sums of an incarnation that is open no more.
+async fn sweep(tx: &mut Tx, incarnation: IncarnationId) -> Result<bool, StoreError> {
     if !rollups::delete_open(tx, incarnation, ROWS_AT_ONCE).await? {
         incarnations::swept(tx, incarnation).await?;
     }

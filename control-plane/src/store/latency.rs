@@ -1,7 +1,7 @@
 //! How long requests took: histograms with logarithmic buckets by model, by UTC quarter-hour and day.
 //!
-//! A histogram is one value of its row, read, added to and written back by the transaction that closes the requests:
-//! the roll-ups' sums of the total, which it adds to first, keep others out of the same quarter-hour meanwhile.
+//! A histogram is one value of its row, read, added to and written back by the transaction that folds additions in: the
+//! roll-ups' sums of the total, which it adds to first, keep others out of the same quarter-hour meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use shared::clock::Millis;
 use super::{
     StoreError, Tx,
     db::{execute, fetch_all, with_tx},
+    rollup_additions,
     rollups::{DAY_MS, day_of, pieces},
 };
 
@@ -81,7 +82,7 @@ impl Histogram {
         self.0.iter().map(|(bucket, requests)| (i64::from(*bucket), count(*requests))).collect()
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() * 3);
         for (bucket, requests) in &self.0 {
             bytes.push(*bucket);
@@ -101,7 +102,8 @@ impl Histogram {
     }
 }
 
-type ByKey = BTreeMap<(i64, String, Metric), Histogram>;
+/// Histograms by quarter-hour, model and metric.
+pub type Times = BTreeMap<(i64, String, Metric), Histogram>;
 
 /// Rows in one statement.
 const SIZES: [usize; 6] = [32, 16, 8, 4, 2, 1];
@@ -115,12 +117,12 @@ struct Table {
 const QUARTERS: Table = Table { name: "latency_quarters", start: "quarter_start" };
 const DAYS: Table = Table { name: "latency_days", start: "day_start" };
 
-/// Adds to the histograms, behind the transaction's additions to the sums of the total.
+/// Adds to the histograms of quarter-hours and days, behind the transaction's additions to the sums of the total.
 ///
 /// # Errors
 /// `Busy` where another transaction is in the way for too long.
-pub(super) async fn add(tx: &mut Tx, additions: &ByKey) -> Result<(), StoreError> {
-    let mut days = ByKey::new();
+pub(super) async fn add(tx: &mut Tx, additions: &Times) -> Result<(), StoreError> {
+    let mut days = Times::new();
     for ((quarter, model, metric), histogram) in additions {
         days.entry((day_of(*quarter), model.clone(), *metric)).or_default().add(histogram);
     }
@@ -128,7 +130,7 @@ pub(super) async fn add(tx: &mut Tx, additions: &ByKey) -> Result<(), StoreError
     add_to(tx, DAYS, &days).await
 }
 
-async fn add_to(tx: &mut Tx, table: Table, additions: &ByKey) -> Result<(), StoreError> {
+async fn add_to(tx: &mut Tx, table: Table, additions: &Times) -> Result<(), StoreError> {
     let mut wanted = additions.clone();
     let starts: std::collections::BTreeSet<i64> = additions.keys().map(|(start, ..)| *start).collect();
     let Table { name, start } = table;
@@ -178,6 +180,11 @@ pub async fn of(
     to: Millis,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
     let mut sum = Histogram::default();
+    for ((start, of, measured), histogram) in rollup_additions::times(tx).await? {
+        if of == model && measured == metric && (from.0.max(0)..to.0).contains(&start) {
+            sum.add(&histogram);
+        }
+    }
     for (table, from, to) in
         super::usage_sums::parts(from, to).into_iter().map(|part| match part.whole_days {
             true => (DAYS, part.from, part.to),

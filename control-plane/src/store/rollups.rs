@@ -1,5 +1,6 @@
-//! Sums of usage by UTC quarter-hour and, beside them, by UTC day. Every column is additive, and added to in the
-//! transaction that closes the request; a sum that would overflow stays at the most that a column holds.
+//! Sums of usage by UTC quarter-hour and, beside them, by UTC day. Every column is additive; a sum that would overflow
+//! stays at the most that a column holds. What the transactions that close requests add is in [`super::rollup_additions`]
+//! until it is folded in.
 //!
 //! Of accounts and groups, attempts are counted where the others count requests, each with its own usage: an account
 //! answers for what was tried on it. So its sums of tokens and costs are those of the others, and its number of requests is not.
@@ -14,7 +15,6 @@ use shared::id::IncarnationId;
 use super::{
     StoreError, Tx,
     db::{execute, fetch_all, with_tx},
-    latency::{self, Histogram, Metric},
 };
 
 pub const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -51,33 +51,74 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub const fn add(&mut self, other: &Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.errors = self.errors.saturating_add(other.errors);
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
-        self.cache_write_5m_tokens = self.cache_write_5m_tokens.saturating_add(other.cache_write_5m_tokens);
-        self.cache_write_1h_tokens = self.cache_write_1h_tokens.saturating_add(other.cache_write_1h_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.reasoning_tokens = self.reasoning_tokens.saturating_add(other.reasoning_tokens);
-        self.real_cost = self.real_cost.saturating_add(other.real_cost);
-        self.rated_cost = self.rated_cost.saturating_add(other.rated_cost);
+    pub fn add(&mut self, other: &Self) {
+        let (mut sums, others) = (self.as_array(), other.as_array());
+        for (sum, other) in sums.iter_mut().zip(others) {
+            *sum = sum.saturating_add(other);
+        }
+        *self = Self::from_array(sums);
     }
 
     /// What takes these away again.
     #[must_use]
-    pub const fn negated(&self) -> Self {
+    pub fn negated(&self) -> Self {
+        Self::from_array(self.as_array().map(i64::saturating_neg))
+    }
+
+    /// In the order of the fields.
+    #[must_use]
+    pub const fn as_array(&self) -> [i64; 10] {
+        let Self {
+            requests,
+            errors,
+            input_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            real_cost,
+            rated_cost,
+        } = *self;
+        [
+            requests,
+            errors,
+            input_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            real_cost,
+            rated_cost,
+        ]
+    }
+
+    #[must_use]
+    pub const fn from_array(counts: [i64; 10]) -> Self {
+        let [
+            requests,
+            errors,
+            input_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            real_cost,
+            rated_cost,
+        ] = counts;
         Self {
-            requests: self.requests.saturating_neg(),
-            errors: self.errors.saturating_neg(),
-            input_tokens: self.input_tokens.saturating_neg(),
-            cache_read_tokens: self.cache_read_tokens.saturating_neg(),
-            cache_write_5m_tokens: self.cache_write_5m_tokens.saturating_neg(),
-            cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_neg(),
-            output_tokens: self.output_tokens.saturating_neg(),
-            reasoning_tokens: self.reasoning_tokens.saturating_neg(),
-            real_cost: self.real_cost.saturating_neg(),
-            rated_cost: self.rated_cost.saturating_neg(),
+            requests,
+            errors,
+            input_tokens,
+            cache_read_tokens,
+            cache_write_5m_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            real_cost,
+            rated_cost,
         }
     }
 }
@@ -121,29 +162,6 @@ pub fn pair(first: [u8; 16], second: &[u8]) -> Vec<u8> {
     subject.extend_from_slice(&first);
     subject.extend_from_slice(second);
     subject
-}
-
-/// What a batch of requests adds to the roll-ups. Ordered as the tables are, so that all transactions take row locks
-/// in one order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Additions {
-    /// By quarter-hour.
-    pub counts: BTreeMap<(i64, Dimension, Vec<u8>), Counts>,
-    pub latency: BTreeMap<(i64, String, Metric), Histogram>,
-}
-
-impl Additions {
-    pub fn add(&mut self, quarter: i64, dimension: Dimension, subject: Vec<u8>, counts: &Counts) {
-        self.counts.entry((quarter, dimension, subject)).or_default().add(counts);
-    }
-
-    fn by_day(&self) -> BTreeMap<(i64, Dimension, Vec<u8>), Counts> {
-        let mut days: BTreeMap<(i64, Dimension, Vec<u8>), Counts> = BTreeMap::new();
-        for ((quarter, dimension, subject), counts) in &self.counts {
-            days.entry((day_of(*quarter), *dimension, subject.clone())).or_default().add(counts);
-        }
-        days
-    }
 }
 
 /// Columns of the counts.
@@ -195,22 +213,24 @@ pub(super) struct Table {
 pub(super) const QUARTERS: Table = Table { name: "rollup_quarters", start: "quarter_start" };
 pub(super) const DAYS: Table = Table { name: "rollup_days", start: "day_start" };
 
-/// Adds to the roll-ups. Last in a transaction: the rows of the present quarter-hour are locked by it until the end.
+/// What is summed of whom, and when.
+pub type Sums = BTreeMap<(i64, Dimension, Vec<u8>), Counts>;
+
+/// Adds sums of quarter-hours, and to the days that they are in.
 ///
 /// # Errors
 /// `Busy` where another transaction is in the way for too long.
-pub async fn add(tx: &mut Tx, additions: &Additions) -> Result<(), StoreError> {
-    add_counts(tx, QUARTERS, &additions.counts).await?;
-    add_counts(tx, DAYS, &additions.by_day()).await?;
-    latency::add(tx, &additions.latency).await
+pub(super) async fn add(tx: &mut Tx, sums: &Sums) -> Result<(), StoreError> {
+    let mut days = Sums::new();
+    for ((quarter, dimension, subject), counts) in sums {
+        days.entry((day_of(*quarter), *dimension, subject.clone())).or_default().add(counts);
+    }
+    add_counts(tx, QUARTERS, sums).await?;
+    add_counts(tx, DAYS, &days).await
 }
 
-async fn add_counts(
-    tx: &mut Tx,
-    table: Table,
-    counts: &BTreeMap<(i64, Dimension, Vec<u8>), Counts>,
-) -> Result<(), StoreError> {
-    let rows: Vec<_> = counts.iter().collect();
+async fn add_counts(tx: &mut Tx, table: Table, sums: &Sums) -> Result<(), StoreError> {
+    let rows: Vec<_> = sums.iter().collect();
     let Table { name, start } = table;
     for rows in pieces(&rows, SIZES) {
         let places = vec![PLACES; rows.len()].join(", ");
@@ -226,20 +246,8 @@ async fn add_counts(
         with_tx!(&mut *tx, |connection| {
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
             for ((start, dimension, subject), counts) in rows {
-                query = query
-                    .bind(*start)
-                    .bind(dimension.number())
-                    .bind(subject.as_slice())
-                    .bind(counts.requests)
-                    .bind(counts.errors)
-                    .bind(counts.input_tokens)
-                    .bind(counts.cache_read_tokens)
-                    .bind(counts.cache_write_5m_tokens)
-                    .bind(counts.cache_write_1h_tokens)
-                    .bind(counts.output_tokens)
-                    .bind(counts.reasoning_tokens)
-                    .bind(counts.real_cost)
-                    .bind(counts.rated_cost);
+                query = query.bind(*start).bind(dimension.number()).bind(subject.as_slice());
+                query = counts.as_array().into_iter().fold(query, |query, count| query.bind(count));
             }
             query.execute(connection).await.map(drop).map_err(StoreError::from)
         })?;

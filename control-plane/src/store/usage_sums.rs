@@ -1,5 +1,5 @@
-//! Sums over the roll-ups: whole days are read from the days, what is left at either end from quarter-hours. They are
-//! added up here and not by the databases, of which one fails and the other rounds where a sum overflows.
+//! Sums over the roll-ups: whole days are read from the days, what is left at either end from quarter-hours; what is not
+//! folded in yet comes on top. They are added up here and not by the databases, of which one fails and the other rounds where a sum overflows.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use shared::{
 use super::{
     StoreError, Tx,
     db::placeholders,
-    incarnations,
+    incarnations, rollup_additions,
     rollups::{COUNTS, Counts, DAY_MS, DAYS, Dimension, QUARTERS, Table, day_of, pair},
     statement::{Statement, Value},
 };
@@ -98,6 +98,19 @@ pub(super) fn parts(from: Millis, to: Millis) -> Vec<Part> {
     parts.into_iter().filter(|part| part.from < part.to).collect()
 }
 
+/// What is not folded in yet of one subject, by quarter-hour.
+async fn additions(
+    tx: &mut Tx,
+    dimension: Dimension,
+    subject: &[u8],
+    from: Millis,
+    to: Millis,
+) -> Result<Vec<PeriodCounts>, StoreError> {
+    let is_wanted = |of: Dimension, whose: &[u8]| of == dimension && whose == subject;
+    let sums = rollup_additions::sums(tx, is_wanted, from, to).await?;
+    Ok(sums.into_iter().map(|((start, ..), counts)| PeriodCounts { start, counts }).collect())
+}
+
 async fn read(
     tx: &mut Tx,
     dimension: Dimension,
@@ -122,6 +135,7 @@ async fn read(
 pub async fn sums(tx: &mut Tx, scope: &Scope, from: Millis, to: Millis) -> Result<Counts, StoreError> {
     let (dimension, subject) = scope.place();
     let mut sum = Counts::default();
+    additions(tx, dimension, &subject, from, to).await?.iter().for_each(|period| sum.add(&period.counts));
     for part in parts(from, to) {
         read(tx, dimension, &subject, part).await?.iter().for_each(|period| sum.add(&period.counts));
     }
@@ -142,18 +156,27 @@ pub async fn open_sums(
     let Some((dimension, id)) = scope.open_place() else { return Ok(Vec::new()) };
     let open = incarnations::open(tx).await?;
     let mut sums: BTreeMap<IncarnationId, Counts> = BTreeMap::new();
+    let is_wanted = |of: Dimension, whose: &[u8]| of == dimension && whose.get(16..) == Some(&id);
+    for ((_, _, subject), counts) in rollup_additions::sums(tx, is_wanted, from, to).await? {
+        let incarnation = incarnation_of(&subject)?;
+        if open.contains(&incarnation) {
+            sums.entry(incarnation).or_default().add(&counts);
+        }
+    }
     for some in open.chunks(AT_ONCE) {
         let subjects: Vec<Value> =
             some.iter().map(|incarnation| pair(incarnation.to_bytes(), &id).into()).collect();
         for part in parts(from, to) {
             for row in read_open(tx, dimension, subjects.clone(), part).await? {
-                let incarnation = row.subject.get(..16).unwrap_or_default();
-                let incarnation = IncarnationId::try_from(incarnation).map_err(StoreError::corrupt)?;
-                sums.entry(incarnation).or_default().add(&row.counts);
+                sums.entry(incarnation_of(&row.subject)?).or_default().add(&row.counts);
             }
         }
     }
     Ok(sums.into_iter().collect())
+}
+
+fn incarnation_of(subject: &[u8]) -> Result<IncarnationId, StoreError> {
+    IncarnationId::try_from(subject.get(..16).unwrap_or_default()).map_err(StoreError::corrupt)
 }
 
 /// Incarnations that one statement asks for.
@@ -198,11 +221,13 @@ pub async fn by_period(
         Period::Day => (parts(from, to), DAY_MS),
         Period::Hour => (vec![Part { whole_days: false, from: from.0, to: to.0 }], 3_600_000),
     };
-    let mut periods: BTreeMap<i64, Counts> = BTreeMap::new();
+    let mut found = additions(tx, dimension, &subject, from, to).await?;
     for part in parts {
-        for found in read(tx, dimension, &subject, part).await? {
-            periods.entry(found.start - found.start.rem_euclid(length)).or_default().add(&found.counts);
-        }
+        found.extend(read(tx, dimension, &subject, part).await?);
+    }
+    let mut periods: BTreeMap<i64, Counts> = BTreeMap::new();
+    for PeriodCounts { start, counts } in found {
+        periods.entry(start - start.rem_euclid(length)).or_default().add(&counts);
     }
     Ok(periods.into_iter().map(|(start, counts)| PeriodCounts { start, counts }).collect())
 }

@@ -17,8 +17,6 @@ use clap::{Args, ValueEnum};
 use control_plane::{
     ledger::{
         ingest::Ingest,
-        names::NameCache,
-        price_cache::PriceCache,
         prices::{PriceFile, seed},
     },
     store::{Store, StoreOptions},
@@ -86,8 +84,7 @@ async fn measure(options: &LedgerOptions, database: Database, url: &str) -> Resu
     store.migrate().await?;
     let clock = Clock::manual(NOW);
     seed(&store, &clock, &PriceFile::embedded()?).await?;
-    let (prices, names) = (PriceCache::default(), NameCache::default());
-    let ledger = Ingest { store: store.clone(), prices, names, clock };
+    let ledger = Ingest::new(store.clone(), clock);
     let mut sources: Vec<Source> = (0..options.streams).map(|_| Source::new(NOW, options.keys)).collect();
     if options.requests > 0 {
         let spent = ingest(&ledger, &mut sources, options.requests, Duration::ZERO).await?;

@@ -24,7 +24,7 @@ use crate::{
         incarnations::{Incarnation, State},
         ledger::{self as rows, LedgerRow},
         ledger_open,
-        rollups::Additions,
+        rollup_additions::Additions,
     },
 };
 

@@ -15,7 +15,8 @@ use crate::{
     },
     store::{
         Store,
-        rollups::{Additions, Counts, Dimension},
+        rollup_additions::Additions,
+        rollups::{Counts, Dimension},
     },
 };
 

@@ -21,7 +21,8 @@ use crate::{
         Store, db,
         latency::{Histogram, Metric},
         ledger::LedgerRow,
-        rollups::{Additions, Counts, Dimension},
+        rollup_additions::{self, Additions},
+        rollups::{Counts, Dimension},
         usage_queries::{self, RecordFilter},
         users,
     },
@@ -91,12 +92,7 @@ pub(super) async fn deliver(ledger: &Ingest, spool: &Spool, records: &[Spooled])
 impl World {
     pub(super) async fn new(store: Store) -> Self {
         let clock = Clock::manual(START);
-        let ledger = Ingest {
-            store: store.clone(),
-            prices: PriceCache::default(),
-            names: NameCache::default(),
-            clock: clock.clone(),
-        };
+        let ledger = Ingest::new(store.clone(), clock.clone());
         let world = Self { store, ledger, clock };
         prices::seed(&world.store, &world.clock, &prices::PriceFile::embedded().unwrap()).await.unwrap();
         world
@@ -156,6 +152,7 @@ impl World {
             filter.before = Some(RequestId::try_from(last.request_id.as_slice()).unwrap());
             rows.extend(page);
         }
+        while rollup_additions::fold(&self.store).await.unwrap() {}
         let mut all = Additions::default();
         let mut tx = self.store.read().await.unwrap();
         let sql = "SELECT quarter_start AS start, r.* FROM rollup_quarters r";
