@@ -24,8 +24,8 @@ use shared::{clock::Clock, id::IncarnationId};
 
 use self::batch::{Batch, Item};
 use super::{
-    closing, folding::Folding, metrics::metrics, names::NameCache, price_cache::PriceCache, record::Rejection,
-    record::cut,
+    closing, folding::Folding, metrics::metrics, names::NameCache, price_cache::PriceCache,
+    record::Rejection, record::cut,
 };
 use crate::store::{
     Store, StoreError,

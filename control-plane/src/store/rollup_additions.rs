@@ -144,7 +144,8 @@ pub(super) async fn sums(
     let mut sums = Sums::new();
     for (row,) in fetch_all!(tx, (Vec<u8>,), "SELECT sums FROM rollup_additions")? {
         for sum in decoded::<StoredSums>(&row)?.sums {
-            if (from.0..to.0).contains(&sum.quarter) && is_wanted(dimension_of(sum.dimension)?, &sum.subject) {
+            if (from.0..to.0).contains(&sum.quarter) && is_wanted(dimension_of(sum.dimension)?, &sum.subject)
+            {
                 let (of, counts) = sum.read()?;
                 sums.entry(of).or_default().add(&counts);
             }

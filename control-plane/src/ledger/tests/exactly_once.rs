@@ -121,7 +121,7 @@ pub(super) async fn spools_of_many_nodes_do_not_disturb_each_other(world: &World
     let spools: Vec<_> = (0..6).map(|_| Spool::new()).collect();
     let deliveries = spools.iter().enumerate().map(|(number, spool)| async move {
         let store = if number % 2 == 0 { &world.store } else { replica };
-        let ledger = Ingest { store: store.clone(), ..world.ledger.clone() };
+        let ledger = Ingest::new(store.clone(), world.clock.clone());
         for tenth in 0..4 {
             let mut records = Vec::new();
             for second in 0..15 {

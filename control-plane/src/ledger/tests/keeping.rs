@@ -63,7 +63,7 @@ pub(super) async fn old_requests_go_and_newer_ones_stay(world: &World) {
     assert!(before.requests > 0);
     settle(world, START.plus(DAY * 4_000)).await;
     let (rows, sums) = world.everything().await;
-    assert!(rows.is_empty() && sums == crate::store::rollups::Additions::default());
+    assert!(rows.is_empty() && sums == crate::store::rollup_additions::Additions::default());
     assert_eq!(total().await, before, "totals stay exact");
 }
 

@@ -16,7 +16,7 @@ use shared::{
 
 use crate::{
     domain::role::Role,
-    ledger::{ingest::Ingest, names::NameCache, price_cache::PriceCache, prices},
+    ledger::{ingest::Ingest, prices},
     store::{
         Store, db,
         latency::{Histogram, Metric},
