@@ -1,13 +1,12 @@
 //! The two databases, transactions on them, and the macros that write SQL once for both.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{str::FromStr as _, time::Duration};
 
 use sqlx::{
     Connection as _, Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{StoreError, StoreOptions};
 
@@ -21,10 +20,10 @@ pub struct Store {
 pub(super) enum Db {
     MySql(MySqlPool),
     Sqlite {
-        pool: SqlitePool,
-        /// One writer at a time: waiting here is fair, waiting in SQLite is polling.
-        writer: Arc<Semaphore>,
-        busy_timeout: Duration,
+        readers: SqlitePool,
+        /// One connection, as there is one writer at a time: waiting for it is fair, where waiting in SQLite is polling.
+        /// What it has read stays in memory, where all that a connection holds is void once another one has written.
+        writer: SqlitePool,
     },
 }
 
@@ -32,11 +31,7 @@ pub(super) enum Db {
 #[derive(Debug)]
 pub enum Tx {
     MySql(Transaction<'static, MySql>),
-    Sqlite {
-        transaction: Transaction<'static, Sqlite>,
-        /// Held by write transactions until they end.
-        writer: Option<OwnedSemaphorePermit>,
-    },
+    Sqlite(Transaction<'static, Sqlite>),
 }
 
 impl Store {
@@ -61,16 +56,10 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.db {
             Db::MySql(pool) => Ok(Tx::MySql(pool.begin().await?)),
-            Db::Sqlite { pool, writer, busy_timeout } => {
-                let permit = tokio::time::timeout(*busy_timeout, Arc::clone(writer).acquire_owned())
-                    .await
-                    .map_err(|_| StoreError::Busy(None))?
-                    .map_err(|_| StoreError::Unavailable(sqlx::Error::PoolClosed))?;
-                Ok(Tx::Sqlite {
-                    transaction: pool.begin_with("BEGIN IMMEDIATE").await?,
-                    writer: Some(permit),
-                })
-            }
+            Db::Sqlite { writer, .. } => match writer.begin_with("BEGIN IMMEDIATE").await {
+                Err(sqlx::Error::PoolTimedOut) => Err(StoreError::Busy(None)),
+                begun => Ok(Tx::Sqlite(begun?)),
+            },
         }
     }
 
@@ -83,9 +72,7 @@ impl Store {
             Db::MySql(pool) => {
                 Ok(Tx::MySql(pool.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?))
             }
-            Db::Sqlite { pool, .. } => {
-                Ok(Tx::Sqlite { transaction: pool.begin_with("BEGIN DEFERRED").await?, writer: None })
-            }
+            Db::Sqlite { readers, .. } => Ok(Tx::Sqlite(readers.begin_with("BEGIN DEFERRED").await?)),
         }
     }
 
@@ -93,7 +80,10 @@ impl Store {
     pub async fn close(&self) {
         match &self.db {
             Db::MySql(pool) => pool.close().await,
-            Db::Sqlite { pool, .. } => pool.close().await,
+            Db::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
         }
     }
 }
@@ -104,11 +94,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::MySql(transaction) => Ok(transaction.commit().await?),
-            Self::Sqlite { transaction, writer } => {
-                let done = transaction.commit().await;
-                drop(writer);
-                Ok(done?)
-            }
+            Self::Sqlite(transaction) => Ok(transaction.commit().await?),
         }
     }
 
@@ -119,11 +105,7 @@ impl Tx {
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::MySql(transaction) => Ok(transaction.rollback().await?),
-            Self::Sqlite { transaction, writer } => {
-                let done = transaction.rollback().await;
-                drop(writer);
-                Ok(done?)
-            }
+            Self::Sqlite(transaction) => Ok(transaction.rollback().await?),
         }
     }
 
@@ -132,7 +114,7 @@ impl Tx {
     pub const fn sql(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
         match self {
             Self::MySql(_) => mysql,
-            Self::Sqlite { .. } => sqlite,
+            Self::Sqlite(_) => sqlite,
         }
     }
 
@@ -146,8 +128,10 @@ impl Tx {
 
 /// Prepared statements that a connection keeps: those with many rows have a text for each number of rows.
 const STATEMENTS: usize = 256;
-/// Of SQLite's pages in memory for each connection: 32 MiB. Negative: KiB, not pages.
-const CACHE_KIB: &str = "-32768";
+/// Of SQLite's pages in memory for the connection that writes: 64 MiB. Negative: KiB, not pages.
+const WRITER_CACHE: &str = "-65536";
+/// And for each one that reads: 4 MiB.
+const READER_CACHE: &str = "-4096";
 
 async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, StoreError> {
     if path.is_empty() || path.contains(":memory:") {
@@ -159,36 +143,39 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .journal_mode(SqliteJournalMode::Wal)
         // A commit survives a power cut: nodes forget what was acknowledged.
         .synchronous(SqliteSynchronous::Full)
-        // A batch of records touches a few hundred pages: with less of a cache they go to disk in the middle of the
-        // transaction, and are read back.
-        .pragma("cache_size", CACHE_KIB)
         // What a statement changed is kept for its undoing in memory, not in a file.
         .pragma("temp_store", "MEMORY")
         // Pages that many transactions change are written back once for all of them.
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "16000")
         .statement_cache_capacity(STATEMENTS)
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
-    let pool = open_sqlite(connect, options).await?;
-    let db = Db::Sqlite { pool, writer: Arc::new(Semaphore::new(1)), busy_timeout: options.busy_timeout };
-    Ok(Store { db })
+    // A batch of records touches a few hundred pages of indexes: with less of a cache they are read again each time.
+    let writer = connect.clone().pragma("cache_size", WRITER_CACHE);
+    let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.busy_timeout);
+    let writer = open_sqlite(writer, one, options).await?;
+    let several = SqlitePoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout);
+    let readers = open_sqlite(connect.pragma("cache_size", READER_CACHE), several, options).await?;
+    Ok(Store { db: Db::Sqlite { readers, writer } })
 }
 
 /// SQLite does not wait by itself where two processes make a new file a write-ahead one at the same time.
 async fn open_sqlite(
     connect: SqliteConnectOptions,
+    pool: SqlitePoolOptions,
     options: &StoreOptions,
 ) -> Result<SqlitePool, StoreError> {
     const PAUSE: Duration = Duration::from_millis(20);
     let begun = tokio::time::Instant::now();
+    // A file does not go away as a server does.
+    let pool = pool
+        .test_before_acquire(false)
+        // A full disk rolls back by itself, which the connection does not hear of: nothing can be begun on it any more.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
     loop {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(options.max_connections.max(2))
-            .acquire_timeout(options.acquire_timeout)
-            // A full disk rolls back by itself, which the connection does not hear of: nothing can be begun on it any more.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.clone());
-        match pool.await.map_err(StoreError::from) {
+        match pool.clone().connect_with(connect.clone()).await.map_err(StoreError::from) {
             Err(StoreError::Busy(_)) if begun.elapsed() < options.busy_timeout => {
                 tokio::time::sleep(PAUSE).await
             }
@@ -282,7 +269,7 @@ macro_rules! with_tx {
                 let $connection = &mut **transaction;
                 $body
             }
-            $crate::store::Tx::Sqlite { transaction, .. } => {
+            $crate::store::Tx::Sqlite(transaction) => {
                 let $connection = &mut **transaction;
                 $body
             }

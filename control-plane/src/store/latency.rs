@@ -150,7 +150,7 @@ async fn add_to(tx: &mut Tx, table: Table, additions: &Times) -> Result<(), Stor
         let places = vec!["(?, ?, ?, ?)"; rows.len()].join(", ");
         let end = match tx {
             Tx::MySql(_) => "ON DUPLICATE KEY UPDATE buckets = VALUES(buckets)".to_owned(),
-            Tx::Sqlite { .. } => {
+            Tx::Sqlite(_) => {
                 format!("ON CONFLICT ({start}, model, metric) DO UPDATE SET buckets = excluded.buckets")
             }
         };
@@ -219,7 +219,7 @@ pub async fn delete_before(
     for (Table { name, start }, end) in [(QUARTERS, quarters.0), (DAYS, days.0 - days.0.rem_euclid(DAY_MS))] {
         let sql = match tx {
             Tx::MySql(_) => format!("DELETE FROM {name} WHERE {start} < ? ORDER BY {start} LIMIT ?"),
-            Tx::Sqlite { .. } => format!(
+            Tx::Sqlite(_) => format!(
                 "DELETE FROM {name} WHERE ({start}, model, metric) IN
                     (SELECT {start}, model, metric FROM {name} WHERE {start} < ? ORDER BY {start} LIMIT ?)"
             ),

@@ -57,7 +57,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.db {
             Db::MySql(pool) => migrate_mysql(pool).await,
-            Db::Sqlite { pool, .. } => migrate_sqlite(pool).await,
+            Db::Sqlite { writer, .. } => migrate_sqlite(writer).await,
         }
     }
 
@@ -79,7 +79,7 @@ impl Store {
         };
         let pending = match &tx {
             Tx::MySql(_) => pending(applied, |migration| migration.mysql),
-            Tx::Sqlite { .. } => pending(applied, |migration| migration.sqlite),
+            Tx::Sqlite(_) => pending(applied, |migration| migration.sqlite),
         };
         tx.commit().await?;
         Ok(pending?.into_iter().map(|migration| migration.name).collect())

@@ -195,8 +195,8 @@ impl RefusalFilter {
         // Without the hint MySQL may walk the primary key in search of a few rows.
         let hint = match (tx, self.index()) {
             (Tx::MySql(_), index) => format!(" FORCE INDEX ({index})"),
-            (Tx::Sqlite { .. }, "PRIMARY") => String::new(),
-            (Tx::Sqlite { .. }, index) => format!(" INDEXED BY {index}"),
+            (Tx::Sqlite(_), "PRIMARY") => String::new(),
+            (Tx::Sqlite(_), index) => format!(" INDEXED BY {index}"),
         };
         Statement::new(format!("SELECT {COLUMNS} FROM refusals{hint}"))
             .given("request_id >= ?", self.from.map(|from| first_id_of(from).to_bytes()))

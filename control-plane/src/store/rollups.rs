@@ -236,7 +236,7 @@ async fn add_counts(tx: &mut Tx, table: Table, sums: &Sums) -> Result<(), StoreE
         let places = vec![PLACES; rows.len()].join(", ");
         let (conflict, add) = match tx {
             Tx::MySql(_) => (String::new(), ADD.0),
-            Tx::Sqlite { .. } => {
+            Tx::Sqlite(_) => {
                 (format!(" ON CONFLICT ({start}, dimension, subject) DO UPDATE SET "), ADD.1)
             }
         };
@@ -348,7 +348,7 @@ pub async fn delete_open(tx: &mut Tx, incarnation: IncarnationId, limit: i64) ->
                 Tx::MySql(_) => format!(
                     "DELETE FROM {name} WHERE dimension = ? AND subject >= ? AND subject < ? ORDER BY subject LIMIT ?"
                 ),
-                Tx::Sqlite { .. } => format!(
+                Tx::Sqlite(_) => format!(
                     "DELETE FROM {name} WHERE ({start}, dimension, subject) IN (SELECT {start}, dimension, subject
                         FROM {name} WHERE dimension = ? AND subject >= ? AND subject < ? LIMIT ?)"
                 ),

@@ -145,7 +145,7 @@ impl Statement {
                     lines.extend(texts.into_iter().flatten());
                 }
             }
-            Tx::Sqlite { transaction, .. } => {
+            Tx::Sqlite(transaction) => {
                 let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), self.values);
                 let rows = query.fetch_all(&mut **transaction).await?;
                 lines.extend(rows.iter().map(|row| row.get::<String, _>("detail")));

@@ -113,8 +113,8 @@ impl RecordFilter {
         // Without the hint MySQL may walk the primary key in search of a few rows.
         let hint = match (tx, self.index()) {
             (Tx::MySql(_), index) => format!(" FORCE INDEX ({})", index.unwrap_or("PRIMARY")),
-            (Tx::Sqlite { .. }, Some(index)) => format!(" INDEXED BY {index}"),
-            (Tx::Sqlite { .. }, None) => String::new(),
+            (Tx::Sqlite(_), Some(index)) => format!(" INDEXED BY {index}"),
+            (Tx::Sqlite(_), None) => String::new(),
         };
         let outcomes = outcomes.map(|outcomes| {
             let names: Vec<_> = outcomes.iter().map(|outcome| format!("'{}'", outcome.as_str())).collect();
@@ -129,7 +129,7 @@ impl RecordFilter {
         // Both databases would rather begin with the larger table at times.
         let (straight, join) = match tx {
             Tx::MySql(_) => ("STRAIGHT_JOIN ", "JOIN"),
-            Tx::Sqlite { .. } => ("", "CROSS JOIN"),
+            Tx::Sqlite(_) => ("", "CROSS JOIN"),
         };
         let (scope, subject) = self.ended();
         let select = Statement::new(format!(

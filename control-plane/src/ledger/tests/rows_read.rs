@@ -38,7 +38,7 @@ const MOST_ROWS: u64 = 150;
 async fn read<T>(world: &World, ask: impl AsyncFn(&mut Tx) -> Result<T, StoreError>) -> (u64, u64, T) {
     let mut tx = world.store.read().await.unwrap();
     let instructions = Arc::new(AtomicU64::new(0));
-    if let Tx::Sqlite { transaction, .. } = &mut tx {
+    if let Tx::Sqlite(transaction) = &mut tx {
         let counted = Arc::clone(&instructions);
         let mut handle = transaction.lock_handle().await.unwrap();
         handle.set_progress_handler(1, move || {
@@ -49,7 +49,7 @@ async fn read<T>(world: &World, ask: impl AsyncFn(&mut Tx) -> Result<T, StoreErr
     let before = handler_reads(&mut tx).await;
     let answer = ask(&mut tx).await.unwrap();
     let rows = handler_reads(&mut tx).await - before;
-    if let Tx::Sqlite { transaction, .. } = &mut tx {
+    if let Tx::Sqlite(transaction) = &mut tx {
         transaction.lock_handle().await.unwrap().remove_progress_handler();
     }
     (instructions.load(Ordering::Relaxed), rows, answer)
@@ -57,7 +57,7 @@ async fn read<T>(world: &World, ask: impl AsyncFn(&mut Tx) -> Result<T, StoreErr
 
 /// MariaDB's count of rows read by this connection; 0 on SQLite.
 async fn handler_reads(tx: &mut Tx) -> u64 {
-    if matches!(tx, Tx::Sqlite { .. }) {
+    if matches!(tx, Tx::Sqlite(_)) {
         return 0;
     }
     let sql = "SHOW SESSION STATUS LIKE 'Handler_read%'";
