@@ -4,6 +4,7 @@
 //! row and its share of every roll-up, which are written in one transaction. [`prices`] brings the price file into the
 //! database. [`closing`] ends incarnations that can't end themselves. [`retention`] keeps the ledger's size in bounds. What people see of it is in `rest/usage.rs`.
 
+pub mod attempts;
 pub mod closing;
 pub mod cost;
 pub mod entry;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::Millis,
-    id::{AccountId, GroupId, IncarnationId, PriceId, RequestId},
+    id::{AccountId, IncarnationId, RequestId},
     money::{Nanos, Ppm},
-    usage::Usage,
 };
 
 use super::{
+    attempts::{self, AttemptEntry, PriceUsed},
     cost::{self, Prices},
     family::family_of,
     record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved},
@@ -79,63 +79,6 @@ impl Details {
         let sent_to = opened.account_id.map(|account| (account, opened.model_mapped.clone()));
         Self { sent_to, ..Self::of(opened, &[]) }
     }
-}
-
-/// An attempt as the row's JSON holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptEntry {
-    pub account_id: Option<AccountId>,
-    pub outcome: Outcome,
-    pub http_status: u16,
-    pub reason: String,
-    /// The provider's own words about a failure.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// `None`: none was reported.
-    pub usage: Option<Usage>,
-    /// What it is charged for where the provider did not report all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<Usage>,
-    /// The most that it may have used, where there is an estimate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bound: Option<Usage>,
-    pub model_mapped: String,
-    pub model_served: String,
-    pub started_at: Millis,
-    pub total_ms: u64,
-    pub real_cost: Nanos,
-    pub rated_cost: Nanos,
-    /// The user pays for it.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub rated: bool,
-    /// What it was reckoned with.
-    pub price: Option<PriceUsed>,
-    /// The price that the node reckoned with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price_id: Option<PriceId>,
-    /// The account's groups at the time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub group_ids: Vec<GroupId>,
-    /// Where the account is.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub region: String,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
-const fn is_yes(rated: &bool) -> bool {
-    *rated
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceUsed {
-    pub id: PriceId,
-    /// Whose price it is.
-    pub model: String,
-    pub effective_from: Millis,
 }
 
 /// A closed request, priced.
@@ -207,7 +150,7 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
     }
     let (last, sums) = (attempts.last(), sums_of(&attempts));
     let named = last.and_then(model_of);
-    let row = LedgerRow {
+    let mut row = LedgerRow {
         request_id: open.request_id.to_bytes().to_vec(),
         key_id: open.key_id.to_bytes().to_vec(),
         user_id: open.user_id.to_bytes().to_vec(),
@@ -222,7 +165,7 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
         model_served: last.map(|last| last.model_served.clone()).unwrap_or_default(),
         status: i64::from(closed.status),
         outcome: closed.outcome.as_str().to_owned(),
-        attempts: json(&attempts)?,
+        attempts: String::new(),
         input_tokens: sums.input_tokens,
         cache_read_tokens: sums.cache_read_tokens,
         cache_write_5m_tokens: sums.cache_write_5m_tokens,
@@ -239,6 +182,7 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
         details: json(&Details::of(open, &closed.losses))?,
         trace_id: open.trace_id.map(Vec::from),
     };
+    row.attempts = attempts::written(&attempts, &row)?;
     Ok(ClosedEntry {
         made_up_model: named.is_some() && last.is_some_and(|last| last.price.is_none()),
         row,
@@ -285,11 +229,11 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         region: String::new(),
     }];
     let sums = sums_of(&attempts);
-    let row = LedgerRow {
+    let mut row = LedgerRow {
         account_id: account_id.map(|id| id.to_bytes().to_vec()),
         model_mapped: attempts.first().map(|first| first.model_mapped.clone()).unwrap_or_default(),
         outcome: Outcome::CutOff.as_str().to_owned(),
-        attempts: json(&attempts)?,
+        attempts: String::new(),
         input_tokens: sums.input_tokens,
         cache_read_tokens: sums.cache_read_tokens,
         cache_write_5m_tokens: sums.cache_write_5m_tokens,
@@ -303,6 +247,7 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         details: json(&Details { sent_to: None, ..details })?,
         ..LedgerRow::from(open)
     };
+    row.attempts = attempts::written(&attempts, &row)?;
     ClosedEntry::stored(row)
 }
 
@@ -354,7 +299,7 @@ impl ClosedEntry {
     /// # Errors
     /// `Corrupt` where the row's JSON is none.
     pub fn stored(row: LedgerRow) -> Result<Self, StoreError> {
-        let attempts: Vec<AttemptEntry> = parsed(&row.attempts)?;
+        let attempts = attempts::read(&row)?;
         let details: Details = parsed(&row.details)?;
         Ok(Self {
             outcome: row.outcome.parse().map_err(StoreError::corrupt)?,

@@ -30,7 +30,7 @@ pub struct LedgerRow {
     pub model_served: String,
     pub status: i64,
     pub outcome: String,
-    /// JSON, see [`crate::ledger::entry::AttemptEntry`].
+    /// JSON, see [`crate::ledger::attempts`].
     pub attempts: String,
     pub input_tokens: i64,
     pub cache_read_tokens: i64,
@@ -40,7 +40,6 @@ pub struct LedgerRow {
     pub reasoning_tokens: i64,
     pub real_cost: i64,
     pub rated_cost: i64,
-    /// Since when the last attempt's price is in force. NULL: it has none.
     pub started_at: i64,
     pub first_token_ms: Option<i64>,
     pub total_ms: Option<i64>,

@@ -236,9 +236,7 @@ async fn add_counts(tx: &mut Tx, table: Table, sums: &Sums) -> Result<(), StoreE
         let places = vec![PLACES; rows.len()].join(", ");
         let (conflict, add) = match tx {
             Tx::MySql(_) => (String::new(), ADD.0),
-            Tx::Sqlite(_) => {
-                (format!(" ON CONFLICT ({start}, dimension, subject) DO UPDATE SET "), ADD.1)
-            }
+            Tx::Sqlite(_) => (format!(" ON CONFLICT ({start}, dimension, subject) DO UPDATE SET "), ADD.1),
         };
         let sql = format!(
             "INSERT INTO {name} ({start}, dimension, subject, {COUNTS}) VALUES {places}{conflict}{add}"

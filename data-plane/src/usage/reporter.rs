@@ -21,7 +21,7 @@ use super::spool::{BatchSize, Journal, Outbox, Reader};
 use crate::transport::{Backoff, ControlPlane};
 
 /// At most so much at once; the largest record fits in by far.
-const BATCH: BatchSize = BatchSize { records: 500, bytes: 512 * 1024 };
+const BATCH: BatchSize = BatchSize { records: 2_000, bytes: 1024 * 1024 };
 /// The first record of a batch waits for others at most this long.
 const GATHER: Duration = Duration::from_millis(250);
 /// Batches sent and not acknowledged.

@@ -44,6 +44,10 @@ mod target;
 mod upstream;
 mod wire;
 
+/// As the programs have it: the ledger is measured within this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse().complete();
     let finished = match &options.command {

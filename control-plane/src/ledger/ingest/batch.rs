@@ -1,6 +1,6 @@
 //! What of a message is new, by request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use prost::{Message as _, bytes::Bytes};
 use proto::v1::{self as contract, RecordBatch};
@@ -32,6 +32,30 @@ impl Item {
     pub(super) const fn record(&self) -> Option<&Bytes> {
         self.record.as_ref()
     }
+}
+
+impl Item {
+    /// The request that it opens, where that can be told without decoding all of it.
+    fn opens(&self) -> Option<[u8; 16]> {
+        first_field(first_field(self.record.as_deref()?, 1)?, 1)?.try_into().ok()
+    }
+
+    /// The request that it closes, of which it says all that its open record says; where that can be told so.
+    fn closes(&self) -> Option<[u8; 16]> {
+        let close = first_field(self.record.as_deref()?, 2)?;
+        first_field(first_field(close, 1)?, 1)?.try_into().ok()
+    }
+}
+
+/// What is in the message's first field, where that has this number and is delimited by its length.
+fn first_field(message: &[u8], number: u8) -> Option<&[u8]> {
+    const LENGTH_DELIMITED: u8 = 2;
+    let (key, mut rest) = message.split_first()?;
+    if *key != (number << 3 | LENGTH_DELIMITED) {
+        return None;
+    }
+    let length = prost::encoding::decode_varint(&mut rest).ok()?;
+    rest.get(..usize::try_from(length).ok()?)
 }
 
 /// The message's items in order, each spool by rising sequence.
@@ -78,6 +102,15 @@ pub(super) struct Rejected {
     payload: Vec<u8>,
 }
 
+/// What came of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Took {
+    Request,
+    /// Nothing follows in the spool.
+    End,
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) open: Option<Opened>,
@@ -104,6 +137,8 @@ impl Batch {
     pub(super) fn new(items: &[Item], cursors: &[(u32, Cursor)], now: Millis) -> Self {
         let cursors = cursors.iter().map(|(spool, cursor)| (*spool, (*cursor, false))).collect();
         let mut batch = Self { cursors, ..Self::default() };
+        let mut closed: HashSet<[u8; 16]> = items.iter().filter_map(Item::closes).collect();
+        let mut told_by_close = HashMap::new();
         for item in items {
             let (cursor, _) = batch.cursors.get(&item.spool).copied().unwrap_or_default();
             if item.last <= cursor.acknowledged {
@@ -114,7 +149,19 @@ impl Batch {
                 return Self { gap: true, ..Self::default() };
             }
             batch.fresh += 1;
-            let ended = batch.take(item, cursor.acknowledged, now);
+            let mut ended = false;
+            if let Some(request) = item.opens().filter(|request| closed.contains(request)) {
+                told_by_close.insert(request, item);
+            } else {
+                let took = batch.take(item, cursor.acknowledged, now);
+                ended = took == Took::End;
+                if let (Took::Nothing, Some(request)) = (took, item.closes()) {
+                    closed.remove(&request);
+                    if let Some(open) = told_by_close.remove(&request) {
+                        batch.take(open, cursor.acknowledged, now);
+                    }
+                }
+            }
             let cursor = Cursor { acknowledged: item.last, ended: cursor.ended || ended };
             batch.cursors.insert(item.spool, (cursor, true));
         }
@@ -132,13 +179,12 @@ impl Batch {
         moved.map(|(spool, (cursor, _))| (*spool, *cursor))
     }
 
-    /// True: nothing follows in the spool.
-    fn take(&mut self, item: &Item, acknowledged: u64, now: Millis) -> bool {
+    fn take(&mut self, item: &Item, acknowledged: u64, now: Millis) -> Took {
         let Some(record) = &item.record else {
             let first = item.first.max(acknowledged.saturating_add(1));
             let (spool, last) = (item.spool, item.last);
             self.rejected.push(Rejected { spool, first, last, reason: Rejection::Gone, payload: Vec::new() });
-            return false;
+            return Took::Nothing;
         };
         let decoded = contract::Record::decode(record.clone()).map_err(|_| Rejection::NoContent);
         match decoded.and_then(|decoded| record::parse(&decoded, now)) {
@@ -150,12 +196,12 @@ impl Batch {
             }
             Err(reason) => {
                 self.reject(item, record, reason);
-                false
+                Took::Nothing
             }
         }
     }
 
-    fn enter(&mut self, entry: Entry) -> bool {
+    fn enter(&mut self, entry: Entry) -> Took {
         match entry {
             Entry::Open(open) => {
                 self.requests.entry(open.request_id).or_default().open.get_or_insert(open);
@@ -167,9 +213,9 @@ impl Batch {
                     None => pending.close = Some(close),
                 }
             }
-            Entry::End => return true,
+            Entry::End => return Took::End,
         }
-        false
+        Took::Request
     }
 
     fn reject(&mut self, item: &Item, record: &Bytes, reason: Rejection) {
@@ -231,4 +277,73 @@ pub(super) fn rejected_row(
 /// Sequences are in bounds.
 fn stored(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_790_000_000_000);
+
+    fn open() -> contract::OpenRecord {
+        contract::OpenRecord {
+            request_id: vec![1; 16],
+            key_id: vec![2; 16],
+            user_id: vec![3; 16],
+            started_at_ms: NOW.0,
+            ..contract::OpenRecord::default()
+        }
+    }
+
+    fn encoded(record: contract::record::Record) -> Bytes {
+        contract::Record { record: Some(record) }.encode_to_vec().into()
+    }
+
+    fn close() -> Bytes {
+        let close =
+            contract::CloseRecord { open: Some(open()), status: 200, ..contract::CloseRecord::default() };
+        encoded(contract::record::Record::Close(close))
+    }
+
+    fn batch(records: &[Bytes]) -> Batch {
+        let spool =
+            contract::SpoolRecords { first_sequence: 1, records: records.to_vec(), ..Default::default() };
+        let items = items(RecordBatch { spools: vec![spool] }).unwrap();
+        Batch::new(&items, &[], NOW)
+    }
+
+    fn item(record: &Bytes) -> Item {
+        Item { spool: 0, first: 1, last: 1, record: Some(record.clone()) }
+    }
+
+    fn ends(batch: &Batch) -> Vec<(bool, bool)> {
+        batch.requests.values().map(|pending| (pending.open.is_some(), pending.close.is_some())).collect()
+    }
+
+    #[test]
+    fn an_open_record_is_not_read_where_its_close_is_there() {
+        let open = encoded(contract::record::Record::Open(open()));
+        let both = batch(&[open.clone(), close()]);
+        assert_eq!((ends(&both), both.fresh, both.rejected.len()), (vec![(false, true)], 2, 0));
+        let alone = batch(std::slice::from_ref(&open));
+        assert_eq!((ends(&alone), alone.fresh), (vec![(true, false)], 1));
+    }
+
+    #[test]
+    fn an_open_record_counts_where_its_close_can_not_be_read() {
+        let open = encoded(contract::record::Record::Open(open()));
+        let torn = Bytes::copy_from_slice(&close()[..close().len() - 1]);
+        assert!(item(&torn).closes().is_none());
+        // A field of no type, behind all others.
+        let mut odd = close().to_vec();
+        odd.push(7);
+        odd[1] += 1;
+        let odd = Bytes::from(odd);
+        assert!(item(&odd).closes().is_some() && contract::Record::decode(odd.clone()).is_err());
+        let orders = |close: Bytes| [[open.clone(), close.clone()], [close, open.clone()]];
+        for records in [torn, odd].into_iter().flat_map(orders) {
+            let batch = batch(&records);
+            assert_eq!((ends(&batch), batch.fresh, batch.rejected.len()), (vec![(true, false)], 2, 1));
+        }
+    }
 }

@@ -8,11 +8,7 @@ use shared::money::{Nanos, Ppm};
 
 use super::world::{self, Client, Spool, Spooled, World};
 use crate::{
-    ledger::{
-        entry::{AttemptEntry, UNKNOWN_MODEL},
-        ingest::Ingest,
-        record::Outcome,
-    },
+    ledger::{attempts, entry::UNKNOWN_MODEL, ingest::Ingest, record::Outcome},
     store::{
         Store,
         rollup_additions::Additions,
@@ -152,7 +148,7 @@ pub(super) async fn a_model_without_a_price_costs_nothing_and_says_so(world: &Wo
     let of = |model: &str| rows.iter().find(|row| row.model_requested == model).unwrap();
     assert_eq!((of("llama-4").real_cost, of("llama-4").conditions.as_str()), (0, r#"["no_price"]"#));
     assert_eq!(of("llama-4").model, "llama-4");
-    let attempts: Vec<AttemptEntry> = serde_json::from_str(&of("llama-4").attempts).unwrap();
+    let attempts = attempts::read(&of("llama-4")).unwrap();
     assert_eq!(attempts[0].price, None);
     // A name that no upstream knows is the client's invention: statistics don't take it.
     assert_eq!(
@@ -183,8 +179,8 @@ pub(super) async fn a_request_on_two_accounts_is_charged_to_each(world: &World) 
     close.attempts.insert(0, failed);
     world.take(&spool, vec![spool.close(&close)]).await;
     let row = world.only_record_of(&client).await;
+    let attempts = attempts::read(&row).unwrap();
     assert_eq!((row.account_id, row.input_tokens), (Some(second.account.to_bytes().to_vec()), 2_000));
-    let attempts: Vec<AttemptEntry> = serde_json::from_str(&row.attempts).unwrap();
     assert_eq!([attempts[0].real_cost, attempts[1].real_cost], [Nanos(3_000_000), Nanos(4_500_000)]);
     assert_eq!(row.real_cost, 7_500_000);
     let (_, sums) = world.everything().await;

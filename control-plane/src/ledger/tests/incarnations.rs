@@ -12,8 +12,9 @@ use shared::{
 use super::world::{self, Client, NODE, START, Spool, World};
 use crate::{
     ledger::{
+        attempts,
         closing::{self, Closing},
-        entry::{AttemptEntry, Details},
+        entry::Details,
         ingest::IngestError,
     },
     store::{
@@ -182,7 +183,7 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
         assert_eq!((row.outcome.as_str(), row.estimated), ("cut_off", true));
         assert_eq!((row.real_cost, row.rated_cost, row.input_tokens), (900_000, 1_800_000, 4_000));
         assert_eq!(row.conditions, r#"["closed_by_person"]"#);
-        let attempts: Vec<AttemptEntry> = serde_json::from_str(&row.attempts).unwrap();
+        let attempts = attempts::read(&row).unwrap();
         assert_eq!(
             (attempts[0].account_id, attempts[0].rated_cost),
             (Some(client.account), Nanos(1_800_000))
@@ -252,7 +253,7 @@ pub(super) async fn a_record_keeps_all_that_the_node_said(world: &World) {
     assert_eq!((details.session.as_str(), details.price_rate), ("s-1", Some(Ppm(2_000_000))));
     assert_eq!(details.tags, ["team-a".to_owned(), "x".repeat(64)]);
     assert_eq!((details.losses, details.metadata["team"].as_str()), (vec!["reasoning".to_owned()], "a"));
-    let attempts: Vec<AttemptEntry> = serde_json::from_str(&row.attempts).unwrap();
+    let attempts = attempts::read(&row).unwrap();
     let attempt = &attempts[0];
     assert_eq!((attempt.region.as_str(), attempt.group_ids.len()), ("eu-west-1", 1));
     assert_eq!(attempt.price_id.unwrap().to_bytes(), [9; 16]);

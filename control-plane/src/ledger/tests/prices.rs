@@ -13,7 +13,8 @@ use shared::{
 use super::world::{START, Spool, World};
 use crate::{
     ledger::{
-        entry::{AttemptEntry, Details},
+        attempts,
+        entry::Details,
         prices::{PriceFile, Seeded, seed},
     },
     store::{
@@ -121,7 +122,7 @@ pub(super) async fn costs_can_be_reckoned_again_from_what_is_stored(world: &Worl
     let prices = models::all_prices(&mut tx).await.unwrap();
     let stored = world.only_record_of(&client).await;
     let details: Details = serde_json::from_str(&stored.details).unwrap();
-    let attempts: Vec<AttemptEntry> = serde_json::from_str(&stored.attempts).unwrap();
+    let attempts = attempts::read(&stored).unwrap();
     let (mut real, mut rated) = (0, 0);
     for attempt in &attempts {
         let named = attempt.price.as_ref().unwrap().id;

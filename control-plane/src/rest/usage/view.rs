@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 
 use crate::{
     ledger::{
-        entry::{AttemptEntry, Details},
+        attempts::{self, AttemptEntry},
+        entry::Details,
         record::{Outcome, Purpose},
     },
     store::{
@@ -392,7 +393,7 @@ impl Names {
         if audience == Audience::Staff {
             let users = distinct(rows.iter().map(|row| row.user_id.clone()));
             names.users = usage_queries::names(tx, Named::Users, &users).await?;
-            let tried = rows.iter().flat_map(|row| attempts_of(row).unwrap_or_default());
+            let tried = rows.iter().flat_map(|row| attempts::read(row).unwrap_or_default());
             let accounts =
                 distinct(tried.filter_map(|attempt| attempt.account_id).map(|id| id.to_bytes().to_vec()));
             names.accounts = usage_queries::names(tx, Named::Accounts, &accounts).await?;
@@ -408,12 +409,8 @@ fn distinct(ids: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     ids
 }
 
-fn attempts_of(row: &LedgerRow) -> Result<Vec<AttemptEntry>, StoreError> {
-    serde_json::from_str(&row.attempts).map_err(StoreError::corrupt)
-}
-
 pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Result<UsageRecord, StoreError> {
-    let attempts = attempts_of(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
+    let attempts = attempts::read(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
     let account = audience.staff(row.account_id.as_deref()).flatten();
     let details: Details = serde_json::from_str(&row.details).map_err(StoreError::corrupt)?;
     let reserved = details.reserved.map(|reserved| ReservedView {
