@@ -17,6 +17,7 @@ pub mod price_cache;
 pub mod prices;
 pub mod record;
 pub mod retention;
+mod tally;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::{
     entry::{self, CLOSED_BY_PERSON, ClosedEntry, NEVER_CLOSED},
     ingest::Ingest,
     names::NameCache,
+    tally::Tally,
 };
 use crate::store::{
     StoreError, Tx,
@@ -34,9 +35,9 @@ pub(super) async fn finish(
     names: &NameCache,
     incarnation: IncarnationId,
     now: Millis,
-    additions: &mut Additions,
+    tally: &mut Tally,
 ) -> Result<(), StoreError> {
-    while close_open(tx, names, incarnation, NEVER_CLOSED, additions).await? {}
+    while close_open(tx, names, incarnation, NEVER_CLOSED, tally).await? {}
     incarnations::close(tx, incarnation, State::Closed, now).await
 }
 
@@ -74,13 +75,15 @@ pub async fn close_lost<'a>(
             tx.rollback().await?;
             return Ok(refused);
         }
-        let mut additions = Additions::default();
+        let mut tally = Tally::default();
         let names = &ingest.names;
-        let more = close_open(&mut tx, names, incarnation, CLOSED_BY_PERSON, &mut additions).await?;
+        let more = close_open(&mut tx, names, incarnation, CLOSED_BY_PERSON, &mut tally).await?;
         if !more {
             incarnations::close(&mut tx, incarnation, State::ClosedByPerson, now).await?;
             audit::write(&mut tx, &audit(&row)).await?;
         }
+        let mut additions = Additions::default();
+        tally.enter(&mut additions, None);
         rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         if !more {
@@ -95,7 +98,7 @@ async fn close_open(
     names: &NameCache,
     incarnation: IncarnationId,
     condition: &str,
-    additions: &mut Additions,
+    tally: &mut Tally,
 ) -> Result<bool, StoreError> {
     let open = ledger_open::lock_of(tx, incarnation, AT_ONCE).await?;
     let ids: Vec<RequestId> = open
@@ -111,7 +114,7 @@ async fn close_open(
         rows::insert(tx, &[&entry.row]).await?;
         rows::note_ended(tx, &[&entry.row]).await?;
         rows::note_assumed(tx, entry.request_id(), incarnation).await?;
-        entry.add_to(additions, None);
+        entry.add_to(tally);
     }
     ledger_open::delete(tx, &ids).await?;
     Ok(more)

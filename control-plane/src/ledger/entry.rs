@@ -14,6 +14,7 @@ use super::{
     cost::{self, Prices},
     family::family_of,
     record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved},
+    tally::Tally,
 };
 use crate::store::{
     StoreError,
@@ -21,8 +22,7 @@ use crate::store::{
     latency::Metric,
     ledger::LedgerRow,
     ledger_open::OpenRow,
-    rollup_additions::Additions,
-    rollups::{ALL_MODELS, Counts, Dimension, pair, quarter_of},
+    rollups::{Counts, Dimension, quarter_of},
 };
 
 /// The model of requests that no provider has served and no price is known for. Clients choose names freely, so those
@@ -319,29 +319,24 @@ impl ClosedEntry {
         RequestId::from_bytes(id_of(&self.row.request_id))
     }
 
-    /// Adds the request's share to the roll-ups, and to the sums of the incarnation where that is open.
-    pub fn add_to(&self, additions: &mut Additions, open: Option<IncarnationId>) {
-        self.add_counts(additions, open, |counts| counts);
-        let quarter = quarter_of(self.started_at);
+    /// Adds the request's share to the roll-ups.
+    pub(super) fn add_to(&self, tally: &mut Tally) {
+        self.add_counts(tally, |counts| counts);
+        let (quarter, model) = (quarter_of(self.started_at), self.row.model.as_str());
         if let Some(first_token_ms) = self.first_token_ms {
-            self.add_time(additions, Metric::FirstToken, quarter, first_token_ms);
+            tally.time(quarter, Metric::FirstToken, model, first_token_ms);
         }
         if self.outcome == Outcome::Completed {
-            self.add_time(additions, Metric::Total, quarter, self.total_ms);
+            tally.time(quarter, Metric::Total, model, self.total_ms);
         }
     }
 
     /// Takes the share of a row that was only assumed away from the roll-ups. It has no times.
-    pub fn take_from(&self, additions: &mut Additions) {
-        self.add_counts(additions, None, |counts| counts.negated());
+    pub(super) fn take_from(&self, tally: &mut Tally) {
+        self.add_counts(tally, |counts| counts.negated());
     }
 
-    fn add_counts(
-        &self,
-        additions: &mut Additions,
-        open: Option<IncarnationId>,
-        sign: impl Fn(Counts) -> Counts,
-    ) {
+    fn add_counts(&self, tally: &mut Tally, sign: impl Fn(Counts) -> Counts) {
         let quarter = quarter_of(self.started_at);
         let counts = sign(Counts {
             requests: 1,
@@ -349,34 +344,26 @@ impl ClosedEntry {
             ..sums_of(&self.attempts)
         });
         let model = self.row.model.as_str();
-        let mut add = |dimension, subject| additions.add(quarter, dimension, subject, &counts);
-        add(Dimension::Total, Vec::new());
-        add(Dimension::Model, model.as_bytes().to_vec());
-        add(Dimension::Wire, self.row.wire.as_bytes().to_vec());
+        let mut add = |dimension, subject: &[&[u8]]| tally.add(quarter, dimension, subject, &counts);
+        add(Dimension::Model, &[model.as_bytes()]);
+        add(Dimension::Wire, &[self.row.wire.as_bytes()]);
         for tag in &self.tags {
-            add(Dimension::Tag, tag.as_bytes().to_vec());
+            add(Dimension::Tag, &[tag.as_bytes()]);
         }
-        let (key, user) = (id_of(&self.row.key_id), id_of(&self.row.user_id));
         if self.row.purpose == Purpose::Client.as_str() {
+            let (key, user) = (self.row.key_id.as_slice(), self.row.user_id.as_slice());
             let family = family_of(model);
-            add(Dimension::Key, key.to_vec());
-            add(Dimension::User, user.to_vec());
-            add(Dimension::KeyFamily, pair(key, family.as_bytes()));
-            add(Dimension::UserFamily, pair(user, family.as_bytes()));
-            if let Some(open) = open {
-                add(Dimension::OpenKey, pair(open.to_bytes(), &key));
-                add(Dimension::OpenUser, pair(open.to_bytes(), &user));
-            }
+            add(Dimension::Key, &[key]);
+            add(Dimension::User, &[user]);
+            add(Dimension::KeyFamily, &[key, family.as_bytes()]);
+            add(Dimension::UserFamily, &[user, family.as_bytes()]);
         }
         for attempt in &self.attempts {
             let counts = sign(counts_of(attempt));
             let account = attempt.account_id.map_or([0; 16], AccountId::to_bytes);
-            additions.add(quarter, Dimension::Account, account.to_vec(), &counts);
-            if let Some(open) = open {
-                additions.add(quarter, Dimension::OpenAccount, pair(open.to_bytes(), &account), &counts);
-            }
+            tally.add(quarter, Dimension::Account, &[&account], &counts);
             for group in &attempt.group_ids {
-                additions.add(quarter, Dimension::Group, group.to_bytes().to_vec(), &counts);
+                tally.add(quarter, Dimension::Group, &[&group.to_bytes()], &counts);
             }
         }
     }
@@ -401,12 +388,6 @@ impl ClosedEntry {
             };
             Some((attempt.account_id?, failure))
         })
-    }
-
-    fn add_time(&self, additions: &mut Additions, metric: Metric, quarter: i64, milliseconds: u64) {
-        for model in [self.row.model.as_str(), ALL_MODELS] {
-            additions.latency.entry((quarter, model.to_owned(), metric)).or_default().count(milliseconds);
-        }
     }
 }
 

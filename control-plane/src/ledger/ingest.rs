@@ -24,8 +24,13 @@ use shared::{clock::Clock, id::IncarnationId};
 
 use self::batch::{Batch, Item};
 use super::{
-    closing, folding::Folding, metrics::metrics, names::NameCache, price_cache::PriceCache,
-    record::Rejection, record::cut,
+    closing,
+    folding::Folding,
+    metrics::metrics,
+    names::NameCache,
+    price_cache::PriceCache,
+    record::{Rejection, cut},
+    tally::Tally,
 };
 use crate::store::{
     Store, StoreError,
@@ -203,12 +208,16 @@ impl Ingest {
         }
         incarnations::advance(&mut tx, incarnation, batch.fresh, now).await?;
         let cursors = batch.cursors();
-        let mut additions = std::mem::take(&mut written.additions);
+        let mut additions = Additions::default();
+        let open = (row.state == State::Open).then_some(incarnation);
+        std::mem::take(&mut written.tally).enter(&mut additions, open);
+        let mut beside = std::mem::take(&mut written.beside);
         let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
-            closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
+            closing::finish(&mut tx, &self.names, incarnation, now, &mut beside).await?;
             state = State::Closed;
         }
+        beside.enter(&mut additions, None);
         rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         batch.tell(&row);
@@ -241,12 +250,14 @@ impl Ingest {
             incarnations::set_cursor(&mut tx, incarnation, spool, cursor, now).await?;
         }
         cursors = batch.cursors();
-        let mut additions = Additions::default();
+        let mut tally = Tally::default();
         let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
-            closing::finish(&mut tx, &self.names, incarnation, now, &mut additions).await?;
+            closing::finish(&mut tx, &self.names, incarnation, now, &mut tally).await?;
             state = State::Closed;
         }
+        let mut additions = Additions::default();
+        tally.enter(&mut additions, None);
         rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
         batch::count_rejected(Rejection::Refused);

@@ -2,6 +2,7 @@
 
 mod exactly_once;
 mod failures;
+mod folding;
 mod incarnations;
 mod keeping;
 mod prices;
@@ -25,6 +26,8 @@ async fn cases(world: &World, replica: &Store) {
     exactly_once::a_model_without_a_price_costs_nothing_and_says_so(world).await;
     exactly_once::costs_are_rated_as_the_user_was_when_the_request_began(world).await;
     exactly_once::a_request_on_two_accounts_is_charged_to_each(world).await;
+    folding::sums_are_the_same_before_folding_and_after(world).await;
+    folding::whoever_folds_nothing_counts_twice(world, replica).await;
     queries::pages_follow_each_other_to_the_end(world).await;
     queries::sums_agree_with_the_rows(world).await;
     queries::days_begin_at_midnight_utc(world).await;

@@ -6,12 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use servers::MariaDb;
 use tokio::process::Command;
 
 use crate::{
     certificates::Certificates,
     child::{Process, command},
     dialer::Dialer,
+    ledger::Database,
     nginx::free_address,
     options::Options,
     programs::Programs,
@@ -31,6 +33,8 @@ pub(crate) struct Gateway {
     pub process: Process,
     /// The control plane, where it is a process of its own.
     pub control: Option<Process>,
+    /// The control plane's, where it has a server of its own.
+    _database: Option<MariaDb>,
     pub addr: SocketAddr,
     /// A client's API key.
     pub key: String,
@@ -51,13 +55,18 @@ pub(crate) struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    /// `switchyard-control` on SQLite, and `switchyard-data` beside it.
+    /// `switchyard-control`, and `switchyard-data` beside it.
     pub(crate) async fn start_node(&self) -> io::Result<Gateway> {
         let [addr, admin, planes] = [free_address().await?, free_address().await?, free_address().await?];
         let logs = [self.folder.join("control.log"), self.folder.join("node.log")];
+        let database = (self.options.control_database == Database::Mariadb).then(MariaDb::start);
+        let database_url = match &database {
+            Some(server) => server.database(),
+            None => format!("sqlite:{}", self.folder.join("control.db").display()),
+        };
         let mut control = self.command(&self.programs.control_plane, None);
         control
-            .args(["--database-url", &format!("sqlite:{}", self.folder.join("control.db").display())])
+            .args(["--database-url", &database_url])
             .args(["--admin-listen", &admin.to_string(), "--grpc-listen", &planes.to_string()])
             .env("SWITCHYARD_MASTER_KEY", MASTER_KEY);
         let mut node = self.serving(&self.programs.node, addr)?;
@@ -68,7 +77,7 @@ impl Plan<'_> {
             let key = set_up::configure(&mut control, &Dialer::plain(admin), self.upstream).await?;
             let mut process = Process::logging("node", &mut node, &logs[1])?;
             set_up::admitted(&mut process, &self.clients(addr)?, &key).await?;
-            Ok(Gateway { process, control: Some(control), addr, key })
+            Ok(Gateway { process, control: Some(control), _database: database, addr, key })
         };
         started.await.map_err(|error| with_logs("node", &error, &logs))
     }
@@ -83,7 +92,7 @@ impl Plan<'_> {
             let mut process = Process::logging("standalone", &mut standalone, &logs[0])?;
             let key = set_up::configure(&mut process, &Dialer::plain(admin), self.upstream).await?;
             set_up::admitted(&mut process, &self.clients(addr)?, &key).await?;
-            Ok(Gateway { process, control: None, addr, key })
+            Ok(Gateway { process, control: None, _database: None, addr, key })
         };
         started.await.map_err(|error| with_logs("standalone", &error, &logs))
     }

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use crate::{ledger::LedgerOptions, target::TargetKind};
+use crate::{
+    ledger::{Database, LedgerOptions},
+    target::TargetKind,
+};
 
 /// Of a run with `--quick`.
 const QUICK_ROUNDS: u32 = 3;
@@ -67,6 +70,9 @@ pub(crate) struct Options {
     /// Leave out what speaks TLS.
     #[arg(long)]
     pub no_tls: bool,
+    /// The database of the node's control plane; standalone has SQLite.
+    #[arg(long, value_enum, default_value_t = Database::Sqlite)]
+    pub control_database: Database,
     /// Processes that do nothing but burn CPU meanwhile: how the figures look on a busy machine.
     #[arg(long, default_value_t = 0)]
     pub spinners: u32,

@@ -7,7 +7,7 @@ use std::{
 
 use shared::{
     clock::Millis,
-    id::{AccountId, IncarnationId, RequestId},
+    id::{AccountId, RequestId},
 };
 
 use super::{Ingest, batch::Batch};
@@ -17,14 +17,14 @@ use crate::{
         entry::{self, ClosedEntry},
         metrics::metrics,
         names::Learned,
+        tally::Tally,
     },
     store::{
         StoreError, Tx,
         account_errors::{self, LastError},
-        incarnations::{Incarnation, State},
+        incarnations::Incarnation,
         ledger::{self as rows, LedgerRow},
         ledger_open,
-        rollup_additions::Additions,
     },
 };
 
@@ -34,7 +34,10 @@ const WARN_EVERY_MS: i64 = 60_000;
 /// What a batch came to.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub(super) additions: Additions,
+    /// Of the incarnation's requests.
+    pub(super) tally: Tally,
+    /// Of requests of no open incarnation.
+    pub(super) beside: Tally,
     /// The latest of each account. Ordered, so that all transactions take row locks in one order.
     failures: BTreeMap<AccountId, LastError>,
     closed_twice: u64,
@@ -57,7 +60,7 @@ pub(super) async fn write(
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
     let open = ledger_open::there(tx, &ids).await?;
     open_requests(tx, batch, incarnation, prices, &open).await?;
-    written.close(tx, ingest, &closes, incarnation, now).await?;
+    written.close(tx, ingest, &closes, now).await?;
     let over: Vec<RequestId> =
         closes.iter().map(ClosedEntry::request_id).filter(|id| open.contains(id)).collect();
     ledger_open::delete(tx, &over).await?;
@@ -104,10 +107,8 @@ impl Written {
         tx: &mut Tx,
         ingest: &Ingest,
         closes: &[ClosedEntry],
-        incarnation: &Incarnation,
         now: Millis,
     ) -> Result<(), StoreError> {
-        let open = (incarnation.state == State::Open).then_some(incarnation.id);
         let all: Vec<&ClosedEntry> = closes.iter().collect();
         let rows: Vec<&LedgerRow> = closes.iter().map(|entry| &entry.row).collect();
         let mut from = 0;
@@ -115,10 +116,10 @@ impl Written {
             let entries = &all[from..from + piece.len()];
             from += piece.len();
             if rows::insert(tx, piece).await? {
-                entries.iter().for_each(|entry| self.count(entry, open, now));
+                entries.iter().for_each(|entry| self.count(entry, now));
                 rows::note_ended(tx, piece).await?;
             } else {
-                self.close_some(tx, ingest, entries, open, now).await?;
+                self.close_some(tx, ingest, entries, now).await?;
             }
         }
         Ok(())
@@ -130,7 +131,6 @@ impl Written {
         tx: &mut Tx,
         ingest: &Ingest,
         entries: &[&ClosedEntry],
-        open: Option<IncarnationId>,
         now: Millis,
     ) -> Result<(), StoreError> {
         let ids: Vec<RequestId> = entries.iter().map(|entry| entry.request_id()).collect();
@@ -151,7 +151,7 @@ impl Written {
                 return Err(StoreError::Busy(None));
             }
         }
-        missing.iter().for_each(|entry| self.count(entry, open, now));
+        missing.iter().for_each(|entry| self.count(entry, now));
         rows::note_ended(tx, &rows).await
     }
 
@@ -165,14 +165,14 @@ impl Written {
         let Some(row) = rows::take_assumed(tx, entry.request_id()).await? else { return Ok(false) };
         let mut assumed = [ClosedEntry::stored(row)?];
         ingest.names.settle(tx, &mut assumed).await?;
-        assumed.iter().for_each(|assumed| assumed.take_from(&mut self.additions));
+        assumed.iter().for_each(|assumed| assumed.take_from(&mut self.beside));
         self.replaced += 1;
         Ok(true)
     }
 
     /// The request is over, and was not before.
-    fn count(&mut self, entry: &ClosedEntry, open: Option<IncarnationId>, now: Millis) {
-        entry.add_to(&mut self.additions, open);
+    fn count(&mut self, entry: &ClosedEntry, now: Millis) {
+        entry.add_to(&mut self.tally);
         for (account, failure) in entry.failures(now) {
             let latest = self.failures.entry(account).or_insert_with(|| failure.clone());
             if failure.at > latest.at {

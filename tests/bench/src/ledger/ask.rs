@@ -21,9 +21,12 @@ const TIMES: usize = 40;
 /// A page, with the row that tells whether there is more.
 const PAGE: u32 = 51;
 const DAY_MS: i64 = 86_400_000;
+/// The most that the 95th percentile of a page may be, and of a summary.
+const LIMITS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(100)];
 
-pub(super) async fn all(store: &Store, sources: &[Source], database: &str) -> Result<(), AnyError> {
-    let Some(source) = sources.first() else { return Ok(()) };
+/// False: something takes too long.
+pub(super) async fn all(store: &Store, sources: &[Source], database: &str) -> Result<bool, AnyError> {
+    let Some(source) = sources.first() else { return Ok(true) };
     let mut pages = Worst::default();
     for (name, filter) in filters(source) {
         let (p95, rows) = timed(async |turn| {
@@ -44,8 +47,15 @@ pub(super) async fn all(store: &Store, sources: &[Source], database: &str) -> Re
             sums.note(p95);
         }
     }
-    tell(&format!("{database}: the slowest page {:.2?}, the slowest summary {:.2?}", pages.0, sums.0))?;
-    Ok(())
+    let mut kept = true;
+    for (what, worst, limit) in [("page", pages.0, LIMITS[0]), ("summary", sums.0, LIMITS[1])] {
+        let judged = if worst <= limit { "ok  " } else { "FAIL" };
+        tell(&format!(
+            "{judged} {database}: the slowest {what} takes {worst:.2?} at p95, at most {limit:.0?}"
+        ))?;
+        kept &= worst <= limit;
+    }
+    Ok(kept)
 }
 
 #[derive(Debug, Default)]
