@@ -257,7 +257,7 @@ test('is told that no record was rejected, and otherwise why and what to do', as
   await rows.nth(8).getByText("Data too long for column 'model_requested' at row 1").waitFor()
   await rows.nth(9).getByText('records 5,009–6,242', { exact: true }).waitFor()
   await rows.nth(10).getByText('This version does not know the reason.').waitFor()
-  await rows.nth(0).getByRole('button', { name: /^Copy record/ }).click()
+  await rows.nth(0).getByRole('button', { name: 'Copy the record: Spool 1, record 5000' }).click()
   await page.getByText('Copied').first().waitFor()
   assert.equal(Buffer.from(await page.evaluate(() => navigator.clipboard.readText()), 'base64').toString(), 'no record')
   await admin.button('Next').click()
