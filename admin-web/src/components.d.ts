@@ -30,6 +30,7 @@ declare module 'vue' {
     ElSelect: typeof import('element-plus/es')['ElSelect']
     ElSkeleton: typeof import('element-plus/es')['ElSkeleton']
     ElSwitch: typeof import('element-plus/es')['ElSwitch']
+    ElTag: typeof import('element-plus/es')['ElTag']
     EmptyState: typeof import('./components/EmptyState.vue')['default']
     EnabledTag: typeof import('./components/EnabledTag.vue')['default']
     Fact: typeof import('./components/Fact.vue')['default']

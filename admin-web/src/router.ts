@@ -43,6 +43,7 @@ export const routes: RouteRecordRaw[] = [
       page('usage/refusals', 'refusals.title', () => import('@/pages/refusals/RefusalsPage.vue')),
       page('usage/:requestId', 'usage.request', () => import('@/pages/usage/RequestPage.vue')),
       page('nodes', 'nav.nodes', () => import('@/pages/nodes/NodesPage.vue'), 'viewer'),
+      page('nodes/rejected', 'rejected.title', () => import('@/pages/nodes/RejectedPage.vue'), 'viewer'),
       page('model-routes', 'nav.models', () => import('@/pages/models/ModelRoutesPage.vue'), 'viewer'),
       page('model-routes/new', 'models.newRoute', () => import('@/pages/models/ModelRoutePage.vue'), 'operator'),
       page('model-routes/:id', 'models.route', () => import('@/pages/models/ModelRoutePage.vue'), 'viewer'),

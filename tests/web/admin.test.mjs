@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ACCOUNTS, addAccount } from './accounts.mjs'
 import { Person, openBrowser } from './browser.mjs'
-import { refuse } from './pages.mjs'
+import { REJECTIONS, converse, refuse, rejectRecords } from './pages.mjs'
 import { ADMIN, Gateway, eventually } from './programs.mjs'
 
 /** One admin's day, in order: each step finds what the one before it left. */
@@ -88,6 +88,26 @@ test('tests an account through a node', async () => {
   await page.getByText('It works').waitFor()
 })
 
+test('tells tests of accounts from the requests of clients', async () => {
+  await admin.open('/usage')
+  const rows = page.getByRole('region', { name: 'Usage records' }).getByRole('row')
+  const marked = rows.filter({ hasText: 'Account test' })
+  await marked.first().waitFor()
+  await admin.choose('Any purpose', 'Client requests')
+  await page.waitForURL(/purpose=client$/)
+  await page.getByText('Nothing matches these filters').waitFor()
+  await admin.choose('Any purpose', 'Account tests')
+  await page.waitForURL(/purpose=account_test$/)
+  await marked.first().waitFor()
+  assert.equal(await marked.count(), (await rows.count()) - 1, 'all but the row of titles')
+  await marked.first().getByRole('link').click()
+  await page.waitForURL(/\/usage\/[0-9A-Z]{26}$/)
+  await admin.settled()
+  const main = page.getByRole('main')
+  await main.getByText('Account test', { exact: true }).waitFor()
+  assert.equal(await main.getByText('Deleted').count(), 0, 'nobody is gone')
+})
+
 test('makes a key, sees it once, and has settings to paste', async () => {
   await admin.open('/api-keys/new')
   await admin.field('Name').fill('laptop')
@@ -147,6 +167,29 @@ test('sees on a request which accounts were tried and why', async () => {
   await main.getByText('529').first().waitFor()
 })
 
+test('sees all that a record holds', async () => {
+  const { accounts } = await gateway.admin.get('/api/admin/accounts?limit=50')
+  const bedrock = accounts.find(({ type }) => type === 'bedrock')
+  await gateway.admin.post('/api/admin/account-groups', { name: 'in frankfurt', account_ids: [bedrock.id] })
+  const { key } = await gateway.admin.post('/api/api-keys', { name: 'labelled', tags: ['nightly', 'team-research'], metadata: { 'cost-centre': '4711' } })
+  const request = await converse(gateway, key, 'bedrock,claude-sonnet-5')
+  const { records: [record] } = await gateway.admin.get(`/api/admin/usage/records?request_id=${request}`)
+  await admin.open(`/usage/${request}`)
+  const main = page.getByRole('main')
+  const fact = (title) => main.locator('.fact').filter({ has: page.getByText(title, { exact: true }) })
+  await fact('Session').getByText('session-of-the-test').waitFor()
+  assert.deepEqual(await fact('Tags').getByRole('listitem').allInnerTexts(), ['nightly', 'team-research'])
+  assert.match(await fact('Metadata').innerText(), /cost-centre:\s*4711/)
+  assert.match(await fact('Price rate').innerText(), /× 1$/)
+  await main.getByRole('table', { name: 'Reserved' }).getByRole('row', { name: /^Output/ }).getByText('64').waitFor()
+  assert.ok(record.reserved.price_id)
+  await main.getByText(record.reserved.price_id).first().waitFor()
+  const lost = main.locator('.card').filter({ has: page.getByRole('heading', { name: 'Lost in conversion' }) })
+  await lost.getByText('A field of the request or of the answer has no place in the other format.').waitFor()
+  await fact('Region').getByText('eu-central-1').waitFor()
+  await fact('Account groups').getByRole('link', { name: 'in frankfurt' }).waitFor()
+})
+
 test('sees on the dashboard what the gateway refused by itself, and finds the request by its id', async () => {
   const { key } = await gateway.admin.post('/api/api-keys', { name: 'asks for what is not there' })
   const request = await refuse(gateway, key, 'no-such-model')
@@ -186,6 +229,43 @@ test('sees nodes, sets settings, routes and maps models', async () => {
   await admin.button('Create').click()
   await page.waitForURL(/\/model-mappings$/)
   await admin.link('fast').waitFor()
+})
+
+test('is told that no record was rejected, and otherwise why and what to do', async () => {
+  await admin.open('/nodes')
+  await admin.link('Rejected records').click()
+  await page.getByText('Nothing was rejected').waitFor()
+  // A page that asks for nothing by itself, while the server is away.
+  await admin.open('/settings')
+  await rejectRecords(gateway, [...REJECTIONS, ...Array(20).fill({ reason: 'gone', records: 3, payload: '' })])
+  await admin.open('/')
+  await page.getByText('31 usage records could not be taken').waitFor()
+  await admin.link('See what was rejected').click()
+  await page.waitForURL(/\/nodes\/rejected$/)
+  await admin.open('/nodes/rejected?limit=25')
+  await page.getByText('31 in all.').waitFor()
+  const rows = page.getByRole('region', { name: 'Rejected records' }).locator('tbody tr')
+  assert.equal(await rows.count(), 25)
+  for (const [index, { reason }] of REJECTIONS.entries()) await rows.nth(index).getByText(reason, { exact: true }).waitFor()
+  await rows.nth(0).getByText('node-1').waitFor()
+  await rows.nth(0).getByText('01081G81860W40J2GB1G6GW3RG').waitFor()
+  await rows.nth(0).getByText('Spool 1').waitFor()
+  await rows.nth(0).getByText('record 5,000', { exact: true }).waitFor()
+  await rows.nth(0).getByText('If the node runs a newer version, update the control plane.').waitFor()
+  await rows.nth(1).getByText("The node's disk has lost the record").waitFor()
+  assert.equal(await rows.nth(1).getByRole('button').count(), 0)
+  await rows.nth(8).getByText("Data too long for column 'model_requested' at row 1").waitFor()
+  await rows.nth(9).getByText('records 5,009–6,242', { exact: true }).waitFor()
+  await rows.nth(10).getByText('This version does not know the reason.').waitFor()
+  await rows.nth(0).getByRole('button', { name: 'Copy the record: Spool 1, record 5000' }).click()
+  await page.getByText('Copied').first().waitFor()
+  assert.equal(Buffer.from(await page.evaluate(() => navigator.clipboard.readText()), 'base64').toString(), 'no record')
+  await admin.button('Next').click()
+  await page.waitForURL(/cursor=/)
+  await admin.settled()
+  assert.equal(await rows.count(), 6)
+  await admin.button('Previous').click()
+  await rows.nth(0).getByText('no_content', { exact: true }).waitFor()
 })
 
 test('makes a user', async () => {

@@ -34,7 +34,7 @@ test('finds only their own pages', async () => {
   await ada.settled()
   const titles = await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()
   assert.deepEqual(titles.map((title) => title.trim()), ['Switchyard', 'Dashboard', 'API keys', 'Usage records', 'Proxy test', 'Profile'])
-  for (const path of ['/accounts', '/users', '/nodes', '/settings', '/account-groups', '/model-routes']) {
+  for (const path of ['/accounts', '/users', '/nodes', '/nodes/rejected', '/settings', '/account-groups', '/model-routes']) {
     await page.goto(gateway.adminUrl + path)
     await page.waitForURL((url) => url.pathname === '/')
   }
@@ -77,12 +77,16 @@ test('makes a key of their own, and disables and deletes it', async () => {
   await page.getByText('You have no API keys yet').waitFor()
 })
 
-test('tries a model with their own rights, and sees what it cost but not at which account', async () => {
+test('tries a model with their own rights, and sees what it cost and what was reserved, but not at which account', async () => {
   await ada.tryModel({ wire: 'Messages', model: 'claude-sonnet-5', prompt: 'hello of ada' })
   await ada.link('Open the record').click()
   await page.waitForURL(/\/usage\//)
   await ada.settled()
-  assert.equal(await page.getByText('a shared account').count(), 0)
+  await page.getByRole('table', { name: 'Reserved' }).waitFor()
+  for (const hidden of ['a shared account', 'Account groups', 'Price rate', 'Cost at list price']) assert.equal(await page.getByText(hidden).count(), 0, hidden)
+  await ada.open('/usage')
+  await page.getByRole('combobox', { name: 'Any outcome' }).waitFor()
+  assert.equal(await page.getByRole('combobox', { name: 'Any purpose' }).count(), 0)
 })
 
 test('changes language and password in the profile', async () => {

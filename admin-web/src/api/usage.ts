@@ -7,10 +7,14 @@ export type UsageAttempt = Schemas['UsageAttempt']
 export type UsageCounts = Schemas['UsageCounts']
 export type UsageSummary = Schemas['UsageSummary']
 export type Outcome = Schemas['Outcome']
+export type Purpose = Schemas['Purpose']
+export type Reserved = Schemas['ReservedView']
+export type Rejected = Schemas['RejectedView']
 export type OwnRecordQuery = Query<'/api/usage/records', 'get'>
 export type AllRecordQuery = Query<'/api/admin/usage/records', 'get'>
 
 export const OUTCOMES: Outcome[] = ['open', 'completed', 'upstream_error', 'client_gone', 'cut_off', 'refused', 'unknown']
+export const PURPOSES: Purpose[] = ['client', 'account_test']
 
 export const listOwnRecords = (query: OwnRecordQuery) => get('/api/usage/records', { query })
 export const listAllRecords = (query: AllRecordQuery) => get('/api/admin/usage/records', { query })
@@ -35,4 +39,5 @@ export const readDays = (readsAll: boolean, from: number) => {
   return readsAll ? get('/api/admin/usage/daily', { query }) : get('/api/usage/daily', { query })
 }
 
+/** Records that the ledger could not take as they are. */
 export const listRejected = (query: Query<'/api/admin/usage/rejected', 'get'>) => get('/api/admin/usage/rejected', { query })

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { healthTone, isTroubled, refusalOf, standingOf, withheldFor } from './rules'
+import en from '@/i18n/en'
+import { healthTone, isTroubled, refusalOf, rejectionOf, standingOf, withheldFor } from './rules'
 
 const acknowledged = { epoch: 'ab'.repeat(16), version: 7 }
 
@@ -48,5 +49,33 @@ describe('a node', () => {
   it('gets nothing for reasons that are explained', () => {
     expect(withheldFor('higher_version')).toBe('higherVersion')
     expect(withheldFor('other_history')).toBe('otherHistory')
+  })
+})
+
+describe('a rejected record', () => {
+  const file = join(__dirname, '../../../../control-plane/src/ledger/record.rs')
+  const source = /impl Rejection \{[\s\S]*?\n\}/.exec(readFileSync(file, 'utf8'))?.[0] ?? ''
+  const reasons = [...source.matchAll(/Self::\w+ => "(\w+)"/g)].map((match) => match[1] ?? '')
+  const words = en.rejected as { means: Record<string, string>; todo: Record<string, string> }
+
+  it('is explained for every reason that the control plane gives', () => {
+    expect(reasons.length).toBeGreaterThan(5)
+    for (const reason of reasons) {
+      const { means, todo } = rejectionOf({ reason, payload: 'AAAA' })
+      expect(means).toBe(reason)
+      expect(words.means[means], reason).toBeTruthy()
+      expect(words.todo[todo], reason).toBeTruthy()
+    }
+    expect(Object.keys(words.means).sort()).toEqual([...reasons, 'no_content_empty', 'other'].sort())
+  })
+
+  it('without bytes is one that its disk has lost', () => {
+    expect(rejectionOf({ reason: 'no_content', payload: '' })).toEqual({ means: 'no_content_empty', todo: 'disk' })
+    expect(rejectionOf({ reason: 'gone', payload: '' })).toMatchObject({ means: 'gone' })
+  })
+
+  it('for a reason that is not known stays with its code', () => {
+    expect(rejectionOf({ reason: 'solar_flare', payload: '' })).toEqual({ means: 'other', todo: 'replicas' })
+    expect(rejectionOf({ reason: 'toString', payload: '' }).means).toBe('other')
   })
 })

@@ -1,5 +1,6 @@
 /** What the pages make of a node's report. */
 import type { IncarnationState, Node, NodeHealth } from '@/api/nodes'
+import type { Rejected } from '@/api/usage'
 
 export type Tone = 'good' | 'warn' | 'bad' | 'idle'
 
@@ -35,6 +36,20 @@ export function refusalOf(reason: string): string {
 /** Why nothing reaches the nodes, as the name of its explanation. */
 export function withheldFor(reason: string): 'higherVersion' | 'otherHistory' {
   return reason === 'higher_version' ? 'higherVersion' : 'otherHistory'
+}
+
+/** What a person does about each reason for which a record is rejected, as the name of its words. */
+const TODO: Record<string, string> = {
+  no_content: 'newerNode', no_content_empty: 'disk', no_request: 'report', bad_request_id: 'report', bad_key_id: 'report', bad_user_id: 'report',
+  absurd_usage: 'bill', too_many_attempts: 'attempts', refused_by_database: 'database', gone: 'restore',
+}
+
+/** Why a record was rejected and what a person does about it, as the names of their words. */
+export function rejectionOf({ reason, payload }: Pick<Rejected, 'reason' | 'payload'>): { means: string; todo: string } {
+  // Of what its disk has lost, a node sends no bytes.
+  const means = reason === 'no_content' && payload === '' ? 'no_content_empty' : reason
+  const todo = Object.hasOwn(TODO, means) ? TODO[means] : undefined
+  return todo === undefined ? { means: 'other', todo: 'replicas' } : { means, todo }
 }
 
 /** Enough of an epoch to tell two apart. */

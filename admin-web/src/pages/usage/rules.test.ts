@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { UsageAttempt } from '@/api/usage'
 import en from '@/i18n/en'
-import { FILTERS, chooseRange, modelNames, placeOf, reasonOf, recordQuery, spanOf, startOfDay, type Filter } from './rules'
+import { FILTERS, chooseRange, groupsOf, modelNames, particularsOf, placeOf, reasonOf, recordQuery, spanOf, startOfDay, type Filter } from './rules'
 
 const NOW = new Date(2026, 10, 25, 15, 30).getTime()
 const HOUR = 3_600_000
@@ -42,12 +42,13 @@ describe('a range', () => {
 })
 
 describe('what the server is asked with', () => {
-  const filters = { failed: 'true', outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K', mine: 'true' }
+  const filters = { failed: 'true', outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K', purpose: 'account_test', mine: 'true' }
 
   it('names people and accounts only for who reads all', () => {
-    expect(recordQuery(filters, true, NOW)).toMatchObject({ failed: true, outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K' })
+    expect(recordQuery(filters, true, NOW)).toMatchObject({ failed: true, outcome: 'refused', wire: 'chat', user_id: 'U', account_id: 'A', key_id: 'K', purpose: 'account_test' })
     expect(Object.keys(recordQuery(filters, false, NOW))).not.toContain('user_id')
     expect(Object.keys(recordQuery(filters, false, NOW))).not.toContain('account_id')
+    expect(Object.keys(recordQuery(filters, false, NOW))).not.toContain('purpose')
   })
 
   it('never names what only the page knows', () => {
@@ -73,6 +74,27 @@ describe('the names of a model', () => {
   it('leave out what was never sent or said', () => {
     expect(names('sonnet', '', '')).toEqual(['sonnet'])
     expect(names('sonnet', '', 'opus')).toEqual(['sonnet', 'opus'])
+  })
+})
+
+describe('what conversions lost', () => {
+  const file = join(__dirname, '../../../../data-plane/wire/src/loss.rs')
+  const codes = [...readFileSync(file, 'utf8').matchAll(/Self::\w+ => "(\w+)"/g)].map((match) => match[1] ?? '')
+
+  it('is explained for every code that the data plane gives', () => {
+    expect(codes.length).toBeGreaterThan(10)
+    expect(Object.keys((en.usage as { losses: Record<string, string> }).losses).sort()).toEqual([...codes].sort())
+  })
+
+  it('stands apart from the conditions, also of old records', () => {
+    expect(particularsOf({ conditions: ['drained', 'lost_field'], losses: ['block', 'field'] })).toEqual({ conditions: ['drained'], losses: ['block', 'field'] })
+    expect(particularsOf({ conditions: ['lost_media_moved', 'no_price'], losses: [] })).toEqual({ conditions: ['no_price'], losses: ['media_moved'] })
+  })
+})
+
+describe('the groups of a request', () => {
+  it('are those of all attempts, once, and none for whom they are left out', () => {
+    expect(groupsOf([{ group_ids: ['A', 'B'] }, { group_ids: ['B'] }, {}, { group_ids: null }])).toEqual(['A', 'B'])
   })
 })
 

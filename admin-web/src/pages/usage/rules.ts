@@ -1,7 +1,7 @@
 /** What the pages of usage make of a record and of what was asked for. */
-import type { AllRecordQuery, Outcome, UsageAttempt, UsageRecord } from '@/api/usage'
+import type { AllRecordQuery, Outcome, Purpose, UsageAttempt, UsageRecord } from '@/api/usage'
 
-export const FILTERS = ['mine', 'range', 'from', 'to', 'outcome', 'failed', 'wire', 'model', 'key_id', 'user_id', 'account_id'] as const
+export const FILTERS = ['mine', 'range', 'from', 'to', 'purpose', 'outcome', 'failed', 'wire', 'model', 'key_id', 'user_id', 'account_id'] as const
 export type Filter = (typeof FILTERS)[number]
 /** Those of them that are a span of time. */
 export type SpanFilter = 'range' | 'from' | 'to'
@@ -47,10 +47,11 @@ export function chooseRange(range: string, before: Record<SpanFilter, string>, n
   return { range, from: String(span.from ?? now - BACK_MS.day), to: span.to === undefined ? '' : String(span.to) }
 }
 
-/** What the server is asked with. Whoever sees only their own can't ask for someone else or for an account. */
+/** What the server is asked with. Whoever sees only their own can't ask for someone else or for an account, and none of
+ * theirs tests one. */
 export function recordQuery(filters: Partial<Record<Filter, string>>, readsAll: boolean, now: number): AllRecordQuery {
-  const { range = '', from = '', to = '', outcome, failed, wire, model, key_id, user_id, account_id } = filters
-  const everyone = readsAll ? { user_id, account_id } : {}
+  const { range = '', from = '', to = '', outcome, failed, wire, model, key_id, user_id, account_id, purpose } = filters
+  const everyone = readsAll ? { user_id, account_id, purpose: purpose as Purpose } : {}
   return { ...spanOf({ range, from, to }, now), outcome: outcome as Outcome, failed: failed === 'true' || undefined, wire, model, key_id, ...everyone }
 }
 
@@ -58,6 +59,20 @@ export function recordQuery(filters: Partial<Record<Filter, string>>, readsAll: 
 export function modelNames({ model_requested, model_mapped, model_served }: Pick<UsageRecord, 'model_requested' | 'model_mapped' | 'model_served'>): string[] {
   const names = [model_requested, model_mapped, model_served].filter((name) => name !== '')
   return names.filter((name, index) => name !== names[index - 1])
+}
+
+const LOSS = 'lost_'
+
+/** What is particular about a record, and what conversions lost. Old records have their losses among the conditions, as `lost_…`. */
+export function particularsOf({ conditions, losses }: Pick<UsageRecord, 'conditions' | 'losses'>): { conditions: string[]; losses: string[] } {
+  const isLoss = (code: string) => code.startsWith(LOSS)
+  const old = conditions.filter(isLoss).map((code) => code.slice(LOSS.length))
+  return { conditions: conditions.filter((code) => !isLoss(code)), losses: [...new Set([...losses, ...old])] }
+}
+
+/** The groups that a request's accounts were in. */
+export function groupsOf(attempts: readonly Pick<UsageAttempt, 'group_ids'>[]): string[] {
+  return [...new Set(attempts.flatMap(({ group_ids }) => group_ids ?? []))]
 }
 
 export type Tone = 'good' | 'warn' | 'bad' | 'info' | 'idle'
