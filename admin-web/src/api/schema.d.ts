@@ -2042,7 +2042,7 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             /** Format: int64 */
             output_tokens: number;
-            /** @description What the user paid of a price. Null: the node did not say. */
+            /** @description What the user paid of a price; only for who reads all. Null: the node did not say. */
             price_rate?: string | null;
             purpose: components["schemas"]["Purpose"];
             real_cost?: string | null;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use shared::id::AccountId;
 use wire::raw::view::{self, RequestView};
 
-use super::{authenticate::Caller, call::Call, refusal::Refusal};
+use super::{authenticate::Caller, call::Call, refusal::Refusal, session};
 use crate::{
     faults::{self, Place},
     provider::Operation,
@@ -18,6 +18,8 @@ pub(super) struct Admitted {
     pub call: Call,
     pub caller: Caller,
     pub view: RequestView,
+    /// Names the conversation; empty where the client names none.
+    pub session: String,
     /// As the client sent it.
     pub body: Bytes,
 }
@@ -38,7 +40,8 @@ pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted
             view::gemini(&body, model, path.is_some_and(|path| path.stream))
         }
     }?;
-    Ok(Admitted { call, caller, view, body })
+    let session = session::of(&call.headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref());
+    Ok(Admitted { call, caller, view, session, body })
 }
 
 impl Admitted {

@@ -14,7 +14,7 @@ use shared::{
 use tokio::time::Instant;
 use wire::loss::Losses;
 
-use super::{failure::End, filter::Admitted, refusal::Refusal, reserve::Reserved, session};
+use super::{failure::End, filter::Admitted, refusal::Refusal, reserve::Reserved};
 use crate::{
     contract::{usage_message, wire_message},
     metrics::{Ending, Running},
@@ -215,7 +215,7 @@ fn open_record(admitted: &Admitted, reserved: &Reserved, picked: &Picked<'_>) ->
         metadata: key.metadata.clone(),
         account_id: picked.account.id.to_bytes().to_vec(),
         model_mapped: picked.model.to_owned(),
-        session: session::of(&call.headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref()),
+        session: admitted.session.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ fn close(user: UserId, key: KeyId, account: AccountId, at: Millis) -> contract::
         started_at_ms: at.0,
         stream: true,
         trace_id: (0..16).collect(),
+        price_rate_ppm: Some(1_000_000),
         ..contract::OpenRecord::default()
     };
     let usage = contract::Usage {
@@ -122,7 +123,7 @@ async fn a_person_sees_their_own_requests_and_no_account() {
     for path in ["/api/usage/summary", "/api/usage/daily", "/api/usage/hourly"] {
         fields(&api.get(path).by(&token).send().await.expect(StatusCode::OK).body, &mut seen);
     }
-    for hidden in ["account_id", "account_name", "real_cost", "user_id", "user_name", "node"] {
+    for hidden in ["account_id", "account_name", "real_cost", "price_rate", "user_id", "user_name", "node"] {
         assert!(!seen.iter().any(|name| name == hidden), "{hidden} is shown");
     }
 }

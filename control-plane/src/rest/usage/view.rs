@@ -251,7 +251,8 @@ pub(super) struct UsageRecord {
     losses: Vec<String>,
     /// What the request may have come to, in one attempt. Null: the node did not say.
     reserved: Option<ReservedView>,
-    /// What the user paid of a price. Null: the node did not say.
+    /// What the user paid of a price; only for who reads all. Null: the node did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     price_rate: Option<Ppm>,
     /// Of the trace that the client was in (W3C `traceparent`), 32 hex digits. Null: it said none.
@@ -439,7 +440,7 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         metadata: details.metadata,
         losses: details.losses,
         reserved,
-        price_rate: details.price_rate,
+        price_rate: audience.staff(details.price_rate).flatten(),
         trace_id: row.trace_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()),
         model: row.model,
         model_requested: row.model_requested,

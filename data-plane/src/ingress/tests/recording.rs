@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use http::HeaderValue;
 use proto::v1::{CloseRecord, Purpose};
 use shared::{
     clock::Millis,
@@ -68,6 +69,20 @@ async fn record(answer: String) -> CloseRecord {
     gateway.snapshot.publish(snapshot, Revision { epoch: [1; 16], version: 2 });
     assert_eq!(gateway.post("/v1/messages", REQUEST).await.status, 200);
     gateway.records(1).await.remove(0)
+}
+
+#[tokio::test]
+async fn a_header_names_the_session_too() {
+    let upstream = Upstream::always(json(200, &answer(10, 5))).await;
+    let gateway = Gateway::start(vec![claude(upstream.url())]).await;
+    for name in ["x-claude-code-session-id", "x-session-id", "session_id"] {
+        let mut request = gateway.request("/v1/messages", REQUEST);
+        request.headers_mut().insert(name, HeaderValue::from_static("by-header"));
+        assert_eq!(gateway.send(request).await.status, 200);
+    }
+    for record in gateway.records(3).await {
+        assert_eq!(record.open.unwrap().session, "by-header");
+    }
 }
 
 #[tokio::test]
