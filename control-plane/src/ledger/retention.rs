@@ -24,8 +24,6 @@ pub const QUARTERS_RETENTION_DAYS: u64 = 400;
 const MONTHS_AHEAD: usize = 2;
 /// Rows that one statement removes.
 const ROWS_AT_ONCE: i64 = 1_000;
-/// Incarnations that one transaction removes, with several statements each.
-const INCARNATIONS_AT_ONCE: i64 = 100;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -51,8 +49,6 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     more |= is_full(ledger_rejected::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
     more |= is_full(ledger_open::delete_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?);
     more |= rows::delete_beside_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?;
-    // None of what it reported is left by then, so that nothing would be told from what comes again.
-    more |= incarnations::delete_over_before(&mut tx, keep_from, INCARNATIONS_AT_ONCE).await?;
     tx.commit().await?;
     Ok(more | rollup_step(store, now).await?)
 }

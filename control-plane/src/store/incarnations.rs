@@ -236,23 +236,6 @@ pub async fn swept(tx: &mut Tx, id: IncarnationId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes at most `limit` that are over, hold no sums any more and were not heard of since `end`, with their cursors.
-/// True: there may be more.
-///
-/// # Errors
-/// What the database says.
-pub async fn delete_over_before(tx: &mut Tx, end: Millis, limit: i64) -> Result<bool, StoreError> {
-    let sql = "SELECT id FROM incarnations
-        WHERE swept = 1 AND state <> 'open' AND last_seen < ? AND (closed_at IS NULL OR closed_at < ?)
-        ORDER BY id LIMIT ?";
-    let over = fetch_all!(&mut *tx, (Vec<u8>,), sql, end.0, end.0, limit)?;
-    for (id,) in &over {
-        execute!(&mut *tx, "DELETE FROM spool_cursors WHERE incarnation_id = ?", id.as_slice())?;
-        execute!(&mut *tx, "DELETE FROM incarnations WHERE id = ?", id.as_slice())?;
-    }
-    Ok(over.len() as u64 >= limit.unsigned_abs())
-}
-
 /// How far a spool is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
