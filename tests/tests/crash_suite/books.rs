@@ -26,7 +26,7 @@ pub(crate) struct Law<'a> {
     /// At most so many requests were under way when their node was killed.
     pub(crate) under_way: usize,
     /// Traces of which the ledger was made to refuse the records.
-    pub(crate) refused: &'a [&'a str],
+    pub(crate) refused: &'a [String],
 }
 
 impl Books {
@@ -68,9 +68,9 @@ impl Law<'_> {
     fn the_provider_and_the_ledger_agree(&self, books: &Books) {
         let served: BTreeSet<&str> = books.served.keys().map(String::as_str).collect();
         let recorded: BTreeSet<&str> = books.records.keys().map(String::as_str).collect();
-        let lost: Vec<_> =
-            served.difference(&recorded).filter(|trace| !self.refused.contains(trace)).collect();
-        assert!(lost.is_empty(), "{lost:?} were served, and are not in the ledger");
+        let lost: BTreeSet<&str> = served.difference(&recorded).copied().collect();
+        let refused: BTreeSet<&str> = self.refused.iter().map(String::as_str).collect();
+        assert_eq!(lost, refused, "were served, and are not in the ledger");
         // The node died ahead of the forwarding.
         for trace in recorded.difference(&served) {
             let record = &books.records[*trace];

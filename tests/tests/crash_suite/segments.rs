@@ -51,7 +51,7 @@ impl Stored {
     }
 }
 
-/// What a run has left in its spools; what is behind is in the middle of them.
+/// What a run has left in its spools, in their order.
 pub(crate) fn records(run: &Path) -> Vec<Stored> {
     let mut records = Vec::new();
     for path in disk::segments_of(run) {
@@ -69,5 +69,6 @@ pub(crate) fn records(run: &Path) -> Vec<Stored> {
             records.push(Stored { spool, sequence, record, path: path.clone(), bytes });
         }
     }
+    records.sort_by_key(|one| (one.spool, one.sequence));
     records
 }

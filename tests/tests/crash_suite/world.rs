@@ -1,11 +1,10 @@
 //! An installation under load, of which parts die.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use emulator::{Behaviour, Condition, Credential, Emulator, EmulatorOptions};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tests::{Asked, Load, Split, eventually};
 
 use super::{
@@ -140,7 +139,6 @@ impl World {
     pub(crate) async fn settled(&mut self) {
         self.ask_no_more().await;
         self.credential().wait_for(Condition::idle(), PATIENCE).await.unwrap();
-        if std::env::var_os("DEBUG_LOGS").is_some() { tokio::time::sleep(Duration::from_secs(12)).await; for l in self.split.controls[0].program.log_lines() { if l.contains("WARN")||l.contains("ERROR") { eprintln!("C {l}"); } } for l in self.split.nodes[0].program.log_lines().iter().rev().take(10) { eprintln!("N {l}"); } }
         for node in &self.split.nodes {
             eventually("the node to have delivered all", async || {
                 (node.metric("switchyard_spool_depth").await == Some(0.0)).then_some(())
@@ -162,7 +160,7 @@ impl World {
     }
 
     /// The same, without the records of the traces that the test made the ledger refuse.
-    pub(crate) async fn law_but_for(mut self, refused: &[&str]) -> Books {
+    pub(crate) async fn law_but_for(mut self, refused: &[String]) -> Books {
         self.settled().await;
         let books = Books::read(&self.split, &self.credential()).await;
         let law = books::Law { asked: &self.asked, under_way: self.under_way, refused };
@@ -172,8 +170,13 @@ impl World {
         eprintln!("{} requests, {} cut off, {most} bytes of {bound}", books.records.len(), books.cut_off());
         assert!(most <= bound, "{most} bytes on the disks, more than {bound}");
         for node in 0..self.split.nodes.len() {
+            let data = self.split.nodes[node].data_folder().to_owned();
+            eventually("only the running one to be on the disk", async || {
+                (disk::runs(&data).len() == 1 && disk::bytes(&data) <= disk::RUN).then_some(())
+            })
+            .await;
             self.end_node(node);
-            let left = disk::runs(self.split.nodes[node].data_folder());
+            let left = disk::runs(&data);
             assert!(left.is_empty(), "{left:?} have records that are delivered");
         }
         books
