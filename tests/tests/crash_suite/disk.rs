@@ -20,17 +20,16 @@ const SPOOLS: u64 = 3;
 const RESERVE: u64 = 2 * SEGMENT;
 /// What else is in a node's folder: its copy of the configuration, and small files.
 const BESIDE: u64 = 64 * 1024;
-/// An open and a close record of what the clients ask.
-const RECORDS: u64 = 1024;
+/// An open and a close record of a request, as the clients ask by default.
+pub(crate) const RECORDS: u64 = 1024;
 
 /// The most that a run has on its disk beside what the ledger lacks: for each spool six segments, as the spool's docs
-/// say, and the room that is kept back.
+/// say, and the room that is kept back. Twice the open records of what runs are not in it.
 pub(crate) const RUN: u64 = SPOOLS * 6 * SEGMENT + RESERVE + BESIDE;
 
-/// The most on all disks after so many runs of nodes, while as little of what was asked is delivered as can be. Twice
-/// the open records of what runs are in the slack of what was delivered.
-pub(crate) fn bound(runs: usize, asked: usize) -> u64 {
-    runs as u64 * RUN + asked as u64 * RECORDS
+/// The most on the disks of so many nodes where nothing is delivered: these records, once.
+pub(crate) fn bound(nodes: usize, records: u64) -> u64 {
+    nodes as u64 * (RESERVE + BESIDE) + records
 }
 
 /// Bytes in a folder, and in those in it. What goes meanwhile is not counted.

@@ -21,6 +21,7 @@ async fn a_stream_that_outlives_its_segment_many_times_over() {
     let metadata: serde_json::Map<_, _> =
         (0..16).map(|number| (format!("field-{number}"), json!("x".repeat(250)))).collect();
     let mut world = World::quiet(1, json!({ "metadata": metadata })).await;
+    world.records = 2 * RECORD;
     let folder = world.split.nodes[0].data_folder().to_owned();
     let held = Behaviour::chunked(8).with_hold(Position::Content(2));
     world.credential().next(held).unwrap();

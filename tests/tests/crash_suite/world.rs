@@ -36,8 +36,8 @@ pub(crate) struct World {
     watch: Watch,
     /// Requests that were under way when their node was killed, at most.
     pub(crate) under_way: usize,
-    /// Runs of nodes.
-    runs: usize,
+    /// Bytes that the records of a request take at most.
+    pub(crate) records: u64,
 }
 
 impl World {
@@ -72,7 +72,7 @@ impl World {
         let watch = Watch::start(split.nodes.iter().map(|node| node.data_folder().to_owned()).collect());
         let chance = StdRng::seed_from_u64(seed);
         let (load, asked) = (None, Vec::new());
-        Self { split, chance, key, load, asked, watch, under_way: 0, runs: nodes }
+        Self { split, chance, key, load, asked, watch, under_way: 0, records: disk::RECORDS }
     }
 
     pub(crate) fn credential(&self) -> Arc<Credential> {
@@ -125,7 +125,6 @@ impl World {
 
     pub(crate) fn start_node(&mut self, node: usize) {
         self.split.nodes[node].restart();
-        self.runs += 1;
         if let Some(load) = &self.load {
             load.moved(node, &self.split.nodes[node].url);
         }
@@ -166,7 +165,7 @@ impl World {
         let law = books::Law { asked: &self.asked, under_way: self.under_way, refused };
         law.check(&books);
         let most = self.watch.stop();
-        let bound = disk::bound(self.runs, self.asked.len());
+        let bound = disk::bound(self.split.nodes.len(), self.asked.len() as u64 * self.records);
         eprintln!("{} requests, {} cut off, {most} bytes of {bound}", books.records.len(), books.cut_off());
         assert!(most <= bound, "{most} bytes on the disks, more than {bound}");
         for node in 0..self.split.nodes.len() {
