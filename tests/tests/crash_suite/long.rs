@@ -29,7 +29,7 @@ async fn a_stream_that_outlives_its_segment_many_times_over() {
     let stream = shared::tasks::Tasks::new().spawn(async move { client.ask(&url, "long ago", true).await });
     world.credential().wait_for(Condition::held(1), PATIENCE).await.unwrap();
     let first = eventually("its open record to be durable", async || disk::segments(&folder).pop()).await;
-    assert_eq!(disk::segments(&folder), [first.clone()]);
+    assert_eq!(disk::segments(&folder).len(), 1);
 
     // What is on the disk beside what the ledger lacks.
     let kept = disk::RUN + 2 * (EACH as u64 + 1) * RECORD;

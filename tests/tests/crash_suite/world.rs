@@ -165,7 +165,8 @@ impl World {
         let law = books::Law { asked: &self.asked, under_way: self.under_way, refused };
         law.check(&books);
         let most = self.watch.stop();
-        let bound = disk::bound(self.split.nodes.len(), self.asked.len() as u64 * self.records);
+        let recorded = books.records.len() + refused.len();
+        let bound = disk::bound(self.split.nodes.len(), recorded as u64 * self.records);
         eprintln!("{} requests, {} cut off, {most} bytes of {bound}", books.records.len(), books.cut_off());
         assert!(most <= bound, "{most} bytes on the disks, more than {bound}");
         for node in 0..self.split.nodes.len() {
