@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use emulator::{Behaviour, Condition, Credential, Emulator, EmulatorOptions};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tests::{Asked, Load, Split, eventually};
+use tests::{Asked, Caller, Load, Node, Split, eventually};
 
 use super::{
     books::{self, Books},
@@ -65,9 +65,11 @@ impl World {
         key.as_object_mut().unwrap().extend(of_key.as_object().unwrap().clone());
         let made = split.admin.post("/api/api-keys", key).await.ok();
         let key = made["key"].as_str().unwrap().to_owned();
-        for node in &split.nodes {
-            let caller = tests::Caller::new(&node.url, &key);
-            caller.offered("claude-sonnet-5").await;
+        for node in &mut split.nodes {
+            Caller::new(&node.url, &key).offered("claude-sonnet-5").await;
+            // An orderly end writes the copy of the configuration, so that whoever is killed next has the key in it.
+            end(node);
+            node.restart();
         }
         let watch = Watch::start(split.nodes.iter().map(|node| node.data_folder().to_owned()).collect());
         let chance = StdRng::seed_from_u64(seed);
@@ -118,9 +120,7 @@ impl World {
 
     /// Asks it to end, and waits.
     pub(crate) fn end_node(&mut self, node: usize) {
-        let program = &mut self.split.nodes[node].program;
-        program.terminate();
-        assert!(program.ended().success(), "{}", program.log_lines().join("\n"));
+        end(&mut self.split.nodes[node]);
     }
 
     pub(crate) fn start_node(&mut self, node: usize) {
@@ -181,4 +181,9 @@ impl World {
         }
         books
     }
+}
+
+fn end(node: &mut Node) {
+    node.program.terminate();
+    assert!(node.program.ended().success(), "{}", node.program.log_lines().join("\n"));
 }
