@@ -1634,7 +1634,10 @@ export interface components {
             reason: string;
             /** Format: int64 */
             received_at: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description -1: none; it is a request that was open when its incarnation ended, and the sequences only count these.
+             */
             spool: number;
         };
         /** @description An upper bound. */

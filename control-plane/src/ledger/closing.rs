@@ -3,7 +3,12 @@
 //! What is open of an incarnation when it ends was cut off, as far as anybody knows, and is charged at what was reserved
 //! for it, with a named condition. Where its spool tells later what became of a request, the true record replaces the
 //! assumed one, with the roll-ups corrected by the difference.
+//!
+//! An assumed row that the database refuses is set aside among the rejected records: an incarnation that could not end
+//! for its sake would hold up all that its node has to deliver after it.
 
+use prost::Message as _;
+use proto::v1 as contract;
 use shared::{
     clock::Millis,
     id::{IncarnationId, RequestId},
@@ -11,20 +16,25 @@ use shared::{
 
 use super::{
     entry::{self, CLOSED_BY_PERSON, ClosedEntry, NEVER_CLOSED},
-    ingest::Ingest,
+    ingest::{self, Ingest},
     names::NameCache,
+    record::Rejection,
     tally::Tally,
 };
 use crate::store::{
     StoreError, Tx,
     audit::{self, AuditEntry},
     incarnations::{self, Incarnation, State},
-    ledger as rows, ledger_open,
+    ledger as rows,
+    ledger_open::{self, OpenRow},
+    ledger_rejected::{self, RejectedRow},
     rollup_additions::{self, Additions},
 };
 
 /// Open requests that one transaction closes.
 const AT_ONCE: i64 = 500;
+/// The spool of rejected records that no spool tells of: open requests. Their sequences count them.
+const NO_SPOOL: i64 = -1;
 
 /// Ends an incarnation of which nothing more is expected, within the transaction that learned so.
 ///
@@ -33,12 +43,13 @@ const AT_ONCE: i64 = 500;
 pub(super) async fn finish(
     tx: &mut Tx,
     names: &NameCache,
-    incarnation: IncarnationId,
+    incarnation: &Incarnation,
     now: Millis,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
-    while close_open(tx, names, incarnation, NEVER_CLOSED, tally).await? {}
-    incarnations::close(tx, incarnation, State::Closed, now).await
+    let mut assuming = Assuming { names, incarnation, condition: NEVER_CLOSED, now, set_aside: 0 };
+    while assuming.close_open(tx, tally).await? {}
+    incarnations::close(tx, incarnation.id, State::Closed, now).await
 }
 
 /// What a person's word came to.
@@ -63,6 +74,7 @@ pub async fn close_lost<'a>(
     audit: impl Fn(&Incarnation) -> AuditEntry<'a> + Send,
 ) -> Result<Closing, StoreError> {
     let now = ingest.clock.now();
+    let mut set_aside = 0;
     loop {
         let mut tx = ingest.store.begin().await?;
         let row = incarnations::lock(&mut tx, incarnation).await?;
@@ -77,7 +89,9 @@ pub async fn close_lost<'a>(
         }
         let mut tally = Tally::default();
         let names = &ingest.names;
-        let more = close_open(&mut tx, names, incarnation, CLOSED_BY_PERSON, &mut tally).await?;
+        let mut assuming = Assuming { names, incarnation: &row, condition: CLOSED_BY_PERSON, now, set_aside };
+        let more = assuming.close_open(&mut tx, &mut tally).await?;
+        set_aside = assuming.set_aside;
         if !more {
             incarnations::close(&mut tx, incarnation, State::ClosedByPerson, now).await?;
             audit::write(&mut tx, &audit(&row)).await?;
@@ -92,30 +106,87 @@ pub async fn close_lost<'a>(
     }
 }
 
-/// Closes at most [`AT_ONCE`] open requests. True: there may be more.
-async fn close_open(
-    tx: &mut Tx,
-    names: &NameCache,
-    incarnation: IncarnationId,
-    condition: &str,
-    tally: &mut Tally,
-) -> Result<bool, StoreError> {
-    let open = ledger_open::lock_of(tx, incarnation, AT_ONCE).await?;
-    let ids: Vec<RequestId> = open
-        .iter()
-        .map(|row| RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt))
-        .collect::<Result<_, _>>()?;
-    let closed = rows::lock_closed(tx, &ids).await?;
-    let more = open.len() as u64 >= AT_ONCE.unsigned_abs();
-    let mut entries: Vec<ClosedEntry> =
-        open.into_iter().map(|row| entry::assumed(row, condition)).collect::<Result<_, _>>()?;
-    names.settle(tx, &mut entries).await?;
-    for entry in entries.iter().filter(|entry| !closed.contains(&entry.request_id())) {
-        rows::insert(tx, &[&entry.row]).await?;
-        rows::note_ended(tx, &[&entry.row]).await?;
-        rows::note_assumed(tx, entry.request_id(), incarnation).await?;
-        entry.add_to(tally);
+/// Ends open requests by what is assumed of them.
+struct Assuming<'a> {
+    names: &'a NameCache,
+    incarnation: &'a Incarnation,
+    condition: &'static str,
+    now: Millis,
+    /// Requests whose rows the database refused.
+    set_aside: i64,
+}
+
+impl Assuming<'_> {
+    /// Closes at most [`AT_ONCE`] open requests. True: there may be more.
+    async fn close_open(&mut self, tx: &mut Tx, tally: &mut Tally) -> Result<bool, StoreError> {
+        let incarnation = self.incarnation.id;
+        let open = ledger_open::lock_of(tx, incarnation, AT_ONCE).await?;
+        let ids: Vec<RequestId> = open
+            .iter()
+            .map(|row| RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt))
+            .collect::<Result<_, _>>()?;
+        let closed = rows::lock_closed(tx, &ids).await?;
+        let assumed = |row: &OpenRow| entry::assumed(row.clone(), self.condition);
+        let mut entries: Vec<ClosedEntry> = open.iter().map(assumed).collect::<Result<_, _>>()?;
+        self.names.settle(tx, &mut entries).await?;
+        for (row, entry) in open.iter().zip(&entries) {
+            if closed.contains(&entry.request_id()) {
+                continue;
+            }
+            match rows::insert(tx, &[&entry.row]).await {
+                Err(error) if error.is_of_data() => self.set_aside(tx, row, entry, &error).await?,
+                done => {
+                    done?;
+                    rows::note_ended(tx, &[&entry.row]).await?;
+                    rows::note_assumed(tx, entry.request_id(), incarnation).await?;
+                    entry.add_to(tally);
+                }
+            }
+        }
+        ledger_open::delete(tx, &ids).await?;
+        Ok(open.len() as u64 >= AT_ONCE.unsigned_abs())
     }
-    ledger_open::delete(tx, &ids).await?;
-    Ok(more)
+
+    /// Keeps what is known of an open request that the database does not let be closed.
+    async fn set_aside(
+        &mut self,
+        tx: &mut Tx,
+        open: &OpenRow,
+        entry: &ClosedEntry,
+        error: &StoreError,
+    ) -> Result<(), StoreError> {
+        self.set_aside += 1;
+        let Incarnation { id: incarnation, node, .. } = self.incarnation;
+        let rejected = RejectedRow {
+            incarnation_id: incarnation.to_bytes().to_vec(),
+            spool: NO_SPOOL,
+            first_sequence: self.set_aside,
+            last_sequence: self.set_aside,
+            node: node.clone(),
+            reason: Rejection::Refused.as_str().to_owned(),
+            detail: ingest::detail_of(error),
+            payload: record(open).encode_to_vec(),
+            received_at: self.now.0,
+        };
+        ledger_rejected::insert(tx, &rejected).await?;
+        ingest::count_rejected(Rejection::Refused);
+        let request = entry.request_id();
+        tracing::warn!(node, %incarnation, %request, %error, "the database refuses what is assumed of an open request; it is kept in ledger_rejected");
+        Ok(())
+    }
+}
+
+/// The open record, as far as it was kept.
+fn record(open: &OpenRow) -> contract::Record {
+    let open = contract::OpenRecord {
+        request_id: open.request_id.clone(),
+        key_id: open.key_id.clone(),
+        user_id: open.user_id.clone(),
+        model_requested: open.model_requested.clone(),
+        started_at_ms: open.started_at,
+        stream: open.stream,
+        trace_id: open.trace_id.clone().unwrap_or_default(),
+        ..contract::OpenRecord::default()
+    };
+    contract::Record { record: Some(contract::record::Record::Open(open)) }
 }

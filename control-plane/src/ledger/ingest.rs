@@ -11,7 +11,7 @@
 //! adds to the roll-ups; what it adds is kept as it is and folded in with that of others. A request that opens and closes in one batch never stands among the open ones.
 //!
 //! Where the database refuses a batch for what is in it, it is halved until the record at fault is alone; that one is
-//! set aside, and the others go on.
+//! set aside, and the others go on. So does the end of its incarnation, see [`closing`].
 
 mod batch;
 mod write;
@@ -22,6 +22,7 @@ use prost::bytes::Bytes;
 use proto::v1::RecordBatch;
 use shared::{clock::Clock, id::IncarnationId};
 
+pub(super) use self::batch::count_rejected;
 use self::batch::{Batch, Item};
 use super::{
     closing,
@@ -214,7 +215,7 @@ impl Ingest {
         let mut beside = std::mem::take(&mut written.beside);
         let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
-            closing::finish(&mut tx, &self.names, incarnation, now, &mut beside).await?;
+            closing::finish(&mut tx, &self.names, &row, now, &mut beside).await?;
             state = State::Closed;
         }
         beside.enter(&mut additions, None);
@@ -242,7 +243,7 @@ impl Ingest {
             return Err(error.into());
         };
         let rejected = RejectedRow {
-            detail: cut(&cause_of(&error), MAX_DETAIL_BYTES),
+            detail: detail_of(&error),
             ..batch::rejected_row(&row, now, item.spool, item.first, Rejection::Refused, payload)
         };
         ledger_rejected::insert(&mut tx, &rejected).await?;
@@ -253,14 +254,14 @@ impl Ingest {
         let mut tally = Tally::default();
         let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
-            closing::finish(&mut tx, &self.names, incarnation, now, &mut tally).await?;
+            closing::finish(&mut tx, &self.names, &row, now, &mut tally).await?;
             state = State::Closed;
         }
         let mut additions = Additions::default();
         tally.enter(&mut additions, None);
         rollup_additions::keep(&mut tx, &additions).await?;
         tx.commit().await?;
-        batch::count_rejected(Rejection::Refused);
+        count_rejected(Rejection::Refused);
         let (spool, sequence) = (item.spool, item.first);
         tracing::warn!(node = row.node, %incarnation, spool, sequence, %error, "the database refuses a usage record; it is kept in ledger_rejected");
         Ok(taken(&cursors, state))
@@ -282,9 +283,11 @@ fn is_of_records(error: &IngestError) -> bool {
     matches!(error, IngestError::Store(error) if error.is_of_data())
 }
 
-fn cause_of(error: &StoreError) -> String {
+/// What a rejected record says of why the database refuses it.
+pub(super) fn detail_of(error: &StoreError) -> String {
     let cause = std::error::Error::source(error);
-    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+    let said = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    cut(&said, MAX_DETAIL_BYTES)
 }
 
 fn ended(cursors: &[(u32, Cursor)], spools: u32) -> bool {

@@ -177,6 +177,7 @@ struct RejectedView {
     #[schema(value_type = String)]
     incarnation_id: IncarnationId,
     node_id: String,
+    /// -1: none; it is a request that was open when its incarnation ended, and the sequences only count these.
     spool: i64,
     first_sequence: i64,
     /// Same as the first, save where a range is gone.

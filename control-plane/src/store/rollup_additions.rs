@@ -35,6 +35,9 @@ impl Additions {
     }
 }
 
+/// One of [`Sums`].
+type Sum = ((i64, Dimension, Vec<u8>), Counts);
+
 /// As `rollup_additions.sums` holds them.
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredSums {
@@ -85,7 +88,7 @@ impl StoredSum {
         }
     }
 
-    fn read(self) -> Result<((i64, Dimension, Vec<u8>), Counts), StoreError> {
+    fn read(self) -> Result<Sum, StoreError> {
         let counts = <[i64; 10]>::try_from(self.counts)
             .map_err(|_| StoreError::corrupt("an addition to the roll-ups does not have ten counts"))?;
         Ok(((self.quarter, dimension_of(self.dimension)?, self.subject), Counts::from_array(counts)))

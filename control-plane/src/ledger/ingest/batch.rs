@@ -242,7 +242,7 @@ impl Batch {
     }
 }
 
-pub(super) fn count_rejected(reason: Rejection) {
+pub(in crate::ledger) fn count_rejected(reason: Rejection) {
     metrics().rejected.get_or_create(&RejectedLabels { reason: reason.as_str() }).inc();
 }
 

@@ -315,8 +315,15 @@ pub(super) async fn a_record_that_the_database_refuses_is_set_aside(world: &Worl
     let rows = world.records_of(&client).await;
     assert_eq!(rows.iter().filter(|row| row.outcome == "completed").count(), 18);
     let refused = "refused_by_database".to_owned();
-    assert_eq!(world.rejected(&spool).await, [(14, refused.clone()), (28, refused)]);
+    assert_eq!(world.rejected(&spool).await, [(14, refused.clone()), (28, refused.clone())]);
     assert_eq!(whole(world, &Scope::Key(client.key)).await.requests, 18);
+
+    // Nor does it take what is assumed of them at the end; that ends all the same.
+    assert_eq!(world.take(&spool, vec![spool.end()]).await, 41);
+    assert_eq!(state(world, spool.id).await.0, State::Closed);
+    assert_eq!(world.records_of(&client).await.len(), 18);
+    let shown = [(1, refused.clone()), (2, refused.clone()), (14, refused.clone()), (28, refused)];
+    assert_eq!(world.rejected(&spool).await, shown);
     let mut tx = world.store.begin().await.unwrap();
     let sql = "SELECT detail, payload FROM ledger_rejected WHERE incarnation_id = ?";
     for (detail, payload) in
