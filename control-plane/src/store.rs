@@ -117,13 +117,12 @@ impl StoreError {
         }
     }
 
-    /// What was written may be why: the same again can't succeed, and something else might. Not where the database
-    /// itself is in need of help.
+    /// What was written is why: the same again can't succeed, and something else might.
     #[must_use]
     pub fn is_of_data(&self) -> bool {
         match self {
             Self::Conflict { .. } | Self::Missing { .. } | Self::Corrupt(_) | Self::Stale => true,
-            Self::Database(sqlx::Error::Database(cause)) => !db::is_of_server(cause.as_ref()),
+            Self::Database(sqlx::Error::Database(cause)) => db::is_of_values(cause.as_ref()),
             Self::Database(sqlx::Error::Encode(_)) => true,
             _ => false,
         }

@@ -106,6 +106,10 @@ fn status(error: IngestError) -> Status {
         IngestError::Invalid(why) => Status::invalid_argument(why),
         IngestError::Foreign => Status::permission_denied("the incarnation is another node's"),
         IngestError::Unknown => Status::failed_precondition("the incarnation is not known; say hello again"),
+        IngestError::Prices(why) => {
+            tracing::error!(%why, "a price in the database can't be read; usage records stay on their nodes until it is mended");
+            Status::unavailable("the price list can't be read")
+        }
         IngestError::Store(error) => unavailable(&error),
     }
 }

@@ -91,6 +91,9 @@ pub enum IngestError {
     /// The incarnation is another node's.
     #[error("the incarnation is another node's")]
     Foreign,
+    /// A price can't be read: no record is at fault, and none is taken without its price.
+    #[error("the price list can't be read: {0}")]
+    Prices(String),
     /// It never said hello, or was forgotten.
     #[error("no such incarnation")]
     Unknown,
@@ -199,7 +202,10 @@ impl Ingest {
             batch.tell(&row);
             return Ok((taken(&cursors, row.state), !batch.gap));
         }
-        let prices = self.prices.list(&mut tx, now).await?;
+        let prices = match self.prices.list(&mut tx, now).await {
+            Err(StoreError::Corrupt(why)) => return Err(IngestError::Prices(why)),
+            read => read?,
+        };
         let mut written = write::write(&mut tx, self, &batch, &row, &prices).await?;
         for rejected in &batch.rejected {
             ledger_rejected::insert(&mut tx, &rejected.row(&row, now)).await?;

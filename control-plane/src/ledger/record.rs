@@ -35,6 +35,8 @@ const MAX_VALUE_BYTES: usize = 256;
 const MAX_GROUPS: usize = 32;
 /// More tokens of a kind than any model reads or writes in one attempt; keeps every sum far inside 63 bits.
 const MAX_TOKENS: u64 = u32::MAX as u64;
+/// A million dollars: more than one attempt may cost.
+const MAX_RESERVED: i64 = 1_000_000 * 1_000_000_000;
 /// Longer than any stream may last.
 const MAX_DURATION_MS: u64 = u32::MAX as u64;
 /// How far a node's clock may be ahead.
@@ -357,7 +359,7 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
 }
 
 fn reserved(stated: &contract::Reserved, of_nobody: bool) -> Reserved {
-    let cost = |nanos: u64| Nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+    let cost = |nanos: u64| Nanos(i64::try_from(nanos).unwrap_or(i64::MAX).min(MAX_RESERVED));
     Reserved {
         usage: stated.usage.as_ref().map(usage).map(capped).unwrap_or_default(),
         real_cost: cost(stated.real_cost),
@@ -521,7 +523,8 @@ pub(crate) fn cut(text: &str, max_bytes: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].to_owned()
+    // MySQL takes names that differ by spaces at their ends for the same.
+    text[..end].trim_end_matches(' ').to_owned()
 }
 
 /// Named conditions, each once, bounded.

@@ -7,7 +7,7 @@ use shared::{
 
 use super::folding;
 use crate::store::{
-    Store, StoreError, Tx, incarnations, latency, ledger as rows, ledger_open,
+    Store, StoreError, Tx, incarnations, latency, ledger as rows,
     ledger_partitions::{self, Month, Partitioning},
     ledger_rejected, rollups, settings,
     usage_queries::first_id_of,
@@ -47,7 +47,7 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     tx.commit().await?;
     let mut tx = store.begin().await?;
     more |= is_full(ledger_rejected::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
-    more |= is_full(ledger_open::delete_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?);
+    // What is open stays until its incarnation ends: it has not been charged yet.
     more |= rows::delete_beside_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?;
     tx.commit().await?;
     Ok(more | rollup_step(store, now).await?)

@@ -28,6 +28,7 @@ async fn cases(world: &World, replica: &Store) {
     exactly_once::a_request_on_two_accounts_is_charged_to_each(world).await;
     folding::sums_are_the_same_before_folding_and_after(world).await;
     folding::whoever_folds_nothing_counts_twice(world, replica).await;
+    folding::what_a_later_release_sums_is_carried_along(world).await;
     queries::pages_follow_each_other_to_the_end(world).await;
     queries::sums_agree_with_the_rows(world).await;
     queries::days_begin_at_midnight_utc(world).await;
@@ -45,10 +46,12 @@ async fn cases(world: &World, replica: &Store) {
     incarnations::a_test_of_an_account_is_a_record_that_nobody_pays(world).await;
     incarnations::a_record_that_the_database_refuses_is_set_aside(world).await;
     incarnations::sums_stay_at_the_most_that_a_column_holds(world).await;
+    incarnations::names_that_differ_by_spaces_at_their_ends_are_one(world).await;
     incarnations::names_that_clients_make_up_are_bounded(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
     prices::costs_can_be_reckoned_again_from_what_is_stored(world).await;
+    prices::no_record_is_set_aside_for_a_price_that_can_not_be_read(world).await;
     rows_read::a_page_reads_what_it_shows(world).await;
     rows_read::a_long_span_is_read_by_days(world).await;
     queries::failures_page_from_the_newest(world).await;

@@ -64,8 +64,13 @@ pub async fn hear(
 async fn contradiction(tx: &mut Tx, proven: Proven) -> Result<Option<Contradiction>, StoreError> {
     let state = changes::state(tx).await?;
     let Proven { revision, stamp } = proven;
-    if revision.epoch != state.revision.epoch || state.withheld.is_some() {
+    if state.withheld.is_some() {
         return Ok(None);
+    }
+    if revision.epoch != state.revision.epoch {
+        // One that was left is no surprise. Another one is of a later time than the copy that this database is.
+        let known = changes::was_epoch(tx, revision.epoch).await?;
+        return Ok((!known).then_some(Contradiction::HigherVersion));
     }
     if revision.version > state.revision.version {
         return Ok(Some(Contradiction::HigherVersion));

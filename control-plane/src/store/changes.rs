@@ -56,7 +56,7 @@ pub struct Withheld {
 /// What a proven version says against this database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contradiction {
-    /// The database does not have that version yet.
+    /// The database does not have that version yet, or knows nothing of its epoch.
     HigherVersion,
     /// In the database that version has another stamp.
     OtherHistory,
@@ -299,6 +299,11 @@ async fn version_row(
 pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
     let epoch = random_bytes()?;
     execute!(
+        &mut *tx,
+        "INSERT INTO former_epochs (epoch, last_version)
+            SELECT epoch, version FROM configuration_revision WHERE id = 1"
+    )?;
+    execute!(
         tx,
         "UPDATE configuration_revision SET epoch = ?, version = version + 1, adopted = 1, withheld_reason = NULL,
             withheld_version = NULL, withheld_node = NULL, withheld_at = NULL WHERE id = 1",
@@ -309,6 +314,15 @@ pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
     execute!(tx, "DELETE FROM revisions")?;
     execute!(tx, INSERT_STAMP, stored(adopted.version)?, random_bytes()?.to_vec())?;
     Ok(adopted)
+}
+
+/// The epoch was this database's, until the operator adopted another one.
+///
+/// # Errors
+/// What the database says.
+pub async fn was_epoch(tx: &mut Tx, epoch: [u8; 16]) -> Result<bool, StoreError> {
+    let sql = "SELECT last_version FROM former_epochs WHERE epoch = ?";
+    Ok(fetch_optional!(tx, (i64,), sql, epoch.to_vec())?.is_some())
 }
 
 fn change((kind, bytes, version, deleted): (i32, Vec<u8>, i64, bool)) -> Result<Change, StoreError> {

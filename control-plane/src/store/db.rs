@@ -229,23 +229,20 @@ pub(super) fn is_busy(error: &(dyn sqlx::error::DatabaseError + 'static)) -> boo
     })
 }
 
-/// True where the database can't write at all: whatever is written, it is not at fault.
-pub(super) fn is_of_server(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
-    // Disk full (twice), no memory (twice), table full, error of the engine, shutdown, killed (twice), no such database,
-    // read-only (thrice), no such table, no such column, no right to (thrice), gone while it was prepared.
-    const MYSQL: [u16; 20] = [
-        1021, 3675, 1037, 1038, 1114, 1030, 1053, 1317, 1927, 1049, 1290, 1836, 1792, 1146, 1054, 1044, 1142,
-        1143, 1615, 1243,
-    ];
-    // No right to, out of memory, read-only, interrupted, I/O, corrupt, full, can't open, protocol, schema, authorisation, no database.
-    const SQLITE: [i32; 12] = [3, 7, 8, 9, 10, 11, 13, 14, 15, 17, 23, 26];
+/// True where what was written is at fault, as far as the database says; whatever else there is may be its own trouble.
+pub(super) fn is_of_values(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+    // Null, too long, out of range (twice), truncated (twice), no such text or number (twice), packet too large, no JSON, a
+    // constraint or a trigger refuses (four times), no partition.
+    const MYSQL: [u16; 15] =
+        [1048, 1406, 1264, 1690, 1265, 1292, 1366, 1411, 1153, 3140, 4025, 3819, 1644, 1452, 1526];
+    // Too big, constraint, mismatch.
+    const SQLITE: [i32; 3] = [18, 19, 20];
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
         return MYSQL.contains(&error.number());
     }
     error.try_downcast_ref::<SqliteError>().is_some_and(|error| {
         let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<i32>().ok());
-        let schema = sqlx::error::DatabaseError::message(error).starts_with("no such");
-        schema || code.is_some_and(|code| SQLITE.contains(&(code & 0xff)))
+        code.is_some_and(|code| SQLITE.contains(&(code & 0xff)))
     })
 }
 

@@ -234,7 +234,10 @@ pub async fn note_ended(tx: &mut Tx, rows: &[&LedgerRow]) -> Result<(), StoreErr
     }
     for ended in pieces(&ended, SIZES) {
         let places = vec!["(?, ?, ?, ?)"; ended.len()].join(", ");
-        let sql = format!("INSERT INTO ledger_ended (scope, subject, outcome, request_id) VALUES {places}");
+        // Those of a row that went already may still be there.
+        let end = tx.sql(" ON DUPLICATE KEY UPDATE request_id = request_id", " ON CONFLICT DO NOTHING");
+        let sql =
+            format!("INSERT INTO ledger_ended (scope, subject, outcome, request_id) VALUES {places}{end}");
         with_tx!(&mut *tx, |connection| {
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
             for (scope, subject, row) in ended {
@@ -280,6 +283,21 @@ pub async fn take_assumed(tx: &mut Tx, request: RequestId) -> Result<Option<Ledg
     Ok(row)
 }
 
+/// Those of the requests whose end was assumed, also where its row is no longer kept.
+///
+/// # Errors
+/// What the database says.
+pub async fn assumed(tx: &mut Tx, requests: &[RequestId]) -> Result<HashSet<RequestId>, StoreError> {
+    let ids = padded(requests);
+    request_ids(fetch_in!(
+        tx,
+        (Vec<u8>,),
+        "SELECT request_id FROM ledger_assumed WHERE request_id IN ",
+        "",
+        ids
+    )?)
+}
+
 /// Removes at most `limit` rows of requests before `end`, oldest first. On MySQL whole partitions are dropped besides.
 ///
 /// # Errors
@@ -304,16 +322,7 @@ pub async fn delete_beside_before(tx: &mut Tx, end: RequestId, limit: i64) -> Re
             (SELECT scope, subject, outcome, request_id FROM ledger_ended WHERE request_id < ?
             ORDER BY request_id LIMIT ?)",
     );
-    const ASSUMED: (&str, &str) = (
-        "DELETE FROM ledger_assumed WHERE request_id < ? ORDER BY request_id LIMIT ?",
-        "DELETE FROM ledger_assumed WHERE request_id IN
-            (SELECT request_id FROM ledger_assumed WHERE request_id < ? ORDER BY request_id LIMIT ?)",
-    );
     let end = end.to_bytes().to_vec();
-    let mut full = false;
-    for sql in [ENDED, ASSUMED] {
-        let sql = tx.sql(sql.0, sql.1);
-        full |= execute!(&mut *tx, sql, end.as_slice(), limit)? >= limit.unsigned_abs();
-    }
-    Ok(full)
+    let sql = tx.sql(ENDED.0, ENDED.1);
+    Ok(execute!(tx, sql, end.as_slice(), limit)? >= limit.unsigned_abs())
 }

@@ -6,7 +6,7 @@ use shared::id::{IncarnationId, RequestId};
 
 use super::{
     StoreError, Tx,
-    db::{execute, fetch_all, fetch_in, placeholders, with_tx},
+    db::{fetch_all, fetch_in, placeholders, with_tx},
     ledger::{LedgerRow, padded, request_ids},
     rollups::pieces,
 };
@@ -170,17 +170,4 @@ pub async fn lock_of(
         tx.locking()
     );
     fetch_all!(tx, OpenRow, sqlx::AssertSqlSafe(sql), incarnation.to_bytes().to_vec(), limit)
-}
-
-/// Removes at most `limit` rows of requests before `end`.
-///
-/// # Errors
-/// What the database says.
-pub async fn delete_before(tx: &mut Tx, end: RequestId, limit: i64) -> Result<u64, StoreError> {
-    let sql = tx.sql(
-        "DELETE FROM ledger_open WHERE request_id < ? ORDER BY request_id LIMIT ?",
-        "DELETE FROM ledger_open WHERE request_id IN
-            (SELECT request_id FROM ledger_open WHERE request_id < ? ORDER BY request_id LIMIT ?)",
-    );
-    execute!(tx, sql, end.to_bytes().to_vec(), limit)
 }

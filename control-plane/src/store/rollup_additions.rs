@@ -10,7 +10,7 @@ use super::{
     Store, StoreError, Tx,
     db::{execute, fetch_all, placeholders, with_tx},
     latency::{self, Histogram, Metric, Times},
-    rollups::{self, Counts, Dimension, Sums, dimension_of, pieces},
+    rollups::{self, Counts, Dimension, NumberedSums, Sums, dimension_of, pieces},
 };
 
 /// Bytes of a row, about: what MySQL takes in one statement is more.
@@ -36,7 +36,7 @@ impl Additions {
 }
 
 /// One of [`Sums`].
-type Sum = ((i64, Dimension, Vec<u8>), Counts);
+type Sum = ((i64, i64, Vec<u8>), Counts);
 
 /// As `rollup_additions.sums` holds them.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -89,9 +89,11 @@ impl StoredSum {
     }
 
     fn read(self) -> Result<Sum, StoreError> {
-        let counts = <[i64; 10]>::try_from(self.counts)
-            .map_err(|_| StoreError::corrupt("an addition to the roll-ups does not have ten counts"))?;
-        Ok(((self.quarter, dimension_of(self.dimension)?, self.subject), Counts::from_array(counts)))
+        // A later release may count more, and of other dimensions.
+        let counts = self.counts.first_chunk::<10>();
+        let counts = counts
+            .ok_or_else(|| StoreError::corrupt("an addition to the roll-ups does not have ten counts"))?;
+        Ok(((self.quarter, self.dimension, self.subject), Counts::from_array(*counts)))
     }
 }
 
@@ -147,10 +149,10 @@ pub(super) async fn sums(
     let mut sums = Sums::new();
     for (row,) in fetch_all!(tx, (Vec<u8>,), "SELECT sums FROM rollup_additions")? {
         for sum in decoded::<StoredSums>(&row)?.sums {
-            if (from.0..to.0).contains(&sum.quarter) && is_wanted(dimension_of(sum.dimension)?, &sum.subject)
-            {
-                let (of, counts) = sum.read()?;
-                sums.entry(of).or_default().add(&counts);
+            let Ok(dimension) = dimension_of(sum.dimension) else { continue };
+            if (from.0..to.0).contains(&sum.quarter) && is_wanted(dimension, &sum.subject) {
+                let ((quarter, _, subject), counts) = sum.read()?;
+                sums.entry((quarter, dimension, subject)).or_default().add(&counts);
             }
         }
     }
@@ -196,21 +198,21 @@ pub async fn fold(store: &Store) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT id, sums, times FROM rollup_additions ORDER BY id LIMIT ?";
     let mut tx = store.begin().await?;
     let rows = fetch_all!(&mut tx, Row, SQL, ROWS_AT_ONCE)?;
-    let mut additions = Additions::default();
+    let (mut sums, mut times) = (NumberedSums::new(), Times::new());
     for row in &rows {
         for sum in decoded::<StoredSums>(&row.sums)?.sums {
             let (of, counts) = sum.read()?;
-            additions.counts.entry(of).or_default().add(&counts);
+            sums.entry(of).or_default().add(&counts);
         }
-        add_times(&mut additions.latency, &row.times)?;
+        add_times(&mut times, &row.times)?;
     }
     // Whoever removes a row has it: where another transaction did, it added what the row holds.
     if delete(&mut tx, &rows).await? != rows.len() as u64 {
         tx.rollback().await?;
         return Err(StoreError::Busy(None));
     }
-    rollups::add(&mut tx, &additions.counts).await?;
-    latency::add(&mut tx, &additions.latency).await?;
+    rollups::add(&mut tx, &sums).await?;
+    latency::add(&mut tx, &times).await?;
     tx.commit().await?;
     Ok(rows.len() as u64 >= ROWS_AT_ONCE.unsigned_abs())
 }
@@ -239,10 +241,10 @@ mod tests {
         fn what_is_stored_reads_back(
             counts: [i64; 10], quarter in 0..i64::MAX, dimension in 0..13_i64, subject: Vec<u8>, total: bool, took: u32,
         ) {
-            let of = (quarter, dimension_of(dimension).unwrap(), subject);
+            let of = (quarter, dimension_of(dimension).unwrap(), subject.clone());
             let counts = Counts::from_array(counts);
             let bytes = StoredSum::of((&of, &counts)).encode_to_vec();
-            prop_assert_eq!(decoded::<StoredSum>(&bytes).unwrap().read().unwrap(), (of, counts));
+            prop_assert_eq!(decoded::<StoredSum>(&bytes).unwrap().read().unwrap(), ((quarter, dimension, subject), counts));
             let metric = if total { Metric::Total } else { Metric::FirstToken };
             let (of, mut histogram) = ((quarter, "m".to_owned(), metric), Histogram::default());
             histogram.count(u64::from(took));

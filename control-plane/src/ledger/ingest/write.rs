@@ -22,7 +22,7 @@ use crate::{
     store::{
         StoreError, Tx,
         account_errors::{self, LastError},
-        incarnations::Incarnation,
+        incarnations::{Incarnation, State},
         ledger::{self as rows, LedgerRow},
         ledger_open,
     },
@@ -60,7 +60,7 @@ pub(super) async fn write(
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
     let open = ledger_open::there(tx, &ids).await?;
     open_requests(tx, batch, incarnation, prices, &open).await?;
-    written.close(tx, ingest, &closes, now).await?;
+    written.close(tx, ingest, &closes, incarnation, now).await?;
     let over: Vec<RequestId> =
         closes.iter().map(ClosedEntry::request_id).filter(|id| open.contains(id)).collect();
     ledger_open::delete(tx, &over).await?;
@@ -107,15 +107,18 @@ impl Written {
         tx: &mut Tx,
         ingest: &Ingest,
         closes: &[ClosedEntry],
+        incarnation: &Incarnation,
         now: Millis,
     ) -> Result<(), StoreError> {
+        // What was open of it then was assumed.
+        let is_over = incarnation.state != State::Open;
         let all: Vec<&ClosedEntry> = closes.iter().collect();
         let rows: Vec<&LedgerRow> = closes.iter().map(|entry| &entry.row).collect();
         let mut from = 0;
         for piece in rows::statements(&rows) {
             let entries = &all[from..from + piece.len()];
             from += piece.len();
-            if rows::insert(tx, piece).await? {
+            if !is_over && rows::insert(tx, piece).await? {
                 entries.iter().for_each(|entry| self.count(entry, now));
                 rows::note_ended(tx, piece).await?;
             } else {
@@ -135,10 +138,16 @@ impl Written {
     ) -> Result<(), StoreError> {
         let ids: Vec<RequestId> = entries.iter().map(|entry| entry.request_id()).collect();
         let there = rows::lock_closed(tx, &ids).await?;
+        let assumed = rows::assumed(tx, &ids).await?;
         let mut missing = Vec::new();
         for entry in entries {
-            let is_there = there.contains(&entry.request_id());
-            if is_there && !self.replaces(tx, ingest, entry).await? {
+            let id = entry.request_id();
+            let stands = match there.contains(&id) {
+                true => !self.replaces(tx, ingest, entry).await?,
+                // Its row is no longer kept, and what was assumed is in the sums for good.
+                false => assumed.contains(&id),
+            };
+            if stands {
                 self.closed_twice += 1;
             } else {
                 missing.push(*entry);

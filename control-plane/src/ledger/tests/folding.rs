@@ -11,7 +11,7 @@ use shared::{
 
 use super::world::{Client, MODEL, START, Spool, World};
 use crate::store::{
-    Store, StoreError,
+    Store, StoreError, db,
     latency::{self, Metric},
     rollup_additions,
     rollups::{ALL_MODELS, Counts},
@@ -101,4 +101,32 @@ pub(super) async fn whoever_folds_nothing_counts_twice(world: &World, replica: &
     assert_eq!(sum().await, BATCHES);
     while rollup_additions::fold(replica).await.unwrap() {}
     assert_eq!(sum().await, BATCHES);
+}
+
+/// A later release ran for a while, and sums by something else as well.
+pub(super) async fn what_a_later_release_sums_is_carried_along(world: &World) {
+    // Quarter 1, dimension 99, subject "x", eleven times 1; see `StoredSums`.
+    let mut sum = vec![0x08, 1, 0x10, 99, 0x1a, 1, b'x', 0x22, 11];
+    sum.extend([2; 11]);
+    let mut sums = vec![0x0a, u8::try_from(sum.len()).unwrap()];
+    sums.extend(sum);
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let mut tx = world.store.begin().await.unwrap();
+    db::execute!(&mut tx, "INSERT INTO rollup_additions (sums, times) VALUES (?, ?)", sums, vec![0_u8; 0])
+        .unwrap();
+    tx.commit().await.unwrap();
+    batch(world, &client, &spool, MINUTE).await;
+    let sum = async || told(world, &Scope::Key(client.key), START, START.plus(DAY)).await.0.requests;
+    assert_eq!(sum().await, 1);
+    while rollup_additions::fold(&world.store).await.unwrap() {}
+    assert_eq!(sum().await, 1);
+    let mut tx = world.store.begin().await.unwrap();
+    let sql = "SELECT requests FROM rollup_quarters WHERE dimension = 99";
+    assert_eq!(db::fetch_all!(&mut tx, (i64,), sql).unwrap(), [(1,)]);
+    for sql in
+        ["DELETE FROM rollup_quarters WHERE dimension = 99", "DELETE FROM rollup_days WHERE dimension = 99"]
+    {
+        db::execute!(&mut tx, sql).unwrap();
+    }
+    tx.commit().await.unwrap();
 }

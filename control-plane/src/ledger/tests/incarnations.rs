@@ -22,6 +22,7 @@ use crate::{
         db,
         incarnations::{self, State},
         ledger::LedgerRow,
+        rollup_additions,
         rollups::{Counts, Dimension},
         usage_queries::RecordFilter,
         usage_sums::{self, Scope},
@@ -149,7 +150,7 @@ fn reserving(client: &Client, minute: u32) -> contract::OpenRecord {
     }
 }
 
-async fn close(world: &World, id: IncarnationId, lost_before: Millis) -> Closing {
+pub(super) async fn close(world: &World, id: IncarnationId, lost_before: Millis) -> Closing {
     let audit = |row: &incarnations::Incarnation| AuditEntry {
         actor: None,
         action: "incarnation.close",
@@ -348,6 +349,17 @@ pub(super) async fn sums_stay_at_the_most_that_a_column_holds(world: &World) {
         let reserved = open.reserved.as_mut().unwrap();
         (reserved.real_cost, reserved.rated_cost) = (u64::MAX, i64::MAX.unsigned_abs() - 10);
         world.take(&spool, vec![spool.open(&open), spool.end()]).await;
+        while rollup_additions::fold(&world.store).await.unwrap() {}
+        // One request is believed to be worth a million dollars at most.
+        let mut tx = world.store.begin().await.unwrap();
+        for table in ["UPDATE rollup_quarters", "UPDATE rollup_days"] {
+            let sql = format!(
+                "{table} SET real_cost = 9223372036854775000, rated_cost = 9223372036854775000
+                    WHERE real_cost = 1000000000000000 AND rated_cost = 1000000000000000"
+            );
+            db::execute!(&mut tx, sqlx::AssertSqlSafe(sql)).unwrap();
+        }
+        tx.commit().await.unwrap();
     }
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.real_cost, sum.rated_cost), (2, i64::MAX, i64::MAX));
@@ -358,8 +370,29 @@ pub(super) async fn sums_stay_at_the_most_that_a_column_holds(world: &World) {
     {
         db::execute!(&mut tx, table, i64::MAX / 2).unwrap();
     }
-    db::execute!(&mut tx, "DELETE FROM ledger WHERE real_cost > ?", i64::MAX / 2).unwrap();
+    let believed = 1_000_000 * 1_000_000_000_i64;
+    let removed = db::execute!(&mut tx, "DELETE FROM ledger WHERE real_cost = ?", believed).unwrap();
+    assert_eq!(removed, 2);
     tx.commit().await.unwrap();
+}
+
+pub(super) async fn names_that_differ_by_spaces_at_their_ends_are_one(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let mut records = Vec::new();
+    // Cut to 64 bytes, the last tag ends in a space.
+    let cut = "é".repeat(31) + "a";
+    for (model, tag) in [("spaced", cut.clone()), ("spaced  ", format!("{cut} b"))] {
+        let open =
+            contract::OpenRecord { model_requested: model.into(), tags: vec![tag], ..client.opens(MINUTE) };
+        let mut close = client.completes(&open, 1, 1);
+        close.attempts[0].model_mapped = model.into();
+        close.attempts[0].model_served = model.into();
+        records.push(spool.close(&close));
+    }
+    assert_eq!(world.take(&spool, records).await, 2);
+    for scope in [Scope::Model("spaced".into()), Scope::Tag(cut)] {
+        assert_eq!(whole(world, &scope).await.requests, 2, "{scope:?}");
+    }
 }
 
 pub(super) async fn names_that_clients_make_up_are_bounded(world: &World) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::v1 as contract;
+use proto::v1::{self as contract, RecordBatch};
 use shared::{
     clock::{Clock, Millis},
     id::{ModelId, PriceId},
@@ -10,14 +10,16 @@ use shared::{
     price::{LongContext, PerMillion, Price, Rates},
 };
 
-use super::world::{START, Spool, World};
+use super::world::{self, NODE, START, Spool, World};
 use crate::{
     ledger::{
         attempts,
         entry::Details,
+        ingest::{Ingest, IngestError},
         prices::{PriceFile, Seeded, seed},
     },
     store::{
+        db,
         models::{self, ModelRow, PriceRow},
         users,
     },
@@ -139,4 +141,27 @@ pub(super) async fn costs_can_be_reckoned_again_from_what_is_stored(world: &Worl
         (false, 0),
         "nobody pays for what was given up"
     );
+}
+
+/// It waits until the price is mended.
+pub(super) async fn no_record_is_set_aside_for_a_price_that_can_not_be_read(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let ledger = Ingest::new(world.store.clone(), world.clock.clone());
+    let set = async |from: &str, to: &str| {
+        let mut tx = world.store.begin().await.unwrap();
+        let sql = "UPDATE model_prices SET price = REPLACE(price, ?, ?) WHERE source <> 'operator'";
+        assert!(db::execute!(&mut tx, sql, from, to).unwrap() > 0);
+        tx.commit().await.unwrap();
+    };
+    let open = client.opens(Duration::from_secs(9));
+    let records = vec![spool.open(&open), spool.close(&client.completes(&open, 1_000, 100))];
+    ledger.hello(NODE, spool.id, 1).await.unwrap();
+    let take = || ledger.take(spool.id, RecordBatch { spools: vec![world::batch(&records)] });
+    set("{", "?").await;
+    let refused = take().await;
+    assert!(matches!(refused, Err(IngestError::Prices(_))), "{refused:?}");
+    set("?", "{").await;
+    assert_eq!(take().await.unwrap().of(0), 2);
+    assert!(world.rejected(&spool).await.is_empty());
+    assert!(world.only_record_of(&client).await.real_cost > 0);
 }
