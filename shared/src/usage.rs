@@ -3,32 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 /// Tokens of one attempt, by kind. The kinds do not overlap, save that `reasoning` is a part of `output`.
-///
-/// As JSON, kinds of which there are none are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Usage {
     /// Input that was neither read from nor written to a cache.
-    #[serde(skip_serializing_if = "is_none")]
     pub input: u64,
-    #[serde(skip_serializing_if = "is_none")]
     pub cache_read: u64,
     /// Written to a cache that lives for 5 minutes; also writes of unstated life.
-    #[serde(skip_serializing_if = "is_none")]
     pub cache_write_5m: u64,
-    #[serde(skip_serializing_if = "is_none")]
     pub cache_write_1h: u64,
     /// Includes `reasoning`.
-    #[serde(skip_serializing_if = "is_none")]
     pub output: u64,
     /// Informative: priced as output.
-    #[serde(skip_serializing_if = "is_none")]
     pub reasoning: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
-const fn is_none(tokens: &u64) -> bool {
-    *tokens == 0
 }
 
 impl Usage {

@@ -8,6 +8,8 @@ use super::name::{InvalidName, Name};
 
 const MAX_TAGS: usize = 16;
 const MAX_TAG_CHARACTERS: usize = 64;
+/// What the ledger keeps of one.
+const MAX_TAG_BYTES: usize = 200;
 const MAX_ENTRIES: usize = 16;
 const MAX_VALUE_CHARACTERS: usize = 256;
 
@@ -27,7 +29,7 @@ pub enum InvalidLabels {
     TooManyTags,
     #[error("at most {MAX_ENTRIES} pairs")]
     TooManyEntries,
-    #[error("`{0}` must have 1 to {MAX_TAG_CHARACTERS} characters")]
+    #[error("`{0}` must have 1 to {MAX_TAG_CHARACTERS} characters, in at most {MAX_TAG_BYTES} bytes")]
     Length(String),
     #[error("`{0}`: {1}")]
     Name(String, InvalidName),
@@ -85,7 +87,8 @@ impl TryFrom<BTreeMap<String, String>> for Metadata {
 
 fn name(text: String) -> Result<String, InvalidLabels> {
     let shown: String = text.chars().take(MAX_TAG_CHARACTERS).collect();
-    if text.is_empty() || text.chars().count() > MAX_TAG_CHARACTERS {
+    let fits = text.chars().count() <= MAX_TAG_CHARACTERS && text.len() <= MAX_TAG_BYTES;
+    if text.is_empty() || !fits {
         return Err(InvalidLabels::Length(shown));
     }
     Name::try_from(text).map(Name::into_string).map_err(|error| InvalidLabels::Name(shown, error))
@@ -103,7 +106,8 @@ mod tests {
     fn a_tag_stands_once_and_is_short_and_visible() {
         assert_eq!(tags(&["b", "a", "b"]).unwrap(), ["b", "a"]);
         assert_eq!(tags(&["équipe 7"]).unwrap(), ["équipe 7"]);
-        for wrong in ["", " a", "a\nb", &"x".repeat(65)] {
+        assert_eq!(tags(&[&"标".repeat(64)]).unwrap().len(), 1);
+        for wrong in ["", " a", "a\nb", &"x".repeat(65), &"😀".repeat(51)] {
             assert!(tags(&[wrong]).is_err(), "{wrong:?}");
         }
         assert_eq!(tags(&["t"; 17]).unwrap_err(), InvalidLabels::TooManyTags);

@@ -72,11 +72,11 @@ struct Stored<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     detail: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "told")]
-    usage: Option<Option<Usage>>,
+    usage: Option<Option<Tokens>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    estimate: Option<Usage>,
+    estimate: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    bound: Option<Usage>,
+    bound: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model_mapped: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +109,43 @@ struct StoredPrice<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<Cow<'a, str>>,
     effective_from: Millis,
+}
+
+/// [`Usage`] as JSON that leaves out the kinds of which there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Tokens {
+    #[serde(skip_serializing_if = "is_none")]
+    input: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    cache_read: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    cache_write_5m: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    cache_write_1h: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    output: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    reasoning: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_none(tokens: &u64) -> bool {
+    *tokens == 0
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        let Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
+        Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
+    }
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = tokens;
+        Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
@@ -187,9 +224,9 @@ fn stored<'a>(attempt: &'a AttemptEntry, of_row: &OfRow, row: &LedgerRow) -> Sto
         http_status: unlike(attempt.http_status, &of_row.http_status),
         reason: Cow::Borrowed(&attempt.reason),
         detail: Cow::Borrowed(&attempt.detail),
-        usage: unlike(attempt.usage, &Some(of_row.usage)),
-        estimate: attempt.estimate,
-        bound: attempt.bound,
+        usage: unlike(attempt.usage, &Some(of_row.usage)).map(|usage| usage.map(Tokens::from)),
+        estimate: attempt.estimate.map(Tokens::from),
+        bound: attempt.bound.map(Tokens::from),
         model_mapped: text_unlike(&attempt.model_mapped, &row.model_mapped),
         model_served: text_unlike(&attempt.model_served, &row.model_served),
         started_at: unlike(attempt.started_at, &of_row.started_at),
@@ -228,9 +265,9 @@ fn entry(stored: Stored<'_>, of_row: &OfRow, row: &LedgerRow) -> AttemptEntry {
         http_status: stored.http_status.unwrap_or(of_row.http_status),
         reason: stored.reason.into_owned(),
         detail: stored.detail.into_owned(),
-        usage: stored.usage.unwrap_or(Some(of_row.usage)),
-        estimate: stored.estimate,
-        bound: stored.bound,
+        usage: stored.usage.map_or(Some(of_row.usage), |told| told.map(Usage::from)),
+        estimate: stored.estimate.map(Usage::from),
+        bound: stored.bound.map(Usage::from),
         model_mapped,
         model_served: text(stored.model_served, &row.model_served),
         started_at: stored.started_at.unwrap_or(of_row.started_at),

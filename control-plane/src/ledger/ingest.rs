@@ -215,11 +215,16 @@ impl Ingest {
         }
         incarnations::advance(&mut tx, incarnation, batch.fresh, now).await?;
         let cursors = batch.cursors();
+        let mut state = row.state;
+        // It was taken for lost, and serves clients.
+        if state == State::ClosedByPerson && written.opened {
+            incarnations::reopen(&mut tx, incarnation).await?;
+            state = State::Open;
+        }
         let mut additions = Additions::default();
-        let open = (row.state == State::Open).then_some(incarnation);
+        let open = (state == State::Open).then_some(incarnation);
         std::mem::take(&mut written.tally).enter(&mut additions, open);
         let mut beside = std::mem::take(&mut written.beside);
-        let mut state = row.state;
         if state != State::Closed && ended(&cursors, row.spools) {
             closing::finish(&mut tx, &self.names, &row, now, &mut beside).await?;
             state = State::Closed;

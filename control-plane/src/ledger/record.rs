@@ -27,10 +27,10 @@ const MAX_CONDITIONS: usize = 32;
 const MAX_ATTEMPTS: usize = 256;
 /// Tags and entries of metadata of one request that are kept, and codes of what conversions lost.
 const MAX_LABELS: usize = 32;
-/// Bytes of a tag and of a key of metadata that are kept.
-pub(crate) const MAX_LABEL_BYTES: usize = 64;
+/// Bytes of a tag and of a key of metadata that are kept: all that keys may have.
+pub(crate) const MAX_LABEL_BYTES: usize = 200;
 /// Bytes of a value of metadata, and of a session's name, that are kept.
-const MAX_VALUE_BYTES: usize = 256;
+const MAX_VALUE_BYTES: usize = 1_024;
 /// Groups of one attempt's account that are kept.
 const MAX_GROUPS: usize = 32;
 /// More tokens of a kind than any model reads or writes in one attempt; keeps every sum far inside 63 bits.
@@ -194,12 +194,28 @@ impl FromStr for Purpose {
 /// What a request may come to at most, in one attempt, as the node reckoned before it forwarded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
+    #[serde(with = "tokens")]
     pub usage: Usage,
     /// 0: no price was known.
     pub real_cost: Nanos,
     pub rated_cost: Nanos,
     /// `None`: no price was known.
     pub price_id: Option<PriceId>,
+}
+
+mod tokens {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use shared::usage::Usage;
+
+    use crate::ledger::attempts::Tokens;
+
+    pub(super) fn serialize<S: Serializer>(usage: &Usage, to: S) -> Result<S::Ok, S::Error> {
+        Tokens::from(*usage).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Usage, D::Error> {
+        Tokens::deserialize(from).map(Usage::from)
+    }
 }
 
 /// A request as it began.

@@ -41,6 +41,7 @@ async fn cases(world: &World, replica: &Store) {
     incarnations::what_is_gone_is_one_row(world).await;
     incarnations::it_belongs_to_the_node_that_said_hello(world).await;
     incarnations::what_a_person_closes_is_charged_at_what_was_reserved_until_the_truth_comes(world).await;
+    incarnations::a_run_that_was_taken_for_lost_is_open_again_once_it_serves(world).await;
     incarnations::what_is_open_at_the_end_is_charged_at_what_was_reserved(world).await;
     incarnations::a_record_keeps_all_that_the_node_said(world).await;
     incarnations::a_test_of_an_account_is_a_record_that_nobody_pays(world).await;

@@ -150,6 +150,7 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .statement_cache_capacity(STATEMENTS)
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
+    make_private(path)?;
     // A batch of records touches a few hundred pages of indexes: with less of a cache they are read again each time.
     let writer = connect.clone().pragma("cache_size", WRITER_CACHE);
     let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.busy_timeout);
@@ -159,6 +160,18 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .acquire_timeout(options.acquire_timeout);
     let readers = open_sqlite(connect.pragma("cache_size", READER_CACHE), several, options).await?;
     Ok(Store { db: Db::Sqlite { readers, writer } })
+}
+
+/// A new database is for its owner alone, whatever the folder's mode is; its log takes its mode.
+fn make_private(path: &str) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Unavailable(sqlx::Error::Io(error)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// SQLite does not wait by itself where two processes make a new file a write-ahead one at the same time.
@@ -339,3 +352,25 @@ macro_rules! fetch_in {
 }
 
 pub(crate) use {execute, fetch_all, fetch_in, fetch_one, fetch_optional, with_tx};
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let url = format!("sqlite:{}", folder.path().join("new.db").display());
+        let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file:?}");
+        }
+        store.close().await;
+    }
+}

@@ -159,6 +159,16 @@ pub async fn close(tx: &mut Tx, id: IncarnationId, state: State, now: Millis) ->
     Ok(())
 }
 
+/// Takes back that it is closed. The row is locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn reopen(tx: &mut Tx, id: IncarnationId) -> Result<(), StoreError> {
+    let sql = "UPDATE incarnations SET state = 'open', closed_at = NULL, swept = 0 WHERE id = ?";
+    execute!(tx, sql, id.to_bytes().to_vec())?;
+    Ok(())
+}
+
 /// Those that are open.
 ///
 /// # Errors

@@ -74,6 +74,8 @@ pub(crate) struct Heard {
     pub(crate) largest_batch: (usize, usize, usize),
     /// Incarnations are said to be closed, whatever is there of them.
     pub(crate) closes_too_soon: bool,
+    /// An incarnation that is not taken.
+    pub(crate) refused_incarnation: Option<Vec<u8>>,
 }
 
 /// A record as it arrived. Without content: the node has lost it.
@@ -187,7 +189,13 @@ impl FakeControlPlane {
             return Err(Status::invalid_argument("no hello"));
         };
         let mut left = self.0.records_per_stream.load(Ordering::Relaxed);
-        self.heard(|heard| heard.report_streams += 1);
+        let is_refused = self.heard(|heard| {
+            heard.report_streams += 1;
+            heard.refused_incarnation.as_ref() == Some(&hello.incarnation_id)
+        });
+        if is_refused {
+            return Err(Status::permission_denied("refused by the test"));
+        }
         loop {
             let reached = self.heard(|heard| heard.reached(&hello));
             _ = outgoing.send(Ok(reached)).await;

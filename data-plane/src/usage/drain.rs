@@ -22,12 +22,9 @@ pub async fn drain(
     tasks: &Tasks,
 ) -> Result<Drained, SpoolError> {
     let (_lock, outboxes) = spool::found_outboxes(data_dir, clock.now())?;
-    let mut drained = Drained { incarnations: outboxes.len(), complete: true };
-    for outbox in outboxes {
-        reporter::deliver(control_plane.clone(), outbox.clone(), tasks.clone()).await;
-        drained.complete &= outbox.finished();
-    }
-    Ok(drained)
+    reporter::deliver_all(control_plane, outboxes.clone(), tasks).await;
+    let complete = outboxes.iter().all(spool::Outbox::finished);
+    Ok(Drained { incarnations: outboxes.len(), complete })
 }
 
 /// What became of the records.

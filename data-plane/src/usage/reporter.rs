@@ -36,16 +36,13 @@ enum ReportError {
     Status(#[from] tonic::Status),
     #[error("the control plane did not answer in time")]
     Silent,
-    #[error("the control plane has closed the incarnation, and not its records")]
-    ClosedTooSoon,
     #[error("the spool can't be read: {0}")]
     Read(#[from] io::Error),
     #[error("reading the spool failed: {0}")]
     Failed(#[from] tokio::task::JoinError),
 }
 
-/// Delivers the journal's incarnations until the tasks end: those that were found one after the other, beside the own
-/// one.
+/// Delivers the journal's incarnations until the tasks end: those that were found in turn, beside the own one.
 pub(crate) fn start(control_plane: &ControlPlane, journal: &Journal, tasks: &Tasks) {
     let mut found = journal.outboxes();
     let own = found.pop();
@@ -53,15 +50,40 @@ pub(crate) fn start(control_plane: &ControlPlane, journal: &Journal, tasks: &Tas
     if let Some(own) = own {
         tasks.spawn(deliver(control_plane.clone(), own, tasks.clone()));
     }
-    tasks.clone().spawn(async move {
+    tasks.clone().spawn(async move { deliver_all(&control_plane, found, &tasks).await });
+}
+
+/// Delivers those that were found, in turn, so that one that can't be delivered holds up no other. Ends with the last of
+/// them, or with the tasks.
+pub(crate) async fn deliver_all(control_plane: &ControlPlane, mut found: Vec<Outbox>, tasks: &Tasks) {
+    let stopping = tasks.stopping();
+    let mut backoff = Backoff::new(rand::random());
+    while !found.is_empty() {
+        let (mut left, mut failed) = (Vec::new(), false);
         for outbox in found {
-            deliver(control_plane.clone(), outbox, tasks.clone()).await;
+            let session = session(control_plane, &outbox, tasks, &mut backoff);
+            match stopping.run_until_cancelled(session).await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    failed = true;
+                    tracing::warn!(%error, incarnation = %outbox.incarnation(), "usage records of an earlier run can't be delivered; they stay on disk");
+                }
+            }
+            if !outbox.finished() {
+                left.push(outbox);
+            }
         }
-    });
+        found = left;
+        let pause = if failed { backoff.failed() } else { backoff.worked() };
+        if !found.is_empty() && stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// Delivers until nothing is left and nothing will come, or the tasks end.
-pub(crate) async fn deliver(control_plane: ControlPlane, outbox: Outbox, tasks: Tasks) {
+async fn deliver(control_plane: ControlPlane, outbox: Outbox, tasks: Tasks) {
     let stopping = tasks.stopping();
     let mut backoff = Backoff::new(rand::random());
     while let Some(ended) =
@@ -110,7 +132,7 @@ async fn session(
             known.1 = sequence;
         }
     }
-    session.acknowledged(&reached, begin.closed).await?;
+    session.acknowledged(&reached).await?;
     session.run(Lanes::new(outbox, &reached)).await
 }
 
@@ -136,6 +158,12 @@ impl Session<'_> {
                 continue;
             }
             let waiting = lanes.waiting(self.outbox);
+            if waiting == 0
+                && self.under_way.is_empty()
+                && let Some(error) = lanes.take_error()
+            {
+                return Err(error.into());
+            }
             if waiting >= BATCH.records as u64 || waiting > 0 && self.outbox.is_ended() {
                 lanes.all_due(self.outbox);
                 gathered = None;
@@ -150,7 +178,7 @@ impl Session<'_> {
                 answer = self.answers.message() => match answer? {
                     Some(answer) => {
                         let reached: Vec<_> = named(&answer).collect();
-                        self.acknowledged(&reached, answer.closed).await?;
+                        self.acknowledged(&reached).await?;
                     }
                     None => return Ok(()),
                 },
@@ -168,7 +196,6 @@ impl Session<'_> {
     async fn send_batch(&mut self, mut lanes: Lanes) -> Result<Lanes, ReportError> {
         let read = self.tasks.spawn_blocking(move || (lanes.batch(), lanes));
         let (spools, lanes) = read.await?;
-        let spools = spools?;
         if !spools.is_empty() {
             self.under_way.push_back(spools.iter().map(|of| (of.spool, last_of(of))).collect());
             send(&self.batches, Message::Batch(RecordBatch { spools })).await;
@@ -176,13 +203,14 @@ impl Session<'_> {
         Ok(lanes)
     }
 
-    async fn acknowledged(&mut self, reached: &[(u32, u64)], closed: bool) -> Result<(), ReportError> {
+    /// Where the control plane has closed the incarnation, it takes what it does not have of it all the same: a disk that
+    /// was restored may hold other ends than those that it knows.
+    async fn acknowledged(&mut self, reached: &[(u32, u64)]) -> Result<(), ReportError> {
         for batch in &mut self.under_way {
             batch.retain(|(spool, last)| !reached.iter().any(|(of, upto)| of == spool && upto >= last));
         }
         self.under_way.retain(|batch| !batch.is_empty());
-        self.outbox.acknowledge(reached, self.tasks).await?;
-        if closed && !self.outbox.finished() { Err(ReportError::ClosedTooSoon) } else { Ok(()) }
+        Ok(self.outbox.acknowledge(reached, self.tasks).await?)
     }
 }
 
@@ -204,12 +232,19 @@ struct Lane {
     reader: Reader,
     /// Records up to and with this one are to be sent.
     due: u64,
+    /// Why it can't be read on.
+    error: Option<io::Error>,
 }
 
 impl Lanes {
     fn new(outbox: &Outbox, reached: &[(u32, u64)]) -> Self {
         let lane = |(spool, reached): &(u32, u64)| {
-            outbox.reader(*spool, *reached).map(|reader| Lane { spool: *spool, reader, due: *reached })
+            outbox.reader(*spool, *reached).map(|reader| Lane {
+                spool: *spool,
+                reader,
+                due: *reached,
+                error: None,
+            })
         };
         Self { all: reached.iter().filter_map(lane).collect(), next: 0 }
     }
@@ -228,16 +263,27 @@ impl Lanes {
     /// Durable records that were not sent.
     fn waiting(&self, outbox: &Outbox) -> u64 {
         let of = |lane: &Lane| (outbox.durable(lane.spool) + 1).saturating_sub(lane.reader.next_sequence());
-        self.all.iter().map(of).sum()
+        self.all.iter().filter(|lane| lane.error.is_none()).map(of).sum()
     }
 
-    /// Reads a batch of what is due. Blocks on the disk.
-    fn batch(&mut self) -> io::Result<Vec<SpoolRecords>> {
+    /// Why one of them can't be read on.
+    fn take_error(&mut self) -> Option<io::Error> {
+        self.all.iter_mut().find_map(|lane| lane.error.take())
+    }
+
+    /// Reads a batch of what is due; a spool that can't be read holds up no other. Blocks on the disk.
+    fn batch(&mut self) -> Vec<SpoolRecords> {
         let (mut batch, mut room) = (Vec::new(), BATCH);
         self.next = (self.next + 1) % self.all.len().max(1);
         let (before, from) = self.all.split_at_mut(self.next);
         for lane in from.iter_mut().chain(before).filter(|lane| lane.is_due()) {
-            let read = lane.reader.batch(lane.due, room)?;
+            let read = match lane.reader.batch(lane.due, room) {
+                Ok(read) => read,
+                Err(error) => {
+                    lane.error = Some(error);
+                    continue;
+                }
+            };
             room.records -= read.records.len();
             room.bytes -= read.records.iter().map(bytes::Bytes::len).sum::<usize>();
             if !read.records.is_empty() {
@@ -245,13 +291,13 @@ impl Lanes {
                 batch.push(SpoolRecords { spool: lane.spool, first_sequence, records, gone });
             }
         }
-        Ok(batch)
+        batch
     }
 }
 
 impl Lane {
     const fn is_due(&self) -> bool {
-        self.reader.next_sequence() <= self.due
+        self.error.is_none() && self.reader.next_sequence() <= self.due
     }
 }
 

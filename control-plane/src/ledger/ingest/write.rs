@@ -34,6 +34,8 @@ const WARN_EVERY_MS: i64 = 60_000;
 /// What a batch came to.
 #[derive(Debug, Default)]
 pub(super) struct Written {
+    /// A request has begun.
+    pub(super) opened: bool,
     /// Of the incarnation's requests.
     pub(super) tally: Tally,
     /// Of requests of no open incarnation.
@@ -59,7 +61,7 @@ pub(super) async fn write(
     written.learned = ingest.names.settle(tx, &mut closes).await?;
     let ids: Vec<RequestId> = batch.requests.keys().copied().collect();
     let open = ledger_open::there(tx, &ids).await?;
-    open_requests(tx, batch, incarnation, prices, &open).await?;
+    written.opened = open_requests(tx, batch, incarnation, prices, &open).await?;
     written.close(tx, ingest, &closes, incarnation, now).await?;
     let over: Vec<RequestId> =
         closes.iter().map(ClosedEntry::request_id).filter(|id| open.contains(id)).collect();
@@ -76,21 +78,21 @@ fn closes(batch: &Batch, incarnation: &Incarnation, prices: &Prices) -> Result<V
     closes.map(|close| entry::closed(close, &incarnation.node, prices)).collect()
 }
 
-/// Requests that have begun, are not over and not known.
+/// Requests that have begun, are not over and not known. False: there are none.
 async fn open_requests(
     tx: &mut Tx,
     batch: &Batch,
     incarnation: &Incarnation,
     prices: &Prices,
     open: &HashSet<RequestId>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let begun = batch.requests.iter().filter_map(|(id, pending)| {
         let begun = pending.open.as_ref().filter(|_| pending.close.is_none() && !open.contains(id))?;
         Some((*id, begun))
     });
     let begun: Vec<_> = begun.collect();
     if begun.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let ids: Vec<RequestId> = begun.iter().map(|(id, _)| *id).collect();
     let closed = rows::closed(tx, &ids).await?;
@@ -98,7 +100,8 @@ async fn open_requests(
     let rows: Vec<_> = rows
         .map(|(_, open)| entry::open_row(open, &incarnation.node, incarnation.id, prices))
         .collect::<Result<_, _>>()?;
-    ledger_open::insert(tx, &rows).await
+    ledger_open::insert(tx, &rows).await?;
+    Ok(!rows.is_empty())
 }
 
 impl Written {

@@ -218,6 +218,26 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
     assert_eq!(whole(world, &scope).await, sum);
 }
 
+/// It was only cut off, and a person closed it: what it serves from then on is charged as of any other run.
+pub(super) async fn a_run_that_was_taken_for_lost_is_open_again_once_it_serves(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let (first, second, third) = (reserving(&client, 1), reserving(&client, 2), reserving(&client, 3));
+    let opens = vec![spool.open(&first), spool.open(&second)];
+    world.take(&spool, opens).await;
+    let later = world.clock.now().plus(MINUTE);
+    assert!(matches!(close(world, spool.id, later).await, Closing::Done(_)));
+    world.take(&spool, vec![spool.close(&client.completes(&first, 1_000, 100)), spool.open(&second)]).await;
+    assert_eq!(state(world, spool.id).await.0, State::ClosedByPerson, "it has only told of what was");
+    world.take(&spool, vec![spool.open(&third)]).await;
+    assert_eq!(state(world, spool.id).await.0, State::Open);
+    let scope = Scope::Key(client.key);
+    assert_eq!(whole(world, &scope).await.requests, 2);
+    assert!(matches!(close(world, spool.id, later).await, Closing::Done(_)));
+    assert_eq!(whole(world, &scope).await.requests, 3);
+    let outcomes: Vec<_> = world.records_of(&client).await.into_iter().map(|row| row.outcome).collect();
+    assert!(outcomes.iter().all(|outcome| outcome != "open"), "{outcomes:?}");
+}
+
 async fn failures(world: &World, client: &Client) -> usize {
     let filter = RecordFilter { failed: Some(true), key_id: Some(client.key), ..RecordFilter::default() };
     world.records(&filter).await.len()
@@ -239,7 +259,7 @@ pub(super) async fn a_record_keeps_all_that_the_node_said(world: &World) {
     let mut open = reserving(&client, 1);
     open.metadata.insert("team".into(), "a".into());
     open.price_rate_ppm = Some(2_000_000);
-    open.tags = vec!["team-a".into(), "team-a".into(), "x".repeat(100)];
+    open.tags = vec!["team-a".into(), "team-a".into(), "x".repeat(300)];
     let group = vec![3; 16];
     let mut close = client.completes(&open, 10, 1);
     close.losses = vec!["reasoning".into()];
@@ -252,7 +272,7 @@ pub(super) async fn a_record_keeps_all_that_the_node_said(world: &World) {
     let reserved = details.reserved.unwrap();
     assert_eq!((reserved.usage.input, reserved.rated_cost), (4_000, Nanos(1_800_000)));
     assert_eq!((details.session.as_str(), details.price_rate), ("s-1", Some(Ppm(2_000_000))));
-    assert_eq!(details.tags, ["team-a".to_owned(), "x".repeat(64)]);
+    assert_eq!(details.tags, ["team-a".to_owned(), "x".repeat(200)]);
     assert_eq!((details.losses, details.metadata["team"].as_str()), (vec!["reasoning".to_owned()], "a"));
     let attempts = attempts::read(&row).unwrap();
     let attempt = &attempts[0];
@@ -379,8 +399,8 @@ pub(super) async fn sums_stay_at_the_most_that_a_column_holds(world: &World) {
 pub(super) async fn names_that_differ_by_spaces_at_their_ends_are_one(world: &World) {
     let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
     let mut records = Vec::new();
-    // Cut to 64 bytes, the last tag ends in a space.
-    let cut = "é".repeat(31) + "a";
+    // Cut to 200 bytes, the last tag ends in a space.
+    let cut = "é".repeat(99) + "a";
     for (model, tag) in [("spaced", cut.clone()), ("spaced  ", format!("{cut} b"))] {
         let open =
             contract::OpenRecord { model_requested: model.into(), tags: vec![tag], ..client.opens(MINUTE) };

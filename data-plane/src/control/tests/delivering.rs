@@ -114,14 +114,14 @@ async fn what_comes_is_gathered_and_what_waited_is_sent_at_once() {
     fake.go_down().await;
     let node = setting.node();
     let journal = node.link.journal.clone();
-    let _running: Vec<_> = (1..=1_100).map(|number| journal.open(&open_record(number)).unwrap()).collect();
+    let _running: Vec<_> = (1..=4_100).map(|number| journal.open(&open_record(number)).unwrap()).collect();
     assert!(journal.sync());
     fake.come_up();
     until("what waited is delivered", || journal.depth() == 0).await;
-    assert_eq!(fake.heard(|heard| heard.report_batches), 3, "500 records at most");
+    assert_eq!(fake.heard(|heard| heard.report_batches), 3, "2,000 records at most");
 
     let begun = Instant::now();
-    for number in 2_001..=2_050 {
+    for number in 5_001..=5_050 {
         let _opened = journal.open(&open_record(number)).unwrap();
         let durable = journal.clone();
         assert!(node.link.tasks.spawn_blocking(move || durable.sync()).await.unwrap());
@@ -153,7 +153,7 @@ async fn a_run_has_one_stream_for_all_its_spools_and_ends_with_it() {
     fake.go_down().await;
     let node = TestNode::with(setting.folder.path(), fake, 3, SpoolSettings::default());
     let incarnation = node.link.journal.incarnation().to_bytes().to_vec();
-    for number in 1..=300 {
+    for number in 1..=1_200 {
         let journal = node.link.journal.of_worker(usize::try_from(number % 3).unwrap());
         let opened = journal.open(&open_record(number)).unwrap();
         journal.close(opened, &close_record(number)).unwrap();
@@ -163,12 +163,12 @@ async fn a_run_has_one_stream_for_all_its_spools_and_ends_with_it() {
     until("it tells of itself", || last_heartbeat(fake).is_some()).await;
     stop_in_order(node).await;
     let (streams, (records, _, spools)) = fake.heard(|heard| (heard.report_streams, heard.largest_batch));
-    assert_eq!((streams, records), (1, 500));
+    assert_eq!((streams, records), (1, 2_000));
     assert!(spools > 1, "each batch has one spool");
     assert_eq!(last_heartbeat(fake).unwrap().incarnation_id, incarnation);
     assert!(fake.heard(|heard| heard.ledger.keys().all(|(of, _)| *of == incarnation)));
     let delivered = ledger(fake);
-    assert_eq!(delivered.iter().map(|(of, _)| of.len()).collect::<Vec<_>>(), [1, 201, 201, 201]);
+    assert_eq!(delivered.iter().map(|(of, _)| of.len()).collect::<Vec<_>>(), [1, 801, 801, 801]);
     assert_eq!(ends(fake), [EndRecord { ended_at_ms: 1_000, recovered: false }; 4]);
     assert_eq!(left(&setting), 0);
 
@@ -194,8 +194,8 @@ async fn large_records_make_small_batches() {
     fake.come_up();
     until("all is delivered", || node.link.journal.depth() == 0).await;
     let (records, bytes, _) = fake.heard(|heard| heard.largest_batch);
-    assert_eq!(records, 5);
-    assert!(bytes <= 512 * 1024, "{bytes}");
+    assert_eq!(records, 10);
+    assert!(bytes <= 1024 * 1024, "{bytes}");
     node.stop().await;
     setting.end().await;
 }
@@ -227,7 +227,7 @@ async fn what_the_node_does_not_have_any_more_is_a_range() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_closed_before_its_records_are_there_is_not_thrown_away() {
+async fn what_is_left_of_a_run_that_is_closed_is_delivered_all_the_same() {
     let setting = Setting::new();
     let fake = &setting.fake;
     fake.go_down().await;
@@ -237,9 +237,30 @@ async fn a_run_that_is_closed_before_its_records_are_there_is_not_thrown_away() 
     fake.heard(|heard| heard.closes_too_soon = true);
     fake.come_up();
     let node = setting.node();
-    until("it has asked", || fake.heard(|heard| heard.report_streams > 1)).await;
-    assert_eq!((left(&setting), node.link.journal.depth()), (2, 3));
-    fake.heard(|heard| heard.closes_too_soon = false);
+    until("all is delivered", || node.link.journal.depth() == 0).await;
+    assert_eq!(ledger(fake), [(vec![1, 2, 3], 1)]);
+    node.stop().await;
+    setting.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_can_not_be_delivered_holds_up_no_other() {
+    let setting = Setting::new();
+    let fake = &setting.fake;
+    fake.go_down().await;
+    let mut runs = Vec::new();
+    for number in 1..=3 {
+        let node = setting.node();
+        let _running = node.link.journal.open(&open_record(number)).unwrap();
+        runs.push(node.link.journal.incarnation().to_bytes().to_vec());
+        node.stop().await;
+    }
+    runs.sort();
+    fake.heard(|heard| heard.refused_incarnation = Some(runs.remove(0)));
+    fake.come_up();
+    let node = setting.node();
+    until("the others are delivered", || ledger(fake).len() == 2 && node.link.journal.depth() == 3).await;
+    fake.heard(|heard| heard.refused_incarnation = None);
     until("all is delivered", || node.link.journal.depth() == 0).await;
     node.stop().await;
     setting.end().await;

@@ -123,10 +123,17 @@ fn one(
 ) -> io::Result<Recovered> {
     reserve::let_go(&folder);
     let delivered = identity::read_delivered(&folder);
-    let spools = (0..count(&folder, &identity)?).map(|number| {
+    let folders = (0..count(&folder, &identity)?).map(|number| {
         let id = SpoolId { incarnation, number };
-        let delivered = delivered.get(number as usize).copied().unwrap_or(0);
-        spool(id, folder.join(number.to_string()), delivered, now)
+        let folder = folder.join(number.to_string());
+        name_unnamed(id, &folder).map(|()| (id, folder))
+    });
+    let folders = folders.collect::<io::Result<Vec<_>>>()?;
+    // A worker's spool says nothing while its streams run on: the run is as old as the latest word of any.
+    let last_write = last_write(&folders)?;
+    let spools = folders.into_iter().map(|(id, folder)| {
+        let delivered = delivered.get(id.number as usize).copied().unwrap_or(0);
+        spool(id, folder, delivered, now, last_write)
     });
     let spools = spools.collect::<io::Result<Vec<_>>>()?;
     let records: u64 = spools.iter().map(|spool| spool.end().saturating_sub(spool.delivered)).sum();
@@ -146,16 +153,29 @@ fn count(folder: &Path, identity: &Identity) -> io::Result<u32> {
     Ok(count)
 }
 
-fn spool(id: SpoolId, folder: PathBuf, delivered: u64, now: Millis) -> io::Result<RecoveredSpool> {
-    name_unnamed(id, &folder)?;
+fn last_write(folders: &[(SpoolId, PathBuf)]) -> io::Result<Millis> {
+    let mut last = Millis(0);
+    for (_, folder) in folders {
+        for first in segment::list(folder)? {
+            last = last.max(written_at(&segment::path(folder, first))?);
+        }
+    }
+    Ok(last)
+}
+
+fn spool(
+    id: SpoolId,
+    folder: PathBuf,
+    delivered: u64,
+    now: Millis,
+    last_write: Millis,
+) -> io::Result<RecoveredSpool> {
     let firsts = segment::list(&folder)?;
-    let (mut seen, mut last_write) = (Seen::default(), Millis(0));
-    let mut bytes = 0;
+    let (mut seen, mut bytes) = (Seen::default(), 0);
     // Those before the first segment were delivered.
     seen.end = firsts.first().map_or(0, |first| first.saturating_sub(1));
     for first in &firsts {
         let path = segment::path(&folder, *first);
-        last_write = last_write.max(written_at(&path)?);
         let content = fs::read(&path)?;
         let intact = seen.scan(&content, id);
         if intact < content.len() && firsts.last() == Some(first) {

@@ -273,6 +273,34 @@ async fn what_was_under_way_is_charged_by_the_last_write_also_where_its_remains_
     }
 }
 
+/// One worker's stream runs on silently while another one's requests come and go.
+#[tokio::test]
+async fn a_run_lived_as_long_as_any_of_its_spools_was_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new();
+    let clock = Clock::manual(Millis(1));
+    let first = Journal::create(folder.path(), run(1), SpoolSettings::default(), &clock, &tasks).unwrap();
+    let bound = Usage { input: 900, output: 4_000, ..Usage::default() };
+    let silent = OpenRecord {
+        account_id: vec![3; 16],
+        started_at_ms: 1_000_000,
+        reserved: Some(Reserved { usage: Some(bound), ..Reserved::default() }),
+        ..open_record(1)
+    };
+    let _running = first.open(&silent).unwrap();
+    request(&first.of_worker(0), 2);
+    tasks.shutdown(Duration::from_secs(5)).await;
+    drop(first);
+    for (spool, written) in [("0", 1_000), ("1", 1_020)] {
+        let path = segment::path(&incarnation_folder(folder.path()).join(spool), 1);
+        let file = OpenOptions::new().append(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(written)).unwrap();
+    }
+    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let Some(record::Record::Close(close)) = read(&outboxes[0], 1).remove(0).record else { panic!() };
+    assert_eq!((close.attempts[0].estimate.unwrap().output, close.total_ms), (1_000, 20_000));
+}
+
 #[tokio::test]
 async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     let folder = tempfile::tempdir().unwrap();
