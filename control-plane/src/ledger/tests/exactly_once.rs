@@ -148,7 +148,7 @@ pub(super) async fn a_model_without_a_price_costs_nothing_and_says_so(world: &Wo
     let of = |model: &str| rows.iter().find(|row| row.model_requested == model).unwrap();
     assert_eq!((of("llama-4").real_cost, of("llama-4").conditions.as_str()), (0, r#"["no_price"]"#));
     assert_eq!(of("llama-4").model, "llama-4");
-    let attempts = attempts::read(&of("llama-4")).unwrap();
+    let attempts = attempts::read(of("llama-4")).unwrap();
     assert_eq!(attempts[0].price, None);
     // A name that no upstream knows is the client's invention: statistics don't take it.
     assert_eq!(

@@ -184,7 +184,7 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
         assert_eq!((row.outcome.as_str(), row.estimated), ("cut_off", true));
         assert_eq!((row.real_cost, row.rated_cost, row.input_tokens), (900_000, 1_800_000, 4_000));
         assert_eq!(row.conditions, r#"["closed_by_person"]"#);
-        let attempts = attempts::read(&row).unwrap();
+        let attempts = attempts::read(row).unwrap();
         assert_eq!(
             (attempts[0].account_id, attempts[0].rated_cost),
             (Some(client.account), Nanos(1_800_000))
