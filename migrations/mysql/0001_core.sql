@@ -14,13 +14,6 @@ CREATE TABLE IF NOT EXISTS configuration_revision (
     withheld_at BIGINT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Epochs that this database had before the operator adopted another one.
-CREATE TABLE IF NOT EXISTS former_epochs (
-    epoch BINARY(16) NOT NULL,
-    last_version BIGINT NOT NULL,
-    PRIMARY KEY (epoch)
-) ENGINE=InnoDB;
-
 -- What tells two histories of one epoch apart: random bytes of each version, of the latest versions and of those that
 -- a node holds.
 CREATE TABLE IF NOT EXISTS revisions (

@@ -14,12 +14,6 @@ CREATE TABLE IF NOT EXISTS configuration_revision (
     withheld_at INTEGER NULL
 );
 
--- Epochs that this database had before the operator adopted another one.
-CREATE TABLE IF NOT EXISTS former_epochs (
-    epoch BLOB NOT NULL PRIMARY KEY,
-    last_version INTEGER NOT NULL
-);
-
 -- What tells two histories of one epoch apart: random bytes of each version, of the latest versions and of those that
 -- a node holds.
 CREATE TABLE IF NOT EXISTS revisions (

@@ -68,9 +68,8 @@ async fn contradiction(tx: &mut Tx, proven: Proven) -> Result<Option<Contradicti
         return Ok(None);
     }
     if revision.epoch != state.revision.epoch {
-        // One that was left is no surprise. Another one is of a later time than the copy that this database is.
-        let known = changes::was_epoch(tx, revision.epoch).await?;
-        return Ok((!known).then_some(Contradiction::HigherVersion));
+        // A later epoch than that of the database was adopted since the copy was made that the database is.
+        return Ok((revision.epoch > state.revision.epoch).then_some(Contradiction::HigherVersion));
     }
     if revision.version > state.revision.version {
         return Ok(Some(Contradiction::HigherVersion));

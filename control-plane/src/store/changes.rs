@@ -7,7 +7,10 @@
 //! version and draws others, which tells the two histories of one epoch apart.
 
 use proto::v1::ResourceKind;
-use shared::clock::Millis;
+use shared::{
+    clock::{Clock, Millis},
+    id::RequestId,
+};
 
 use super::{
     StoreError, Tx,
@@ -56,7 +59,7 @@ pub struct Withheld {
 /// What a proven version says against this database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contradiction {
-    /// The database does not have that version yet, or knows nothing of its epoch.
+    /// The database does not have that version yet, or is at an earlier epoch.
     HigherVersion,
     /// In the database that version has another stamp.
     OtherHistory,
@@ -297,12 +300,7 @@ async fn version_row(
 /// # Errors
 /// What the database says.
 pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
-    let epoch = random_bytes()?;
-    execute!(
-        &mut *tx,
-        "INSERT INTO former_epochs (epoch, last_version)
-            SELECT epoch, version FROM configuration_revision WHERE id = 1"
-    )?;
+    let epoch = new_epoch();
     execute!(
         tx,
         "UPDATE configuration_revision SET epoch = ?, version = version + 1, adopted = 1, withheld_reason = NULL,
@@ -316,13 +314,10 @@ pub async fn adopt_epoch(tx: &mut Tx) -> Result<Revision, StoreError> {
     Ok(adopted)
 }
 
-/// The epoch was this database's, until the operator adopted another one.
-///
-/// # Errors
-/// What the database says.
-pub async fn was_epoch(tx: &mut Tx, epoch: [u8; 16]) -> Result<bool, StoreError> {
-    let sql = "SELECT last_version FROM former_epochs WHERE epoch = ?";
-    Ok(fetch_optional!(tx, (i64,), sql, epoch.to_vec())?.is_some())
+/// Of two epochs, the one that was begun later is the larger one, as far as clocks agree: 48 bits of Unix time in
+/// milliseconds, and random ones.
+pub(super) fn new_epoch() -> [u8; 16] {
+    RequestId::new(Clock::System.now()).to_bytes()
 }
 
 fn change((kind, bytes, version, deleted): (i32, Vec<u8>, i64, bool)) -> Result<Change, StoreError> {

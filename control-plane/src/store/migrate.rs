@@ -8,6 +8,7 @@ use sqlx::{Connection as _, MySqlConnection, MySqlPool, SqliteConnection, Sqlite
 
 use super::{
     StoreError,
+    changes::new_epoch,
     db::{Db, Store, Tx, fetch_all, fetch_one},
 };
 
@@ -116,7 +117,7 @@ async fn apply_mysql(connection: &mut MySqlConnection) -> Result<(), StoreError>
     }
     let (revisions,): (i64,) = sqlx::query_as(REVISIONS).fetch_one(&mut *connection).await?;
     if revisions == 0 {
-        sqlx::query(FIRST_REVISION).bind(random_bytes()?.to_vec()).execute(&mut *connection).await?;
+        sqlx::query(FIRST_REVISION).bind(new_epoch().to_vec()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -144,7 +145,7 @@ async fn apply_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreErro
     }
     let (revisions,): (i64,) = sqlx::query_as(REVISIONS).fetch_one(&mut *connection).await?;
     if revisions == 0 {
-        sqlx::query(FIRST_REVISION).bind(random_bytes()?.to_vec()).execute(&mut *connection).await?;
+        sqlx::query(FIRST_REVISION).bind(new_epoch().to_vec()).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -153,7 +154,7 @@ const REVISIONS: &str = "SELECT COUNT(*) FROM configuration_revision";
 const FIRST_REVISION: &str =
     "INSERT INTO configuration_revision (id, epoch, version, adopted) VALUES (1, ?, 0, 0)";
 
-/// For an epoch or a stamp.
+/// For a stamp.
 pub(super) fn random_bytes() -> Result<[u8; 16], StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
