@@ -8,7 +8,8 @@
 //! sequences that it does not have any more it says so, and they are kept as one range.
 //!
 //! A request counts once even where two spools close it: its row is written once, and only the transaction that writes it
-//! adds to the roll-ups; what it adds is kept as it is and folded in with that of others. A request that opens and closes in one batch never stands among the open ones.
+//! adds to the roll-ups; what it adds is kept as it is and folded in with that of others. A request that opens and
+//! closes in one batch never stands among the open ones.
 //!
 //! Where the database refuses a batch for what is in it, it is halved until the record at fault is alone; that one is
 //! set aside, and the others go on. So does the end of its incarnation, see [`closing`].

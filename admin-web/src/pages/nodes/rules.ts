@@ -39,7 +39,7 @@ export function withheldFor(reason: string): 'higherVersion' | 'otherHistory' {
 }
 
 /** What a person does about each reason for which a record is rejected, as the name of its words. */
-const TODO: Record<string, string> = {
+const ACTIONS: Record<string, string> = {
   no_content: 'newerNode', no_content_empty: 'disk', no_request: 'report', bad_request_id: 'report', bad_key_id: 'report', bad_user_id: 'report',
   absurd_usage: 'bill', too_many_attempts: 'attempts', refused_by_database: 'database', gone: 'restore',
 }
@@ -48,7 +48,7 @@ const TODO: Record<string, string> = {
 export function rejectionOf({ reason, payload }: Pick<Rejected, 'reason' | 'payload'>): { means: string; todo: string } {
   // Of what its disk has lost, a node sends no bytes.
   const means = reason === 'no_content' && payload === '' ? 'no_content_empty' : reason
-  const todo = Object.hasOwn(TODO, means) ? TODO[means] : undefined
+  const todo = Object.hasOwn(ACTIONS, means) ? ACTIONS[means] : undefined
   return todo === undefined ? { means: 'other', todo: 'replicas' } : { means, todo }
 }
 
