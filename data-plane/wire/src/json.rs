@@ -1,9 +1,10 @@
 //! Reading a JSON object's own fields in place: no tree, no copies, and the place of each value is known.
 //!
-//! What a field holds is checked to be JSON but not looked into. The check does not recurse, so depth costs a byte of
+//! What a field holds is checked to be JSON but not looked into. The check does not recurse, so depth costs a bit of
 //! heap per level and no stack: the size of the text bounds it.
 
 pub(crate) mod record;
+mod scan;
 pub(crate) mod write;
 
 use std::borrow::Cow;
@@ -11,20 +12,26 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::Deserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// One field of an object, as it was written.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
+    /// With its quotes.
     key: &'a str,
+    /// There are escapes in the key.
+    escaped: bool,
     pub(crate) value: &'a str,
 }
 
 impl<'a> Field<'a> {
     /// The key without quotes and escapes. Empty when its escapes make no text (a lone surrogate).
     pub(crate) fn name(&self) -> Cow<'a, str> {
-        string(self.key).unwrap_or(Cow::Borrowed(""))
+        if self.escaped {
+            return string(self.key).unwrap_or_default();
+        }
+        Cow::Borrowed(self.key.get(1..self.key.len() - 1).unwrap_or_default())
     }
 
     /// From the key's opening quote to the value's end, in `text`, which the field was read from.
@@ -36,13 +43,27 @@ impl<'a> Field<'a> {
 /// Calls `each` for every field of the object that `text` is, in order, duplicates too. Nothing but white space may
 /// stand around the object.
 pub(crate) fn object<'a>(text: &'a str, each: impl FnMut(Field<'a>)) -> Result<(), serde_json::Error> {
+    scan::object(text, each).ok_or_else(|| problem_of(fields_by_serde(text, |_, _| {})))
+}
+
+/// Calls `each` for every item of the array that `text` is.
+pub(crate) fn array<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+    scan::array(text, each).ok_or_else(|| problem_of(items_by_serde(text, |_| {})))
+}
+
+/// What is wrong is for `serde_json` to say, and where.
+fn problem_of(read: Result<(), serde_json::Error>) -> serde_json::Error {
+    read.err().unwrap_or_else(|| serde_json::Error::custom("it can't be read"))
+}
+
+/// Calls `each` with the key, in its quotes, and the value of every field.
+fn fields_by_serde<'a>(text: &'a str, each: impl FnMut(&'a str, &'a str)) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Fields(each))?;
     deserializer.end()
 }
 
-/// Calls `each` for every item of the array that `text` is.
-pub(crate) fn array<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+fn items_by_serde<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_seq(Items(each))?;
     deserializer.end()
@@ -50,7 +71,7 @@ pub(crate) fn array<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), 
 
 struct Fields<F>(F);
 
-impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Fields<F> {
+impl<'de, F: FnMut(&'de str, &'de str)> Visitor<'de> for Fields<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +80,7 @@ impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Fields<F> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
-            (self.0)(Field { key: key.get(), value: value.get() });
+            (self.0)(key.get(), value.get());
         }
         Ok(())
     }
