@@ -1,6 +1,8 @@
 //! How many tokens a request may stand for, by its body's bytes alone.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::{memchr, memmem, memmem::Finder};
 
 /// A token is about four bytes of text.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -12,6 +14,10 @@ const BYTES_PER_MEDIA_TOKEN: u64 = 27;
 const MEDIA_MIN: usize = 1024;
 /// What stands ahead of base64 in the four wires.
 const AHEAD: [&[u8]; 2] = [b"base64,", b"\"data\""];
+
+/// What stands in a body that names more: see [`names_more`].
+static MORE: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| [&b"\"file"[..], b"\"http", b"_search"].map(Finder::new));
 
 /// Tokens of a body's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +53,7 @@ pub fn tokens(body: &[u8]) -> Tokens {
 /// searches that it makes. It may be said of one that does not, as the words may stand in its text.
 #[must_use]
 pub fn names_more(body: &[u8]) -> bool {
-    [&b"\"file"[..], b"\"http", b"_search"].iter().any(|name| memmem::find(body, name).is_some())
+    MORE.iter().any(|name| name.find(body).is_some())
 }
 
 /// Bytes up to the end of the value that begins here, or that a colon is ahead of.
