@@ -2,73 +2,76 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{
-        ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-        COOKIE, EXPECT, FORWARDED, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFRESH,
-        SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
-    },
+    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, USER_AGENT, VIA},
 };
+use smallvec::SmallVec;
 
 use super::trace::{self, TRACEPARENT, TRACESTATE};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
 /// They speak of one connection only.
-const HOP_BY_HOP: [HeaderName; 11] = [
-    CONNECTION,
-    HeaderName::from_static("http2-settings"),
-    KEEP_ALIVE,
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-    PROXY_CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// The client's credentials, what the gateway sets anew, and what would tell the upstream of the client's network.
-const NOT_SENT: [HeaderName; 20] = [
-    AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("api-key"),
-    COOKIE,
-    HOST,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    EXPECT,
-    ACCEPT_ENCODING,
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("x-cluster-client-ip"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("cf-connecting-ip"),
-];
+fn is_not_sent(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "x-api-key"
+            | "x-goog-api-key"
+            | "api-key"
+            | "cookie"
+            | "host"
+            | "content-encoding"
+            | "content-length"
+            | "expect"
+            | "accept-encoding"
+            | "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-forwarded-port"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+    )
+}
 
 /// Cookies belong to the account's session; `alt-svc` would lead clients past the gateway. The others speak for the
 /// upstream's own host: kept for the gateway's, they would have browsers ask it over TLS only, report to strangers, forget
 /// what they know of it, or go elsewhere.
-const NOT_GIVEN_BACK: [HeaderName; 11] = [
-    SET_COOKIE,
-    ALT_SVC,
-    STRICT_TRANSPORT_SECURITY,
-    HeaderName::from_static("nel"),
-    HeaderName::from_static("report-to"),
-    HeaderName::from_static("reporting-endpoints"),
-    HeaderName::from_static("clear-site-data"),
-    HeaderName::from_static("content-security-policy"),
-    HeaderName::from_static("content-security-policy-report-only"),
-    REFRESH,
-    LOCATION,
-];
+fn is_not_given_back(name: &str) -> bool {
+    matches!(
+        name,
+        "set-cookie"
+            | "alt-svc"
+            | "strict-transport-security"
+            | "nel"
+            | "report-to"
+            | "reporting-endpoints"
+            | "clear-site-data"
+            | "content-security-policy"
+            | "content-security-policy-report-only"
+            | "refresh"
+            | "location"
+    )
+}
 
 const OURSELVES: HeaderValue = HeaderValue::from_static("1.1 switchyard");
 const OUR_USER_AGENT: HeaderValue =
@@ -79,9 +82,7 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// sent none, and `accept-encoding: identity`, since streams must be readable. Of traces only a valid one goes on.
 pub fn strip_request_headers(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
-    for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
-        headers.remove(name);
-    }
+    remove_all(headers, |name| is_of_one_hop(name) || is_not_sent(name));
     trace::keep_valid(headers);
     headers.append(VIA, OURSELVES);
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
@@ -106,7 +107,14 @@ pub fn fresh_request_headers(stripped: &HeaderMap) -> HeaderMap {
 /// Leaves in an upstream's headers what goes to the client.
 pub fn strip_response_headers(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
-    for name in HOP_BY_HOP.iter().chain(&NOT_GIVEN_BACK) {
+    remove_all(headers, |name| is_of_one_hop(name) || is_not_given_back(name));
+}
+
+/// There are far fewer headers than names to look for.
+fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let found: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
 }
@@ -135,11 +143,61 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
+    const HOP_BY_HOP: [&str; 11] = [
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    const NOT_SENT: [&str; 20] = [
+        "authorization",
+        "x-api-key",
+        "x-goog-api-key",
+        "api-key",
+        "cookie",
+        "host",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "accept-encoding",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+    ];
+    const NOT_GIVEN_BACK: [&str; 11] = [
+        "set-cookie",
+        "alt-svc",
+        "strict-transport-security",
+        "nel",
+        "report-to",
+        "reporting-endpoints",
+        "clear-site-data",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "refresh",
+        "location",
+    ];
+
     #[test]
     fn credentials_and_hop_by_hop_headers_stay_here_and_the_rest_goes_on() {
         let mut headers = HeaderMap::new();
         for name in HOP_BY_HOP.iter().chain(&NOT_SENT) {
-            headers.insert(name, HeaderValue::from_static("secret"));
+            headers.append(*name, HeaderValue::from_static("secret"));
+            headers.append(*name, HeaderValue::from_static("secret"));
         }
         headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, x-only-this-hop"));
         headers.insert("x-only-this-hop", HeaderValue::from_static("secret"));
@@ -178,7 +236,7 @@ mod tests {
     fn what_speaks_of_the_upstreams_own_host_does_not_come_back() {
         let mut headers = HeaderMap::new();
         for name in HOP_BY_HOP.iter().chain(&NOT_GIVEN_BACK) {
-            headers.insert(name, HeaderValue::from_static("secret"));
+            headers.insert(*name, HeaderValue::from_static("secret"));
         }
         headers.insert("anthropic-ratelimit-requests-remaining", HeaderValue::from_static("7"));
         strip_response_headers(&mut headers);
