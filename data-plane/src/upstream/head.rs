@@ -1,10 +1,12 @@
 //! Heads of HTTP/1.1 messages: a request's as bytes, and an answer's read, with what it says of its body.
 
-use std::fmt::Write as _;
+mod names;
+
+use std::{fmt::Write as _, mem::MaybeUninit};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode, Version,
+    HeaderValue, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
     request, response,
 };
@@ -100,9 +102,11 @@ struct Found {
 }
 
 fn find(input: &[u8]) -> Result<Option<Found>, BadHead> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut head = httparse::Response::new(&mut headers);
-    let length = match head.parse(input).map_err(|_| BadHead)? {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut head = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let parsed = parser.parse_response_with_uninit_headers(&mut head, input, &mut headers);
+    let length = match parsed.map_err(|_| BadHead)? {
         httparse::Status::Complete(length) if length > HEAD_MAX => return Err(BadHead),
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => return Ok(None),
@@ -124,7 +128,7 @@ fn take(input: &mut BytesMut, found: &Found) -> Result<Head, BadHead> {
     (parts.status, parts.version) = (found.status, found.version);
     parts.headers.reserve(found.headers.len());
     for [(name, name_length), (value, value_length)] in &found.headers {
-        let name = HeaderName::from_bytes(&bytes[*name..name + name_length]).map_err(|_| BadHead)?;
+        let name = names::name(&bytes[*name..name + name_length]).map_err(|_| BadHead)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice(*value..value + value_length));
         parts.headers.append(name, value.map_err(|_| BadHead)?);
     }

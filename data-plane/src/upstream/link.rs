@@ -178,8 +178,8 @@ impl Link {
     }
 
     /// Whether it has been used for as long as it may.
-    pub(super) fn is_worn_out(&self) -> bool {
-        Instant::now() >= self.until
+    pub(super) fn is_worn_out(&self, now: Instant) -> bool {
+        now >= self.until
     }
 
     /// Whether the upstream has neither closed an idle connection nor said anything unasked, as far as the system knows:

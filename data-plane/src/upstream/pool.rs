@@ -1,6 +1,10 @@
 //! Idle connections, by where they lead.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    time::Duration,
+};
 
 use http::uri::{Authority, Scheme};
 use parking_lot::Mutex;
@@ -9,10 +13,26 @@ use tokio::time::Instant;
 use super::link::Link;
 
 /// Where a connection leads. What is kept idle for one is never given to another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Origin {
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
+}
+
+/// Two spellings of a host are two origins: base URLs have theirs in lower case, so there is nothing to gain from looking at
+/// each character, as [`Authority`] does.
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.authority.as_str() == other.authority.as_str() && self.scheme == other.scheme
+    }
+}
+
+impl Eq for Origin {}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority.as_str().hash(state);
+    }
 }
 
 /// Connections on which nothing is under way.
@@ -46,9 +66,10 @@ impl Pool {
         let mut idle = self.idle.lock();
         let idle = &mut *idle;
         let resting = idle.links.get_mut(origin)?;
+        let now = Instant::now();
         while let Some(Resting { mut link, since }) = resting.pop() {
             idle.count -= 1;
-            if since.elapsed() < self.for_longest && !link.is_worn_out() && link.is_alive() {
+            if now.duration_since(since) < self.for_longest && !link.is_worn_out(now) && link.is_alive() {
                 return Some(link);
             }
         }
@@ -57,7 +78,8 @@ impl Pool {
 
     /// Keeps a connection, where there is room, nothing is under way on it, and it may be used on.
     pub(super) fn put(&self, origin: Origin, mut link: Box<Link>) {
-        if !link.is_free() || link.is_worn_out() {
+        let now = Instant::now();
+        if !link.is_free() || link.is_worn_out(now) {
             return;
         }
         link.rest();
@@ -68,7 +90,7 @@ impl Pool {
         }
         let resting = idle.links.entry(origin).or_default();
         if resting.len() < self.most_of_origin {
-            resting.push(Resting { link, since: Instant::now() });
+            resting.push(Resting { link, since: now });
             idle.count += 1;
         }
     }
