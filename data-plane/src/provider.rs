@@ -280,6 +280,30 @@ impl Account {
     }
 }
 
+impl Account {
+    /// Where `asked` goes, whose path is the same whatever the model.
+    fn address(&self, asked: &Asked<'_>, path: &str) -> Result<Uri, Unaddressable> {
+        match asked.query {
+            None => self.upstream.ready.address(asked.endpoint as usize, || join(self.base()?, path, None)),
+            query => join(self.base()?, path, query),
+        }
+    }
+
+    /// The account's key, or its access token, for the `authorization` header. An account has one way to sign: this one,
+    /// or [`Self::bare_key`].
+    fn bearer(&self) -> Result<HeaderValue, Unaddressable> {
+        self.upstream.ready.authorization(|| {
+            let secret = self.access_token().or_else(|_| self.api_key())?;
+            sensitive(&["Bearer ", secret])
+        })
+    }
+
+    /// The account's key, for a header of its own.
+    fn bare_key(&self) -> Result<HeaderValue, Unaddressable> {
+        self.upstream.ready.authorization(|| sensitive(&[self.api_key()?]))
+    }
+}
+
 /// Base URL, path and query as one address.
 ///
 /// A base URL that already ends with the path's first segment (`…/v1`) is taken as it is often written.

@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod domain;
 mod hold;
 mod parse;
+mod ready;
 mod receive;
 mod revision;
 pub mod sealed_copy;
@@ -25,6 +26,7 @@ pub use domain::{
     Account, ApiKey, ClientGone, Credential, Model, ModelRoute, Options, Policy, Retries, Snapshot, Upstream,
 };
 pub(crate) use hold::Outcome;
+pub use ready::Ready;
 pub(crate) use receive::{Chunks, Malformed, WholeUpdate};
 pub use revision::{Revision, Stamped};
 pub use sealed_copy::{InvalidSealKey, SealKey};

@@ -13,7 +13,7 @@ use data_plane::{
     live::{AccountState, Mark, MarkKind},
     provider::Operation,
     scheduler::{Exclusion, Target, Tried, Wanted, eligible, explain, pick},
-    snapshot::{Account, ClientGone, Credential, Options, Upstream},
+    snapshot::{Account, ClientGone, Credential, Options, Ready, Upstream},
 };
 use proptest::{collection::vec, prelude::*};
 use rand::{SeedableRng as _, rngs::SmallRng};
@@ -68,6 +68,7 @@ fn account(number: u8) -> Account {
             base_url: Some("https://api.anthropic.com".parse().unwrap()),
             credential: Credential::ApiKey(Secret::new("sk-ant-1")),
             options: Options::None,
+            ready: Ready::default(),
         },
         state: Arc::new(AccountState::default()),
     }

@@ -11,7 +11,7 @@ use super::{
     failure::{Class, class_of},
     join, openai,
     percent::segment,
-    reset, sensitive,
+    reset,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -63,7 +63,7 @@ impl Provider for AzureOpenAi {
         _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
-        request.headers.insert(API_KEY, sensitive(&[account.api_key()?])?);
+        request.headers.insert(API_KEY, account.bare_key()?);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use shared::clock::Millis;
 use super::{
     Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
     failure::{Class, class_of},
-    join, reset, sensitive,
+    reset,
 };
 use crate::snapshot::{Account, Credential};
 
@@ -33,7 +33,7 @@ impl Provider for ClaudeConsole {
     }
 
     fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
-        join(account.base()?, path(asked)?, asked.query)
+        account.address(asked, path(asked)?)
     }
 
     fn sign(
@@ -43,12 +43,11 @@ impl Provider for ClaudeConsole {
         _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
-        let key = account.api_key()?;
         let headers = &mut request.headers;
-        if key.starts_with("sk-ant-") {
-            headers.insert(X_API_KEY, sensitive(&[key])?);
+        if account.api_key()?.starts_with("sk-ant-") {
+            headers.insert(X_API_KEY, account.bare_key()?);
         } else {
-            headers.insert(AUTHORIZATION, sensitive(&["Bearer ", key])?);
+            headers.insert(AUTHORIZATION, account.bearer()?);
         }
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         Ok(())
@@ -73,7 +72,7 @@ impl Provider for ClaudeOfficial {
     }
 
     fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
-        join(account.base()?, path(asked)?, asked.query)
+        account.address(asked, path(asked)?)
     }
 
     fn sign(
@@ -84,7 +83,7 @@ impl Provider for ClaudeOfficial {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.access_token()?])?);
+        headers.insert(AUTHORIZATION, account.bearer()?);
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         add_beta(headers, OAUTH_BETA);
         Ok(())

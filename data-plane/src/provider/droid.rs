@@ -10,7 +10,7 @@ use super::{
     Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
     claude::{self, ANTHROPIC_VERSION, DEFAULT_VERSION},
     failure::{Class, class_of},
-    join, openai, reset, sensitive,
+    openai, reset,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -40,7 +40,7 @@ impl Provider for Droid {
             Endpoint::ChatCompletions => "/o/v1/chat/completions",
             _ => return Err(Unaddressable::NoEndpoint),
         };
-        join(account.base()?, path, asked.query)
+        account.address(asked, path)
     }
 
     fn sign(
@@ -50,7 +50,7 @@ impl Provider for Droid {
         _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
-        request.headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);
+        request.headers.insert(AUTHORIZATION, account.bearer()?);
         if kind(account) == Kind::Anthropic {
             request.headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         }

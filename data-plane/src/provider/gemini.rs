@@ -12,7 +12,6 @@ use super::{
     failure::{Class, class_of},
     join,
     percent::segment,
-    sensitive,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -49,7 +48,7 @@ impl Provider for GeminiApi {
         _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
-        request.headers.insert(X_GOOG_API_KEY, sensitive(&[account.api_key()?])?);
+        request.headers.insert(X_GOOG_API_KEY, account.bare_key()?);
         // The client's own would have another project asked, to which the key has no right.
         request.headers.remove(X_GOOG_USER_PROJECT);
         Ok(())
@@ -96,7 +95,7 @@ impl Provider for Gemini {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.access_token()?])?);
+        headers.insert(AUTHORIZATION, account.bearer()?);
         headers.remove(X_GOOG_USER_PROJECT);
         if let Options::Gemini { project: Some(project), form, .. } = &account.upstream.options
             && *form != Form::CodeAssist

@@ -8,7 +8,7 @@ use shared::clock::Millis;
 use super::{
     Asked, Endpoint, ErrorAnswer, Front, Provider, RequestBody, Unaddressable,
     failure::{Class, class_of},
-    join, reset, sensitive,
+    reset,
 };
 use crate::snapshot::{Account, Credential, Options};
 
@@ -34,11 +34,11 @@ impl Provider for OpenAi {
     fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
         if matches!(account.upstream.credential, Credential::AccessToken { .. }) {
             return match asked.endpoint {
-                Endpoint::Responses => join(account.base()?, "/responses", asked.query),
+                Endpoint::Responses => account.address(asked, "/responses"),
                 _ => Err(Unaddressable::NoEndpoint),
             };
         }
-        join(account.base()?, path(asked.endpoint)?, asked.query)
+        account.address(asked, path(asked.endpoint)?)
     }
 
     fn sign(
@@ -55,11 +55,9 @@ impl Provider for OpenAi {
             }
             _ => (None, None, None),
         };
+        headers.insert(AUTHORIZATION, account.bearer()?);
         if matches!(account.upstream.credential, Credential::AccessToken { .. }) {
-            headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.access_token()?])?);
             set(headers, CHATGPT_ACCOUNT_ID, chatgpt)?;
-        } else {
-            headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);
         }
         // The client's own would speak of another account.
         set(headers, ORGANIZATION, organization)?;
@@ -85,7 +83,7 @@ impl Provider for OpenAiResponses {
     }
 
     fn url(&self, account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
-        join(account.base()?, path(asked.endpoint)?, asked.query)
+        account.address(asked, path(asked.endpoint)?)
     }
 
     fn sign(
@@ -96,7 +94,7 @@ impl Provider for OpenAiResponses {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, sensitive(&["Bearer ", account.api_key()?])?);
+        headers.insert(AUTHORIZATION, account.bearer()?);
         set(headers, ORGANIZATION, None)?;
         set(headers, PROJECT, None)
     }

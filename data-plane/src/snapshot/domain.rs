@@ -13,6 +13,7 @@ use shared::{
     wire::Platform,
 };
 
+use super::ready::Ready;
 use crate::live::AccountState;
 
 /// All that is configured, as of one revision. Cloning clones pointers.
@@ -109,6 +110,7 @@ pub struct Upstream {
     pub base_url: Option<url::Url>,
     pub credential: Credential,
     pub options: Options,
+    pub ready: Ready,
 }
 
 #[derive(Debug)]

@@ -94,6 +94,7 @@ fn publish(gateway: &Gateway, invalid_reason: Option<&str>) {
             base_url: old.upstream.base_url.clone(),
             credential: Credential::ApiKey(Secret::new("sk-ant-another".to_owned())),
             options: Options::None,
+            ready: snapshot::Ready::default(),
         },
         state: Arc::clone(&old.state),
     };

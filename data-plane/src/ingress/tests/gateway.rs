@@ -34,8 +34,8 @@ use crate::{
     proxy::{Common, Lifecycle, Proxy},
     refusals::Refusals,
     snapshot::{
-        Account, ApiKey, ClientGone, Credential, Model, Options, Policy, Revision, Snapshot, SnapshotHandle,
-        Upstream,
+        Account, ApiKey, ClientGone, Credential, Model, Options, Policy, Ready, Revision, Snapshot,
+        SnapshotHandle, Upstream,
     },
     tester::Tester,
     upstream::{OutboundSettings, UpstreamClient},
@@ -352,6 +352,7 @@ fn account(live: &Live, given: Given, priority: u8) -> Arc<Account> {
             base_url: Some(given.url.parse().unwrap()),
             credential: Credential::ApiKey(Secret::new(format!("sk-ant-upstream-{priority}"))),
             options: Options::None,
+            ready: Ready::default(),
         },
         state: live.states().of(id),
     };

@@ -10,7 +10,7 @@ use shared::{
 };
 use url::Url;
 
-use super::{Refusal, account_type, own_id, pattern};
+use super::{super::Ready, Refusal, account_type, own_id, pattern};
 use crate::{
     live::AccountStates,
     snapshot::domain::{Account, ClientGone, Credential, Options, Upstream},
@@ -70,6 +70,7 @@ fn parse_upstream(kind: Option<AccountType>, upstream: message::Upstream) -> Res
         base_url: base_url(kind, upstream.base_url.as_deref())?,
         credential: credential(kind, upstream.credential)?,
         options: options(upstream.options),
+        ready: Ready::default(),
     })
 }
 
