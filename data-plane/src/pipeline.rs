@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`authenticate`] | the call's headers → [`authenticate::Caller`] |
 //! | [`receive`] | the call's body → its bytes, decoded |
-//! | [`filter`] | caller and body → [`filter::Admitted`] |
-//! | [`plan`] | admitted → [`plan::Plan`]: whom it may go to, for how long, what it may use |
+//! | [`filter`] | caller and body → [`filter::Admitted`], and the headers |
+//! | [`plan`] | admitted and headers → [`plan::Plan`]: whom it may go to, for how long, what it may use |
 //! | [`reserve`] | plan → [`reserve::Reservation`] |
 //! | [`forward`] | reservation → [`forward::Answered`]: the first answer that may go to the client |
 //! | [`response`] | answered → the client's response, whose body may be a [`stream`] |
@@ -83,8 +83,8 @@ pub async fn run(
     let body = receive::receive(proxy, &call, body, &caller.snapshot.policy, &mut deadlines).await?;
     let length = body.len();
     let filtering = proxy.compute.run_if_large(length, move || filter::filter(call, caller, body));
-    let admitted = deadlines.within(filtering).await.ok_or(Refusal::NotInTime)???;
-    let plan = plan::plan(proxy, admitted, deadlines, asked).await?;
+    let filtered = deadlines.within(filtering).await.ok_or(Refusal::NotInTime)???;
+    let plan = plan::plan(proxy, filtered, deadlines, asked).await?;
     let reservation = reserve::reserve(plan);
     let answered = forward::forward(proxy, reservation, asked).await?;
     Ok(response::respond(answered).await)

@@ -120,9 +120,8 @@ struct Body {
 }
 
 impl Prepared {
-    /// Takes the client's headers: they are filtered in place.
-    pub(super) fn of(admitted: &mut Admitted, now: Millis) -> Self {
-        let mut headers = std::mem::take(&mut admitted.call.headers);
+    /// `headers`: the client's.
+    pub(super) fn of(admitted: &Admitted, mut headers: HeaderMap, now: Millis) -> Self {
         crate::provider::strip_request_headers(&mut headers);
         let query = admitted.call.uri.query().and_then(without_key);
         Self {

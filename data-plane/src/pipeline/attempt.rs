@@ -60,7 +60,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(picked: Picked<'_>) -> Self {
+    pub(super) fn new(picked: Picked<'_>, began: Instant) -> Self {
         Self {
             account: Arc::clone(picked.account),
             model: picked.model.into(),
@@ -75,21 +75,27 @@ impl Attempt {
             reads: 0,
             read_bytes: 0,
             bound: false,
-            began: Instant::now(),
-            sent_at: Instant::now(),
+            began,
+            sent_at: began,
             call: None,
             slot: Some(picked.slot),
         }
     }
 
     /// `fresh`: on a connection of its own.
-    pub(super) fn send(&mut self, outgoing: Outgoing, upstream: &Arc<UpstreamClient>, fresh: bool) {
+    pub(super) fn send(
+        &mut self,
+        outgoing: Outgoing,
+        upstream: &Arc<UpstreamClient>,
+        fresh: bool,
+        now: Instant,
+    ) {
         let Outgoing { request, translation, endpoint, falls_back, without_reasoning, stream: _, losses: _ } =
             outgoing;
         self.translation = Arc::new(translation);
         (self.endpoint, self.falls_back) = (Some(endpoint), falls_back);
         self.without_reasoning = without_reasoning;
-        self.sent_at = Instant::now();
+        self.sent_at = now;
         self.only_model = provider::names_only_the_model(&self.account, &request);
         self.call = upstream.send(request, fresh);
     }

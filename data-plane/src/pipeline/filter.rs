@@ -1,6 +1,9 @@
 //! Stage 2: may this caller ask this? So far: the body is what the wire says it is.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use http::HeaderMap;
 use shared::id::AccountId;
 use wire::raw::view::{self, RequestView};
 
@@ -15,6 +18,7 @@ use crate::{
 /// A request that may go on.
 #[derive(Debug)]
 pub(super) struct Admitted {
+    /// Without its headers, which go their own way.
     pub call: Call,
     pub caller: Caller,
     pub view: RequestView,
@@ -24,9 +28,15 @@ pub(super) struct Admitted {
     pub body: Bytes,
 }
 
+/// The request, which several stages look at from here on, and its headers.
+///
 /// # Errors
 /// The body can't be read.
-pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted, Refusal> {
+pub(super) fn filter(
+    mut call: Call,
+    caller: Caller,
+    body: Bytes,
+) -> Result<(Arc<Admitted>, HeaderMap), Refusal> {
     faults::reach(Place::Filter);
     let view = match call.operation {
         Operation::Chat => view::chat(&body),
@@ -40,8 +50,9 @@ pub(super) fn filter(call: Call, caller: Caller, body: Bytes) -> Result<Admitted
             view::gemini(&body, model, path.is_some_and(|path| path.stream))
         }
     }?;
-    let session = session::of(&call.headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref());
-    Ok(Admitted { call, caller, view, session, body })
+    let headers = std::mem::take(&mut call.headers);
+    let session = session::of(&headers, view.user_id.as_deref(), view.prompt_cache_key.as_deref());
+    Ok((Arc::new(Admitted { call, caller, view, session, body }), headers))
 }
 
 impl Admitted {

@@ -44,10 +44,6 @@ use crate::{
 pub(super) struct Held(Option<Box<Flight>>);
 
 impl Held {
-    pub(super) fn new(flight: Flight) -> Self {
-        Self(Some(Box::new(flight)))
-    }
-
     /// Takes it away, and leaves one that is over.
     pub(super) const fn take(&mut self) -> Self {
         Self(self.0.take())
@@ -139,10 +135,10 @@ impl Flight {
         admitted: &Admitted,
         (bounds, reserved): (Bounds, &Reserved),
         picked: Picked<'_>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Held, Refusal> {
         let snapshot = Arc::clone(&admitted.caller.snapshot);
         let Bounds { deadlines, times, worst } = bounds;
-        let mut flight = Self {
+        let mut flight = Box::new(Self {
             meter: Meter::open(proxy, admitted, reserved, &picked)?,
             proxy: Arc::clone(proxy),
             key: admitted.caller.hash,
@@ -160,9 +156,9 @@ impl Flight {
             streaming: admitted.view.stream,
             sent_status: 0,
             attempt: None,
-        };
+        });
         flight.begin(picked);
-        Ok(flight)
+        Ok(Held(Some(flight)))
     }
 
     pub(super) fn policy(&self) -> &Policy {
@@ -171,8 +167,9 @@ impl Flight {
 
     /// Begins an attempt; its request comes with [`Self::send`].
     pub(super) fn begin(&mut self, picked: Picked<'_>) {
-        self.meter.begin_attempt(picked.account, picked.model, &self.proxy.clock);
-        self.attempt = Some(Attempt::new(picked));
+        let began = Instant::now();
+        self.meter.begin_attempt(picked.account, picked.model, (began, self.proxy.clock.now()));
+        self.attempt = Some(Attempt::new(picked, began));
     }
 
     /// Ends the attempt under way and begins another one with the same account, in the same slot. False: there is none.
@@ -196,7 +193,7 @@ impl Flight {
             self.deadlines.set(Limit::Attempt, now + longest);
         }
         if let Some(attempt) = &mut self.attempt {
-            attempt.send(outgoing, &self.proxy.upstream, fresh);
+            attempt.send(outgoing, &self.proxy.upstream, fresh, now);
         }
     }
 
@@ -321,10 +318,11 @@ impl Flight {
             attempt.content = true;
         }
         if !self.meter.had_content() {
-            self.meter.content();
+            let now = Instant::now();
+            self.meter.content(now);
             self.deadlines.lift(Limit::Deadline);
             self.deadlines.lift(Limit::Attempt);
-            self.deadlines.set(Limit::MaxStream, Instant::now() + self.policy().max_stream);
+            self.deadlines.set(Limit::MaxStream, now + self.policy().max_stream);
         }
     }
 

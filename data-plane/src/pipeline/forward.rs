@@ -50,7 +50,6 @@ pub(super) struct Answered {
 #[derive(Debug)]
 pub(super) struct Forwarding {
     proxy: Arc<Proxy>,
-    /// Shared with the thread that converts a long body.
     admitted: Arc<Admitted>,
     prepared: Arc<Prepared>,
     selection: Selection,
@@ -77,7 +76,6 @@ pub(super) async fn forward(
     let begun = begin(proxy, &admitted, bound, (bounds, reserved));
     let (selection, mut held) = begun.inspect_err(|_| asked.wants(&admitted.view.model))?;
     asked.is_tried = true;
-    let (admitted, prepared) = (Arc::new(admitted), Arc::new(prepared));
     let mut forwarding = Box::new(Forwarding { proxy: Arc::clone(proxy), admitted, prepared, selection });
     match forwarding.open(&mut held).await {
         Some(opened) => Ok(Answered { held, opened, forwarding }),
@@ -96,7 +94,7 @@ fn begin(
     let open = |picked: Picked<'_>| Flight::open(proxy, admitted, (bounds, &reserved), picked);
     let picked = selection.pick(proxy, admitted, open)?;
     match picked {
-        Some(flight) => Ok((selection, Held::new(flight?))),
+        Some(flight) => Ok((selection, flight?)),
         None => Err(selection.no_account(proxy, admitted)),
     }
 }

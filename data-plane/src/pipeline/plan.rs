@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use shared::{id::AccountId, usage::Usage};
 use wire::raw::inline;
 
@@ -39,8 +40,9 @@ const MOST_ANSWERS: u64 = 128;
 /// A request that is ready to go out, to whomever it goes.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) admitted: Admitted,
-    pub(super) prepared: Prepared,
+    /// Shared with the thread that converts a long body.
+    pub(super) admitted: Arc<Admitted>,
+    pub(super) prepared: Arc<Prepared>,
     /// The account that knows what the request builds on. There is one target so far, the model that was asked for: a
     /// chain of them has its place here, and [`super::selection`] goes along it.
     pub(super) bound: Option<AccountId>,
@@ -160,12 +162,12 @@ impl WorstCase {
 /// The request builds on something of another user's.
 pub(super) async fn plan(
     proxy: &Proxy,
-    mut admitted: Admitted,
+    (admitted, headers): (Arc<Admitted>, HeaderMap),
     mut deadlines: Deadlines,
     asked: &mut Asked,
 ) -> Result<Plan, Refusal> {
     faults::reach(Place::Plan);
-    let prepared = Prepared::of(&mut admitted, proxy.clock.now());
+    let prepared = Arc::new(Prepared::of(&admitted, headers, proxy.clock.now()));
     let bound = bound_account(proxy, &admitted).await;
     let bound = bound.inspect_err(|_| asked.wants(&admitted.view.model))?;
     let snapshot = Arc::clone(&admitted.caller.snapshot);

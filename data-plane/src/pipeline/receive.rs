@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -45,10 +46,9 @@ pub(super) async fn receive(
     let mut counted = Holding::of(&proxy.requests);
     // The plan sets it anew, once it is known what is asked for.
     deadlines.set(Limit::Deadline, call.arrived + policy.deadline.max(policy.plain_deadline));
-    deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
     let room = Room { stated, most: usize::try_from(most).unwrap_or(usize::MAX) };
     let mut received = Received::Nothing;
-    while let Some(chunk) = chunk(proxy, body, deadlines).await? {
+    while let Some(chunk) = chunk(proxy, body, deadlines, policy.body_idle).await? {
         if (received.len() + chunk.len()) as u64 > most {
             return Err(too_large);
         }
@@ -56,9 +56,7 @@ pub(super) async fn receive(
             return Err(Refusal::NoMemory);
         }
         received = received.and(chunk, room);
-        deadlines.set(Limit::Idle, Instant::now() + policy.body_idle);
     }
-    deadlines.lift(Limit::Idle);
     let body = counted.with(received.into_bytes());
     if codings.is_empty() {
         return Ok(body);
@@ -67,16 +65,23 @@ pub(super) async fn receive(
     deadlines.within(decoded).await.ok_or(Refusal::NotInTime)?
 }
 
+/// The next bytes of the body, which may take as long as `idle`; none at its end.
 async fn chunk(
     proxy: &Proxy,
     body: &mut Incoming,
     deadlines: &mut Deadlines,
+    idle: Duration,
 ) -> Result<Option<Bytes>, Refusal> {
-    poll_fn(|cx| {
+    deadlines.lift(Limit::Idle);
+    let chunk = poll_fn(|cx| {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
                 if proxy.closing() {
                     return Poll::Ready(Err(Refusal::Stopping));
+                }
+                // Most bodies are there by now, and need no clock.
+                if deadlines.end_of(Limit::Idle).is_none() {
+                    deadlines.set(Limit::Idle, Instant::now() + idle);
                 }
                 ready!(deadlines.poll_over(cx));
                 return Poll::Ready(Err(Refusal::BodyTimeout));
@@ -91,6 +96,8 @@ async fn chunk(
                 },
             });
         }
-    })
-    .await
+    });
+    let chunk = chunk.await;
+    deadlines.lift(Limit::Idle);
+    chunk
 }

@@ -4,13 +4,7 @@
 use std::time::Duration;
 
 use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome, Purpose};
-use shared::{
-    clock::{Clock, Millis},
-    id::PriceId,
-    money::Nanos,
-    usage::Usage,
-    wire::Wire,
-};
+use shared::{clock::Millis, id::PriceId, money::Nanos, usage::Usage, wire::Wire};
 use tokio::time::Instant;
 use wire::loss::Losses;
 
@@ -89,8 +83,8 @@ impl Meter {
         })
     }
 
-    pub(super) fn begin_attempt(&mut self, account: &Account, model: &str, clock: &Clock) {
-        self.attempt_began = Instant::now();
+    pub(super) fn begin_attempt(&mut self, account: &Account, model: &str, began: (Instant, Millis)) {
+        self.attempt_began = began.0;
         if self.record.attempts.len() >= ATTEMPTS_MAX {
             // The last ones tell the most, and a record has to fit into the spool.
             self.record.attempts.remove(0);
@@ -105,7 +99,7 @@ impl Meter {
         self.record.attempts.push(Attempt {
             account_id,
             model_mapped,
-            started_at_ms: clock.now().0,
+            started_at_ms: began.1.0,
             group_ids: account.groups.iter().map(|group| group.to_bytes().to_vec()).collect(),
             region: account.upstream.region().unwrap_or_default().to_owned(),
             ..Attempt::default()
@@ -138,9 +132,9 @@ impl Meter {
     }
 
     /// Content came. Only the first time counts.
-    pub(super) fn content(&mut self) {
+    pub(super) fn content(&mut self, now: Instant) {
         if self.first_content.is_none() {
-            self.first_content = Some(self.arrived.elapsed());
+            self.first_content = Some(now.duration_since(self.arrived));
         }
     }
 
