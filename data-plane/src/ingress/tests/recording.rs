@@ -163,6 +163,9 @@ async fn a_test_of_an_account_is_a_record_that_no_user_pays_for() {
         let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
         let result = gateway.proxy.tester.test(&account, None).await;
         assert_eq!(result.ok, status == 200, "{result:?}");
+        let begun = gateway.opened(Purpose::AccountTest).remove(0);
+        assert_eq!(begun.account_id, account.id.to_bytes(), "a run that is killed leaves whom to charge");
+        assert!(begun.reserved.unwrap().usage.unwrap().input > 0);
         let record = gateway.tests().remove(0);
         let open = record.open.as_ref().unwrap();
         assert_eq!(open.purpose(), Purpose::AccountTest);
