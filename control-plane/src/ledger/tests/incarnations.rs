@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::v1::{self as contract, RecordBatch};
 use shared::{
     clock::Millis,
-    id::{IncarnationId, RequestId},
+    id::{GroupId, IncarnationId, RequestId},
     money::{Nanos, Ppm},
 };
 
@@ -146,8 +146,15 @@ fn reserving(client: &Client, minute: u32) -> contract::OpenRecord {
         session: "s-1".into(),
         account_id: client.account.to_bytes().to_vec(),
         model_mapped: "theirs".into(),
+        group_ids: vec![group_of(client).to_bytes().to_vec(), vec![1]],
+        region: "eu-west-1".into(),
         ..client.opens(MINUTE * minute)
     }
+}
+
+/// The group that the client's account is in.
+fn group_of(client: &Client) -> GroupId {
+    GroupId::from_bytes(client.account.to_bytes())
 }
 
 pub(super) async fn close(world: &World, id: IncarnationId, lost_before: Millis) -> Closing {
@@ -190,16 +197,22 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
             (Some(client.account), Nanos(1_800_000))
         );
         assert_eq!((row.model_mapped.as_str(), attempts[0].model_mapped.as_str()), ("theirs", "theirs"));
+        assert_eq!(attempts[0].group_ids, [group_of(&client)]);
+        assert_eq!(attempts[0].region, "eu-west-1");
     }
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.errors, sum.rated_cost), (2, 2, 3_600_000));
     let account = whole(world, &Scope::Account(client.account)).await;
     assert_eq!((account.requests, account.real_cost), (2, 1_800_000), "it is charged for both");
+    let group = whole(world, &Scope::Group(group_of(&client))).await;
+    assert_eq!(group, account, "and so is its group");
     assert_eq!(open_part(world, &scope).await, []);
     assert_eq!(failures(world, &client).await, 2);
 
     // The disk is found again.
-    let truth = spool.close(&client.completes(&known, 1_000, 100));
+    let mut truth = client.completes(&known, 1_000, 100);
+    truth.attempts[0].group_ids.clone_from(&known.group_ids);
+    let truth = spool.close(&truth);
     world.take(&spool, vec![truth.clone()]).await;
     world.take(&spool, vec![truth]).await;
     let second = Spool::new();
@@ -210,6 +223,8 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
     assert_eq!((of(&lost).outcome.as_str(), rows.len()), ("cut_off", 2));
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.errors, sum.rated_cost), (2, 1, 4_500_000 + 1_800_000));
+    let group = whole(world, &Scope::Group(group_of(&client))).await;
+    assert_eq!((group.requests, group.real_cost), (2, 4_500_000 + 900_000), "as with its account");
     let tag = whole(world, &Scope::Tag("team-a".into())).await;
     assert_eq!((tag.requests, tag.rated_cost), (2, 4_500_000 + 1_800_000));
     assert_eq!(failures(world, &client).await, 1);
