@@ -62,20 +62,31 @@ pub(super) async fn it_is_closed_once_every_spool_has_ended(world: &World) {
     let (first, second) = (Spool::new(), Spool::new());
     assert_eq!(world.ledger.hello(NODE, id, 2).await.unwrap().acknowledged, []);
     let open = client.opens(MINUTE);
-    let begin = [first.open(&open), first.close(&client.completes(&open, 10, 1))];
+    let mut close = client.completes(&open, 10, 1);
+    close.attempts[0].group_ids = vec![group_of(&client).to_bytes().to_vec()];
+    let begin = [first.open(&open), first.close(&close)];
     let end = [first.end()];
     let other = [second.end()];
     let taken = world.ledger.take(id, spools(&[(0, &begin)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 2)], false));
-    let scope = Scope::Key(client.key);
-    assert_eq!(open_part(world, &scope).await, [(id, whole(world, &scope).await)]);
+    let scopes = [
+        Scope::Key(client.key),
+        Scope::User(client.user),
+        Scope::Account(client.account),
+        Scope::Group(group_of(&client)),
+    ];
+    for scope in &scopes {
+        assert_eq!(open_part(world, scope).await, [(id, whole(world, scope).await)], "{scope:?}");
+    }
     let taken = world.ledger.take(id, spools(&[(1, &other)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 2), (1, 1)], false));
     let taken = world.ledger.take(id, spools(&[(0, &end)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 3), (1, 1)], true));
     assert_eq!(state(world, id).await, (State::Closed, 4));
-    assert_eq!(open_part(world, &scope).await, []);
-    assert_eq!(whole(world, &scope).await.requests, 1);
+    for scope in &scopes {
+        assert_eq!(open_part(world, scope).await, [], "{scope:?}");
+        assert_eq!(whole(world, scope).await.requests, 1, "{scope:?}");
+    }
     let again = world.ledger.hello(NODE, id, 2).await.unwrap();
     assert_eq!((again.of(0), again.of(1), again.of(2), again.closed), (3, 1, 0, true));
 }
