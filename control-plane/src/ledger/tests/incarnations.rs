@@ -18,6 +18,7 @@ use crate::{
         ingest::IngestError,
     },
     store::{
+        Tx,
         audit::AuditEntry,
         db,
         incarnations::{self, State},
@@ -384,6 +385,82 @@ pub(super) async fn a_record_that_the_database_refuses_is_set_aside(world: &Worl
         .map(drop))
     .unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Whatever of it the database refuses, and where what is kept of it can't be read: the others are charged, and the run
+/// ends. A name that is refused is no reason.
+pub(super) async fn an_open_request_that_can_not_be_charged_does_not_keep_its_run_open(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let mut opens = [1, 2, 3, 4].map(|minute| reserving(&client, minute));
+    opens[3].tags = vec!["poison".into()];
+    world.take(&spool, opens.iter().map(|open| spool.open(open)).collect()).await;
+    let mut tx = world.store.begin().await.unwrap();
+    let is_of = |open: &contract::OpenRecord| {
+        let id: String = open.request_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("NEW.request_id = x'{id}'")
+    };
+    let poisons = [
+        ("ledger_ended", is_of(&opens[0])),
+        ("ledger_assumed", is_of(&opens[1])),
+        ("rollup_names", "NEW.name = 'poison'".to_owned()),
+    ];
+    for (table, poison) in &poisons {
+        let sql = match tx {
+            Tx::MySql(_) => format!(
+                "CREATE TRIGGER poison_{table} BEFORE INSERT ON {table} FOR EACH ROW IF {poison} THEN
+                    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poisoned'; END IF"
+            ),
+            Tx::Sqlite(_) => format!(
+                "CREATE TRIGGER poison_{table} BEFORE INSERT ON {table} WHEN {poison}
+                    BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+            ),
+        };
+        raw(&mut tx, sql).await;
+    }
+    let sql = "UPDATE ledger_open SET details = '{' WHERE request_id = ?";
+    assert_eq!(db::execute!(&mut tx, sql, opens[2].request_id.as_slice()).unwrap(), 1);
+    tx.commit().await.unwrap();
+
+    assert_eq!(world.take(&spool, vec![spool.end()]).await, 5);
+    assert_eq!(state(world, spool.id).await.0, State::Closed);
+    assert_eq!(world.only_record_of(&client).await.request_id, opens[3].request_id);
+    assert_eq!(failures(world, &client).await, 1);
+    let sum = whole(world, &Scope::Key(client.key)).await;
+    assert_eq!((sum.requests, sum.real_cost), (1, 900_000));
+    assert_eq!(whole(world, &Scope::Tag("poison".into())).await, Counts::default(), "it has no such name");
+    let refused = "refused_by_database".to_owned();
+    assert_eq!(
+        world.rejected(&spool).await,
+        [(1, refused.clone()), (2, refused.clone()), (3, refused.clone())]
+    );
+    let mut tx = world.store.begin().await.unwrap();
+    for (table, _) in &poisons {
+        raw(&mut tx, format!("DROP TRIGGER poison_{table}")).await;
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What triggers need is no prepared statement.
+async fn raw(tx: &mut Tx, sql: String) {
+    let sql = sqlx::AssertSqlSafe(sql);
+    db::with_tx!(tx, |connection| sqlx::raw_sql(sql).execute(connection).await.map(drop)).unwrap();
+}
+
+/// Its row went with its time, and then its open record came again.
+pub(super) async fn what_was_assumed_once_is_not_assumed_again(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let open = reserving(&client, 1);
+    world.take(&spool, vec![spool.open(&open)]).await;
+    let later = world.clock.now().plus(MINUTE);
+    assert!(matches!(close(world, spool.id, later).await, Closing::Done(_)));
+    let mut tx = world.store.begin().await.unwrap();
+    let sql = "DELETE FROM ledger WHERE request_id = ?";
+    assert_eq!(db::execute!(&mut tx, sql, open.request_id.as_slice()).unwrap(), 1);
+    tx.commit().await.unwrap();
+    world.take(&spool, vec![spool.open(&open), spool.end()]).await;
+    assert_eq!(state(world, spool.id).await.0, State::Closed);
+    assert_eq!(whole(world, &Scope::Key(client.key)).await.requests, 1, "it counts once");
+    assert_eq!(world.rejected(&spool).await, []);
 }
 
 pub(super) async fn sums_stay_at_the_most_that_a_column_holds(world: &World) {
