@@ -64,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OwnSums {
-    /// One of the caller's keys.
+    /// One of the caller's keys, also one that was deleted.
     #[param(value_type = Option<String>)]
     key_id: Option<KeyId>,
     /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days.
@@ -323,13 +323,13 @@ async fn records(
     Ok(Json(UsageRecords { records, next_cursor }))
 }
 
-/// A key that is not the caller's is as good as none.
+/// A key that is not the caller's, and was not while it was there, is as good as none.
 async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
     let Some(key) = key else {
         return Ok(Scope::User(caller.user));
     };
-    match api_keys::get(tx, key).await? {
-        Some(row) if row.user == caller.user => Ok(Scope::Key(key)),
+    match api_keys::owner(tx, key).await? {
+        Some(owner) if owner == caller.user => Ok(Scope::Key(key)),
         _ => Err(Problem::not_found()),
     }
 }
