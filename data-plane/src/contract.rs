@@ -1,7 +1,7 @@
 //! Our words as the contract with the control plane has them.
 
-use proto::v1::{AccountType, Usage, Wire};
-use shared::{account, usage, wire};
+use proto::v1::{AccountType, Attempt, OpenRecord, Usage, Wire};
+use shared::{account, id::GroupId, usage, wire};
 
 pub(crate) const fn wire_message(wire: wire::Wire) -> Wire {
     match wire {
@@ -30,4 +30,20 @@ pub(crate) const fn type_message(kind: account::AccountType) -> AccountType {
 pub(crate) const fn usage_message(usage: usage::Usage) -> Usage {
     let usage::Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = usage;
     Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
+}
+
+pub(crate) fn group_bytes(groups: &[GroupId]) -> Vec<Vec<u8>> {
+    groups.iter().map(|group| group.to_bytes().to_vec()).collect()
+}
+
+/// Moves out of the open record whom the request goes to first: a close record says it of the attempt. `None`: it is said
+/// no more, or never was.
+pub(crate) fn first_attempt(open: &mut OpenRecord) -> Option<Attempt> {
+    (!open.account_id.is_empty()).then(|| Attempt {
+        account_id: std::mem::take(&mut open.account_id),
+        model_mapped: std::mem::take(&mut open.model_mapped),
+        group_ids: std::mem::take(&mut open.group_ids),
+        region: std::mem::take(&mut open.region),
+        ..Attempt::default()
+    })
 }

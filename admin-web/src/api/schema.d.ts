@@ -3941,7 +3941,7 @@ export interface operations {
             query?: {
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
-                /** @description One of the caller's keys. */
+                /** @description One of the caller's keys, also one that was deleted. */
                 key_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;
@@ -3967,7 +3967,7 @@ export interface operations {
             query?: {
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
-                /** @description One of the caller's keys. */
+                /** @description One of the caller's keys, also one that was deleted. */
                 key_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;
@@ -4097,7 +4097,7 @@ export interface operations {
             query?: {
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days. */
                 from?: number;
-                /** @description One of the caller's keys. */
+                /** @description One of the caller's keys, also one that was deleted. */
                 key_id?: string;
                 /** @description Milliseconds since 1970; the quarter-hour that it is in counts. Absent: now. */
                 to?: number;

@@ -4,8 +4,9 @@
 //! for it, with a named condition. Where its spool tells later what became of a request, the true record replaces the
 //! assumed one, with the roll-ups corrected by the difference.
 //!
-//! An assumed row that the database refuses is set aside among the rejected records: an incarnation that could not end
-//! for its sake would hold up all that its node has to deliver after it.
+//! Where the database refuses an assumed row or what stands beside it, or what is kept of an open request can't be read,
+//! that request is set aside among the rejected records: an incarnation that could not end for its sake would hold up all
+//! that its node has to deliver after it.
 
 use prost::Message as _;
 use proto::v1 as contract;
@@ -112,33 +113,40 @@ struct Assuming<'a> {
     incarnation: &'a Incarnation,
     condition: &'static str,
     now: Millis,
-    /// Requests whose rows the database refused.
+    /// Requests that can't be charged.
     set_aside: i64,
 }
 
 impl Assuming<'_> {
     /// Closes at most [`AT_ONCE`] open requests. True: there may be more.
     async fn close_open(&mut self, tx: &mut Tx, tally: &mut Tally) -> Result<bool, StoreError> {
-        let incarnation = self.incarnation.id;
-        let open = ledger_open::lock_of(tx, incarnation, AT_ONCE).await?;
+        let open = ledger_open::lock_of(tx, self.incarnation.id, AT_ONCE).await?;
         let ids: Vec<RequestId> = open
             .iter()
             .map(|row| RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt))
             .collect::<Result<_, _>>()?;
-        let closed = rows::lock_closed(tx, &ids).await?;
-        let assumed = |row: &OpenRow| entry::assumed(row.clone(), self.condition);
-        let mut entries: Vec<ClosedEntry> = open.iter().map(assumed).collect::<Result<_, _>>()?;
-        self.names.settle(tx, &mut entries).await?;
-        for (row, entry) in open.iter().zip(&entries) {
-            if closed.contains(&entry.request_id()) {
-                continue;
+        let mut counted = rows::lock_closed(tx, &ids).await?;
+        // Also where its row is no longer kept: what was assumed is in the sums for good.
+        counted.extend(rows::assumed(tx, &ids).await?);
+        let (mut charged, mut entries) = (Vec::new(), Vec::new());
+        for (row, request) in open.iter().zip(&ids).filter(|(_, id)| !counted.contains(id)) {
+            match entry::assumed(row.clone(), self.condition) {
+                Err(error) if error.is_of_data() => self.set_aside(tx, row, *request, &error).await?,
+                assumed => {
+                    entries.push(assumed?);
+                    charged.push(row);
+                }
             }
-            match rows::insert(tx, &[&entry.row]).await {
-                Err(error) if error.is_of_data() => self.set_aside(tx, row, entry, &error).await?,
+        }
+        self.names.settle(tx, &mut entries).await?;
+        for (row, entry) in charged.into_iter().zip(&entries) {
+            match self.assume(tx, entry).await {
+                Err(error) if error.is_of_data() => {
+                    rows::take_back(tx, entry.request_id()).await?;
+                    self.set_aside(tx, row, entry.request_id(), &error).await?;
+                }
                 done => {
                     done?;
-                    rows::note_ended(tx, &[&entry.row]).await?;
-                    rows::note_assumed(tx, entry.request_id(), incarnation).await?;
                     entry.add_to(tally);
                 }
             }
@@ -147,12 +155,25 @@ impl Assuming<'_> {
         Ok(open.len() as u64 >= AT_ONCE.unsigned_abs())
     }
 
-    /// Keeps what is known of an open request that the database does not let be closed.
+    /// Writes the row that is assumed and what stands beside it.
+    async fn assume(&self, tx: &mut Tx, entry: &ClosedEntry) -> Result<(), StoreError> {
+        if !rows::insert(tx, &[&entry.row]).await? {
+            // Another transaction wrote one meanwhile.
+            return Err(StoreError::Busy(None));
+        }
+        rows::note_ended(tx, &[&entry.row]).await?;
+        match rows::note_assumed(tx, entry.request_id(), self.incarnation.id).await {
+            Err(StoreError::Conflict { .. }) => Err(StoreError::Busy(None)),
+            done => done,
+        }
+    }
+
+    /// Keeps what is known of an open request that can't be charged.
     async fn set_aside(
         &mut self,
         tx: &mut Tx,
         open: &OpenRow,
-        entry: &ClosedEntry,
+        request: RequestId,
         error: &StoreError,
     ) -> Result<(), StoreError> {
         self.set_aside += 1;
@@ -170,8 +191,7 @@ impl Assuming<'_> {
         };
         ledger_rejected::insert(tx, &rejected).await?;
         ingest::count_rejected(Rejection::Refused);
-        let request = entry.request_id();
-        tracing::warn!(node, %incarnation, %request, %error, "the database refuses what is assumed of an open request; it is kept in ledger_rejected");
+        tracing::warn!(node, %incarnation, %request, %error, "what is assumed of an open request can't be written; it is kept in ledger_rejected");
         Ok(())
     }
 }

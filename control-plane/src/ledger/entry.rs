@@ -13,7 +13,7 @@ use super::{
     attempts::{self, AttemptEntry, PriceUsed},
     cost::{self, Prices},
     family::family_of,
-    record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved},
+    record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved, SentTo},
     tally::Tally,
 };
 use crate::store::{
@@ -57,9 +57,9 @@ pub struct Details {
     /// What conversions could not carry across, as codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<String>,
-    /// Of a request that is open: whom it was sent to first, and that account's name for the model.
+    /// Of a request that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent_to: Option<(AccountId, String)>,
+    pub sent_to: Option<SentTo>,
 }
 
 impl Details {
@@ -76,8 +76,7 @@ impl Details {
     }
 
     fn of_open(opened: &Opened) -> Self {
-        let sent_to = opened.account_id.map(|account| (account, opened.model_mapped.clone()));
-        Self { sent_to, ..Self::of(opened, &[]) }
+        Self { sent_to: opened.sent_to.clone(), ..Self::of(opened, &[]) }
     }
 }
 
@@ -202,11 +201,14 @@ pub fn closed(closed: &Closed, node: &str, prices: &Prices) -> Result<ClosedEntr
 /// # Errors
 /// `Corrupt` where the open row's JSON is none.
 pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError> {
-    let details: Details = parsed(&open.details)?;
+    let mut details: Details = parsed(&open.details)?;
     let mut conditions = Conditions(parsed(&open.conditions)?);
     conditions.add(condition);
-    let reserved = details.reserved;
-    let (account_id, model_mapped) = details.sent_to.clone().unzip();
+    let (reserved, sent_to) = (details.reserved, details.sent_to.take());
+    let account_id = sent_to.as_ref().map(|sent_to| sent_to.account_id);
+    let (model_mapped, group_ids, region) = sent_to
+        .map(|SentTo { model_mapped, group_ids, region, .. }| (model_mapped, group_ids, region))
+        .unwrap_or_default();
     let attempts = vec![AttemptEntry {
         account_id,
         outcome: Outcome::CutOff,
@@ -216,17 +218,17 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         usage: None,
         estimate: reserved.map(|reserved| reserved.usage),
         bound: reserved.map(|reserved| reserved.usage),
-        model_mapped: model_mapped.unwrap_or_default(),
+        model_mapped,
         model_served: String::new(),
         started_at: Millis(open.started_at),
         total_ms: 0,
         real_cost: reserved.map_or(Nanos(0), |reserved| reserved.real_cost),
         rated_cost: reserved.map_or(Nanos(0), |reserved| reserved.rated_cost),
-        rated: true,
+        rated: open.purpose == Purpose::Client.as_str(),
         price: None,
         price_id: reserved.and_then(|reserved| reserved.price_id),
-        group_ids: Vec::new(),
-        region: String::new(),
+        group_ids,
+        region,
     }];
     let sums = sums_of(&attempts);
     let mut row = LedgerRow {
@@ -244,7 +246,7 @@ pub fn assumed(open: OpenRow, condition: &str) -> Result<ClosedEntry, StoreError
         rated_cost: sums.rated_cost,
         estimated: true,
         conditions: json(&conditions.0)?,
-        details: json(&Details { sent_to: None, ..details })?,
+        details: json(&details)?,
         ..LedgerRow::from(open)
     };
     row.attempts = attempts::written(&attempts, &row)?;

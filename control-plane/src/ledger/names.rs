@@ -25,7 +25,7 @@ pub struct NameCache(Arc<Mutex<HashMap<NameKind, HashSet<String>>>>);
 pub(super) struct Learned(HashMap<NameKind, HashSet<String>>);
 
 impl NameCache {
-    /// Replaces names beyond the bound in what statistics take of the entries.
+    /// Replaces names beyond the bound, and those that the database refuses, in what statistics take of the entries.
     ///
     /// # Errors
     /// `Busy` where another transaction made a name meanwhile.
@@ -53,7 +53,7 @@ impl NameCache {
         Ok(learned)
     }
 
-    /// Those of `wanted` that are beyond the bound; the others have a slot afterwards.
+    /// Those of `wanted` that are beyond the bound, or that the database refuses; the others have a slot afterwards.
     async fn beyond(
         &self,
         tx: &mut Tx,
@@ -83,8 +83,14 @@ impl NameCache {
                 beyond.insert(name);
                 continue;
             }
-            rows::insert(tx, kind, known.len(), &name).await?;
-            known.insert(name);
+            match rows::insert(tx, kind, known.len(), &name).await {
+                // No request is left out for a name in statistics.
+                Err(error) if error.is_of_data() => _ = beyond.insert(name),
+                done => {
+                    done?;
+                    known.insert(name);
+                }
+            }
         }
         learned.0.insert(kind, known);
         Ok(beyond)

@@ -241,11 +241,23 @@ pub struct Opened {
     pub metadata: BTreeMap<String, String>,
     /// Names the conversation. Empty: the client did not say.
     pub session: String,
-    /// Whom it was sent to first. `None`: the record does not say.
-    pub account_id: Option<AccountId>,
+    /// `None`: the record does not say.
+    pub sent_to: Option<SentTo>,
+    pub conditions: Vec<String>,
+}
+
+/// Whom a request was sent to first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentTo {
+    pub account_id: AccountId,
     /// That account's name for the model.
     pub model_mapped: String,
-    pub conditions: Vec<String>,
+    /// The account's groups at the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_ids: Vec<GroupId>,
+    /// Where the account is. Empty: its settings don't say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
 }
 
 /// A request that is over. The conditions of both records are in `open`.
@@ -368,10 +380,24 @@ fn opened(open: &contract::OpenRecord, now: Millis) -> Result<Opened, Rejection>
         tags: texts(&open.tags, MAX_LABEL_BYTES),
         metadata: metadata(&open.metadata),
         session: cut(&open.session, MAX_VALUE_BYTES),
-        account_id: AccountId::try_from(open.account_id.as_slice()).ok(),
-        model_mapped: cut(&open.model_mapped, MAX_NAME_BYTES),
+        sent_to: sent_to(open),
         conditions: conditions.0,
     })
+}
+
+fn sent_to(open: &contract::OpenRecord) -> Option<SentTo> {
+    Some(SentTo {
+        account_id: AccountId::try_from(open.account_id.as_slice()).ok()?,
+        model_mapped: cut(&open.model_mapped, MAX_NAME_BYTES),
+        group_ids: groups(&open.group_ids),
+        region: cut(&open.region, MAX_LABEL_BYTES),
+    })
+}
+
+/// Those that are ids, the first ones.
+fn groups(stated: &[Vec<u8>]) -> Vec<GroupId> {
+    let ids = stated.iter().filter_map(|id| GroupId::try_from(id.as_slice()).ok());
+    ids.take(MAX_GROUPS).collect()
 }
 
 fn reserved(stated: &contract::Reserved, of_nobody: bool) -> Reserved {
@@ -459,7 +485,6 @@ fn attempt(from: &contract::Attempt, open: &Opened, conditions: &mut Conditions)
     // A bound that is out of all reason is none.
     let bound = from.bound.as_ref().map(self::usage).filter(fits);
     let started_at = if from.started_at_ms > 0 { Millis(from.started_at_ms) } else { open.started_at };
-    let groups = from.group_ids.iter().filter_map(|id| GroupId::try_from(id.as_slice()).ok());
     Attempt {
         account_id,
         outcome: Outcome::from(from.outcome()),
@@ -475,7 +500,7 @@ fn attempt(from: &contract::Attempt, open: &Opened, conditions: &mut Conditions)
         started_at,
         total_ms: duration(from.total_ms),
         price_id: PriceId::try_from(from.price_id.as_slice()).ok(),
-        group_ids: groups.take(MAX_GROUPS).collect(),
+        group_ids: groups(&from.group_ids),
         region: cut(&from.region, MAX_LABEL_BYTES),
     }
 }

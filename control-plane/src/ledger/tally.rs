@@ -62,6 +62,7 @@ const fn of_open(dimension: Dimension) -> Option<Dimension> {
         Dimension::Key => Some(Dimension::OpenKey),
         Dimension::User => Some(Dimension::OpenUser),
         Dimension::Account => Some(Dimension::OpenAccount),
+        Dimension::Group => Some(Dimension::OpenGroup),
         _ => None,
     }
 }

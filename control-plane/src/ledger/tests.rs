@@ -46,6 +46,8 @@ async fn cases(world: &World, replica: &Store) {
     incarnations::a_record_keeps_all_that_the_node_said(world).await;
     incarnations::a_test_of_an_account_is_a_record_that_nobody_pays(world).await;
     incarnations::a_record_that_the_database_refuses_is_set_aside(world).await;
+    incarnations::an_open_request_that_can_not_be_charged_does_not_keep_its_run_open(world).await;
+    incarnations::what_was_assumed_once_is_not_assumed_again(world).await;
     incarnations::sums_stay_at_the_most_that_a_column_holds(world).await;
     incarnations::names_that_differ_by_spaces_at_their_ends_are_one(world).await;
     incarnations::names_that_clients_make_up_are_bounded(world).await;

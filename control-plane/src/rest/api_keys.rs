@@ -42,7 +42,7 @@ use crate::{
 /// Keys that one person may have.
 const MAX_KEYS: i64 = 1000;
 /// The end of the year 9999.
-const MAX_TIME: Millis = Millis(253_402_300_799_999);
+pub(super) const MAX_TIME: Millis = Millis(253_402_300_799_999);
 /// What the audit log says of a new key.
 const FIELDS: [&str; 5] = ["name", "enabled", "expires_at", "tags", "metadata"];
 pub(super) const PREFIX_CHARACTERS: usize = 12;

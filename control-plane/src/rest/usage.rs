@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) use self::view::Audience;
 use self::view::{DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
 use super::{
+    api_keys::MAX_TIME,
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
@@ -63,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OwnSums {
-    /// One of the caller's keys.
+    /// One of the caller's keys, also one that was deleted.
     #[param(value_type = Option<String>)]
     key_id: Option<KeyId>,
     /// Milliseconds since 1970; the quarter-hour that it is in counts. Absent: 30 days back; by hour, 7 days.
@@ -322,13 +323,13 @@ async fn records(
     Ok(Json(UsageRecords { records, next_cursor }))
 }
 
-/// A key that is not the caller's is as good as none.
+/// A key that is not the caller's, and was not while it was there, is as good as none.
 async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
     let Some(key) = key else {
         return Ok(Scope::User(caller.user));
     };
-    match api_keys::get(tx, key).await? {
-        Some(row) if row.user == caller.user => Ok(Scope::Key(key)),
+    match api_keys::owner(tx, key).await? {
+        Some(owner) if owner == caller.user => Ok(Scope::Key(key)),
         _ => Err(Problem::not_found()),
     }
 }
@@ -376,6 +377,11 @@ impl Span {
         bounds: Bounds,
         now: Millis,
     ) -> ApiResult<Self> {
+        for (name, at) in [("from", from), ("to", to)] {
+            if at.is_some_and(|at| !(Millis(0)..=MAX_TIME).contains(&at)) {
+                return Err(Problem::invalid(name, "must be milliseconds since 1970"));
+            }
+        }
         let last = to.unwrap_or(now);
         let first = from.unwrap_or(Millis(last.0.saturating_sub(bounds.default_days * DAY_MS)));
         if first > last || last.0.saturating_sub(first.0) > bounds.most_days * DAY_MS {
@@ -426,6 +432,13 @@ mod tests {
             |from: i64, to: Option<i64>, bounds| Span::new(Some(Millis(from)), to.map(Millis), bounds, now);
         assert!(span(2, Some(1), SUMS).is_err());
         assert!(span(i64::MIN, None, SUMS).is_err());
+        for far in [i64::MIN, i64::MIN + 1, -1, MAX_TIME.0 + 1, i64::MAX] {
+            assert!(span(far, Some(far), SUMS).is_err(), "{far}");
+            assert!(Span::new(None, Some(Millis(far)), SUMS, now).is_err(), "{far}");
+        }
+        for edge in [0, MAX_TIME.0] {
+            assert!(span(edge, Some(edge), SUMS).is_ok(), "{edge}");
+        }
         assert!(span(1_000 * DAY_MS, None, SUMS).is_ok());
         assert!(span(1_000 * DAY_MS - 1, None, SUMS).is_err());
         assert!(span(1_993 * DAY_MS, None, HOURS).is_ok());

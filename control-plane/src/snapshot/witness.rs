@@ -14,7 +14,7 @@ use crate::{
     store::{
         StoreError, Tx,
         audit::{self, AuditEntry},
-        changes::{self, Contradiction, Withheld},
+        changes::{self, Contradiction, Revision, Withheld},
     },
 };
 
@@ -67,13 +67,46 @@ async fn contradiction(tx: &mut Tx, proven: Proven) -> Result<Option<Contradicti
     if state.withheld.is_some() {
         return Ok(None);
     }
-    if revision.epoch != state.revision.epoch {
-        // A later epoch than that of the database was adopted since the copy was made that the database is.
-        return Ok((revision.epoch > state.revision.epoch).then_some(Contradiction::HigherVersion));
-    }
-    if revision.version > state.revision.version {
+    if is_ahead(revision, state.revision) {
         return Ok(Some(Contradiction::HigherVersion));
+    }
+    if revision.epoch != state.revision.epoch {
+        return Ok(None);
     }
     let here = changes::stamp_of(tx, revision.version).await?;
     Ok(here.filter(|here| *here != stamp).map(|_| Contradiction::OtherHistory))
+}
+
+/// The database, which is `here`, can't have published this: a later epoch was adopted, or a higher version published, since
+/// the copy was made that the database is.
+fn is_ahead(proven: Revision, here: Revision) -> bool {
+    (proven.epoch, proven.version) > (here.epoch, here.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Revision = Revision { epoch: [5; 16], version: 7 };
+
+    #[test]
+    fn a_later_epoch_is_ahead_whatever_its_version_and_an_earlier_one_never() {
+        for version in [0, 7, u64::MAX] {
+            let mut next = HERE.epoch;
+            next[15] += 1;
+            for epoch in [next, [6; 16], [0xff; 16]] {
+                assert!(is_ahead(Revision { epoch, version }, HERE), "{epoch:?} {version}");
+            }
+            for epoch in [[0; 16], [4; 16]] {
+                assert!(!is_ahead(Revision { epoch, version }, HERE), "{epoch:?} {version}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_the_same_epoch_only_a_higher_version_is_ahead() {
+        for (version, expected) in [(0, false), (6, false), (7, false), (8, true), (u64::MAX, true)] {
+            assert_eq!(is_ahead(Revision { version, ..HERE }, HERE), expected, "{version}");
+        }
+    }
 }

@@ -136,6 +136,21 @@ pub async fn get(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
     row.map(ApiKey::try_from).transpose()
 }
 
+/// Whose a key is that people know, or was until it was deleted. `None`: there was none, or its owner is gone too.
+///
+/// # Errors
+/// What the database says.
+pub async fn owner(tx: &mut Tx, id: KeyId) -> Result<Option<UserId>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT user_id FROM api_keys WHERE id = ? AND ",
+        known!(),
+        " UNION ALL SELECT user_id FROM former_keys WHERE key_id = ?"
+    );
+    let id = id.to_bytes().to_vec();
+    let row = fetch_optional!(tx, (Vec<u8>,), SQL, id.as_slice(), id.as_slice())?;
+    row.map(|(user,)| UserId::try_from(user).map_err(StoreError::corrupt)).transpose()
+}
+
 /// [`get`] as committed last, for a transaction that decides by it.
 ///
 /// # Errors
@@ -257,18 +272,25 @@ pub async fn update(tx: &mut Tx, key: &ApiKey, expected: i64) -> Result<i64, Sto
     }
 }
 
+/// Deletes a key; whose it was is kept, if people knew it.
+///
 /// # Errors
 /// `NotFound`.
 pub async fn delete(tx: &mut Tx, id: KeyId) -> Result<(), StoreError> {
+    const KEEP_OWNER: &str =
+        "INSERT INTO former_keys (key_id, user_id) SELECT id, user_id FROM api_keys WHERE id = ?";
     changes::record(tx, ResourceKind::ApiKey, id.to_bytes(), true).await?;
-    execute!(tx, "DELETE FROM proxy_test_keys WHERE key_id = ?", id.to_bytes().to_vec())?;
-    match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.to_bytes().to_vec())? {
+    let id = id.to_bytes().to_vec();
+    if execute!(tx, "DELETE FROM proxy_test_keys WHERE key_id = ?", id.as_slice())? == 0 {
+        execute!(tx, KEEP_OWNER, id.as_slice())?;
+    }
+    match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.as_slice())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }
 }
 
-/// Deletes all keys of a person, each with its change, in a transaction that holds the lock of [`changes::lock`].
+/// Deletes all keys of a person, each with its change, and forgets those that they had, in a transaction that holds the lock of [`changes::lock`].
 ///
 /// # Errors
 /// What the database says.
@@ -282,5 +304,6 @@ pub async fn delete_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError>
         let id = KeyId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
         delete(tx, id).await?;
     }
+    execute!(tx, "DELETE FROM former_keys WHERE user_id = ?", user.to_bytes().to_vec())?;
     Ok(())
 }

@@ -244,19 +244,23 @@ pub(super) fn is_busy(error: &(dyn sqlx::error::DatabaseError + 'static)) -> boo
 
 /// True where what was written is at fault, as far as the database says; whatever else there is may be its own trouble.
 pub(super) fn is_of_values(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
-    // Null, too long, out of range (twice), truncated (twice), no such text or number (twice), packet too large, no JSON, a
-    // constraint or a trigger refuses (four times), no partition.
-    const MYSQL: [u16; 15] =
-        [1048, 1406, 1264, 1690, 1265, 1292, 1366, 1411, 1153, 3140, 4025, 3819, 1644, 1452, 1526];
     // Too big, constraint, mismatch.
     const SQLITE: [i32; 3] = [18, 19, 20];
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
-        return MYSQL.contains(&error.number());
+        return is_of_values_mysql(error.number());
     }
     error.try_downcast_ref::<SqliteError>().is_some_and(|error| {
         let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<i32>().ok());
         code.is_some_and(|code| SQLITE.contains(&(code & 0xff)))
     })
+}
+
+fn is_of_values_mysql(number: u16) -> bool {
+    // Null, too long, out of range (twice), truncated (twice), no such text or number (twice), packet too large, no JSON, a
+    // constraint or a trigger refuses (four times), no partition.
+    const MYSQL: [u16; 15] =
+        [1048, 1406, 1264, 1690, 1265, 1292, 1366, 1411, 1153, 3140, 4025, 3819, 1644, 1452, 1526];
+    MYSQL.contains(&number)
 }
 
 /// `(?, ?, …)` for `count` values, at least one.
@@ -358,6 +362,30 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::store::test_support;
+
+    #[test]
+    fn what_the_server_has_no_time_or_room_for_is_not_the_values_fault() {
+        // A statement takes too long (MariaDB, MySQL) or is killed, locks, connections, shutdown, disk, read-only.
+        for number in [1969, 3024, 1317, 1205, 1213, 1040, 1053, 1021, 1114, 1290] {
+            assert!(!is_of_values_mysql(number), "{number}");
+        }
+        for number in [1048, 1406, 1644] {
+            assert!(is_of_values_mysql(number), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_takes_too_long_is_not_the_values_fault() {
+        let database = test_support::mariadb().await;
+        let mut tx = database.store.begin().await.unwrap();
+        let slow = "SET STATEMENT max_statement_time = 0.01 FOR SELECT SLEEP(600)";
+        let error = fetch_one!(&mut tx, (i64,), slow).unwrap_err();
+        let StoreError::Database(sqlx::Error::Database(cause)) = &error else { panic!("{error:?}") };
+        let number = cause.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
+        assert_eq!(number, Some(1969), "{error:?}");
+        assert!(!error.is_of_data(), "{error:?}");
+    }
 
     #[tokio::test]
     async fn a_new_database_is_for_its_owner_alone() {

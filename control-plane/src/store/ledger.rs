@@ -278,9 +278,24 @@ pub async fn take_assumed(tx: &mut Tx, request: RequestId) -> Result<Option<Ledg
     }
     let sql = format!("SELECT {} FROM ledger WHERE request_id = ?{}", COLUMNS.join(", "), tx.locking());
     let row = fetch_optional!(&mut *tx, LedgerRow, sqlx::AssertSqlSafe(sql), id.as_slice())?;
-    execute!(&mut *tx, "DELETE FROM ledger WHERE request_id = ?", id.as_slice())?;
-    execute!(&mut *tx, "DELETE FROM ledger_ended WHERE request_id = ?", id.as_slice())?;
+    remove(tx, &id).await?;
     Ok(row)
+}
+
+/// Removes what this transaction has written of an assumed row, as far as it came.
+///
+/// # Errors
+/// What the database says.
+pub async fn take_back(tx: &mut Tx, request: RequestId) -> Result<(), StoreError> {
+    let id = request.to_bytes().to_vec();
+    execute!(&mut *tx, "DELETE FROM ledger_assumed WHERE request_id = ?", id.as_slice())?;
+    remove(tx, &id).await
+}
+
+async fn remove(tx: &mut Tx, id: &[u8]) -> Result<(), StoreError> {
+    execute!(&mut *tx, "DELETE FROM ledger WHERE request_id = ?", id)?;
+    execute!(&mut *tx, "DELETE FROM ledger_ended WHERE request_id = ?", id)?;
+    Ok(())
 }
 
 /// Those of the requests whose end was assumed, also where its row is no longer kept.

@@ -91,12 +91,16 @@ async fn arrange_mysql(
     keep_from: Millis,
 ) -> Result<Partitioning, StoreError> {
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('partitions:', MD5(DATABASE())), 0)";
+    const UNLOCK: &str = "SELECT RELEASE_LOCK(CONCAT('partitions:', MD5(DATABASE())))";
     // Not given back to the pool: its lock and its settings go with it.
     let mut connection = pool.acquire().await?.detach();
     sqlx::query("SET SESSION lock_wait_timeout = 5").execute(&mut connection).await?;
     let (got,): (Option<i64>,) = sqlx::query_as(LOCK).fetch_one(&mut connection).await?;
     let done = if got == Some(1) {
-        change(&mut connection, months, keep_from).await
+        let done = change(&mut connection, months, keep_from).await;
+        // A server that is busy is slow to see that a connection was closed. Where this fails, it will all the same.
+        _ = sqlx::query(UNLOCK).execute(&mut connection).await;
+        done
     } else {
         Ok(Partitioning::Elsewhere)
     };

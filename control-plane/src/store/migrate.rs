@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "0005_proxy_test_keys",
     6 "0006_console",
     7 "0007_refusals",
+    8 "0008_former_keys",
 ];
 
 const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (

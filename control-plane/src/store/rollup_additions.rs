@@ -239,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_reads_back(
-            counts: [i64; 10], quarter in 0..i64::MAX, dimension in 0..13_i64, subject: Vec<u8>, total: bool, took: u32,
+            counts: [i64; 10], quarter in 0..i64::MAX, dimension in 0..14_i64, subject: Vec<u8>, total: bool, took: u32,
         ) {
             let of = (quarter, dimension_of(dimension).unwrap(), subject.clone());
             let counts = Counts::from_array(counts);

@@ -144,11 +144,12 @@ pub enum Dimension {
     OpenKey = 10,
     OpenUser = 11,
     OpenAccount = 12,
+    OpenGroup = 13,
 }
 
 impl Dimension {
     /// Those with an incarnation's id at the subject's start.
-    pub const OPEN: [Self; 3] = [Self::OpenKey, Self::OpenUser, Self::OpenAccount];
+    pub const OPEN: [Self; 4] = [Self::OpenKey, Self::OpenUser, Self::OpenAccount, Self::OpenGroup];
 
     pub(super) const fn number(self) -> i64 {
         self as i64
@@ -295,8 +296,8 @@ pub async fn fold_days(tx: &mut Tx, end: Millis, limit: i64) -> Result<bool, Sto
 
 pub(crate) fn dimension_of(number: i64) -> Result<Dimension, StoreError> {
     use Dimension::{
-        Account, Group, Key, KeyFamily, Model, OpenAccount, OpenKey, OpenUser, Tag, Total, User, UserFamily,
-        Wire,
+        Account, Group, Key, KeyFamily, Model, OpenAccount, OpenGroup, OpenKey, OpenUser, Tag, Total, User,
+        UserFamily, Wire,
     };
     let all = [
         Total,
@@ -312,6 +313,7 @@ pub(crate) fn dimension_of(number: i64) -> Result<Dimension, StoreError> {
         OpenKey,
         OpenUser,
         OpenAccount,
+        OpenGroup,
     ];
     let found = all.into_iter().find(|dimension| dimension.number() == number);
     found.ok_or_else(|| StoreError::corrupt("a roll-up of no known dimension"))

@@ -54,6 +54,7 @@ impl Scope {
             Self::User(id) => Some((Dimension::OpenUser, id.to_bytes())),
             Self::Key(id) => Some((Dimension::OpenKey, id.to_bytes())),
             Self::Account(id) => Some((Dimension::OpenAccount, id.to_bytes())),
+            Self::Group(id) => Some((Dimension::OpenGroup, id.to_bytes())),
             _ => None,
         }
     }
@@ -142,8 +143,8 @@ pub async fn sums(tx: &mut Tx, scope: &Scope, from: Millis, to: Millis) -> Resul
     Ok(sum)
 }
 
-/// What of [`sums`] is by incarnations that are open, each with its sums. For a user, a key or an account; of other
-/// scopes there is nothing.
+/// What of [`sums`] is by incarnations that are open, each with its sums. For a user, a key, an account or a group; of
+/// other scopes there is nothing.
 ///
 /// # Errors
 /// What the database says.

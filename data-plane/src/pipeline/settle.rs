@@ -10,7 +10,7 @@ use wire::loss::Losses;
 
 use super::{failure::End, filter::Admitted, refusal::Refusal, reserve::Reserved};
 use crate::{
-    contract::{usage_message, wire_message},
+    contract::{first_attempt, group_bytes, usage_message, wire_message},
     metrics::{Ending, Running},
     provider::TraceId,
     proxy::Proxy,
@@ -91,19 +91,15 @@ impl Meter {
             self.condition("attempts_left_out");
         }
         // The open record is on disk with whom it goes to first: the close record says it of the attempt.
-        let first = self.record.open.as_mut().filter(|open| !open.account_id.is_empty());
-        let (account_id, model_mapped) = match first {
-            Some(open) => (std::mem::take(&mut open.account_id), std::mem::take(&mut open.model_mapped)),
-            None => (account.id.to_bytes().to_vec(), model.to_owned()),
-        };
-        self.record.attempts.push(Attempt {
-            account_id,
-            model_mapped,
-            started_at_ms: began.1.0,
-            group_ids: account.groups.iter().map(|group| group.to_bytes().to_vec()).collect(),
+        let first = self.record.open.as_mut().and_then(first_attempt);
+        let attempt = first.unwrap_or_else(|| Attempt {
+            account_id: account.id.to_bytes().to_vec(),
+            model_mapped: model.to_owned(),
+            group_ids: group_bytes(&account.groups),
             region: account.upstream.region().unwrap_or_default().to_owned(),
             ..Attempt::default()
         });
+        self.record.attempts.push(Attempt { started_at_ms: began.1.0, ..attempt });
     }
 
     /// Ends the attempt that was begun last.
@@ -209,6 +205,8 @@ fn open_record(admitted: &Admitted, reserved: &Reserved, picked: &Picked<'_>) ->
         metadata: key.metadata.clone(),
         account_id: picked.account.id.to_bytes().to_vec(),
         model_mapped: picked.model.to_owned(),
+        group_ids: group_bytes(&picked.account.groups),
+        region: picked.account.upstream.region().unwrap_or_default().to_owned(),
         session: admitted.session.clone(),
     }
 }

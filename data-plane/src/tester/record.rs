@@ -2,7 +2,7 @@
 //! account pays.
 
 use bytes::Bytes;
-use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome, Purpose, TestAccountResult};
+use proto::v1::{Attempt, CloseRecord, OpenRecord, Outcome, Purpose, Reserved, TestAccountResult};
 use serde::Deserialize;
 use shared::{
     clock::{Clock, Millis},
@@ -16,7 +16,7 @@ use wire::raw::{
 };
 
 use crate::{
-    contract::{usage_message, wire_message},
+    contract::{first_attempt, group_bytes, usage_message, wire_message},
     provider::Endpoint,
     snapshot::{Account, Snapshot},
     usage::{Journal, Opened},
@@ -54,7 +54,9 @@ impl TestRecord {
         body: &[u8],
     ) -> Option<Self> {
         let now = clock.now();
-        let open = OpenRecord {
+        let likely =
+            Usage { input: inline::tokens(body).likely.max(1), output: MAX_OUTPUT, ..Usage::default() };
+        let mut open = OpenRecord {
             request_id: RequestId::new(now).to_bytes().to_vec(),
             key_id: KeyId::from_bytes([0; 16]).to_bytes().to_vec(),
             user_id: UserId::from_bytes([0; 16]).to_bytes().to_vec(),
@@ -62,6 +64,15 @@ impl TestRecord {
             model_requested: model.to_owned(),
             started_at_ms: now.0,
             purpose: Purpose::AccountTest.into(),
+            reserved: Some(Reserved {
+                usage: Some(usage_message(likely)),
+                likely_input: likely.input,
+                ..Reserved::default()
+            }),
+            account_id: account.id.to_bytes().to_vec(),
+            model_mapped: model.to_owned(),
+            group_ids: group_bytes(&account.groups),
+            region: account.upstream.region().unwrap_or_default().to_owned(),
             ..OpenRecord::default()
         };
         if !journal.healthy() {
@@ -70,17 +81,8 @@ impl TestRecord {
         let opened = journal.open(&open);
         let opened =
             opened.inspect_err(|error| tracing::error!(%error, "a test's open record can't be written"));
-        let attempt = Attempt {
-            account_id: account.id.to_bytes().to_vec(),
-            model_mapped: model.to_owned(),
-            started_at_ms: now.0,
-            unrated: true,
-            group_ids: account.groups.iter().map(|group| group.to_bytes().to_vec()).collect(),
-            region: account.upstream.region().unwrap_or_default().to_owned(),
-            ..Attempt::default()
-        };
-        let likely =
-            Usage { input: inline::tokens(body).likely.max(1), output: MAX_OUTPUT, ..Usage::default() };
+        let first = first_attempt(&mut open).unwrap_or_default();
+        let attempt = Attempt { started_at_ms: now.0, unrated: true, ..first };
         Some(Self { opened: opened.ok()?, open, attempt, endpoint, likely })
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    snapshot::published::STAMPS,
+    snapshot::{proof::Proven, published::STAMPS},
     store::{
         audit::{self, AuditFilter},
         changes::{self, Contradiction, Withheld},
@@ -20,6 +20,7 @@ use crate::{
 both! {
     a_hello_that_proves_a_higher_version_withholds_all_from_every_replica,
     a_heartbeat_that_proves_another_history_withholds_all,
+    a_heartbeat_that_proves_a_later_epoch_withholds_all,
     what_this_process_published_withholds_too,
     a_lie_withholds_nothing,
     a_replica_that_is_a_moment_behind_withholds_nothing,
@@ -143,6 +144,23 @@ async fn a_heartbeat_that_proves_another_history_withholds_all(database: Databas
     assert!(beat(&replica, node.revision.clone()).await.withheld);
     let withheld = withholds(&replica).await;
     assert_eq!((withheld.reason, withheld.version), (Contradiction::OtherHistory, 3));
+    replica.stop().await;
+}
+
+async fn a_heartbeat_that_proves_a_later_epoch_withholds_all(database: Database) {
+    let replica = database.replica().await;
+    add_account(&replica.app, "a").await;
+    replica.settled().await;
+    let first_of = |epoch: [u8; 16]| {
+        let revision = changes::Revision { epoch, version: 0 };
+        let proof = replica.app.proofs.prove(Proven { revision, stamp: changes::Stamp::default() });
+        Revision { epoch: epoch.to_vec(), proof: proof.to_vec(), ..Revision::default() }
+    };
+    assert!(!beat(&replica, Some(first_of([0; 16]))).await.withheld, "an earlier epoch proves nothing");
+    is_not_withheld(&replica).await;
+    assert!(beat(&replica, Some(first_of([0xff; 16]))).await.withheld);
+    let withheld = withholds(&replica).await;
+    assert_eq!((withheld.reason, withheld.version), (Contradiction::HigherVersion, 0));
     replica.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::v1::{self as contract, RecordBatch};
 use shared::{
     clock::Millis,
-    id::{IncarnationId, RequestId},
+    id::{GroupId, IncarnationId, RequestId},
     money::{Nanos, Ppm},
 };
 
@@ -18,6 +18,7 @@ use crate::{
         ingest::IngestError,
     },
     store::{
+        Tx,
         audit::AuditEntry,
         db,
         incarnations::{self, State},
@@ -62,20 +63,31 @@ pub(super) async fn it_is_closed_once_every_spool_has_ended(world: &World) {
     let (first, second) = (Spool::new(), Spool::new());
     assert_eq!(world.ledger.hello(NODE, id, 2).await.unwrap().acknowledged, []);
     let open = client.opens(MINUTE);
-    let begin = [first.open(&open), first.close(&client.completes(&open, 10, 1))];
+    let mut close = client.completes(&open, 10, 1);
+    close.attempts[0].group_ids = vec![group_of(&client).to_bytes().to_vec()];
+    let begin = [first.open(&open), first.close(&close)];
     let end = [first.end()];
     let other = [second.end()];
     let taken = world.ledger.take(id, spools(&[(0, &begin)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 2)], false));
-    let scope = Scope::Key(client.key);
-    assert_eq!(open_part(world, &scope).await, [(id, whole(world, &scope).await)]);
+    let scopes = [
+        Scope::Key(client.key),
+        Scope::User(client.user),
+        Scope::Account(client.account),
+        Scope::Group(group_of(&client)),
+    ];
+    for scope in &scopes {
+        assert_eq!(open_part(world, scope).await, [(id, whole(world, scope).await)], "{scope:?}");
+    }
     let taken = world.ledger.take(id, spools(&[(1, &other)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 2), (1, 1)], false));
     let taken = world.ledger.take(id, spools(&[(0, &end)])).await.unwrap();
     assert_eq!((taken.acknowledged, taken.closed), (vec![(0, 3), (1, 1)], true));
     assert_eq!(state(world, id).await, (State::Closed, 4));
-    assert_eq!(open_part(world, &scope).await, []);
-    assert_eq!(whole(world, &scope).await.requests, 1);
+    for scope in &scopes {
+        assert_eq!(open_part(world, scope).await, [], "{scope:?}");
+        assert_eq!(whole(world, scope).await.requests, 1, "{scope:?}");
+    }
     let again = world.ledger.hello(NODE, id, 2).await.unwrap();
     assert_eq!((again.of(0), again.of(1), again.of(2), again.closed), (3, 1, 0, true));
 }
@@ -146,8 +158,15 @@ fn reserving(client: &Client, minute: u32) -> contract::OpenRecord {
         session: "s-1".into(),
         account_id: client.account.to_bytes().to_vec(),
         model_mapped: "theirs".into(),
+        group_ids: vec![group_of(client).to_bytes().to_vec(), vec![1]],
+        region: "eu-west-1".into(),
         ..client.opens(MINUTE * minute)
     }
+}
+
+/// The group that the client's account is in.
+fn group_of(client: &Client) -> GroupId {
+    GroupId::from_bytes(client.account.to_bytes())
 }
 
 pub(super) async fn close(world: &World, id: IncarnationId, lost_before: Millis) -> Closing {
@@ -190,16 +209,22 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
             (Some(client.account), Nanos(1_800_000))
         );
         assert_eq!((row.model_mapped.as_str(), attempts[0].model_mapped.as_str()), ("theirs", "theirs"));
+        assert_eq!(attempts[0].group_ids, [group_of(&client)]);
+        assert_eq!(attempts[0].region, "eu-west-1");
     }
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.errors, sum.rated_cost), (2, 2, 3_600_000));
     let account = whole(world, &Scope::Account(client.account)).await;
     assert_eq!((account.requests, account.real_cost), (2, 1_800_000), "it is charged for both");
+    let group = whole(world, &Scope::Group(group_of(&client))).await;
+    assert_eq!(group, account, "and so is its group");
     assert_eq!(open_part(world, &scope).await, []);
     assert_eq!(failures(world, &client).await, 2);
 
     // The disk is found again.
-    let truth = spool.close(&client.completes(&known, 1_000, 100));
+    let mut truth = client.completes(&known, 1_000, 100);
+    truth.attempts[0].group_ids.clone_from(&known.group_ids);
+    let truth = spool.close(&truth);
     world.take(&spool, vec![truth.clone()]).await;
     world.take(&spool, vec![truth]).await;
     let second = Spool::new();
@@ -210,6 +235,8 @@ pub(super) async fn what_a_person_closes_is_charged_at_what_was_reserved_until_t
     assert_eq!((of(&lost).outcome.as_str(), rows.len()), ("cut_off", 2));
     let sum = whole(world, &scope).await;
     assert_eq!((sum.requests, sum.errors, sum.rated_cost), (2, 1, 4_500_000 + 1_800_000));
+    let group = whole(world, &Scope::Group(group_of(&client))).await;
+    assert_eq!((group.requests, group.real_cost), (2, 4_500_000 + 900_000), "as with its account");
     let tag = whole(world, &Scope::Tag("team-a".into())).await;
     assert_eq!((tag.requests, tag.rated_cost), (2, 4_500_000 + 1_800_000));
     assert_eq!(failures(world, &client).await, 1);
@@ -358,6 +385,82 @@ pub(super) async fn a_record_that_the_database_refuses_is_set_aside(world: &Worl
         .map(drop))
     .unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Whatever of it the database refuses, and where what is kept of it can't be read: the others are charged, and the run
+/// ends. A name that is refused is no reason.
+pub(super) async fn an_open_request_that_can_not_be_charged_does_not_keep_its_run_open(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let mut opens = [1, 2, 3, 4].map(|minute| reserving(&client, minute));
+    opens[3].tags = vec!["poison".into()];
+    world.take(&spool, opens.iter().map(|open| spool.open(open)).collect()).await;
+    let mut tx = world.store.begin().await.unwrap();
+    let is_of = |open: &contract::OpenRecord| {
+        let id: String = open.request_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("NEW.request_id = x'{id}'")
+    };
+    let poisons = [
+        ("ledger_ended", is_of(&opens[0])),
+        ("ledger_assumed", is_of(&opens[1])),
+        ("rollup_names", "NEW.name = 'poison'".to_owned()),
+    ];
+    for (table, poison) in &poisons {
+        let sql = match tx {
+            Tx::MySql(_) => format!(
+                "CREATE TRIGGER poison_{table} BEFORE INSERT ON {table} FOR EACH ROW IF {poison} THEN
+                    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poisoned'; END IF"
+            ),
+            Tx::Sqlite(_) => format!(
+                "CREATE TRIGGER poison_{table} BEFORE INSERT ON {table} WHEN {poison}
+                    BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+            ),
+        };
+        raw(&mut tx, sql).await;
+    }
+    let sql = "UPDATE ledger_open SET details = '{' WHERE request_id = ?";
+    assert_eq!(db::execute!(&mut tx, sql, opens[2].request_id.as_slice()).unwrap(), 1);
+    tx.commit().await.unwrap();
+
+    assert_eq!(world.take(&spool, vec![spool.end()]).await, 5);
+    assert_eq!(state(world, spool.id).await.0, State::Closed);
+    assert_eq!(world.only_record_of(&client).await.request_id, opens[3].request_id);
+    assert_eq!(failures(world, &client).await, 1);
+    let sum = whole(world, &Scope::Key(client.key)).await;
+    assert_eq!((sum.requests, sum.real_cost), (1, 900_000));
+    assert_eq!(whole(world, &Scope::Tag("poison".into())).await, Counts::default(), "it has no such name");
+    let refused = "refused_by_database".to_owned();
+    assert_eq!(
+        world.rejected(&spool).await,
+        [(1, refused.clone()), (2, refused.clone()), (3, refused.clone())]
+    );
+    let mut tx = world.store.begin().await.unwrap();
+    for (table, _) in &poisons {
+        raw(&mut tx, format!("DROP TRIGGER poison_{table}")).await;
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What triggers need is no prepared statement.
+async fn raw(tx: &mut Tx, sql: String) {
+    let sql = sqlx::AssertSqlSafe(sql);
+    db::with_tx!(tx, |connection| sqlx::raw_sql(sql).execute(connection).await.map(drop)).unwrap();
+}
+
+/// Its row went with its time, and then its open record came again.
+pub(super) async fn what_was_assumed_once_is_not_assumed_again(world: &World) {
+    let (client, spool) = (world.client(Ppm::ONE).await, Spool::new());
+    let open = reserving(&client, 1);
+    world.take(&spool, vec![spool.open(&open)]).await;
+    let later = world.clock.now().plus(MINUTE);
+    assert!(matches!(close(world, spool.id, later).await, Closing::Done(_)));
+    let mut tx = world.store.begin().await.unwrap();
+    let sql = "DELETE FROM ledger WHERE request_id = ?";
+    assert_eq!(db::execute!(&mut tx, sql, open.request_id.as_slice()).unwrap(), 1);
+    tx.commit().await.unwrap();
+    world.take(&spool, vec![spool.open(&open), spool.end()]).await;
+    assert_eq!(state(world, spool.id).await.0, State::Closed);
+    assert_eq!(whole(world, &Scope::Key(client.key)).await.requests, 1, "it counts once");
+    assert_eq!(world.rejected(&spool).await, []);
 }
 
 pub(super) async fn sums_stay_at_the_most_that_a_column_holds(world: &World) {

@@ -124,7 +124,10 @@ impl World {
 
     pub(super) async fn records(&self, filter: &RecordFilter) -> Vec<LedgerRow> {
         let mut tx = self.store.read().await.unwrap();
-        usage_queries::records(&mut tx, filter, 1_000).await.unwrap()
+        let rows = usage_queries::records(&mut tx, filter, 1_000).await.unwrap();
+        // What is only dropped ends a little later, and keeps partitions from being arranged until then.
+        tx.rollback().await.unwrap();
+        rows
     }
 
     pub(super) async fn records_of(&self, client: &Client) -> Vec<LedgerRow> {

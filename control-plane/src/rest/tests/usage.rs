@@ -238,6 +238,36 @@ async fn another_person_s_request_is_not_found_by_its_id() {
     assert_eq!(api.get(&path).by(&of_bob).send().await.body["records"], json!([]));
 }
 
+/// For staff, and for who owned it.
+#[tokio::test]
+async fn what_a_deleted_key_used_stays_to_be_seen() {
+    let api = TestApi::start().await;
+    let (ann, token) = api.signed_in("ann", Role::User).await;
+    let (_, of_bob) = api.signed_in("bob", Role::User).await;
+    let (_, viewer) = api.signed_in("viewer", Role::Viewer).await;
+    let (laptop, unused) = (key(&api, &token, "laptop").await, key(&api, &token, "unused").await);
+    requests(&api, ann, laptop, 4).await;
+    for key in [laptop, unused] {
+        let gone = api.delete(format!("/api/api-keys/{key}")).by(&token).send().await;
+        gone.expect(StatusCode::NO_CONTENT);
+        let shown = api.get(format!("/api/api-keys/{key}")).by(&token).send().await;
+        assert_eq!(shown.status, StatusCode::NOT_FOUND);
+    }
+    let of = |path: &str, key: KeyId, who: &str| api.get(format!("{path}?key_id={key}")).by(who).send();
+    for (path, who) in [("/api/usage/summary", &token), ("/api/admin/usage/summary", &viewer)] {
+        let sums = of(path, laptop, who).await.expect(StatusCode::OK);
+        assert_eq!(sums.body["requests"], 4, "{path}");
+        assert_eq!(of(path, unused, who).await.expect(StatusCode::OK).body["requests"], 0, "{path}");
+    }
+    let days = of("/api/usage/daily", laptop, &token).await.expect(StatusCode::OK);
+    assert_eq!(days.body["days"][0]["requests"], 4);
+    let hours = of("/api/usage/hourly", laptop, &token).await.expect(StatusCode::OK);
+    assert_eq!(hours.body["hours"][0]["requests"], 4);
+    for path in ["/api/usage/summary", "/api/usage/daily", "/api/usage/hourly"] {
+        assert_eq!(of(path, laptop, &of_bob).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn what_can_t_be_asked_is_refused_by_name() {
     let api = TestApi::start().await;
@@ -256,6 +286,16 @@ async fn what_can_t_be_asked_is_refused_by_name() {
         ("/api/admin/usage/summary?region=eu".into(), &viewer, 422),
         (format!("/api/admin/usage/daily?from={}&to={}", START.0, START.0 - day), &viewer, 422),
         ("/api/admin/usage/daily?from=0".into(), &viewer, 422),
+        (format!("/api/usage/summary?to={}", i64::MIN), &token, 422),
+        (format!("/api/usage/summary?from={}", i64::MIN), &token, 422),
+        (format!("/api/usage/hourly?from={0}&to={0}", i64::MIN), &token, 422),
+        (format!("/api/usage/daily?from={}&to={}", i64::MIN, i64::MIN + day), &token, 422),
+        (format!("/api/usage/summary?from={0}&to={0}", i64::MAX), &token, 422),
+        ("/api/usage/summary?from=-1&to=0".into(), &token, 422),
+        ("/api/usage/summary?from=0&to=0".into(), &token, 200),
+        (format!("/api/admin/usage/summary?to={}", i64::MIN), &viewer, 422),
+        (format!("/api/usage/refusals/counts?to={}", i64::MIN), &token, 422),
+        (format!("/api/admin/usage/refusals/counts?from={0}&to={0}", i64::MAX), &viewer, 422),
         (format!("/api/admin/usage/hourly?from={}", START.0 - 7 * day - 1), &viewer, 422),
         (format!("/api/usage/hourly?from={}", START.0 - 7 * day), &token, 200),
         (format!("/api/usage/hourly?key_id={others}"), &token, 404),

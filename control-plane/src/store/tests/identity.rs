@@ -39,6 +39,7 @@ pub(super) async fn all(database: &Database) {
     people_are_paged_and_found_by_id(database).await;
     keys_read_back_and_change(database).await;
     keys_of_proxy_tests_are_published_and_not_shown(database).await;
+    whose_a_deleted_key_was_is_known_as_long_as_they_are(database).await;
     whoever_goes_takes_keys_and_logins_along(database).await;
     of_admins_that_remove_each_other_one_stays(database).await;
     a_refresh_token_counts_once_however_many_use_it(database).await;
@@ -261,15 +262,49 @@ async fn keys_of_proxy_tests_are_published_and_not_shown(database: &Database) {
     assert_eq!(api_keys::list(&mut tx, &of(owner.id), None, 10).await.unwrap(), [shown]);
     assert!(!api_keys::list(&mut tx, &KeyFilter::default(), None, 200).await.unwrap().contains(&lasting));
     assert_eq!(api_keys::get(&mut tx, lasting.id).await.unwrap(), None);
+    assert_eq!(api_keys::owner(&mut tx, lasting.id).await.unwrap(), None);
     assert_eq!(api_keys::count_of_user(&mut tx, owner.id).await.unwrap(), 1);
     assert_eq!(proxy_test_keys::count_unexpired(&mut tx, owner.id, NOW).await.unwrap(), 1);
     assert_eq!(api_keys::by_ids(&mut tx, &[lasting.id]).await.unwrap(), std::slice::from_ref(&lasting));
 
     assert_eq!(proxy_test_keys::delete_expired(&mut tx, NOW, 10).await.unwrap(), 1);
     assert_eq!(api_keys::by_ids(&mut tx, &[over.id, lasting.id]).await.unwrap(), [lasting]);
+    assert_eq!(api_keys::owner(&mut tx, over.id).await.unwrap(), None);
     users::delete(&mut tx, owner.id).await.unwrap();
     assert_eq!(proxy_test_keys::count_unexpired(&mut tx, owner.id, NOW).await.unwrap(), 0);
     tx.commit().await.unwrap();
+}
+
+async fn whose_a_deleted_key_was_is_known_as_long_as_they_are(database: &Database) {
+    let store = &database.store;
+    let (owner, other) = (user("former owner", Role::User), user("owner still", Role::User));
+    add(store, &owner).await;
+    add(store, &other).await;
+    let keys = [key(owner.id), key(owner.id), key(other.id)];
+    for key in &keys {
+        add_key(store, key).await;
+    }
+    let owners = async || {
+        let mut tx = store.read().await.unwrap();
+        let mut owners = Vec::new();
+        for key in &keys {
+            owners.push(api_keys::owner(&mut tx, key.id).await.unwrap());
+        }
+        assert_eq!(api_keys::owner(&mut tx, KeyId::new(NOW)).await.unwrap(), None);
+        owners
+    };
+    let all = [Some(owner.id), Some(owner.id), Some(other.id)];
+    assert_eq!(owners().await, all);
+    let mut tx = store.begin().await.unwrap();
+    api_keys::delete(&mut tx, keys[0].id).await.unwrap();
+    api_keys::delete(&mut tx, keys[2].id).await.unwrap();
+    assert!(matches!(api_keys::delete(&mut tx, keys[0].id).await, Err(StoreError::NotFound)));
+    tx.commit().await.unwrap();
+    assert_eq!(owners().await, all);
+    let mut tx = store.begin().await.unwrap();
+    users::delete(&mut tx, owner.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(owners().await, [None, None, Some(other.id)]);
 }
 
 async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {

@@ -11,7 +11,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use prost::Message as _;
-use proto::v1::{CloseRecord, Purpose, Record, record};
+use proto::v1::{CloseRecord, OpenRecord, Purpose, Record, record};
 use shared::{
     account::AccountType,
     clock::{Clock, Millis},
@@ -262,7 +262,13 @@ impl Gateway {
 
     /// How many open records of clients' requests there are, and the close records.
     pub(super) fn journal_now(&self) -> (usize, Vec<CloseRecord>) {
-        self.journal_of(Purpose::Client)
+        let (opened, closed) = self.journal_of(Purpose::Client);
+        (opened.len(), closed)
+    }
+
+    /// The open records of requests with this purpose, as they are on disk.
+    pub(super) fn opened(&self, purpose: Purpose) -> Vec<OpenRecord> {
+        self.journal_of(purpose).0
     }
 
     /// The close records of tests of accounts.
@@ -270,16 +276,16 @@ impl Gateway {
         self.journal_of(Purpose::AccountTest).1
     }
 
-    fn journal_of(&self, purpose: Purpose) -> (usize, Vec<CloseRecord>) {
+    fn journal_of(&self, purpose: Purpose) -> (Vec<OpenRecord>, Vec<CloseRecord>) {
         assert!(self.journal.sync());
         let outbox = self.journal.outboxes().pop().unwrap();
         let size = BatchSize { records: 10_000, bytes: usize::MAX };
-        let (mut opened, mut closed) = (0, Vec::new());
+        let (mut opened, mut closed) = (Vec::new(), Vec::new());
         let read =
             |spool| outbox.reader(spool, 0).unwrap().batch(outbox.durable(spool), size).unwrap().records;
         for bytes in outbox.spools().flat_map(read) {
             match Record::decode(bytes).unwrap().record {
-                Some(record::Record::Open(open)) if open.purpose() == purpose => opened += 1,
+                Some(record::Record::Open(open)) if open.purpose() == purpose => opened.push(open),
                 Some(record::Record::Close(close)) if close.open.as_ref().unwrap().purpose() == purpose => {
                     closed.push(close);
                 }

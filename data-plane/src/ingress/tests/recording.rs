@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::HeaderValue;
-use proto::v1::{CloseRecord, Purpose};
+use proto::v1::{CloseRecord, OpenRecord, Purpose};
 use shared::{
     clock::Millis,
     id::{GroupId, KeyId, PriceId, UserId},
@@ -38,6 +38,11 @@ fn dated(id: u8, from: i64, rate: u64) -> Dated {
 
 /// Of one request to an upstream that answers so, with a price of 1 and 2 micro-dollars a token, and a price to come.
 async fn record(answer: String) -> CloseRecord {
+    records(answer).await.1
+}
+
+/// The one that was written before, and [`record`].
+async fn records(answer: String) -> (OpenRecord, CloseRecord) {
     let upstream = Upstream::always(json(200, &answer)).await;
     let gateway = Gateway::start(vec![]).await;
     let account = claude(upstream.url()).but(|account| {
@@ -68,7 +73,8 @@ async fn record(answer: String) -> CloseRecord {
     });
     gateway.snapshot.publish(snapshot, Revision { epoch: [1; 16], version: 2 });
     assert_eq!(gateway.post("/v1/messages", REQUEST).await.status, 200);
-    gateway.records(1).await.remove(0)
+    let close = gateway.records(1).await.remove(0);
+    (gateway.opened(Purpose::Client).remove(0), close)
 }
 
 #[tokio::test]
@@ -105,6 +111,17 @@ async fn a_record_says_whose_it_was_in_what_and_what_was_set_aside() {
     assert_eq!(attempt.price_id, [7; 16], "by the name that the upstream says it served");
     assert_eq!(attempt.group_ids, [[5; 16]]);
     assert_eq!(attempt.region, "europe-west4");
+}
+
+#[tokio::test]
+async fn where_a_request_goes_first_is_on_disk_before_and_is_said_once_after() {
+    let (open, close) = records(answer(10, 5)).await;
+    let attempt = &close.attempts[0];
+    assert_eq!((&open.account_id, open.model_mapped.as_str()), (&attempt.account_id, "claude-opus-5"));
+    assert_eq!((&open.group_ids[..], open.region.as_str()), (&[vec![5; 16]][..], "europe-west4"));
+    let again = close.open.unwrap();
+    assert!(again.account_id.is_empty() && again.model_mapped.is_empty(), "{again:?}");
+    assert!(again.group_ids.is_empty() && again.region.is_empty(), "{again:?}");
 }
 
 #[tokio::test]
@@ -146,6 +163,9 @@ async fn a_test_of_an_account_is_a_record_that_no_user_pays_for() {
         let account = Arc::clone(&gateway.snapshot.load().accounts[0]);
         let result = gateway.proxy.tester.test(&account, None).await;
         assert_eq!(result.ok, status == 200, "{result:?}");
+        let begun = gateway.opened(Purpose::AccountTest).remove(0);
+        assert_eq!(begun.account_id, account.id.to_bytes(), "a run that is killed leaves whom to charge");
+        assert!(begun.reserved.unwrap().usage.unwrap().input > 0);
         let record = gateway.tests().remove(0);
         let open = record.open.as_ref().unwrap();
         assert_eq!(open.purpose(), Purpose::AccountTest);

@@ -86,6 +86,8 @@ fn names(record: &mut CloseRecord) {
 fn names_of(open: &mut OpenRecord) {
     shorten(&mut open.model_requested, NAME);
     shorten(&mut open.model_mapped, NAME);
+    shorten(&mut open.region, CODE);
+    open.group_ids.truncate(GROUPS);
 }
 
 /// Leaves out the oldest: of those that used nothing, as long as there are any.
@@ -218,6 +220,10 @@ mod tests {
             (0, open.model_requested, open.user_id)
         );
         large.model_requested = huge();
-        assert!(super::open(&large).encoded_len() <= MOST);
+        large.region = huge();
+        large.group_ids = vec![vec![9; 16]; HUGE / 16];
+        let cut = super::open(&large);
+        assert!(cut.encoded_len() <= MOST);
+        assert_eq!((cut.region.len(), cut.group_ids.len()), (CODE, GROUPS));
     }
 }

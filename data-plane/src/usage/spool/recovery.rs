@@ -29,6 +29,7 @@ use super::{
     identity::{self, Identity},
     reserve, segment,
 };
+use crate::contract::first_attempt;
 
 /// The condition on a record whose end nobody saw.
 const CONDITION: &str = "node_stopped";
@@ -282,10 +283,10 @@ fn written_at(path: &Path) -> io::Result<Millis> {
     Ok(Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
-fn cut_off(open: OpenRecord, last_write: Millis) -> record::Record {
+fn cut_off(mut open: OpenRecord, last_write: Millis) -> record::Record {
     let total_ms = u64::try_from(last_write.0.saturating_sub(open.started_at_ms)).unwrap_or(0);
     record::Record::Close(CloseRecord {
-        attempts: attempt(&open, total_ms).into_iter().collect(),
+        attempts: attempt(&mut open, total_ms).into_iter().collect(),
         open: Some(open),
         outcome: Outcome::CutOff.into(),
         total_ms,
@@ -298,9 +299,9 @@ fn cut_off(open: OpenRecord, last_write: Millis) -> record::Record {
 /// What the request cost the account that it was sent to first, between what is known and what was reserved: it may have
 /// been answered for as long as the run lived. Whether anything of that reached the user is not known, so the user does
 /// not pay for it.
-fn attempt(open: &OpenRecord, total_ms: u64) -> Option<Attempt> {
-    let reserved = open.reserved.as_ref().filter(|_| !open.account_id.is_empty())?;
-    let bound = reserved.usage?;
+fn attempt(open: &mut OpenRecord, total_ms: u64) -> Option<Attempt> {
+    let reserved = open.reserved.clone()?;
+    let (bound, first) = (reserved.usage?, first_attempt(open)?);
     let written = total_ms.saturating_mul(TOKENS_A_SECOND) / 1000;
     let estimate = Usage {
         input: reserved.likely_input.min(bound.input),
@@ -308,16 +309,14 @@ fn attempt(open: &OpenRecord, total_ms: u64) -> Option<Attempt> {
         ..Usage::default()
     };
     Some(Attempt {
-        account_id: open.account_id.clone(),
         outcome: Outcome::CutOff.into(),
         reason: CONDITION.to_owned(),
-        model_mapped: open.model_mapped.clone(),
         started_at_ms: open.started_at_ms,
         total_ms,
         estimate: Some(estimate),
         bound: Some(bound),
         unrated: true,
-        price_id: reserved.price_id.clone(),
-        ..Attempt::default()
+        price_id: reserved.price_id,
+        ..first
     })
 }

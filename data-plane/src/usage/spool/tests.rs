@@ -212,6 +212,8 @@ async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
     let under_way = |number, seconds: i64| OpenRecord {
         account_id: vec![3; 16],
         model_mapped: "theirs".into(),
+        group_ids: vec![vec![4; 16]],
+        region: "eu-west-1".into(),
         started_at_ms: began.0 - seconds * 1000,
         reserved: Some(Reserved {
             usage: Some(bound),
@@ -236,6 +238,7 @@ async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
     for (at, written) in [(0, 100..=399), (1, 400..=400)] {
         let [attempt] = &attempts(at)[..] else { panic!("{closes:?}") };
         assert_eq!((&attempt.account_id[..], attempt.model_mapped.as_str()), (&[3; 16][..], "theirs"));
+        assert_eq!((&attempt.group_ids[..], attempt.region.as_str()), (&[vec![4; 16]][..], "eu-west-1"));
         assert_eq!((attempt.outcome(), attempt.unrated, attempt.bound), (Outcome::CutOff, true, Some(bound)));
         let estimate = attempt.estimate.unwrap();
         assert_eq!(estimate.input, 300);
