@@ -26,7 +26,7 @@ use crate::{keys, settings::ListenSettings};
 /// The name of the one node.
 const NODE_ID: &str = "standalone";
 /// The database's file in the data folder.
-const DATABASE: &str = "switchyard.db";
+pub(crate) const DATABASE: &str = "switchyard.db";
 
 /// What both planes are started with.
 #[derive(Debug)]
@@ -108,15 +108,13 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
 
     let keys =
         KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
-    let database = folder.join(DATABASE);
-    let is_first_start = !database.exists();
-    let database_url = format!("sqlite:{}", database.display());
+    let is_first_start = !folder.join(DATABASE).exists();
     let tls = settings.node.clients.listen_tls_cert.is_some();
     let control_settings = ControlSettings {
         data_plane: data_plane(settings.data_plane, &listener, tls)?,
         policy: settings.policy,
         allow_private_upstreams: settings.node.allow_private_upstreams,
-        ..ControlSettings::embedded(&database_url, keys)?
+        ..ControlSettings::embedded(&database_url(folder), keys)?
     };
     let ends = Ends { admin: Some(admin), nodes: NodesEnd::InProcess };
     let mut control = control::start(control_settings, ends, Clock::System).await?;
@@ -146,6 +144,10 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
         node,
         lock,
     })
+}
+
+pub(crate) fn database_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join(DATABASE).display())
 }
 
 /// Where nothing else is said, the data plane is where this process serves clients. Over TLS it is tested by its public

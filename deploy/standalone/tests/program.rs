@@ -56,3 +56,13 @@ fn a_folder_that_another_process_has_stays_as_it_is() {
     let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["lock"]);
 }
+
+#[test]
+fn an_epoch_is_adopted_where_there_is_a_database_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nothing");
+    let (code, printed, said) = switchyard(&["adopt-epoch", "--data-dir", path.to_str().unwrap()]);
+    assert_eq!((code, printed.as_str()), (1, ""));
+    assert!(said.contains("nothing/switchyard.db") && said.contains("--data-dir"), "{said}");
+    assert!(!path.exists());
+}
