@@ -65,6 +65,7 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
         "switchyard_spool_bytes 0",
         "switchyard_spool_oldest_open_seconds 0",
         "switchyard_spool_set_aside 0",
+        "switchyard_spool_missing 0",
         "switchyard_request_memory_used_bytes 0",
         "switchyard_request_memory_limit_bytes 268435456",
         "switchyard_answer_memory_used_bytes 0",

@@ -30,6 +30,7 @@ mod own;
 mod reader;
 mod recovery;
 mod reserve;
+mod salvage;
 mod scratch;
 mod segment;
 mod slots;
@@ -59,7 +60,7 @@ const FOLDER: &str = "spool";
 pub enum SpoolError {
     #[error("no room on the disk for usage records")]
     Full,
-    #[error("usage records can't be written: {0}")]
+    #[error("usage records can't be read or written: {0}")]
     Io(io::Error),
     #[error("usage records can't be written until the disk works again")]
     Unhealthy,
@@ -218,7 +219,13 @@ impl Journal {
         self.spools.own.oldest_open()
     }
 
-    /// Folders with records that nobody can say of whose they are.
+    /// Records of earlier runs that were written, and that this start did not find.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.spools.found.iter().map(|found| found.missing()).sum()
+    }
+
+    /// Folders with records that can't be read, or that nobody can say of whose they are.
     #[must_use]
     pub fn set_aside(&self) -> usize {
         self.spools.set_aside

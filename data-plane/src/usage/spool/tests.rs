@@ -2,6 +2,7 @@ mod full;
 mod killed;
 mod left;
 mod long;
+mod unreadable;
 
 use std::{fs::OpenOptions, path::Path, time::Instant};
 
