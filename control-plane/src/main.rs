@@ -6,12 +6,9 @@ use std::{
 };
 
 use control_plane::{
+    maintenance,
     serve::{self, Ends, NodesEnd},
     settings::{Arguments, DatabaseSettings, ServeArguments, Verb},
-    store::{
-        audit::{self, AuditEntry},
-        changes::{self, Revision},
-    },
 };
 use shared::{
     clock::Clock,
@@ -55,30 +52,12 @@ async fn run(arguments: ServeArguments, mut signals: Signals) -> Result<bool, Fa
 }
 
 async fn migrate(settings: &DatabaseSettings) -> Result<bool, Failure> {
-    let store = serve::connect(settings).await?;
-    store.migrate().await?;
-    store.close().await;
+    maintenance::migrate(settings).await?;
     tracing::info!("the database is up to date");
     Ok(true)
 }
 
 async fn adopt_epoch(settings: &DatabaseSettings) -> Result<bool, Failure> {
-    let store = serve::connect(settings).await?;
-    let mut tx = store.begin().await?;
-    let Revision { epoch, version } = changes::adopt_epoch(&mut tx).await?;
-    let epoch = format!("{:032x}", u128::from_be_bytes(epoch));
-    let entry = AuditEntry {
-        actor: None,
-        action: "configuration.adopt_epoch",
-        target_kind: "configuration",
-        target_id: None,
-        detail: serde_json::json!({ "epoch": epoch, "version": version }),
-        at: Clock::System.now(),
-        address: None,
-    };
-    audit::write(&mut tx, &entry).await?;
-    tx.commit().await?;
-    store.close().await;
-    say(&format!("Nodes follow epoch {epoch} from now on, at version {version}."))?;
+    say(&maintenance::adopt_epoch(settings).await?.to_string())?;
     Ok(true)
 }

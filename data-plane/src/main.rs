@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use data_plane::{
-    node::{self, NodeParts},
+    node::{self, NodeParts, StartError},
     settings::{Arguments, DrainArguments, ServeArguments, Verb},
-    usage::drain,
+    usage::{FolderLock, drain},
 };
 use shared::{
     clock::Clock,
@@ -38,7 +38,7 @@ async fn serve(arguments: ServeArguments, mut signals: Signals) -> Result<bool, 
         control_plane: arguments.control.connect()?,
         redis: arguments.redis(),
         seal_key: arguments.seal_key()?,
-        data_dir: arguments.data_dir,
+        folder: FolderLock::take(&arguments.data_dir).map_err(StartError::from)?,
         settings: arguments.node,
         listener,
         clock: Clock::System,

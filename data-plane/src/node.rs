@@ -2,7 +2,7 @@
 
 mod gauges;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use proto::v1::{AccountType, NodeStatistics, TestAccountResult, Wire};
@@ -26,7 +26,7 @@ use crate::{
     tester::Tester,
     transport::ControlPlane,
     upstream::{OutboundError, OutboundSettings, UpstreamClient},
-    usage::{Journal, Run, SpoolError, reporter},
+    usage::{FolderLock, Journal, Run, SpoolError, reporter},
     worker::{WorkerError, Workers},
 };
 
@@ -37,7 +37,8 @@ const ENDING_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct NodeParts {
     pub node_id: String,
-    pub data_dir: PathBuf,
+    /// Where its records and the configuration's copy are kept.
+    pub folder: FolderLock,
     /// Where clients come in.
     pub listener: TcpListener,
     pub control_plane: ControlPlane,
@@ -110,8 +111,7 @@ pub async fn start(parts: NodeParts) -> Result<Running, StartError> {
         None => Live::memory(clock.clone()),
         Some(redis) => Live::redis(redis, clock.clone(), &beside)?,
     });
-    let folder =
-        Folder { data_dir: parts.data_dir, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
+    let folder = Folder { lock: parts.folder, node_id: parts.node_id.clone(), seal_key: parts.seal_key };
     let incarnation = IncarnationId::new(clock.now());
     let opened = folder.open(&parts.settings, incarnation, Arc::clone(&live), &clock, &beside);
     let (journal, configuration) = opened.await?;
@@ -199,7 +199,7 @@ fn tester(
 
 /// What needs the node's folder.
 struct Folder {
-    data_dir: PathBuf,
+    lock: FolderLock,
     node_id: String,
     seal_key: Option<SealKey>,
 }
@@ -216,11 +216,10 @@ impl Folder {
         let (spool, policy, workers) = (settings.spool(), settings.policy(), settings.workers());
         let (clock, beside) = (clock.clone(), tasks.clone());
         let opened = tasks.spawn_blocking(move || {
-            // First, as it takes the folder for this process.
             let run = Run { node_id: &self.node_id, incarnation, workers };
-            let journal = Journal::create(&self.data_dir, run, spool, &clock, &beside)?;
+            let journal = Journal::create(self.lock.clone(), run, spool, &clock, &beside)?;
             let parts = ConfigurationParts {
-                folder: &self.data_dir,
+                folder: self.lock.data_dir(),
                 seal_key: self.seal_key,
                 live,
                 policy,

@@ -7,4 +7,4 @@ pub mod drain;
 pub(crate) mod reporter;
 pub mod spool;
 
-pub use spool::{Journal, Opened, Run, SpoolError, SpoolSettings};
+pub use spool::{FolderLock, Journal, Opened, Run, SpoolError, SpoolSettings};

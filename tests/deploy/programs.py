@@ -16,7 +16,7 @@ FOLDER = pathlib.Path(os.environ.get("SWITCHYARD_TEST_PROGRAMS", ROOT / "target"
 VERBS = {
     "switchyard-control": ["serve", "migrate", "adopt-epoch"],
     "switchyard-data": ["serve", "drain"],
-    "switchyard": ["serve", "demo"],
+    "switchyard": ["serve", "demo", "adopt-epoch"],
 }
 VARIABLE = re.compile(r"\bSWITCHYARD_[A-Z0-9_]+")
 # Of compose.yaml itself, and none of the programs'.

@@ -8,7 +8,7 @@ use std::{fmt, fs};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Caller, Split, adopt_epoch, eventually, messages_body};
+use tests::{Caller, Gateway, Program, Split, adopt_epoch, eventually, messages_body};
 
 const CLAUDE: &str = "sk-ant-epochs";
 const QUICK: (&str, &str) = ("SWITCHYARD_HEARTBEAT_INTERVAL", "200ms");
@@ -111,6 +111,41 @@ async fn an_emptied_database_is_not_followed_until_it_is_adopted() {
         caller.offered("claude-sonnet-5").await;
     }
     all_serve(&followed, "the new database").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standalone_follows_a_restored_database_once_it_is_adopted() {
+    let mut gateway = Gateway::standalone().await;
+    let (database, backup) =
+        (gateway.data_folder().join("switchyard.db"), gateway.data_folder().join("backup.db"));
+    stop(&mut gateway);
+    fs::copy(&database, &backup).unwrap();
+    gateway.restart().await;
+    _ = gateway.caller().await;
+    stop(&mut gateway);
+    fs::copy(&backup, &database).unwrap();
+    gateway.restart().await;
+    let withheld = async |gateway: &Gateway| {
+        let answer = gateway.admin.get("/api/admin/nodes").await.ok();
+        answer["withheld"].clone()
+    };
+    eventually("the older database to be seen", async || {
+        (withheld(&gateway).await["reason"] == "higher_version").then_some(())
+    })
+    .await;
+
+    let folder = gateway.data_folder().to_str().unwrap();
+    let mut program = Program::start("switchyard", &["adopt-epoch", "--data-dir", folder], &[]);
+    _ = program.printed("Nodes follow epoch ");
+    assert!(program.ended().success(), "{}", program.log_lines().join("\n"));
+    // The node hears of what changes from now on.
+    _ = gateway.caller().await;
+    assert_eq!(withheld(&gateway).await, Value::Null);
+}
+
+fn stop(gateway: &mut Gateway) {
+    gateway.program.terminate();
+    assert!(gateway.program.ended().success());
 }
 
 /// Where the control plane's database is, and how a backup of it is made.

@@ -53,8 +53,7 @@ impl From<Revision> for RevisionView {
 struct NodeList {
     /// The configuration that nodes should have.
     desired: RevisionView,
-    /// Why nothing of the desired configuration is sent to any node, until `switchyard-control adopt-epoch`. Null: it is
-    /// sent.
+    /// Why nothing of the desired configuration is sent to any node, until `adopt-epoch` is run. Null: it is sent.
     withheld: Option<WithheldView>,
     /// Nodes heard of lately, whatever is listed.
     live_nodes: u32,

@@ -205,7 +205,7 @@ impl Publisher {
                 reason = withheld.reason.as_str(),
                 proven_version = withheld.version,
                 node = withheld.node_id,
-                "the database is an older or another copy than the one that nodes were served from: nothing of it is published until `switchyard-control adopt-epoch`, or until the right database is back"
+                "the database is an older or another copy than the one that nodes were served from: nothing of it is published until `switchyard-control adopt-epoch` (where one process is both planes: `switchyard adopt-epoch`), or until the right database is back"
             );
         }
     }

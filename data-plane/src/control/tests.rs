@@ -25,7 +25,7 @@ use super::{fake::FakeControlPlane, *};
 use crate::{
     live::{Mark, MarkKind},
     snapshot::{ConfigurationParts, Policy, Revision, SealKey},
-    usage::{Run, SpoolSettings, drain},
+    usage::{FolderLock, Run, SpoolSettings, drain},
 };
 
 const EPOCH: u8 = 1;
@@ -70,7 +70,8 @@ impl TestNode {
         let live = Arc::new(Live::memory(clock.clone()));
         let incarnation = IncarnationId::new(clock.now());
         let run = Run { node_id: "node-a", incarnation, workers };
-        let journal = Journal::create(folder, run, settings, &clock, &tasks).unwrap();
+        let journal =
+            Journal::create(FolderLock::take(folder).unwrap(), run, settings, &clock, &tasks).unwrap();
         let configuration = Configuration::restore(ConfigurationParts {
             folder,
             seal_key: Some(SealKey::parse(&Secret::new(STANDARD.encode([5; 32]))).unwrap()),

@@ -42,7 +42,7 @@ impl Gauges {
         }
     }
 
-    fn values(&self) -> [(&'static str, &'static str, i64); 17] {
+    fn values(&self) -> [(&'static str, &'static str, i64); 18] {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let version = report.revision.map_or(-1, |revision| count(revision.revision.version));
@@ -80,8 +80,13 @@ impl Gauges {
             ),
             (
                 "spool_set_aside",
-                "Folders of usage records that don't say whose they are; they are kept and not delivered",
+                "Folders of usage records that can't be read or don't say whose they are; they are kept and not delivered",
                 i64::try_from(self.journal.set_aside()).unwrap_or(i64::MAX),
+            ),
+            (
+                "spool_missing",
+                "Usage records of earlier runs that this start did not find on the disk",
+                count(self.journal.missing()),
             ),
             (
                 "spool_healthy",

@@ -14,7 +14,7 @@ use crate::control::fake::FakeControlPlane;
 async fn node(folder: &Path, fake: &FakeControlPlane) -> Running {
     start(NodeParts {
         node_id: "node-a".into(),
-        data_dir: folder.to_owned(),
+        folder: FolderLock::take(folder).unwrap(),
         listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         control_plane: fake.transport(),
         redis: None,
@@ -65,6 +65,7 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
         "switchyard_spool_bytes 0",
         "switchyard_spool_oldest_open_seconds 0",
         "switchyard_spool_set_aside 0",
+        "switchyard_spool_missing 0",
         "switchyard_request_memory_used_bytes 0",
         "switchyard_request_memory_limit_bytes 268435456",
         "switchyard_answer_memory_used_bytes 0",
@@ -97,22 +98,12 @@ async fn a_node_is_ready_once_it_has_a_configuration_and_then_also_without_the_c
 }
 
 #[tokio::test]
-async fn a_folder_serves_one_node() {
+async fn a_folder_serves_one_node_until_its_end() {
     let (tasks, folder) = (Tasks::new(), tempfile::tempdir().unwrap());
     let fake = FakeControlPlane::new(&tasks);
     let running = node(folder.path(), &fake).await;
-    let second = start(NodeParts {
-        node_id: "node-b".into(),
-        data_dir: folder.path().to_owned(),
-        listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        control_plane: fake.transport(),
-        redis: None,
-        seal_key: None,
-        settings: NodeSettings::default(),
-        clock: Clock::System,
-    })
-    .await;
-    assert!(matches!(second, Err(StartError::Spool(SpoolError::Locked(_)))));
+    assert!(matches!(FolderLock::take(folder.path()), Err(SpoolError::Locked(_))));
     assert!(running.shutdown().await);
+    FolderLock::take(folder.path()).unwrap();
     tasks.stop();
 }

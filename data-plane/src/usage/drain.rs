@@ -6,7 +6,7 @@ use shared::{clock::Clock, tasks::Tasks};
 
 use super::{
     reporter,
-    spool::{self, SpoolError},
+    spool::{self, FolderLock, SpoolError},
 };
 use crate::transport::ControlPlane;
 
@@ -21,7 +21,8 @@ pub async fn drain(
     clock: &Clock,
     tasks: &Tasks,
 ) -> Result<Drained, SpoolError> {
-    let (_lock, outboxes) = spool::found_outboxes(data_dir, clock.now())?;
+    let lock = FolderLock::take(data_dir)?;
+    let outboxes = spool::found_outboxes(&lock, clock.now())?;
     reporter::deliver_all(control_plane, outboxes.clone(), tasks).await;
     let complete = outboxes.iter().all(spool::Outbox::finished);
     Ok(Drained { incarnations: outboxes.len(), complete })

@@ -24,23 +24,19 @@ mod fault;
 mod frame;
 mod health;
 mod identity;
+mod lock;
 mod outbox;
 mod own;
 mod reader;
 mod recovery;
 mod reserve;
+mod salvage;
 mod scratch;
 mod segment;
 mod slots;
 mod writer;
 
-use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use proto::v1::{CloseRecord, OpenRecord};
 use shared::{
@@ -50,6 +46,7 @@ use shared::{
 };
 
 use identity::Identity;
+pub use lock::FolderLock;
 use outbox::Found;
 pub(crate) use outbox::Outbox;
 use own::Own;
@@ -57,14 +54,13 @@ pub(crate) use reader::{BatchSize, Reader};
 pub use writer::Opened;
 
 const FOLDER: &str = "spool";
-const LOCK_FILE: &str = "lock";
 
 /// Why a record is not on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error("no room on the disk for usage records")]
     Full,
-    #[error("usage records can't be written: {0}")]
+    #[error("usage records can't be read or written: {0}")]
     Io(io::Error),
     #[error("usage records can't be written until the disk works again")]
     Unhealthy,
@@ -72,7 +68,7 @@ pub enum SpoolError {
     TooLarge(usize),
     #[error("this process takes no more usage records")]
     Ended,
-    #[error("another process works in {}", .0.display())]
+    #[error("another process works in {}: stop it first, or name another folder with --data-dir", .0.display())]
     Locked(PathBuf),
 }
 
@@ -131,34 +127,34 @@ struct Spools {
     found: Vec<Arc<Found>>,
     set_aside: usize,
     /// Held for as long as this exists.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Journal {
-    /// Takes the data folder for this process, finds what earlier runs left in it, and begins this one's spools. Gives the
-    /// end of who is no worker. Blocks on the disk.
+    /// Finds what earlier runs left in the data folder, and begins this one's spools. Gives the end of who is no worker.
+    /// Blocks on the disk.
     ///
     /// # Errors
-    /// Another process has the folder, or it can't be read or written. A full disk is no error: see [`Self::healthy`].
+    /// The folder can't be read or written. A full disk is no error: see [`Self::healthy`].
     pub fn create(
-        data_dir: &Path,
+        lock: FolderLock,
         run: Run<'_>,
         settings: SpoolSettings,
         clock: &Clock,
         tasks: &Tasks,
     ) -> Result<Self, SpoolError> {
-        Self::begin(data_dir, run, settings, clock, |own| disk::start(own, tasks, disk::round))
+        Self::begin(lock, run, settings, clock, |own| disk::start(own, tasks, disk::round))
     }
 
     fn begin(
-        data_dir: &Path,
+        lock: FolderLock,
         run: Run<'_>,
         settings: SpoolSettings,
         clock: &Clock,
         start: impl FnOnce(&Arc<Own>) -> io::Result<()>,
     ) -> Result<Self, SpoolError> {
-        let Folder { lock, found, set_aside } = Folder::take(data_dir, clock.now())?;
-        let folder = data_dir.join(FOLDER).join(run.incarnation.to_string());
+        let Left { found, set_aside } = Left::find(&lock, clock.now())?;
+        let folder = lock.data_dir().join(FOLDER).join(run.incarnation.to_string());
         let spools = u32::try_from(run.workers + 1).unwrap_or(u32::MAX);
         let identity = Identity { node_id: run.node_id.to_owned(), spools };
         let own = Arc::new(Own::new(run.incarnation, identity, folder, settings));
@@ -223,7 +219,13 @@ impl Journal {
         self.spools.own.oldest_open()
     }
 
-    /// Folders with records that nobody can say of whose they are.
+    /// Records of earlier runs that were written, and that this start did not find.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.spools.found.iter().map(|found| found.missing()).sum()
+    }
+
+    /// Folders with records that can't be read, or that nobody can say of whose they are.
     #[must_use]
     pub fn set_aside(&self) -> usize {
         self.spools.set_aside
@@ -262,32 +264,26 @@ impl Journal {
     }
 }
 
-/// Finds the incarnations of `data_dir` without beginning one: for draining. `now`: when those end that have no end yet.
-pub(crate) fn found_outboxes(data_dir: &Path, now: Millis) -> Result<(File, Vec<Outbox>), SpoolError> {
-    let Folder { lock, found, .. } = Folder::take(data_dir, now)?;
-    Ok((lock, found.into_iter().map(Outbox::Found).collect()))
+/// Finds the incarnations of a data folder without beginning one: for draining. `now`: when those end that have no end
+/// yet.
+pub(crate) fn found_outboxes(lock: &FolderLock, now: Millis) -> Result<Vec<Outbox>, SpoolError> {
+    let Left { found, .. } = Left::find(lock, now)?;
+    Ok(found.into_iter().map(Outbox::Found).collect())
 }
 
-/// A data folder that this process has.
-struct Folder {
-    lock: File,
+/// What earlier runs left in a data folder.
+struct Left {
     found: Vec<Arc<Found>>,
     set_aside: usize,
 }
 
-impl Folder {
-    fn take(data_dir: &Path, now: Millis) -> Result<Self, SpoolError> {
-        fs::create_dir_all(data_dir.join(FOLDER))?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SpoolError::Locked(data_dir.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-        let recovery::All { incarnations, set_aside } = recovery::all(&data_dir.join(FOLDER), now)?;
+impl Left {
+    fn find(lock: &FolderLock, now: Millis) -> Result<Self, SpoolError> {
+        let folder = lock.data_dir().join(FOLDER);
+        fs::create_dir_all(&folder)?;
+        let recovery::All { incarnations, set_aside } = recovery::all(&folder, now)?;
         let found = incarnations.into_iter().map(|recovered| Arc::new(Found::new(recovered)));
-        Ok(Self { lock, found: found.collect(), set_aside })
+        Ok(Self { found: found.collect(), set_aside })
     }
 }
 

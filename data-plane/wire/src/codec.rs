@@ -83,6 +83,12 @@ pub trait StreamDecoder: std::fmt::Debug + Send {
 
     /// What was found so far and no event can say, under the names that the wire's plain answers give it.
     fn losses(&self) -> &Losses;
+
+    /// The last usage that the upstream reported can't be read: what it reported before may be less than all. Wires that
+    /// report it once need not tell.
+    fn usage_is_unreadable(&self) -> bool {
+        false
+    }
 }
 
 /// Writes a stream's frames. Events come in legal order.

@@ -245,10 +245,11 @@ impl Conversion {
     /// to its end.
     #[must_use]
     pub fn gathered(&self, stream: ConvertedStream) -> Option<Whole> {
-        let usage = stream.usage();
+        let (usage, is_final) = (stream.usage(), stream.usage_is_final());
         let served_model = stream.served_model().map(str::to_owned);
         let mut whole = self.write(stream.into_whole()?);
-        whole.usage = whole.usage.or(usage);
+        // A whole answer's usage is all that it is charged by.
+        whole.usage = whole.usage.or(usage).filter(|_| is_final);
         whole.served_model = served_model;
         Some(whole)
     }

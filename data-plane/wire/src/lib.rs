@@ -30,3 +30,4 @@ mod gemini;
 mod json;
 mod messages;
 mod responses;
+mod usage;

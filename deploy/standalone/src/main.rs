@@ -7,7 +7,7 @@ use shared::{
     telemetry::{LogFormat, LogSettings},
 };
 use standalone::{
-    demo, serve,
+    adopt_epoch, demo, serve,
     settings::{Arguments, Verb},
 };
 
@@ -17,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let log = |arguments: &Arguments| match &arguments.verb {
         Verb::Serve(serve) => serve.log.clone(),
+        Verb::AdoptEpoch(maintenance) => maintenance.log.clone(),
         // The demo's screen is for its own lines.
         Verb::Demo(demo) => LogSettings { log: demo.log.clone(), log_format: LogFormat::Text },
     };
@@ -29,6 +30,10 @@ async fn run(arguments: Arguments, mut signals: Signals) -> Result<bool, Failure
             let planes = serve::start(*arguments, |name| std::env::var(name).ok()).await?;
             signals.next().await;
             Ok(signals.or_shutdown(planes.shutdown()).await)
+        }
+        Verb::AdoptEpoch(arguments) => {
+            adopt_epoch::run(&arguments).await?;
+            Ok(true)
         }
         Verb::Demo(arguments) => {
             let demo = tokio::select! {

@@ -16,6 +16,7 @@ use data_plane::{
     settings::NodeSettings,
     snapshot::{InvalidSealKey, SealKey},
     transport::ControlPlane,
+    usage::{FolderLock, SpoolError},
 };
 use shared::{clock::Clock, secret::Secret};
 use tokio::net::TcpListener;
@@ -24,6 +25,8 @@ use crate::{keys, settings::ListenSettings};
 
 /// The name of the one node.
 const NODE_ID: &str = "standalone";
+/// The database's file in the data folder.
+pub(crate) const DATABASE: &str = "switchyard.db";
 
 /// What both planes are started with.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub enum PlanesError {
     Url(#[from] InvalidUrl),
     #[error("{0}")]
     Variable(#[from] clap::Error),
+    #[error("the data folder can't be used: {0}")]
+    Lock(#[from] SpoolError),
     #[error(transparent)]
     SealKey(#[from] InvalidSealKey),
     #[error(transparent)]
@@ -73,8 +78,12 @@ pub struct Planes {
     pub admin_address: SocketAddr,
     /// The first admin's password, where this start generated it.
     pub generated_password: Option<Secret>,
+    /// There was no database in the folder.
+    pub is_first_start: bool,
     control: control::Running,
     node: node::Running,
+    /// Held until both have ended.
+    lock: FolderLock,
 }
 
 /// Starts both planes; returns once they serve.
@@ -86,6 +95,8 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
     let folder = &settings.data_dir;
     let in_folder = |source| PlanesError::Folder { path: folder.clone(), source };
     make_private(folder).map_err(in_folder)?;
+    // First: what another process works with is neither read nor written, its database least of all.
+    let lock = FolderLock::take(folder)?;
     let given_or_kept = |given: Option<Secret>, name: &str| match given {
         Some(key) => Ok(key),
         None => keys::kept_in(&folder.join(name)).map_err(in_folder),
@@ -97,20 +108,20 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
 
     let keys =
         KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
-    let database_url = format!("sqlite:{}", folder.join("switchyard.db").display());
+    let is_first_start = !folder.join(DATABASE).exists();
     let tls = settings.node.clients.listen_tls_cert.is_some();
     let control_settings = ControlSettings {
         data_plane: data_plane(settings.data_plane, &listener, tls)?,
         policy: settings.policy,
         allow_private_upstreams: settings.node.allow_private_upstreams,
-        ..ControlSettings::embedded(&database_url, keys)?
+        ..ControlSettings::embedded(&database_url(folder), keys)?
     };
     let ends = Ends { admin: Some(admin), nodes: NodesEnd::InProcess };
     let mut control = control::start(control_settings, ends, Clock::System).await?;
     let pipe = control.in_process.take().ok_or(PlanesError::NoPipe)?;
     let node = node::start(NodeParts {
         node_id: NODE_ID.to_owned(),
-        data_dir: folder.clone(),
+        folder: lock.clone(),
         listener,
         control_plane: ControlPlane::in_process(move || {
             let pipe = pipe.clone();
@@ -128,9 +139,15 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
         tls,
         admin_address: control.admin_address,
         generated_password,
+        is_first_start,
         control,
         node,
+        lock,
     })
+}
+
+pub(crate) fn database_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join(DATABASE).display())
 }
 
 /// Where nothing else is said, the data plane is where this process serves clients. Over TLS it is tested by its public
@@ -183,7 +200,9 @@ impl Planes {
     /// The node first, so that its last records still reach the ledger. False: something did not end in time.
     pub async fn shutdown(self) -> bool {
         let node_ended = self.node.shutdown().await;
-        self.control.shutdown().await && node_ended
+        let control_ended = self.control.shutdown().await;
+        drop(self.lock);
+        control_ended && node_ended
     }
 }
 

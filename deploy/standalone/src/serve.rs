@@ -30,7 +30,6 @@ pub async fn start(
     arguments: ServeArguments,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Planes, ServeError> {
-    let is_first = !arguments.data_dir.join("switchyard.db").exists();
     let given_password = arguments.policy.admin_password.clone();
     let planes = planes::start(PlanesSettings {
         data_dir: arguments.data_dir,
@@ -52,7 +51,7 @@ pub async fn start(
     }
     let keys = first_start::found_keys(variable);
     if let Some(password) =
-        planes.generated_password.as_ref().or(given_password.as_ref()).filter(|_| is_first)
+        planes.generated_password.as_ref().or(given_password.as_ref()).filter(|_| planes.is_first_start)
     {
         set_up(&planes, password, &keys).await?;
     }

@@ -21,6 +21,8 @@ pub enum Verb {
     Serve(Box<ServeArguments>),
     /// Show it at work: with an emulated provider, one request and its line in the ledger; nothing is kept
     Demo(DemoArguments),
+    /// After a restore from a backup: begin a new epoch, which the node may follow
+    AdoptEpoch(MaintenanceArguments),
 }
 
 #[derive(Debug, Args)]
@@ -42,6 +44,15 @@ pub struct ServeArguments {
     pub policy: PolicySettings,
     #[command(flatten)]
     pub node: NodeSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Debug, Args)]
+pub struct MaintenanceArguments {
+    /// The folder that `serve` works in; it may go on meanwhile
+    #[arg(long, env = "SWITCHYARD_DATA_DIR", default_value = "switchyard-data")]
+    pub data_dir: PathBuf,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -95,6 +95,28 @@ async fn what_was_sent_and_came_to_nothing_is_the_accounts_by_an_estimate_and_no
 }
 
 #[tokio::test]
+async fn what_is_told_of_one_side_alone_since_the_other_can_not_be_read_is_charged_by_an_estimate() {
+    let odd = |usage: &str| GOOD.replace(r#""input_tokens":1,"output_tokens":1"#, usage);
+    for usage in [r#""input_tokens":1,"output_tokens":"1""#, r#""input_tokens":-1,"output_tokens":1"#] {
+        let upstream = Upstream::always(json(200, &odd(usage))).await;
+        let gateway = Gateway::limited(vec![claude(upstream.url())], hasty).await;
+        assert_eq!(gateway.post("/v1/messages", MESSAGES).await.status, 200);
+        let record = gateway.records(1).await.remove(0);
+        assert_estimated(&record.attempts[0], usage);
+        assert!(record.attempts[0].usage.is_none() && record.estimated, "{record:?}");
+        assert_eq!(record.conditions, ["no_usage_reported"]);
+    }
+    // A stream has told the input before.
+    let stop = STOP.replace(":9}", ":\"9\"}");
+    let upstream = Upstream::always(sse(&[START, DELTA, &stop])).await;
+    let gateway = Gateway::limited(vec![claude(upstream.url())], hasty).await;
+    assert_eq!(gateway.post("/v1/messages", STREAMED).await.status, 200);
+    let record = gateway.records(1).await.remove(0);
+    assert_estimated(&record.attempts[0], "stream");
+    assert_eq!(tokens(record.attempts[0].estimate.as_ref()).0, 7, "{record:?}");
+}
+
+#[tokio::test]
 async fn what_was_not_sent_or_was_refused_costs_nobody_anything() {
     for script in [json(500, "{}"), json(429, "{}"), json(401, "{}"), json(529, "{}")] {
         let record = behind(script, MESSAGES).await;

@@ -39,7 +39,7 @@ use crate::{
     },
     tester::Tester,
     upstream::{OutboundSettings, UpstreamClient},
-    usage::{Journal, Run, SpoolSettings, spool::BatchSize},
+    usage::{FolderLock, Journal, Run, SpoolSettings, spool::BatchSize},
 };
 
 /// Nothing here takes longer, unless it never comes.
@@ -102,7 +102,8 @@ impl Unconfigured {
         let (loads, incarnation) = (Vec::from_iter(loads), IncarnationId::new(clock.now()));
         let run = Run { node_id: "node", incarnation, workers: loads.len() };
         let spool = SpoolSettings { probe_every: Duration::from_millis(20), ..SpoolSettings::default() };
-        let journal = Journal::create(folder.path(), run, spool, &clock, &beside).unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let journal = Journal::create(lock, run, spool, &clock, &beside).unwrap();
         let (snapshot, status_writes) = (SnapshotHandle::new(Policy::default()), StatusWrites::default());
         let outbound = OutboundSettings { allow_private, ..OutboundSettings::default() };
         let upstream = UpstreamClient::new(outbound).unwrap();

@@ -7,12 +7,19 @@ pub(super) const fn step() -> std::io::Result<()> {
     Ok(())
 }
 
+/// So many bytes of a file are about to be read from there.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "in tests it fails")]
+pub(super) const fn read(_path: &std::path::Path, _at: u64, _size: u64) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// What is written of a file so far is on the disk itself.
 #[cfg(not(test))]
 pub(super) const fn synced(_file: &std::fs::File) {}
 
 #[cfg(test)]
-pub(super) use tests::{step, synced};
+pub(super) use tests::{read, step, synced};
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -21,15 +28,20 @@ pub(super) mod tests {
         collections::HashMap,
         fs::{self, File},
         io,
+        ops::Range,
         os::unix::fs::MetadataExt as _,
         path::Path,
     };
+
+    use rustix::io::Errno;
 
     thread_local! {
         /// Steps that are still taken on this thread, before none is taken any more.
         static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
         /// Of files of this thread, by inode: bytes that a power cut leaves.
         static SYNCED: RefCell<HashMap<u64, u64>> = RefCell::default();
+        /// Of files of this thread, by inode: bytes that can't be read, and what the disk says then.
+        static BAD: RefCell<Vec<(u64, Range<u64>, Errno)>> = RefCell::default();
     }
 
     /// # Errors
@@ -38,6 +50,29 @@ pub(super) mod tests {
         let left = LEFT.get();
         LEFT.set(if left == u64::MAX { left } else { left.saturating_sub(1) });
         if left == 0 { Err(io::Error::other("killed by the test")) } else { Ok(()) }
+    }
+
+    /// # Errors
+    /// As the test has it, the disk can't read this.
+    pub(in super::super) fn read(path: &Path, at: u64, size: u64) -> io::Result<()> {
+        let Ok(file) = fs::metadata(path) else { return Ok(()) };
+        BAD.with_borrow(|bad| {
+            let mut met = bad.iter().filter(|(inode, bytes, _)| {
+                *inode == file.ino() && bytes.start < at.saturating_add(size) && at < bytes.end
+            });
+            met.next().map_or(Ok(()), |(_, _, error)| Err((*error).into()))
+        })
+    }
+
+    /// From now on this thread can't read these bytes of a file, wherever it is moved.
+    pub(in super::super) fn spoil(path: &Path, bytes: Range<u64>, error: Errno) {
+        let inode = fs::metadata(path).unwrap().ino();
+        BAD.with_borrow_mut(|bad| bad.push((inode, bytes, error)));
+    }
+
+    /// Everything can be read.
+    pub(in super::super) fn repair() {
+        BAD.take();
     }
 
     pub(in super::super) fn synced(file: &File) {

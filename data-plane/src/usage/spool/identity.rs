@@ -71,7 +71,8 @@ fn replace(folder: &Path, name: &str, form: &str, text: &str) -> io::Result<()> 
 }
 
 fn read(folder: &Path, name: &str, form: &str) -> io::Result<Option<String>> {
-    let bytes = match fs::read(folder.join(name)) {
+    let path = folder.join(name);
+    let bytes = match fault::read(&path, 0, u64::MAX).and_then(|()| fs::read(&path)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -46,6 +46,11 @@ impl Found {
         if self.depth() == 0 { 0 } else { self.recovered.spools.iter().map(|spool| spool.bytes).sum() }
     }
 
+    /// Records that were written and are not on the disk any more.
+    pub(super) fn missing(&self) -> u64 {
+        self.recovered.spools.iter().map(|spool| spool.missing).sum()
+    }
+
     fn remove(&self) {
         let folder = &self.recovered.folder;
         if let Err(error) = segment::remove_delivered(folder) {

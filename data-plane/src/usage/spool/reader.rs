@@ -111,7 +111,7 @@ impl Reader {
         loop {
             let Some(segment) = &mut self.segment else {
                 let Some(segment) = self.segment_for(wanted)? else {
-                    return Ok(None);
+                    return Ok(self.first_after_files());
                 };
                 self.segment = Some(segment);
                 continue;
@@ -129,11 +129,17 @@ impl Reader {
                     if !segment.ahead.is_empty() {
                         segment.skip_damage(self.spool)?;
                     } else if !self.next_segment()? {
-                        return Ok(None);
+                        return Ok(self.first_after_files());
                     }
                 }
             }
         }
+    }
+
+    /// What follows where the files have no more of what they had.
+    fn first_after_files(&self) -> Option<Stored> {
+        let record = self.after_files.first()?;
+        Some(Stored { sequence: self.files_end.saturating_add(1), bytes: record.len() })
     }
 
     /// What [`Self::next_stored`] found.

@@ -8,8 +8,9 @@
 //! A segment that had not got its name yet gets it now, if there is a record in it. What is found is synced, as what
 //! the ledger has must not be lost by a power cut: its sequences would be used again.
 //!
-//! A folder with records that does not say whose they are is put aside by its name, for a person to look at. Nothing is
-//! removed in which there is a record that is not delivered.
+//! A folder with records that does not say whose they are is put aside by its name, for a person to look at; so is what
+//! the disk can't read, and the rest is delivered: one bad file keeps no node from starting. Nothing is removed in which
+//! there is a record that is not delivered.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,7 +28,9 @@ use shared::{clock::Millis, id::IncarnationId};
 use super::{
     frame::{self, Next, SpoolId},
     identity::{self, Identity},
-    reserve, segment,
+    reserve,
+    salvage::{self, Content},
+    segment,
 };
 use crate::contract::first_attempt;
 
@@ -35,15 +38,13 @@ use crate::contract::first_attempt;
 const CONDITION: &str = "node_stopped";
 /// How fast models write.
 const TOKENS_A_SECOND: u64 = 50;
-/// Of a folder that a person has to look at.
-const SET_ASIDE_EXTENSION: &str = "set-aside";
 
 /// What is in the folder of all incarnations.
 #[derive(Debug)]
 pub(super) struct All {
     /// Oldest first.
     pub(super) incarnations: Vec<Recovered>,
-    /// Folders that nobody can say of whose records they hold.
+    /// Folders with records that can't be read, or that nobody can say of whose they are.
     pub(super) set_aside: usize,
 }
 
@@ -68,6 +69,9 @@ pub(super) struct RecoveredSpool {
     pub(super) delivered: u64,
     /// What it takes on the disk.
     pub(super) bytes: u64,
+    /// Records that were written and are not there, as far as what is there tells; at the end of what could not be read,
+    /// at most so many.
+    pub(super) missing: u64,
 }
 
 impl RecoveredSpool {
@@ -78,70 +82,115 @@ impl RecoveredSpool {
 }
 
 /// All incarnations under `folder`. `now`: when those end that have no end yet.
+///
+/// # Errors
+/// What is not of one file or one incarnation alone: that keeps the process from starting, as records are at stake.
 pub(super) fn all(folder: &Path, now: Millis) -> io::Result<All> {
-    let mut found = Vec::new();
-    let mut all = All { incarnations: Vec::new(), set_aside: 0 };
+    let (mut found, mut incarnations) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension == Some(segment::DELIVERED_EXTENSION) {
-            fs::remove_dir_all(&path)?;
-        } else if extension == Some(SET_ASIDE_EXTENSION) {
-            tracing::error!(folder = %path.display(), "usage records are set aside that nobody can say whose they are; they are not delivered");
-            all.set_aside += 1;
+        if has_extension(&path, segment::DELIVERED_EXTENSION) {
+            remove_rest(&path)?;
+        } else if has_extension(&path, salvage::SET_ASIDE_EXTENSION) {
+            tracing::error!(folder = %path.display(), "usage records are set aside that could not be read, or don't say whose they are; they are not delivered: get out of them what is needed, and remove the folder");
         } else if let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) {
             found.push((id, path));
         }
     }
     found.sort();
     for (incarnation, path) in found {
-        match Identity::read(&path)? {
-            Some(identity) => all.incarnations.push(one(incarnation, path, identity, now)?),
-            None => all.set_aside += usize::from(unidentified(&path)?),
+        match one(incarnation, &path, now) {
+            Ok(recovered) => incarnations.extend(recovered),
+            Err(error) if salvage::is_damage(&error) => unreadable(&path, &error)?,
+            Err(error) => {
+                return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
         }
     }
-    Ok(all)
+    Ok(All { incarnations, set_aside: count_set_aside(folder)? })
 }
 
-/// A folder that does not say what it is. True: it is set aside; false: there was nothing in it.
-fn unidentified(folder: &Path) -> io::Result<bool> {
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == wanted)
+}
+
+fn count_set_aside(folder: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        count += usize::from(has_extension(&entry?.path(), salvage::SET_ASIDE_EXTENSION));
+    }
+    Ok(count)
+}
+
+/// The rest of a folder that is delivered. Where the disk is damaged there, it takes room and no more.
+fn remove_rest(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if salvage::is_damage(&error) => {
+            tracing::error!(%error, folder = %folder.display(), "delivered usage records can't be removed");
+            Ok(())
+        }
+        removed => removed,
+    }
+}
+
+/// An incarnation of which the disk gives too little to go by.
+fn unreadable(folder: &Path, error: &io::Error) -> io::Result<()> {
+    let aside = salvage::aside_of(folder);
+    tracing::error!(%error, folder = %folder.display(), aside = %aside.display(), "usage records of an earlier run can't be read; they are set aside and not delivered: look at the disk, and give the folder its old name once it can be read");
+    fs::rename(folder, &aside)
+}
+
+/// A folder that does not say what it is.
+fn unidentified(folder: &Path) -> io::Result<()> {
     if !segment::holds_records(folder)? {
         // Its making was cut off.
-        fs::remove_dir_all(folder)?;
-        return Ok(false);
+        return fs::remove_dir_all(folder);
     }
-    let aside = folder.with_extension(SET_ASIDE_EXTENSION);
+    let aside = salvage::aside_of(folder);
     tracing::error!(folder = %folder.display(), aside = %aside.display(), "nothing says whose usage records these are; they are set aside and not delivered");
-    fs::rename(folder, &aside)?;
-    Ok(true)
+    fs::rename(folder, &aside)
 }
 
-fn one(
-    incarnation: IncarnationId,
-    folder: PathBuf,
-    identity: Identity,
-    now: Millis,
-) -> io::Result<Recovered> {
-    reserve::let_go(&folder);
-    let delivered = identity::read_delivered(&folder);
-    let folders = (0..count(&folder, &identity)?).map(|number| {
+/// `None`: its folder does not say what it is.
+fn one(incarnation: IncarnationId, folder: &Path, now: Millis) -> io::Result<Option<Recovered>> {
+    let Some(identity) = Identity::read(folder)? else {
+        return unidentified(folder).map(|()| None);
+    };
+    reserve::let_go(folder);
+    let delivered = identity::read_delivered(folder);
+    let folders = (0..count(folder, &identity)?).map(|number| {
         let id = SpoolId { incarnation, number };
-        let folder = folder.join(number.to_string());
-        name_unnamed(id, &folder).map(|()| (id, folder))
+        let number = number.to_string();
+        let aside = folder.with_extension(salvage::SET_ASIDE_EXTENSION).join(&number);
+        let place = Place { id, folder: folder.join(number), aside };
+        salvage::finish(&place.folder)?;
+        name_unnamed(&place).map(|()| place)
     });
-    let folders = folders.collect::<io::Result<Vec<_>>>()?;
+    let places = folders.collect::<io::Result<Vec<_>>>()?;
     // A worker's spool says nothing while its streams run on: the run is as old as the latest word of any.
-    let last_write = last_write(&folders)?;
-    let spools = folders.into_iter().map(|(id, folder)| {
-        let delivered = delivered.get(id.number as usize).copied().unwrap_or(0);
-        spool(id, folder, delivered, now, last_write)
+    let last_write = last_write(&places)?;
+    let spools = places.into_iter().map(|place| {
+        let delivered = delivered.get(place.id.number as usize).copied().unwrap_or(0);
+        spool(place, delivered, now, last_write)
     });
     let spools = spools.collect::<io::Result<Vec<_>>>()?;
     let records: u64 = spools.iter().map(|spool| spool.end().saturating_sub(spool.delivered)).sum();
     if records > 0 {
         tracing::info!(%incarnation, records, "usage records of an earlier run are to be delivered");
     }
-    Ok(Recovered { folder, incarnation, node_id: identity.node_id, spools })
+    let missing: u64 = spools.iter().map(|spool| spool.missing).sum();
+    if missing > 0 {
+        tracing::error!(%incarnation, folder = %folder.display(), records = missing, "usage records of an earlier run are missing on this disk; the ledger is told which");
+    }
+    Ok(Some(Recovered { folder: folder.to_owned(), incarnation, node_id: identity.node_id, spools }))
+}
+
+/// Where a spool is.
+struct Place {
+    id: SpoolId,
+    folder: PathBuf,
+    /// For files of it that can't be read.
+    aside: PathBuf,
 }
 
 /// How many spools there are: no folder is passed over, whatever the identity says.
@@ -154,9 +203,9 @@ fn count(folder: &Path, identity: &Identity) -> io::Result<u32> {
     Ok(count)
 }
 
-fn last_write(folders: &[(SpoolId, PathBuf)]) -> io::Result<Millis> {
+fn last_write(places: &[Place]) -> io::Result<Millis> {
     let mut last = Millis(0);
-    for (_, folder) in folders {
+    for Place { folder, .. } in places {
         for first in segment::list(folder)? {
             last = last.max(written_at(&segment::path(folder, first))?);
         }
@@ -164,41 +213,77 @@ fn last_write(folders: &[(SpoolId, PathBuf)]) -> io::Result<Millis> {
     Ok(last)
 }
 
-fn spool(
-    id: SpoolId,
-    folder: PathBuf,
-    delivered: u64,
-    now: Millis,
-    last_write: Millis,
-) -> io::Result<RecoveredSpool> {
-    let firsts = segment::list(&folder)?;
-    let (mut seen, mut bytes) = (Seen::default(), 0);
+fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::Result<RecoveredSpool> {
+    let firsts = segment::list(&place.folder)?;
     // Those before the first segment were delivered.
-    seen.end = firsts.first().map_or(0, |first| first.saturating_sub(1));
+    let before = firsts.first().map_or(0, |first| first.saturating_sub(1));
+    let (mut seen, mut bytes) = (Seen { end: before, delivered, ..Seen::default() }, 0);
     for first in &firsts {
-        let path = segment::path(&folder, *first);
-        let content = fs::read(&path)?;
-        let intact = seen.scan(&content, id);
-        if intact < content.len() && firsts.last() == Some(first) {
-            tracing::warn!(path = %path.display(), bytes = content.len() - intact, "a usage record was cut off by a crash; its remains are removed");
+        let path = segment::path(&place.folder, *first);
+        let content = salvage::read(&path)?;
+        seen.reach(first.saturating_sub(1));
+        let intact = seen.scan(&content.bytes, place.id);
+        let is_last = firsts.last() == Some(first);
+        if content.is_damaged {
+            if is_last {
+                skip(&path, content.bytes.len() - intact, &mut seen)?;
+            }
+            keep_readable(&path, &path, &content.bytes[..intact], &place)?;
+        } else if intact < content.bytes.len() && is_last {
+            tracing::warn!(path = %path.display(), bytes = content.bytes.len() - intact, "a usage record was cut off by a crash; its remains are removed");
             truncate(&path, intact)?;
         }
-        bytes += u64::try_from(content.len()).unwrap_or(0);
+        bytes += u64::try_from(content.bytes.len()).unwrap_or(0);
         File::open(&path)?.sync_data()?;
     }
     if !firsts.is_empty() {
-        segment::sync_folder(&folder)?;
+        segment::sync_folder(&place.folder)?;
     }
-    let files_end = seen.end;
-    Ok(RecoveredSpool { id, folder, files_end, after_files: seen.rest(now, last_write), delivered, bytes })
+    let Place { id, folder, .. } = place;
+    let (files_end, missing) = (seen.end, seen.missing);
+    let after_files = seen.rest(now, last_write);
+    Ok(RecoveredSpool { id, folder, files_end, after_files, delivered, bytes, missing })
 }
 
-fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
-    for path in segment::unnamed(folder)? {
-        let bytes = fs::read(&path)?;
-        let first = frame::find(&bytes, spool, 0).map(|at| frame::next(&bytes[at..], spool));
+/// Puts what could be read of the file `path` at `target`.
+fn keep_readable(path: &Path, target: &Path, readable: &[u8], place: &Place) -> io::Result<()> {
+    let (aside, bytes) = (place.aside.display(), readable.len());
+    tracing::error!(path = %path.display(), %aside, bytes, "usage records can't be read; what could be read of their file is delivered, and the file is set aside: look at the disk");
+    salvage::replace(path, target, readable, &place.aside)
+}
+
+/// Passes over the sequences that records may have had behind the last one that could be read, in so many bytes. The
+/// ledger may have some of them, so nothing else may get these. The name of an empty segment says so, also to those who
+/// come later.
+fn skip(last: &Path, bytes: usize, seen: &mut Seen) -> io::Result<()> {
+    let most = u64::try_from(bytes / frame::HEADER).unwrap_or(u64::MAX);
+    if most == 0 {
+        return Ok(());
+    }
+    seen.reach(seen.end.saturating_add(most));
+    let folder = last.parent().unwrap_or(last);
+    let next = segment::path(folder, seen.end.saturating_add(1));
+    salvage::write(&next, &[], fs::metadata(last)?.modified()?)?;
+    segment::sync_folder(folder)
+}
+
+fn name_unnamed(place: &Place) -> io::Result<()> {
+    for path in segment::unnamed(&place.folder)? {
+        let Content { bytes, is_damaged } = salvage::read(&path)?;
+        let first = frame::find(&bytes, place.id, 0).map(|at| frame::next(&bytes[at..], place.id));
         match first {
-            Some(Next::Frame { sequence, .. }) => fs::rename(&path, segment::path(folder, sequence))?,
+            Some(Next::Frame { sequence, .. }) => {
+                let named = segment::path(&place.folder, sequence);
+                if is_damaged {
+                    keep_readable(&path, &named, &bytes, place)?;
+                } else {
+                    fs::rename(&path, named)?;
+                }
+            }
+            _ if is_damaged => {
+                tracing::error!(path = %path.display(), aside = %place.aside.display(), "a file in which usage records may be can't be read; it is set aside: look at the disk");
+                salvage::set_aside(&path, &place.aside)?;
+            }
             // Made ahead, or the one record in it was cut off.
             _ => fs::remove_file(&path)?,
         }
@@ -211,6 +296,10 @@ fn name_unnamed(spool: SpoolId, folder: &Path) -> io::Result<()> {
 struct Seen {
     /// Sequence of the last record.
     end: u64,
+    /// Up to which the ledger had them.
+    delivered: u64,
+    /// Records up to `end` that are not there, and were not delivered.
+    missing: u64,
     /// It says that nothing follows.
     is_ended: bool,
     /// Of the requests that are open, by the sequence of their latest open record.
@@ -237,7 +326,14 @@ impl Seen {
         }
     }
 
+    /// There were records up to this one.
+    fn reach(&mut self, sequence: u64) {
+        self.missing += sequence.saturating_sub(self.end.max(self.delivered));
+        self.end = self.end.max(sequence);
+    }
+
     fn note(&mut self, sequence: u64, payload: &[u8]) {
+        self.reach(sequence.saturating_sub(1));
         self.end = self.end.max(sequence);
         match Record::decode(payload).ok().and_then(|record| record.record) {
             Some(record::Record::Open(open)) => {

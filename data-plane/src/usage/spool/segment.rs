@@ -13,7 +13,7 @@ use std::{
 
 use super::fault;
 
-const EXTENSION: &str = "seg";
+pub(super) const EXTENSION: &str = "seg";
 /// Of a folder in which nothing is left to be delivered.
 pub(super) const DELIVERED_EXTENSION: &str = "delivered";
 const UNNAMED_EXTENSION: &str = "new";
@@ -43,7 +43,7 @@ pub(super) fn unnamed(folder: &Path) -> io::Result<Vec<PathBuf>> {
     with_extension(folder, UNNAMED_EXTENSION)
 }
 
-fn with_extension(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+pub(super) fn with_extension(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -2,8 +2,9 @@ mod full;
 mod killed;
 mod left;
 mod long;
+mod unreadable;
 
-use std::time::Instant;
+use std::{fs::OpenOptions, path::Path, time::Instant};
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -33,7 +34,11 @@ fn id(number: u64) -> Vec<u8> {
 
 fn journal(folder: &Path, segment_bytes: u64, tasks: &Tasks) -> Journal {
     let settings = SpoolSettings { segment_bytes, ..SpoolSettings::default() };
-    Journal::create(folder, run(0), settings, &Clock::manual(Millis(1)), tasks).unwrap()
+    Journal::create(taken(folder), run(0), settings, &Clock::manual(Millis(1)), tasks).unwrap()
+}
+
+pub(super) fn taken(data_dir: &Path) -> FolderLock {
+    FolderLock::take(data_dir).unwrap()
 }
 
 pub(super) fn run(workers: usize) -> Run<'static> {
@@ -173,15 +178,12 @@ async fn a_spool_left_behind_is_delivered_with_its_open_requests_cut_off() {
     let first = journal(folder.path(), 200, &tasks);
     let mut running: Vec<_> = (1..=5).map(|number| first.open(&open_record(number)).unwrap()).collect();
     first.close(running.remove(1), &close_record(2)).unwrap();
-    assert!(matches!(
-        Journal::create(folder.path(), run(0), SpoolSettings::default(), &Clock::System, &tasks),
-        Err(SpoolError::Locked(_))
-    ));
+    assert!(matches!(FolderLock::take(folder.path()), Err(SpoolError::Locked(_))));
     tasks.shutdown(Duration::from_secs(5)).await;
     drop(first);
 
     for _ in 0..2 {
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         let outbox = &outboxes[0];
         assert_eq!(outbox.node_id(), "node-a");
         let records = read(outbox, 0);
@@ -207,7 +209,8 @@ async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = Tasks::new();
     let first =
-        Journal::create(folder.path(), run(0), SpoolSettings::default(), &Clock::System, &tasks).unwrap();
+        Journal::create(taken(folder.path()), run(0), SpoolSettings::default(), &Clock::System, &tasks)
+            .unwrap();
     let (began, bound) = (Clock::System.now(), Usage { input: 900, output: 400, ..Usage::default() });
     let under_way = |number, seconds: i64| OpenRecord {
         account_id: vec![3; 16],
@@ -228,7 +231,7 @@ async fn what_a_killed_run_had_under_way_costs_the_account_and_not_the_user() {
     tasks.shutdown(Duration::from_secs(5)).await;
     drop(first);
 
-    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
     let closes: Vec<_> = read(&outboxes[0], 3).into_iter().filter_map(|read| read.record).collect();
     let attempts = |at: usize| {
         let record::Record::Close(close) = &closes[at] else { panic!("{closes:?}") };
@@ -270,7 +273,7 @@ async fn what_was_under_way_is_charged_by_the_last_write_also_where_its_remains_
     io::Write::write_all(&mut file, b"torn").unwrap();
     file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_002)).unwrap();
     for start in ["that removes the remains", "that finds none"] {
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         let Some(record::Record::Close(close)) = read(&outboxes[0], 1).remove(0).record else { panic!() };
         assert_eq!((close.attempts[0].estimate.unwrap().output, close.total_ms), (100, 2_000), "{start}");
     }
@@ -282,7 +285,8 @@ async fn a_run_lived_as_long_as_any_of_its_spools_was_written_to() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = Tasks::new();
     let clock = Clock::manual(Millis(1));
-    let first = Journal::create(folder.path(), run(1), SpoolSettings::default(), &clock, &tasks).unwrap();
+    let first =
+        Journal::create(taken(folder.path()), run(1), SpoolSettings::default(), &clock, &tasks).unwrap();
     let bound = Usage { input: 900, output: 4_000, ..Usage::default() };
     let silent = OpenRecord {
         account_id: vec![3; 16],
@@ -299,7 +303,7 @@ async fn a_run_lived_as_long_as_any_of_its_spools_was_written_to() {
         let file = OpenOptions::new().append(true).open(path).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(written)).unwrap();
     }
-    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
     let Some(record::Record::Close(close)) = read(&outboxes[0], 1).remove(0).record else { panic!() };
     assert_eq!((close.attempts[0].estimate.unwrap().output, close.total_ms), (1_000, 20_000));
 }
@@ -310,7 +314,8 @@ async fn a_disk_that_takes_nothing_stops_admission_and_no_close_is_lost() {
     let tasks = Tasks::new();
     let settings =
         SpoolSettings { segment_bytes: 1, probe_every: Duration::from_millis(5), ..SpoolSettings::default() };
-    let journal = Journal::create(folder.path(), run(0), settings, &Clock::manual(NOW), &tasks).unwrap();
+    let journal =
+        Journal::create(taken(folder.path()), run(0), settings, &Clock::manual(NOW), &tasks).unwrap();
     let (first, second) = (journal.open(&open_record(1)).unwrap(), journal.open(&open_record(2)).unwrap());
     assert!(journal.sync());
 
@@ -389,7 +394,7 @@ fn a_file_made_ahead_is_removed_and_a_spool_of_nothing_else_ends() {
         spool_of(folder.path(), pairs);
         let spool = spool_folder(folder.path());
         assert_eq!(segment::unnamed(&spool).unwrap().len(), 1);
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         assert_eq!(segment::unnamed(&spool).unwrap(), Vec::<PathBuf>::new());
         let all = [1, -1, END];
         assert_eq!(shape(&read(&outboxes[0], 0)), if pairs > 0 { &all[..] } else { &all[2..] });
@@ -405,7 +410,7 @@ fn what_has_not_got_its_name_at_a_kill_is_found() {
         // As a kill has it that comes before the disk thread does anything.
         let start = |_: &Arc<Own>| Ok(());
         let settings = SpoolSettings { segment_bytes: 200, ..SpoolSettings::default() };
-        let journal = Journal::begin(folder.path(), run(0), settings, &clock, start).unwrap();
+        let journal = Journal::begin(taken(folder.path()), run(0), settings, &clock, start).unwrap();
         for number in 1..=5 {
             request(&journal, number);
         }
@@ -414,7 +419,7 @@ fn what_has_not_got_its_name_at_a_kill_is_found() {
     assert_eq!(segment::list(&spool).unwrap(), Vec::<u64>::new());
     assert!(segment::unnamed(&spool).unwrap().len() > 2);
     for _ in 0..2 {
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         assert_eq!(shape(&read(&outboxes[0], 0)), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5, END]);
     }
 }
@@ -466,7 +471,7 @@ proptest! {
             rest = &rest[size..];
             intact += 1;
         }
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         let records = read(&outboxes[0], 0);
         let mut expected: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();
         expected.truncate(usize::try_from(intact).unwrap());
@@ -491,7 +496,7 @@ proptest! {
         bytes[at] ^= flip;
         fs::write(&path, &bytes).unwrap();
 
-        let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+        let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
         let records = read(&outboxes[0], 0);
         let found = shape(&records);
         let all: Vec<i64> = (1..=i64::try_from(pairs).unwrap()).flat_map(|number| [number, -number]).collect();

@@ -2,27 +2,39 @@
 
 use shared::usage::Usage;
 
-use crate::json::{self, write::Object};
+use crate::{
+    json::{self, write::Object},
+    usage::{UnreadableCount, main_count},
+};
 
-/// The counts of a `usage` object; none when it holds none, as `null` does.
+/// The counts of a `usage` object; none when it holds none, as `null` does, and when they can't be read.
 pub(crate) fn read(usage: &str) -> Option<Usage> {
-    let (mut prompt, mut completion, mut cached, mut written, mut reasoning) = (None, None, None, None, None);
-    json::object(usage, |field| match &*field.name() {
-        "prompt_tokens" => prompt = json::count(field.value),
-        "completion_tokens" => completion = json::count(field.value),
+    stated(usage).ok().flatten()
+}
+
+/// As [`read`].
+///
+/// # Errors
+/// It holds counts that can't be read.
+pub(crate) fn stated(usage: &str) -> Result<Option<Usage>, UnreadableCount> {
+    let (mut prompt, mut completion) = (Ok(None), Ok(None));
+    let (mut cached, mut written, mut reasoning) = (None, None, None);
+    let read = json::object(usage, |field| match &*field.name() {
+        "prompt_tokens" => prompt = main_count(field.value),
+        "completion_tokens" => completion = main_count(field.value),
         "prompt_tokens_details" => {
             cached = json::count_in(field.value, "cached_tokens");
             written = json::count_in(field.value, "cache_write_tokens");
         }
         "completion_tokens_details" => reasoning = json::count_in(field.value, "reasoning_tokens"),
         _ => {}
-    })
-    .ok()?;
-    if prompt.is_none() && completion.is_none() {
-        return None;
+    });
+    let (prompt, completion) = (prompt?, completion?);
+    if read.is_err() || prompt.or(completion).is_none() {
+        return Ok(None);
     }
     let (cache_read, written) = (cached.unwrap_or(0), written.unwrap_or(0));
-    Some(Usage {
+    Ok(Some(Usage {
         input: prompt.unwrap_or(0).saturating_sub(cache_read).saturating_sub(written),
         cache_read,
         // For how long is not said.
@@ -30,7 +42,7 @@ pub(crate) fn read(usage: &str) -> Option<Usage> {
         output: completion.unwrap_or(0),
         reasoning: reasoning.unwrap_or(0),
         ..Usage::default()
-    })
+    }))
 }
 
 /// Writes the counts as the field `usage`.
@@ -73,5 +85,21 @@ mod tests {
             ..Usage::default()
         };
         assert_eq!(usage, Some(expected));
+    }
+
+    #[test]
+    fn a_main_count_that_can_not_be_read_leaves_none() {
+        for odd in ["\"7\"", "-7", "7.5", "[7]", "true"] {
+            for usage in [
+                format!(r#"{{"prompt_tokens":{odd},"completion_tokens":7}}"#),
+                format!(r#"{{"prompt_tokens":7,"completion_tokens":{odd}}}"#),
+            ] {
+                assert_eq!((read(&usage), stated(&usage)), (None, Err(UnreadableCount)), "{usage}");
+            }
+        }
+        for silent in [r#"{"prompt_tokens":null,"completion_tokens":7}"#, r#"{"completion_tokens":7}"#] {
+            assert_eq!(read(silent), Some(Usage { output: 7, ..Usage::default() }), "{silent}");
+        }
+        assert_eq!(stated("null"), Ok(None));
     }
 }

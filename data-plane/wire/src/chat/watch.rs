@@ -28,6 +28,8 @@ pub(crate) struct ChatReader {
     usage: Option<Usage>,
     /// The usage came with, or behind, the answer's last word.
     usage_came_last: bool,
+    /// The last usage that came can't be read: the one before it may be less than all.
+    usage_is_unreadable: bool,
 }
 
 impl ChatReader {
@@ -40,7 +42,7 @@ impl ChatReader {
     }
 
     pub(crate) const fn usage_is_final(&self, seen: Seen) -> bool {
-        self.usage.is_some() && (self.usage_came_last || seen.end)
+        self.usage.is_some() && !self.usage_is_unreadable && (self.usage_came_last || seen.end)
     }
 
     pub(crate) fn read(&mut self, frame: &Frame<'_>, notes: &mut Notes, closely: bool) -> Verdict {
@@ -99,9 +101,13 @@ impl ChatReader {
             self.usage = Some(usage);
             self.usage_came_last = chunk.has_no_choices || notes.seen.stopped;
         }
+        let states_usage = chunk.usage.is_some() || chunk.usage_is_unreadable;
+        if states_usage {
+            self.usage_is_unreadable = chunk.usage_is_unreadable;
+        }
         match (&chunk.usage_null, in_frame) {
             _ if !self.hide_usage => Verdict::Pass,
-            _ if chunk.usage.is_some() && chunk.has_no_choices => Verdict::Drop,
+            _ if states_usage && chunk.has_no_choices => Verdict::Drop,
             (Some(field), Some(start)) => {
                 let field = with_comma(data, field.clone());
                 Verdict::Cut(start + field.start..start + field.end)
@@ -134,6 +140,7 @@ struct Chunk<'a> {
     has_content: bool,
     stops: bool,
     usage: Option<Usage>,
+    usage_is_unreadable: bool,
     /// Where a single field `usage` with the value null lies.
     usage_null: Option<Range<usize>>,
     error: Option<UpstreamError>,
@@ -149,7 +156,9 @@ impl<'a> Chunk<'a> {
             "choices" => chunk.read_choices(field.value),
             "usage" => {
                 usages += 1;
-                chunk.usage = usage::read(field.value);
+                let stated = usage::stated(field.value);
+                chunk.usage_is_unreadable = stated.is_err();
+                chunk.usage = stated.ok().flatten();
                 let is_null = field.value == "null" && usages == 1;
                 chunk.usage_null = is_null.then(|| field.range_in(data.as_bytes()));
             }

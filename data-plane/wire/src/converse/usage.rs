@@ -2,21 +2,23 @@
 
 use shared::usage::Usage;
 
-use crate::json;
+use crate::{json, usage::main_count};
 
-/// The counts of a `usage` object; none when it holds none.
+/// The counts of a `usage` object; none when it holds none, and when they can't be read.
 pub(crate) fn read(usage: &str) -> Option<Usage> {
-    let (mut input, mut output, mut cache_read, mut cache_write) = (None, None, None, None);
+    let (mut input, mut output) = (Ok(None), Ok(None));
+    let (mut cache_read, mut cache_write) = (None, None);
     let mut long_lived = 0u64;
     json::object(usage, |field| match &*field.name() {
-        "inputTokens" => input = json::count(field.value),
-        "outputTokens" => output = json::count(field.value),
+        "inputTokens" => input = main_count(field.value),
+        "outputTokens" => output = main_count(field.value),
         "cacheReadInputTokens" => cache_read = json::count(field.value),
         "cacheWriteInputTokens" => cache_write = json::count(field.value),
         "cacheDetails" => long_lived = written_for_an_hour(field.value),
         _ => {}
     })
     .ok()?;
+    let (input, output) = (input.ok()?, output.ok()?);
     input.or(output).or(cache_read).or(cache_write)?;
     let cache_write = cache_write.unwrap_or(0).max(long_lived);
     Some(Usage {
@@ -72,6 +74,13 @@ mod tests {
         assert_eq!(written, Some(Usage { input: 1, cache_write_5m: 7, ..Usage::default() }));
         for nothing in ["{}", "null", "[]", r#"{"inputTokens":null}"#, r#"{"inputTokens":"7"}"#, "{"] {
             assert_eq!(read(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_main_count_that_can_not_be_read_leaves_none() {
+        for usage in [r#"{"inputTokens":"7","outputTokens":7}"#, r#"{"inputTokens":7,"outputTokens":-1}"#] {
+            assert_eq!(read(usage), None, "{usage}");
         }
     }
 

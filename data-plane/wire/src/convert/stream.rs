@@ -228,8 +228,8 @@ impl ConvertedStream {
     }
 
     #[must_use]
-    pub const fn usage_is_final(&self) -> bool {
-        self.back.usage_is_final
+    pub fn usage_is_final(&self) -> bool {
+        self.back.usage_is_final && !self.decoder.usage_is_unreadable()
     }
 
     #[must_use]

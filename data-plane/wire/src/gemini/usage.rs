@@ -3,30 +3,45 @@
 
 use shared::usage::Usage;
 
-use crate::json::{self, write::Object};
+use crate::{
+    json::{self, write::Object},
+    usage::{UnreadableCount, main_count},
+};
 
-/// The counts of a `usageMetadata` object; none when it holds none.
+/// The counts of a `usageMetadata` object; none when it holds none, and when they can't be read.
 pub(crate) fn read(metadata: &str) -> Option<Usage> {
-    let (mut prompt, mut cached, mut tools, mut candidates, mut thoughts) = (None, None, None, None, None);
-    json::object(metadata, |field| match &*field.name() {
-        "promptTokenCount" => prompt = json::count(field.value),
+    stated(metadata).ok().flatten()
+}
+
+/// As [`read`].
+///
+/// # Errors
+/// It holds counts that can't be read.
+pub(crate) fn stated(metadata: &str) -> Result<Option<Usage>, UnreadableCount> {
+    let (mut prompt, mut candidates, mut thoughts) = (Ok(None), Ok(None), Ok(None));
+    let (mut cached, mut tools) = (None, None);
+    let read = json::object(metadata, |field| match &*field.name() {
+        "promptTokenCount" => prompt = main_count(field.value),
         "cachedContentTokenCount" => cached = json::count(field.value),
         "toolUsePromptTokenCount" => tools = json::count(field.value),
-        "candidatesTokenCount" => candidates = json::count(field.value),
-        "thoughtsTokenCount" => thoughts = json::count(field.value),
+        "candidatesTokenCount" => candidates = main_count(field.value),
+        // The output is the sum of both.
+        "thoughtsTokenCount" => thoughts = main_count(field.value),
         _ => {}
-    })
-    .ok()?;
-    prompt.or(candidates).or(thoughts)?;
+    });
+    let (prompt, candidates, thoughts) = (prompt?, candidates?, thoughts?);
+    if read.is_err() || prompt.or(candidates).or(thoughts).is_none() {
+        return Ok(None);
+    }
     let cache_read = cached.unwrap_or(0);
-    let reasoning: u64 = thoughts.unwrap_or(0);
-    Some(Usage {
+    let reasoning = thoughts.unwrap_or(0);
+    Ok(Some(Usage {
         input: prompt.unwrap_or(0).saturating_sub(cache_read).saturating_add(tools.unwrap_or(0)),
         cache_read,
         output: reasoning.saturating_add(candidates.unwrap_or(0)),
         reasoning,
         ..Usage::default()
-    })
+    }))
 }
 
 /// The fields of `usageMetadata`.
@@ -63,6 +78,19 @@ mod tests {
         }
         let huge = r#"{"candidatesTokenCount":18446744073709551615,"thoughtsTokenCount":9}"#;
         assert_eq!(read(huge).map(|usage| usage.output), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_main_count_that_can_not_be_read_leaves_none() {
+        for metadata in [
+            r#"{"promptTokenCount":"7","candidatesTokenCount":7}"#,
+            r#"{"promptTokenCount":7,"candidatesTokenCount":-1}"#,
+            r#"{"promptTokenCount":7,"candidatesTokenCount":1,"thoughtsTokenCount":"9"}"#,
+        ] {
+            assert_eq!((read(metadata), stated(metadata)), (None, Err(UnreadableCount)), "{metadata}");
+        }
+        let silent = read(r#"{"promptTokenCount":7,"candidatesTokenCount":null}"#);
+        assert_eq!(silent, Some(Usage { input: 7, ..Usage::default() }));
     }
 
     #[test]

@@ -56,6 +56,8 @@ impl GeminiReader {
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage);
             self.usage_came_last = notes.seen.stopped;
+        } else if chunk.usage_is_unreadable {
+            self.usage_came_last = false;
         }
         Verdict::Pass
     }
@@ -73,6 +75,7 @@ struct Chunk<'a> {
     has_content: bool,
     stops: bool,
     usage: Option<Usage>,
+    usage_is_unreadable: bool,
     error: Option<UpstreamError>,
 }
 
@@ -96,7 +99,11 @@ impl<'a> Chunk<'a> {
         match name {
             "candidates" => self.read_candidates(value),
             "promptFeedback" => self.read_feedback(value),
-            "usageMetadata" => self.usage = usage::read(value),
+            "usageMetadata" => {
+                let stated = usage::stated(value);
+                self.usage_is_unreadable = stated.is_err();
+                self.usage = stated.ok().flatten();
+            }
             "modelVersion" => self.model = json::string(value),
             "responseId" => self.id = json::string(value),
             "error" if value != "null" => self.error = Some(UpstreamError::read(value)),

@@ -3,7 +3,10 @@
 
 use shared::usage::Usage;
 
-use crate::json::{self, write::Object};
+use crate::{
+    json::{self, write::Object},
+    usage::{MainCount, main_count},
+};
 
 /// Counts as reported so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,27 +20,31 @@ pub(crate) struct Counts {
     output: Option<u64>,
     /// A part of the output.
     thinking: Option<u64>,
+    /// The last that was said of the input, or of the output, can't be read.
+    odd_input: bool,
+    odd_output: bool,
 }
 
 impl Counts {
     /// Takes the counts that a `usage` object states; the others stay. Whether it states the output.
     pub(crate) fn restate(&mut self, usage: &str) -> bool {
         let mut now = Self::default();
+        let (mut input, mut output) = (Ok(None), Ok(None));
         let read = json::object(usage, |field| match &*field.name() {
-            "input_tokens" => now.input = json::count(field.value),
+            "input_tokens" => input = main_count(field.value),
             "cache_read_input_tokens" => now.cache_read = json::count(field.value),
             "cache_creation_input_tokens" => now.cache_write = json::count(field.value),
             "cache_creation" => now.split(field.value),
-            "output_tokens" => now.output = json::count(field.value),
+            "output_tokens" => output = main_count(field.value),
             "output_tokens_details" => now.detail(field.value),
             _ => {}
         });
         if read.is_err() {
             return false;
         }
-        self.input = now.input.or(self.input);
+        put(input, &mut self.input, &mut self.odd_input);
+        put(output, &mut self.output, &mut self.odd_output);
         self.cache_read = now.cache_read.or(self.cache_read);
-        self.output = now.output.or(self.output);
         self.thinking = now.thinking.or(self.thinking);
         if now.cache_write_5m.is_some() || now.cache_write_1h.is_some() {
             // A split without a total is a total too; where they differ, the larger is believed.
@@ -47,7 +54,7 @@ impl Counts {
         } else {
             self.cache_write = now.cache_write.or(self.cache_write);
         }
-        now.output.is_some()
+        matches!(output, Ok(Some(_)))
     }
 
     fn split(&mut self, cache_creation: &str) {
@@ -66,8 +73,16 @@ impl Counts {
         });
     }
 
-    /// None: nothing was reported.
+    /// What was reported last can't be read: what there is of it may be less than all.
+    pub(crate) const fn are_unreadable(&self) -> bool {
+        self.odd_input || self.odd_output
+    }
+
+    /// None: nothing was reported, or of the input, or of the output, nothing that can be read.
     pub(crate) fn usage(&self) -> Option<Usage> {
+        if (self.odd_input && self.input.is_none()) || (self.odd_output && self.output.is_none()) {
+            return None;
+        }
         self.input.or(self.output).or(self.cache_read).or(self.cache_write)?;
         let total = self.cache_write.unwrap_or(0);
         let cache_write_1h = self.cache_write_1h.unwrap_or(0).min(total);
@@ -80,6 +95,15 @@ impl Counts {
             output: self.output.unwrap_or(0),
             reasoning: self.thinking.unwrap_or(0).min(self.output.unwrap_or(0)),
         })
+    }
+}
+
+/// A main count as it is now said; one that can't be read leaves what was said before.
+const fn put(said: MainCount, count: &mut Option<u64>, is_odd: &mut bool) {
+    match said {
+        Ok(Some(said)) => (*count, *is_odd) = (Some(said), false),
+        Ok(None) => {}
+        Err(_) => *is_odd = true,
     }
 }
 
@@ -133,6 +157,28 @@ mod tests {
             r#"{"input_tokens":12,"cache_read_input_tokens":null,"output_tokens":9}"#,
         ]);
         assert_eq!(usage, Some(Usage { input: 12, cache_read: 5, output: 9, ..Usage::default() }));
+    }
+
+    #[test]
+    fn a_main_count_that_can_not_be_read_leaves_what_was_said_before_it() {
+        let start = r#"{"input_tokens":10,"output_tokens":1}"#;
+        let (odd_input, odd_output) =
+            (r#"{"input_tokens":"12","output_tokens":7}"#, r#"{"input_tokens":12,"output_tokens":-7}"#);
+        assert_eq!((counted(&[odd_input]), counted(&[odd_output])), (None, None));
+        let usage = |input, output| Some(Usage { input, output, ..Usage::default() });
+        for (said, expected, unreadable) in [
+            (&[start, odd_input][..], usage(10, 7), true),
+            (&[start, odd_output], usage(12, 1), true),
+            (&[odd_input, start], usage(10, 1), false),
+            (&[odd_output, r#"{"output_tokens":9}"#], usage(12, 9), false),
+            (&[start, r#"{"input_tokens":null,"output_tokens":9}"#], usage(10, 9), false),
+        ] {
+            let mut counts = Counts::default();
+            for said in said {
+                counts.restate(said);
+            }
+            assert_eq!((counts.usage(), counts.are_unreadable()), (expected, unreadable), "{said:?}");
+        }
     }
 
     #[test]

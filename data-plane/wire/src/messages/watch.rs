@@ -25,7 +25,7 @@ impl MessagesReader {
     }
 
     pub(crate) const fn usage_is_final(&self) -> bool {
-        self.output_is_total
+        self.output_is_total && !self.counts.are_unreadable()
     }
 
     pub(crate) fn read(&mut self, frame: &Frame<'_>, notes: &mut Notes, closely: bool) -> Verdict {

@@ -2,14 +2,18 @@
 
 use shared::usage::Usage;
 
-use crate::json::{self, write::Object};
+use crate::{
+    json::{self, write::Object},
+    usage::main_count,
+};
 
-/// The counts of a `usage` object; none when it holds none, as `null` does.
+/// The counts of a `usage` object; none when it holds none, as `null` does, and when they can't be read.
 pub(crate) fn read(usage: &str) -> Option<Usage> {
-    let (mut input, mut output, mut cached, mut written, mut reasoning) = (None, None, None, None, None);
+    let (mut input, mut output) = (Ok(None), Ok(None));
+    let (mut cached, mut written, mut reasoning) = (None, None, None);
     json::object(usage, |field| match &*field.name() {
-        "input_tokens" => input = json::count(field.value),
-        "output_tokens" => output = json::count(field.value),
+        "input_tokens" => input = main_count(field.value),
+        "output_tokens" => output = main_count(field.value),
         "input_tokens_details" => {
             cached = json::count_in(field.value, "cached_tokens");
             written = json::count_in(field.value, "cache_write_tokens");
@@ -18,9 +22,8 @@ pub(crate) fn read(usage: &str) -> Option<Usage> {
         _ => {}
     })
     .ok()?;
-    if input.is_none() && output.is_none() {
-        return None;
-    }
+    let (input, output) = (input.ok()?, output.ok()?);
+    input.or(output)?;
     let (cache_read, written) = (cached.unwrap_or(0), written.unwrap_or(0));
     Some(Usage {
         input: input.unwrap_or(0).saturating_sub(cache_read).saturating_sub(written),
@@ -83,6 +86,16 @@ mod tests {
         for usage in ["null", "{}", "[]", r#"{"input_tokens":"7"}"#, r#"{"total_tokens":3}"#] {
             assert_eq!(read(usage), None, "{usage}");
         }
+    }
+
+    #[test]
+    fn a_main_count_that_can_not_be_read_leaves_none() {
+        for usage in [r#"{"input_tokens":"7","output_tokens":7}"#, r#"{"input_tokens":7,"output_tokens":-1}"#]
+        {
+            assert_eq!(read(usage), None, "{usage}");
+        }
+        let silent = read(r#"{"input_tokens":null,"output_tokens":7}"#);
+        assert_eq!(silent, Some(Usage { output: 7, ..Usage::default() }));
     }
 
     proptest! {

@@ -8,12 +8,12 @@ use shared::{
 use super::*;
 use crate::usage::spool::{
     Journal,
-    tests::{open_record, request, run, spool_folder, until},
+    tests::{open_record, request, run, spool_folder, taken, until},
 };
 
 fn begin(data_dir: &std::path::Path, settings: SpoolSettings, tasks: &Tasks, round: Round) -> Journal {
     let clock = Clock::manual(Millis(1));
-    Journal::begin(data_dir, run(0), settings, &clock, |own| start(own, tasks, round)).unwrap()
+    Journal::begin(taken(data_dir), run(0), settings, &clock, |own| start(own, tasks, round)).unwrap()
 }
 
 fn own(journal: &Journal) -> &Own {

@@ -56,7 +56,7 @@ fn settings() -> SpoolSettings {
 }
 
 fn begin(disk: &Small, tasks: &Tasks) -> Journal {
-    Journal::create(disk.path(), run(1), settings(), &Clock::manual(NOW), tasks).unwrap()
+    Journal::create(taken(disk.path()), run(1), settings(), &Clock::manual(NOW), tasks).unwrap()
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ fn a_start_on_a_full_disk_keeps_what_is_there_and_serves_once_there_is_room() {
             tasks.shutdown(Duration::from_secs(5)).await;
         });
     }
-    let (_lock, outboxes) = found_outboxes(disk.path(), NOW).unwrap();
+    let outboxes = found_outboxes(&taken(disk.path()), NOW).unwrap();
     let shapes = |outbox: &Outbox| -> Vec<_> {
         outbox.spools().map(|spool| shape(&read_spool(outbox, spool, 0))).collect()
     };

@@ -36,7 +36,7 @@ struct Life {
 impl Life {
     fn live(&mut self, data_dir: &Path, acts: &[Act]) {
         let settings = SpoolSettings { segment_bytes: 150, ..SpoolSettings::default() };
-        let begun = Journal::begin(data_dir, run(1), settings, &Clock::manual(NOW), |_| Ok(()));
+        let begun = Journal::begin(taken(data_dir), run(1), settings, &Clock::manual(NOW), |_| Ok(()));
         let Ok(journal) = begun else { return };
         let (own, outbox) = (Arc::clone(&journal.spools.own), journal.outboxes().pop().unwrap());
         let mut running = Vec::new();
@@ -83,14 +83,14 @@ impl Life {
     fn recover(&mut self, data_dir: &Path) {
         let before: Vec<Vec<_>> = (0..2)
             .map(|_| {
-                let (_lock, outboxes) = found_outboxes(data_dir, NOW).unwrap();
+                let outboxes = found_outboxes(&taken(data_dir), NOW).unwrap();
                 let all =
                     outboxes.iter().flat_map(|outbox| outbox.spools().map(move |spool| (outbox, spool)));
                 all.map(|(outbox, spool)| (spool, outbox.durable(spool))).collect()
             })
             .collect();
         assert_eq!(before[0], before[1], "each time the same");
-        let Folder { found, set_aside, .. } = Folder::take(data_dir, NOW).unwrap();
+        let Left { found, set_aside } = Left::find(&taken(data_dir), NOW).unwrap();
         assert_eq!(set_aside, 0);
         for outbox in found.into_iter().map(Outbox::Found) {
             self.deliver(&outbox);

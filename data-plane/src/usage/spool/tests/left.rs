@@ -4,7 +4,7 @@ use super::*;
 
 fn of_workers(data_dir: &Path, workers: usize, tasks: &Tasks) -> Journal {
     let settings = SpoolSettings { segment_bytes: 200, ..SpoolSettings::default() };
-    Journal::create(data_dir, run(workers), settings, &Clock::manual(NOW), tasks).unwrap()
+    Journal::create(taken(data_dir), run(workers), settings, &Clock::manual(NOW), tasks).unwrap()
 }
 
 fn shapes(outbox: &Outbox) -> Vec<Vec<i64>> {
@@ -52,7 +52,7 @@ fn spools_end_where_nothing_is_open_and_the_next_run_ends_the_others() {
         assert_eq!(journal.depth(), 5);
         tasks.shutdown(Duration::from_secs(5)).await;
     });
-    let (_lock, outboxes) = found_outboxes(folder.path(), Millis(9)).unwrap();
+    let outboxes = found_outboxes(&taken(folder.path()), Millis(9)).unwrap();
     let outbox = &outboxes[0];
     assert_eq!(shapes(outbox), [vec![END], vec![1, -1, END], vec![2, -2, END]]);
     let end = |spool| match read_spool(outbox, spool, 0).pop().unwrap().record {
@@ -121,7 +121,7 @@ fn a_folder_in_which_nothing_was_recorded_goes_without_its_identity() {
     let folder = tempfile::tempdir().unwrap();
     let left = leave(folder.path(), 0);
     fs::remove_file(left.join("identity")).unwrap();
-    let Folder { found, set_aside, .. } = Folder::take(folder.path(), NOW).unwrap();
+    let Left { found, set_aside } = Left::find(&taken(folder.path()), NOW).unwrap();
     assert_eq!((found.len(), set_aside, left.exists()), (0, 0, false));
 }
 
@@ -131,7 +131,7 @@ fn the_rest_of_a_delivered_folder_goes() {
     let left = leave(folder.path(), 3);
     fs::remove_file(left.join("identity")).unwrap();
     fs::rename(&left, left.with_extension("delivered")).unwrap();
-    let Folder { found, set_aside, .. } = Folder::take(folder.path(), NOW).unwrap();
+    let Left { found, set_aside } = Left::find(&taken(folder.path()), NOW).unwrap();
     assert_eq!((found.len(), set_aside, names(folder.path()).len()), (0, 0, 0));
 }
 
@@ -140,6 +140,6 @@ fn a_spool_that_the_identity_does_not_count_is_delivered_too() {
     let folder = tempfile::tempdir().unwrap();
     let left = leave(folder.path(), 1);
     Identity { node_id: "node-a".into(), spools: 0 }.write(&left).unwrap();
-    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
     assert_eq!(shapes(&outboxes[0]), [[1, -1, END]]);
 }

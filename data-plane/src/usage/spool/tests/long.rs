@@ -61,7 +61,7 @@ async fn long_streams_do_not_keep_the_disk_and_are_not_lost() {
 
     tasks.shutdown(Duration::from_secs(5)).await;
     drop((journal, outbox));
-    let (_lock, outboxes) = found_outboxes(folder.path(), NOW).unwrap();
+    let outboxes = found_outboxes(&taken(folder.path()), NOW).unwrap();
     ledger.extend(shape(&read(&outboxes[0], ledger.len() as u64)));
     assert_eq!(ledger.pop(), Some(END));
     let mut ends = BTreeMap::new();

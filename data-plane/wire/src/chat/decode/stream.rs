@@ -14,6 +14,7 @@ use crate::codec;
 use crate::error::upstream::UpstreamError;
 use crate::json::record::{Str, TextOr, record};
 use crate::loss::{LossCode, Losses};
+use crate::usage::UnreadableCount;
 
 record! {
     struct Chunk {
@@ -75,6 +76,7 @@ pub(crate) struct StreamDecoder {
     /// As it was said last.
     tier: String,
     choices: SmallVec<[Choice; 1]>,
+    usage_is_unreadable: bool,
     losses: Losses,
 }
 
@@ -131,6 +133,10 @@ impl codec::StreamDecoder for StreamDecoder {
     fn losses(&self) -> &Losses {
         &self.losses
     }
+
+    fn usage_is_unreadable(&self) -> bool {
+        self.usage_is_unreadable
+    }
 }
 
 impl StreamDecoder {
@@ -161,8 +167,13 @@ impl StreamDecoder {
                 choice.part(number, part, &mut self.losses, out);
             }
         }
-        if let Some(usage) = chunk.usage.and_then(|usage| usage::read(usage.get())) {
-            out(Event::Usage(usage));
+        match chunk.usage.map_or(Ok(None), |usage| usage::stated(usage.get())) {
+            Ok(Some(usage)) => {
+                self.usage_is_unreadable = false;
+                out(Event::Usage(usage));
+            }
+            Ok(None) => {}
+            Err(UnreadableCount) => self.usage_is_unreadable = true,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     canonical::{
         Block, Choice, Origin, Response, Signature, StopReason, legal::Legalizer, replay::tests::in_pieces,
     },
-    raw::watch::Chunks,
+    raw::watch::{Chunks, StreamEdits, StreamWatch},
     relay::{Framing, Relay},
 };
 
@@ -211,5 +211,76 @@ fn an_answer_has_the_name_that_was_asked_for_and_the_served_one_is_known() {
                 assert!(text.contains(&name) && !text.contains("served\""), "{upstream} to {client}: {text}");
             }
         }
+    }
+}
+
+/// Streams of `wire` whose usage is told twice, the last time unreadably.
+fn told_unreadably_at_last(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Messages => {
+            r#"
+event: message_start
+data: {"type":"message_start","message":{"id":"m","model":"m","usage":{"input_tokens":9,"output_tokens":1}}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":0}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":"70"}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#
+        }
+        Wire::Chat => {
+            r#"
+data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}
+
+data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
+
+data: {"id":"c","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":-70}}
+
+data: [DONE]
+
+"#
+        }
+        Wire::Gemini => {
+            r#"
+data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1}}
+
+data: {"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":7.5}}
+
+"#
+        }
+        Wire::Responses => "",
+    }
+}
+
+#[test]
+fn a_usage_that_can_not_be_read_at_last_makes_none_before_it_final() {
+    for (wire, format) in
+        [(Wire::Messages, Format::Messages), (Wire::Chat, Format::Chat), (Wire::Gemini, Format::Gemini)]
+    {
+        let bytes = told_unreadably_at_last(wire).trim_start().as_bytes();
+        for client in Wire::ALL {
+            let (_, relay) = relayed(&conversion(client, format, true), [bytes]);
+            assert!(relay.seen().end, "{wire} to {client}");
+            assert!(relay.usage().is_some() && !relay.usage_is_final(), "{wire} to {client}");
+
+            let whole = conversion(client, format, false);
+            let (_, gathering) = relayed(&whole, [bytes]);
+            let gathered = whole.gathered(gathering.into_converted().unwrap()).unwrap();
+            assert_eq!(gathered.usage, None, "{wire} to {client}");
+        }
+        let mut watch = StreamWatch::new(wire, StreamEdits { hide_usage: true }).unwrap();
+        let mut out = Chunks::new();
+        watch.feed(Bytes::from_static(bytes), &mut out);
+        assert!(watch.usage().is_some() && !watch.usage_is_final(), "{wire}");
+        let told = String::from_utf8(out.concat()).unwrap();
+        assert!(!told.contains("-70"), "usage that was not asked for is taken out: {told}");
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     error::upstream::UpstreamError,
     gemini::usage,
     loss::{LossCode, Losses},
+    usage::UnreadableCount,
 };
 
 /// Reads a stream of Google's.
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) struct StreamDecoder {
     started: bool,
     failed: bool,
+    usage_is_unreadable: bool,
     choices: SmallVec<[Choice; 1]>,
     losses: Losses,
 }
@@ -74,14 +76,23 @@ impl codec::StreamDecoder for StreamDecoder {
     fn losses(&self) -> &Losses {
         &self.losses
     }
+
+    fn usage_is_unreadable(&self) -> bool {
+        self.usage_is_unreadable
+    }
 }
 
 impl StreamDecoder {
     fn take(&mut self, answer: Answer<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         lose_fields(answer.extras(), &mut self.losses);
         // Ahead of the start, so that clients are told then what the prompt took.
-        if let Some(usage) = answer.usage.and_then(|metadata| usage::read(metadata.get())) {
-            out(Event::Usage(usage));
+        match answer.usage.map_or(Ok(None), |metadata| usage::stated(metadata.get())) {
+            Ok(Some(usage)) => {
+                self.usage_is_unreadable = false;
+                out(Event::Usage(usage));
+            }
+            Ok(None) => {}
+            Err(UnreadableCount) => self.usage_is_unreadable = true,
         }
         if !self.started {
             self.started = true;

@@ -134,6 +134,10 @@ impl codec::StreamDecoder for StreamDecoder {
     fn losses(&self) -> &Losses {
         &self.losses
     }
+
+    fn usage_is_unreadable(&self) -> bool {
+        self.counts.are_unreadable()
+    }
 }
 
 impl StreamDecoder {
