@@ -147,16 +147,16 @@ pub(crate) fn count(value: &str) -> Option<u64> {
     is_whole.then_some(number as u64)
 }
 
-/// The count that is a field of an object.
-pub(crate) fn count_in(value: &str, name: &str) -> Option<u64> {
-    let mut found = None;
-    object(value, |field| {
-        if field.name() == name {
-            found = count(field.value);
+/// The counts that are fields of an object, in the order of their names. None of a value that is no object.
+pub(crate) fn counts_in<const N: usize>(value: &str, names: [&str; N]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    let read = object(value, |field| {
+        let key = field.name();
+        if let Some(at) = names.iter().position(|name| *name == key) {
+            found[at] = count(field.value);
         }
-    })
-    .ok()?;
-    found
+    });
+    if read.is_ok() { found } else { [None; N] }
 }
 
 /// Whether a value holds anything: not null, and not an empty string, array or object.

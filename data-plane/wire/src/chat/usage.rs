@@ -23,10 +23,11 @@ pub(crate) fn stated(usage: &str) -> Result<Option<Usage>, UnreadableCount> {
         "prompt_tokens" => prompt = main_count(field.value),
         "completion_tokens" => completion = main_count(field.value),
         "prompt_tokens_details" => {
-            cached = json::count_in(field.value, "cached_tokens");
-            written = json::count_in(field.value, "cache_write_tokens");
+            [cached, written] = json::counts_in(field.value, ["cached_tokens", "cache_write_tokens"]);
         }
-        "completion_tokens_details" => reasoning = json::count_in(field.value, "reasoning_tokens"),
+        "completion_tokens_details" => {
+            [reasoning] = json::counts_in(field.value, ["reasoning_tokens"]);
+        }
         _ => {}
     });
     let (prompt, completion) = (prompt?, completion?);

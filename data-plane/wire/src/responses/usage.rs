@@ -15,10 +15,11 @@ pub(crate) fn read(usage: &str) -> Option<Usage> {
         "input_tokens" => input = main_count(field.value),
         "output_tokens" => output = main_count(field.value),
         "input_tokens_details" => {
-            cached = json::count_in(field.value, "cached_tokens");
-            written = json::count_in(field.value, "cache_write_tokens");
+            [cached, written] = json::counts_in(field.value, ["cached_tokens", "cache_write_tokens"]);
         }
-        "output_tokens_details" => reasoning = json::count_in(field.value, "reasoning_tokens"),
+        "output_tokens_details" => {
+            [reasoning] = json::counts_in(field.value, ["reasoning_tokens"]);
+        }
         _ => {}
     })
     .ok()?;
