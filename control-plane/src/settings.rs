@@ -186,6 +186,10 @@ pub struct PolicySettings {
     /// Networks of the proxies in front, whose X-Forwarded-For is believed; separated by commas
     #[arg(long, env = "SWITCHYARD_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
+    /// Take base URLs of accounts that begin with http:// and lead to public addresses: credentials and requests can be
+    /// read on the way
+    #[arg(long, env = "SWITCHYARD_ALLOW_PLAINTEXT_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_plaintext_upstreams: bool,
     /// How long shutdown waits for what is under way
     #[arg(long, env = "SWITCHYARD_CONTROL_SHUTDOWN_GRACE", value_parser = duration, default_value = "20s")]
     pub control_shutdown_grace: Duration,
@@ -247,6 +251,7 @@ impl Default for PolicySettings {
             session_lifetime: Duration::from_secs(30 * 24 * 3600),
             refresh_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            allow_plaintext_upstreams: false,
             control_shutdown_grace: Duration::from_secs(20),
         }
     }
@@ -334,6 +339,8 @@ mod tests {
         assert_eq!(settings.planes.grpc_connection_age, Duration::from_secs(1800));
         assert_eq!(settings.planes.node_patience(), Duration::from_secs(15));
         assert_eq!(settings.policy.refresh_grace, PolicySettings::default().refresh_grace);
+        assert!(!settings.policy.allow_plaintext_upstreams);
+        assert!(serve(&["--allow-plaintext-upstreams"]).policy.allow_plaintext_upstreams);
         assert!(!settings.allow_private_upstreams);
         assert!(serve(&["--allow-private-upstreams"]).allow_private_upstreams);
     }

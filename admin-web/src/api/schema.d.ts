@@ -68,7 +68,10 @@ export interface paths {
         };
         /** One account. */
         get: operations["accounts_get"];
-        /** Changes an account: absent fields keep their values, credentials among them. */
+        /**
+         * Changes an account: absent fields keep their values, credentials among them. These have to be given again where
+         *     `base_url` leads to another host, scheme or port.
+         */
         put: operations["accounts_update"];
         post?: never;
         /** Deletes an account. Its records stay. */

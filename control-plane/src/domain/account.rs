@@ -22,6 +22,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
+pub use base_url::AllowedUpstreams;
 pub use credential::CredentialInput;
 pub use descriptor::{AccountTypes, Descriptor, Field, FieldKind, all as descriptors};
 pub use input::{AccountInput, Rules};

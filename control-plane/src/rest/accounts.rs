@@ -29,7 +29,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        account::{Account, AccountError, AccountInput, Rules},
+        account::{Account, AccountError, AccountInput, AllowedUpstreams, Rules},
         fault::Faults,
     },
     store::{
@@ -129,7 +129,8 @@ async fn get(State(app): State<App>, PathId(id): PathId<AccountId>) -> ApiResult
     Ok(tagged(account, seen, app.clock.now()))
 }
 
-/// Changes an account: absent fields keep their values, credentials among them.
+/// Changes an account: absent fields keep their values, credentials among them. These have to be given again where
+/// `base_url` leads to another host, scheme or port.
 #[utoipa::path(put, path = "/api/admin/accounts/{id}", tag = "accounts", params(("id" = String, Path), ("If-Match" = String, Header)), request_body = AccountInput, responses((status = OK, body = AccountView)))]
 async fn update(
     State(app): State<App>,
@@ -191,8 +192,11 @@ async fn read(tx: &mut Tx, id: AccountId) -> ApiResult<Account> {
 }
 
 fn rules(app: &App, now: Millis) -> Rules<'_> {
-    let allow_private_upstreams = app.settings.allow_private_upstreams;
-    Rules { sealer: &app.sealer, allow_private_upstreams, now }
+    let allowed = AllowedUpstreams {
+        private: app.settings.allow_private_upstreams,
+        plaintext: app.settings.policy.allow_plaintext_upstreams,
+    };
+    Rules { sealer: &app.sealer, allowed, now }
 }
 
 async fn log(

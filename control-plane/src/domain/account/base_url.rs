@@ -4,9 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use shared::account::AccountType;
 use url::{Host, Url};
 
 const MAX_BYTES: usize = 1000;
+/// Where the regions of providers are that have many.
+const BEDROCK: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
+const GOOGLE: &str = ".googleapis.com";
 
 /// Why a text is no base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +19,10 @@ pub(super) enum InvalidBaseUrl {
     Form,
     #[error("must begin with https:// or http://")]
     Scheme,
+    #[error(
+        "must begin with https://: the operator has not allowed to send credentials to public addresses in plain text"
+    )]
+    Plaintext,
     #[error("must not hold a user name or a password: those belong into the credentials")]
     Credentials,
     #[error("must not have a query or a fragment")]
@@ -23,8 +31,17 @@ pub(super) enum InvalidBaseUrl {
     Private,
 }
 
+/// What the operator allows of base URLs, beside public addresses over TLS.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AllowedUpstreams {
+    /// Loopback, private and link-local addresses, with or without TLS.
+    pub private: bool,
+    /// Public addresses without TLS.
+    pub plaintext: bool,
+}
+
 /// The URL in its normal form, without a trailing slash.
-pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBaseUrl> {
+pub(super) fn parse(text: &str, allowed: AllowedUpstreams) -> Result<String, InvalidBaseUrl> {
     // The parser would repair or drop these.
     let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
     if text.is_empty() || text.len() > MAX_BYTES || text.contains(odd) {
@@ -50,10 +67,40 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, InvalidBa
         Host::Ipv4(address) => is_private_v4(address),
         Host::Ipv6(address) => is_private_v6(address),
     };
-    if private && !allow_private {
+    if private && !allowed.private {
         return Err(InvalidBaseUrl::Private);
     }
+    if !private && url.scheme() == "http" && !allowed.plaintext {
+        return Err(InvalidBaseUrl::Plaintext);
+    }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whom an account's credential is shown to. A credential that was given for one origin goes to no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The provider's own hosts, in all its regions.
+    Provider,
+    /// Scheme, host and port.
+    Other(String),
+}
+
+impl Origin {
+    /// `base_url`: in its normal form; none where it is the type's own.
+    pub(super) fn of(kind: AccountType, base_url: Option<&str>) -> Self {
+        let Some(base_url) = base_url else { return Self::Provider };
+        let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin().ascii_serialization());
+        let Some(stated) = origin(base_url) else { return Self::Other(base_url.to_owned()) };
+        let host = stated.strip_prefix("https://").unwrap_or_default();
+        let is_own = match kind {
+            AccountType::Bedrock => {
+                host.starts_with("bedrock-runtime") && BEDROCK.iter().any(|end| host.ends_with(end))
+            }
+            AccountType::Gemini | AccountType::GeminiApi => host.ends_with(GOOGLE),
+            _ => kind.default_base_url().and_then(origin).is_some_and(|own| own == stated),
+        };
+        if is_own { Self::Provider } else { Self::Other(stated) }
+    }
 }
 
 /// Names that are only known inside a machine or a network.
@@ -117,6 +164,11 @@ mod tests {
 
     use super::*;
 
+    const ALL: AllowedUpstreams = AllowedUpstreams { private: true, plaintext: true };
+    const PRIVATE: AllowedUpstreams = AllowedUpstreams { private: true, plaintext: false };
+    const PLAINTEXT: AllowedUpstreams = AllowedUpstreams { private: false, plaintext: true };
+    const NONE: AllowedUpstreams = AllowedUpstreams { private: false, plaintext: false };
+
     #[test]
     fn public_urls_pass_in_their_normal_form() {
         for (text, normal) in [
@@ -127,7 +179,7 @@ mod tests {
             ("https://[2606:4700::1111]", "https://[2606:4700::1111]"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
         ] {
-            assert_eq!(parse(text, false).as_deref(), Ok(normal), "{text}");
+            assert_eq!(parse(text, PLAINTEXT).as_deref(), Ok(normal), "{text}");
         }
     }
 
@@ -155,9 +207,9 @@ mod tests {
             ("https://example.com?", Query),
             ("https://example.com#", Query),
         ] {
-            assert_eq!(parse(text, true), Err(error), "{text:?}");
+            assert_eq!(parse(text, ALL), Err(error), "{text:?}");
         }
-        assert_eq!(parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), true), Err(Form));
+        assert_eq!(parse(&format!("https://example.com/{}", "a".repeat(MAX_BYTES)), ALL), Err(Form));
     }
 
     #[test]
@@ -208,16 +260,66 @@ mod tests {
             "127。0。0。1",
         ] {
             let url = format!("http://{host}:8080/v1");
-            assert_eq!(parse(&url, false), Err(InvalidBaseUrl::Private), "{url}");
-            assert!(parse(&url, true).is_ok(), "{url}");
+            assert_eq!(parse(&url, PLAINTEXT), Err(InvalidBaseUrl::Private), "{url}");
+            assert!(parse(&url, PRIVATE).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn plain_text_to_public_addresses_needs_the_operator_s_word() {
+        for url in ["http://api.example.com", "HTTP://8.8.8.8:8080/v1", "http://[2606:4700::1111]"] {
+            for allowed in [NONE, PRIVATE] {
+                assert_eq!(parse(url, allowed), Err(InvalidBaseUrl::Plaintext), "{url}");
+            }
+            assert!(parse(url, PLAINTEXT).is_ok(), "{url}");
+        }
+        assert!(parse("http://10.0.0.1", PRIVATE).is_ok());
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_a_provider_s_regions_are_one() {
+        let of = |kind, url| Origin::of(kind, Some(url));
+        for (kind, own) in [
+            (AccountType::Openai, "https://api.openai.com/v1"),
+            (AccountType::Droid, "https://app.factory.ai"),
+            (AccountType::Bedrock, "https://bedrock-runtime.eu-central-1.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime-fips.us-east-1.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+            (AccountType::Gemini, "https://us-central1-aiplatform.googleapis.com"),
+        ] {
+            assert_eq!(of(kind, own), Origin::Provider, "{own}");
+            assert_eq!(Origin::of(kind, None), Origin::Provider);
+        }
+        for (kind, other) in [
+            (AccountType::Openai, "http://api.openai.com"),
+            (AccountType::Openai, "https://api.openai.com:8443"),
+            (AccountType::Openai, "https://api.openai.com.example"),
+            (AccountType::Bedrock, "https://bedrock-runtime.example/amazonaws.com"),
+            (AccountType::Bedrock, "https://mine.s3.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.eu-central-1.amazonaws.com:8443"),
+            (AccountType::Bedrock, "http://bedrock-runtime.eu-central-1.amazonaws.com"),
+            (AccountType::Gemini, "https://googleapis.com.example"),
+            (AccountType::GeminiApi, "https://evilgoogleapis.com"),
+            (AccountType::AzureOpenai, "https://one.openai.azure.com"),
+        ] {
+            assert_ne!(of(kind, other), Origin::Provider, "{other}");
+        }
+        let ccr = |url| of(AccountType::Ccr, url);
+        assert_eq!(ccr("https://router.example/a"), ccr("https://router.example:443/b"));
+        assert_ne!(ccr("https://router.example"), ccr("https://router.example:8443"));
+        assert_ne!(ccr("https://router.example"), ccr("http://router.example"));
+        assert_ne!(
+            of(AccountType::AzureOpenai, "https://a.openai.azure.com"),
+            of(AccountType::AzureOpenai, "https://b.openai.azure.com")
+        );
     }
 
     proptest! {
         #[test]
-        fn a_normal_form_is_its_own(text in "https?://[a-z0-9.@:/?#\\[\\]%-]{0,40}", allow: bool) {
-            if let Ok(normal) = parse(&text, allow) {
-                prop_assert_eq!(parse(&normal, allow), Ok(normal));
+        fn a_normal_form_is_its_own(text in "https?://[a-z0-9.@:/?#\\[\\]%-]{0,40}", private: bool) {
+            let allowed = AllowedUpstreams { private, plaintext: true };
+            if let Ok(normal) = parse(&text, allowed) {
+                prop_assert_eq!(parse(&normal, allowed), Ok(normal));
             }
         }
 
@@ -230,7 +332,7 @@ mod tests {
                 2 => format!("{address:#x}"),
                 _ => format!("[::ffff:{}]", Ipv4Addr::from(address)),
             };
-            prop_assert_eq!(parse(&format!("http://{host}"), false), Err(InvalidBaseUrl::Private));
+            prop_assert_eq!(parse(&format!("http://{host}"), NONE), Err(InvalidBaseUrl::Private));
         }
     }
 }

@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 
 use super::{
     Account, AccountError, ClientGone, CredentialInput, DEFAULT_PRIORITY, DEFAULT_WEIGHT, Invalid,
-    OptionFields, Options, StoredCredential, base_url, models, seal,
+    OptionFields, Options, StoredCredential,
+    base_url::{self, AllowedUpstreams, Origin},
+    models, seal,
 };
 use crate::{
     domain::{fault::Faults, name::Name, patch::Patch},
@@ -100,8 +102,8 @@ pub struct AccountInput {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     pub sealer: &'a Sealer,
-    /// Base URLs may point to loopback, private and link-local addresses.
-    pub allow_private_upstreams: bool,
+    /// What base URLs may point to.
+    pub allowed: AllowedUpstreams,
     pub now: Millis,
 }
 
@@ -139,7 +141,15 @@ impl AccountInput {
             Patch::Set(kind) if kind == present.kind => {}
             Patch::Clear | Patch::Set(_) => faults.push("type", "can't be changed; make another account"),
         }
+        let keeps_credential = self.credentials.is_keep();
         let mut changed = self.apply(present.clone(), faults, rules)?;
+        let origin = |account: &Account| Origin::of(account.kind, account.base_url.as_deref());
+        if keeps_credential && origin(&changed) != origin(present) {
+            let mut faults = Faults::default();
+            faults
+                .push("credentials", "must be given again: `base_url` leads to another host, scheme or port");
+            return Err(faults.into());
+        }
         let reached_otherwise = changed.base_url != present.base_url
             || changed.options != present.options
             || changed.credential != present.credential;
@@ -251,7 +261,7 @@ fn apply_base_url(account: &mut Account, input: Patch<String>, rules: Rules<'_>,
     account.base_url = match input {
         Patch::Keep => return,
         Patch::Clear => None,
-        Patch::Set(text) => faults.take("base_url", base_url::parse(&text, rules.allow_private_upstreams)),
+        Patch::Set(text) => faults.take("base_url", base_url::parse(&text, rules.allowed)),
     };
 }
 

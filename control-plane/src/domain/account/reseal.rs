@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::account::{Account, AccountInput, Rules},
+        domain::account::{Account, AccountInput, AllowedUpstreams, Rules},
         store::{changes, test_support},
     };
 
@@ -80,7 +80,7 @@ mod tests {
         let input = json!({"name": name, "type": "claude-console", "credentials": {"api_key": "sk-ant-x"}});
         let input: AccountInput = serde_json::from_value(input).unwrap();
         let now = Millis(1_790_000_000_000 + i64::from(at));
-        let rules = Rules { sealer, allow_private_upstreams: false, now };
+        let rules = Rules { sealer, allowed: AllowedUpstreams::default(), now };
         let account = input.create(AccountId::new(now), rules).unwrap();
         let mut tx = store.begin().await.unwrap();
         accounts::insert(&mut tx, &account.to_row().unwrap()).await.unwrap();

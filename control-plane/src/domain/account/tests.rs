@@ -13,12 +13,11 @@ fn create(input: Value) -> Result<Account, Vec<String>> {
     create_with(input, false)
 }
 
-fn create_with(input: Value, allow_private_upstreams: bool) -> Result<Account, Vec<String>> {
+fn create_with(input: Value, private: bool) -> Result<Account, Vec<String>> {
     let input: AccountInput = serde_json::from_value(input).unwrap();
     let sealer = sealer();
-    input
-        .create(AccountId::new(NOW), Rules { sealer: &sealer, allow_private_upstreams, now: NOW })
-        .map_err(fields)
+    let allowed = AllowedUpstreams { private, plaintext: false };
+    input.create(AccountId::new(NOW), Rules { sealer: &sealer, allowed, now: NOW }).map_err(fields)
 }
 
 fn update(account: &Account, input: Value) -> Result<Account, Vec<String>> {
@@ -26,7 +25,7 @@ fn update(account: &Account, input: Value) -> Result<Account, Vec<String>> {
     let sealer = sealer();
     let later = Millis(NOW.0 + 1);
     input
-        .update(account, Rules { sealer: &sealer, allow_private_upstreams: false, now: later })
+        .update(account, Rules { sealer: &sealer, allowed: AllowedUpstreams::default(), now: later })
         .map_err(fields)
 }
 
@@ -183,7 +182,7 @@ fn a_change_keeps_what_it_does_not_name() {
     let account = console();
     let same = update(&account, json!({})).unwrap();
     assert!(account.changed_fields(&same).is_empty());
-    let changed = update(&account, json!({"priority": 1, "base_url": "https://x.example.com/"})).unwrap();
+    let changed = update(&account, json!({"priority": 1, "base_url": "https://api.anthropic.com/x/"})).unwrap();
     assert_eq!(account.changed_fields(&changed), ["base_url", "priority"]);
     assert_eq!(changed.credential, account.credential);
     let cleared = update(&changed, json!({"priority": null, "base_url": null})).unwrap();
@@ -207,7 +206,7 @@ fn what_is_reached_otherwise_is_no_longer_invalid() {
     let account = Account { invalid, ..console() };
     assert!(update(&account, json!({"priority": 1})).unwrap().invalid.is_some());
     assert!(update(&account, json!({"credentials": {"api_key": "sk-new"}})).unwrap().invalid.is_none());
-    assert!(update(&account, json!({"base_url": "https://x.example.com"})).unwrap().invalid.is_none());
+    assert!(update(&account, json!({"base_url": "https://api.anthropic.com/x"})).unwrap().invalid.is_none());
 }
 
 #[test]
@@ -253,5 +252,38 @@ proptest! {
             "client_gone": "cancel",
         })).unwrap();
         prop_assert_eq!(Account::from_row(&account.to_row().unwrap()).unwrap(), account);
+    }
+}
+
+#[test]
+fn a_credential_goes_to_no_other_origin_than_it_was_given_for() {
+    let credentials = || json!({"api_key": "sk-2"});
+    let own =
+        create(json!({"name": "n", "type": "claude-console", "credentials": {"api_key": "k"}})).unwrap();
+    let azure = json!({
+        "name": "n", "type": "azure-openai", "credentials": {"api_key": "k"}, "base_url": "https://a.openai.azure.com",
+        "options": {"api_version": "v1"},
+    });
+    let azure = create(azure).unwrap();
+    for (account, elsewhere) in [
+        (&own, json!("https://listener.example.com")),
+        (&own, json!("https://api.anthropic.com:8443")),
+        (&azure, json!("https://b.openai.azure.com")),
+    ] {
+        let kept = update(account, json!({"base_url": elsewhere}));
+        assert_eq!(kept.unwrap_err(), ["credentials"], "{elsewhere}");
+        let given = update(account, json!({"base_url": elsewhere, "credentials": credentials()})).unwrap();
+        assert_ne!(given.credential, account.credential);
+        // What was given for a listener does not follow the account back either.
+        let back = update(&given, json!({"base_url": account.base_url}));
+        assert_eq!(back.unwrap_err(), ["credentials"], "{elsewhere}");
+    }
+    for (account, same) in [
+        (&own, json!("https://api.anthropic.com/")),
+        (&own, json!(null)),
+        (&azure, json!("https://a.openai.azure.com/path")),
+    ] {
+        let kept = update(account, json!({"base_url": same})).unwrap();
+        assert_eq!(kept.credential, account.credential, "{same}");
     }
 }

@@ -12,7 +12,7 @@ use shared::{
 
 use super::world::{Client, START, Spool, World};
 use crate::{
-    domain::account::{AccountInput, Rules},
+    domain::account::{AccountInput, AllowedUpstreams, Rules},
     secrets::Sealer,
     store::{
         account_errors::{self, LastError},
@@ -27,7 +27,7 @@ async fn account(world: &World) -> AccountId {
     let sealer = Sealer::new(&[[7; 32]]).unwrap();
     let input = json!({"name": id.to_string(), "type": "claude-console", "credentials": {"api_key": "sk-x"}});
     let input: AccountInput = serde_json::from_value(input).unwrap();
-    let rules = Rules { sealer: &sealer, allow_private_upstreams: false, now: START };
+    let rules = Rules { sealer: &sealer, allowed: AllowedUpstreams::default(), now: START };
     let row = input.create(id, rules).unwrap().to_row().unwrap();
     let mut tx = world.store.begin().await.unwrap();
     accounts::insert(&mut tx, &row).await.unwrap();
