@@ -289,18 +289,16 @@ impl Account {
         }
     }
 
-    /// The account's key, or its access token, for the `authorization` header. An account has one way to sign: this one,
-    /// or [`Self::bare_key`].
-    fn bearer(&self) -> Result<HeaderValue, Unaddressable> {
-        self.upstream.ready.authorization(|| {
-            let secret = self.access_token().or_else(|_| self.api_key())?;
-            sensitive(&["Bearer ", secret])
-        })
+    /// The account's `secret` for the `authorization` header. An account has one way to sign: this one, or
+    /// [`Self::bare_key`].
+    fn bearer(&self, secret: &str) -> Result<HeaderValue, Unaddressable> {
+        self.upstream.ready.authorization(|| sensitive(&["Bearer ", secret]))
     }
 
     /// The account's key, for a header of its own.
     fn bare_key(&self) -> Result<HeaderValue, Unaddressable> {
-        self.upstream.ready.authorization(|| sensitive(&[self.api_key()?]))
+        let key = self.api_key()?;
+        self.upstream.ready.authorization(|| sensitive(&[key]))
     }
 }
 

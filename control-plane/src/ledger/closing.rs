@@ -196,7 +196,10 @@ impl Assuming<'_> {
     }
 }
 
-/// The open record, as far as it was kept.
+/// The open record, as far as it was kept: what was reserved, and of which account, is in the row's JSON, which stands as
+/// it is under this name.
+const KEPT_AS: &str = "ledger_open.details";
+
 fn record(open: &OpenRow) -> contract::Record {
     let open = contract::OpenRecord {
         request_id: open.request_id.clone(),
@@ -206,6 +209,7 @@ fn record(open: &OpenRow) -> contract::Record {
         started_at_ms: open.started_at,
         stream: open.stream,
         trace_id: open.trace_id.clone().unwrap_or_default(),
+        metadata: [(KEPT_AS.to_owned(), open.details.clone())].into(),
         ..contract::OpenRecord::default()
     };
     contract::Record { record: Some(contract::record::Record::Open(open)) }

@@ -44,10 +44,11 @@ impl Provider for ClaudeConsole {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        if account.api_key()?.starts_with("sk-ant-") {
+        let key = account.api_key()?;
+        if key.starts_with("sk-ant-") {
             headers.insert(X_API_KEY, account.bare_key()?);
         } else {
-            headers.insert(AUTHORIZATION, account.bearer()?);
+            headers.insert(AUTHORIZATION, account.bearer(key)?);
         }
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         Ok(())
@@ -83,7 +84,7 @@ impl Provider for ClaudeOfficial {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, account.bearer()?);
+        headers.insert(AUTHORIZATION, account.bearer(account.access_token()?)?);
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         add_beta(headers, OAUTH_BETA);
         Ok(())

@@ -50,7 +50,7 @@ impl Provider for Droid {
         _body: &RequestBody,
         _now: Millis,
     ) -> Result<(), Unaddressable> {
-        request.headers.insert(AUTHORIZATION, account.bearer()?);
+        request.headers.insert(AUTHORIZATION, account.bearer(account.api_key()?)?);
         if kind(account) == Kind::Anthropic {
             request.headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_VERSION);
         }

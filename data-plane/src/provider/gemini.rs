@@ -95,7 +95,7 @@ impl Provider for Gemini {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, account.bearer()?);
+        headers.insert(AUTHORIZATION, account.bearer(account.access_token()?)?);
         headers.remove(X_GOOG_USER_PROJECT);
         if let Options::Gemini { project: Some(project), form, .. } = &account.upstream.options
             && *form != Form::CodeAssist

@@ -55,9 +55,11 @@ impl Provider for OpenAi {
             }
             _ => (None, None, None),
         };
-        headers.insert(AUTHORIZATION, account.bearer()?);
         if matches!(account.upstream.credential, Credential::AccessToken { .. }) {
+            headers.insert(AUTHORIZATION, account.bearer(account.access_token()?)?);
             set(headers, CHATGPT_ACCOUNT_ID, chatgpt)?;
+        } else {
+            headers.insert(AUTHORIZATION, account.bearer(account.api_key()?)?);
         }
         // The client's own would speak of another account.
         set(headers, ORGANIZATION, organization)?;
@@ -94,7 +96,7 @@ impl Provider for OpenAiResponses {
         _now: Millis,
     ) -> Result<(), Unaddressable> {
         let headers = &mut request.headers;
-        headers.insert(AUTHORIZATION, account.bearer()?);
+        headers.insert(AUTHORIZATION, account.bearer(account.api_key()?)?);
         set(headers, ORGANIZATION, None)?;
         set(headers, PROJECT, None)
     }

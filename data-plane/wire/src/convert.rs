@@ -234,22 +234,22 @@ impl Conversion {
         stream.play(self, body, &mut frames)?;
         Ok(Whole {
             body: frames.concat().into(),
-            usage: stream.usage(),
+            // A whole answer's usage is all that it is charged by.
+            usage: stream.usage().filter(|_| stream.usage_is_final()),
             served_model: stream.served_model().map(str::to_owned),
             losses: stream.losses(),
             memos: stream.memos(),
         })
     }
 
-    /// A stream that was gathered with [`Conversion::stream`] because the client asked for none. None: it did not come
-    /// to its end.
+    /// A stream that was gathered with [`Conversion::stream`] because the client asked for none; whether its usage is
+    /// final, the stream says. None: it did not come to its end.
     #[must_use]
     pub fn gathered(&self, stream: ConvertedStream) -> Option<Whole> {
-        let (usage, is_final) = (stream.usage(), stream.usage_is_final());
+        let usage = stream.usage();
         let served_model = stream.served_model().map(str::to_owned);
         let mut whole = self.write(stream.into_whole()?);
-        // A whole answer's usage is all that it is charged by.
-        whole.usage = whole.usage.or(usage).filter(|_| is_final);
+        whole.usage = whole.usage.or(usage);
         whole.served_model = served_model;
         Some(whole)
     }

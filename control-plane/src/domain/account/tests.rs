@@ -182,7 +182,8 @@ fn a_change_keeps_what_it_does_not_name() {
     let account = console();
     let same = update(&account, json!({})).unwrap();
     assert!(account.changed_fields(&same).is_empty());
-    let changed = update(&account, json!({"priority": 1, "base_url": "https://api.anthropic.com/x/"})).unwrap();
+    let changed =
+        update(&account, json!({"priority": 1, "base_url": "https://api.anthropic.com/x/"})).unwrap();
     assert_eq!(account.changed_fields(&changed), ["base_url", "priority"]);
     assert_eq!(changed.credential, account.credential);
     let cleared = update(&changed, json!({"priority": null, "base_url": null})).unwrap();

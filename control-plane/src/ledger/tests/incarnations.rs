@@ -434,6 +434,11 @@ pub(super) async fn an_open_request_that_can_not_be_charged_does_not_keep_its_ru
         [(1, refused.clone()), (2, refused.clone()), (3, refused.clone())]
     );
     let mut tx = world.store.begin().await.unwrap();
+    let sql = "SELECT payload FROM ledger_rejected WHERE incarnation_id = ?";
+    for (payload,) in db::fetch_all!(&mut tx, (Vec<u8>,), sql, spool.id.to_bytes().to_vec()).unwrap() {
+        let kept = String::from_utf8_lossy(&payload).into_owned();
+        assert!(kept.contains("ledger_open.details"), "a person can still charge it: {kept}");
+    }
     for (table, _) in &poisons {
         raw(&mut tx, format!("DROP TRIGGER poison_{table}")).await;
     }

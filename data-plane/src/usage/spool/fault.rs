@@ -14,12 +14,19 @@ pub(super) const fn read(_path: &std::path::Path, _at: u64, _size: u64) -> std::
     Ok(())
 }
 
+/// What was read of a file is about to be made durable.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "in tests it fails")]
+pub(super) const fn sync() -> std::io::Result<()> {
+    Ok(())
+}
+
 /// What is written of a file so far is on the disk itself.
 #[cfg(not(test))]
 pub(super) const fn synced(_file: &std::fs::File) {}
 
 #[cfg(test)]
-pub(super) use tests::{read, step, synced};
+pub(super) use tests::{read, step, sync, synced};
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -42,6 +49,8 @@ pub(super) mod tests {
         static SYNCED: RefCell<HashMap<u64, u64>> = RefCell::default();
         /// Of files of this thread, by inode: bytes that can't be read, and what the disk says then.
         static BAD: RefCell<Vec<(u64, Range<u64>, Errno)>> = RefCell::default();
+        /// What the disk says on this thread where something is to be made durable.
+        static SYNC: Cell<Option<Errno>> = const { Cell::new(None) };
     }
 
     /// # Errors
@@ -70,8 +79,20 @@ pub(super) mod tests {
         BAD.with_borrow_mut(|bad| bad.push((inode, bytes, error)));
     }
 
-    /// Everything can be read.
+    /// # Errors
+    /// As the test has it, the disk takes nothing.
+    pub(in super::super) fn sync() -> io::Result<()> {
+        SYNC.get().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// From now on the disk takes nothing.
+    pub(in super::super) fn refuse_syncs(error: Errno) {
+        SYNC.set(Some(error));
+    }
+
+    /// Everything can be read, and is taken.
     pub(in super::super) fn repair() {
+        SYNC.take();
         BAD.take();
     }
 

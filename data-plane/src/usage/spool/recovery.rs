@@ -231,18 +231,24 @@ fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::R
             keep_readable(&path, &path, &content.bytes[..intact], &place)?;
         } else if intact < content.bytes.len() && is_last {
             tracing::warn!(path = %path.display(), bytes = content.bytes.len() - intact, "a usage record was cut off by a crash; its remains are removed");
-            truncate(&path, intact)?;
+            truncate(&path, intact).map_err(salvage::untaken)?;
         }
         bytes += u64::try_from(content.bytes.len()).unwrap_or(0);
-        File::open(&path)?.sync_data()?;
+        sync(&path).map_err(salvage::untaken)?;
     }
     if !firsts.is_empty() {
-        segment::sync_folder(&place.folder)?;
+        segment::sync_folder(&place.folder).map_err(salvage::untaken)?;
     }
     let Place { id, folder, .. } = place;
     let (files_end, missing) = (seen.end, seen.missing);
     let after_files = seen.rest(now, last_write);
     Ok(RecoveredSpool { id, folder, files_end, after_files, delivered, bytes, missing })
+}
+
+/// What was read may be in memory only.
+fn sync(path: &Path) -> io::Result<()> {
+    super::fault::sync()?;
+    File::open(path)?.sync_data()
 }
 
 /// Puts what could be read of the file `path` at `target`.
@@ -263,8 +269,8 @@ fn skip(last: &Path, bytes: usize, seen: &mut Seen) -> io::Result<()> {
     seen.reach(seen.end.saturating_add(most));
     let folder = last.parent().unwrap_or(last);
     let next = segment::path(folder, seen.end.saturating_add(1));
-    salvage::write(&next, &[], fs::metadata(last)?.modified()?)?;
-    segment::sync_folder(folder)
+    let written = salvage::write(&next, &[], fs::metadata(last)?.modified()?);
+    written.and_then(|()| segment::sync_folder(folder)).map_err(salvage::untaken)
 }
 
 fn name_unnamed(place: &Place) -> io::Result<()> {

@@ -22,7 +22,8 @@ const UNFINISHED_EXTENSION: &str = "readable";
 
 /// What a disk reads or does not read at once.
 const BLOCK: usize = 4096;
-/// After so many blocks that can't be read, the rest of a file is left: each may take a disk seconds, and the node waits.
+/// After so many blocks that can't be read, more and more is passed over behind each further one: each may take a disk
+/// seconds, and the node waits.
 const MOST_BLOCKS: usize = 64;
 
 /// What is in a file.
@@ -41,6 +42,12 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| damage.contains(&error))
 }
 
+/// What a disk says that does not take something is no word on what it gives: records that were read are not given up for
+/// it, and the same start succeeds once the disk is back.
+pub(super) fn untaken(error: io::Error) -> io::Error {
+    if is_damage(&error) { io::Error::other(error) } else { error }
+}
+
 /// # Errors
 /// Nothing of it can be read, or what is no damage.
 pub(super) fn read(path: &Path) -> io::Result<Content> {
@@ -55,27 +62,33 @@ fn blocks(path: &Path) -> io::Result<Content> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    let (mut at, mut lost) = (0, 0);
-    for block in bytes.chunks_mut(BLOCK) {
-        let size = block.len() as u64;
-        match fault::read(path, at, size).and_then(|()| file.read_exact_at(block, at)) {
-            Ok(()) => {}
+    let (mut at, mut lost, mut step) = (0, 0, BLOCK);
+    while at < bytes.len() {
+        let end = bytes.len().min(at + BLOCK);
+        let (block, from) = (&mut bytes[at..end], at as u64);
+        match fault::read(path, from, block.len() as u64).and_then(|()| file.read_exact_at(block, from)) {
+            Ok(()) => at = end,
             Err(error) if is_damage(&error) => {
                 block.fill(0);
                 lost += 1;
-                if lost == MOST_BLOCKS {
-                    break;
+                if lost > MOST_BLOCKS {
+                    step = step.saturating_mul(2);
                 }
+                at = at.saturating_add(step);
             }
             Err(error) => return Err(error),
         }
-        at += size;
     }
-    Ok(Content { bytes, is_damaged: true })
+    // Where all came at the second try, there is nothing to put in its place.
+    Ok(Content { bytes, is_damaged: lost > 0 })
 }
 
 /// Puts what could be read of `path` at `target`, and the file itself into the folder `aside`.
 pub(super) fn replace(path: &Path, target: &Path, readable: &[u8], aside: &Path) -> io::Result<()> {
+    put(path, target, readable, aside).map_err(untaken)
+}
+
+fn put(path: &Path, target: &Path, readable: &[u8], aside: &Path) -> io::Result<()> {
     let unfinished = target.with_extension(UNFINISHED_EXTENSION);
     write(&unfinished, readable, fs::metadata(path)?.modified()?)?;
     set_aside(path, aside)?;

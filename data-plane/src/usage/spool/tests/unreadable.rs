@@ -209,3 +209,30 @@ fn a_segment_that_is_not_there_is_counted() {
     let lost = read_of(&found).iter().filter(|record| record.record.is_none()).count();
     assert_eq!(u64::try_from(lost).unwrap(), missing, "and the ledger is told of as many");
 }
+
+/// What could be read is no less there for it.
+#[test]
+fn a_disk_that_takes_nothing_keeps_the_process_from_starting_and_nothing_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    left(folder.path());
+    fault::refuse_syncs(Errno::IO);
+    assert!(Left::find(&taken(folder.path()), NOW).is_err());
+    fault::repair();
+    let back = found(folder.path());
+    assert_eq!((back.set_aside, shape(&read_of(&back))), (0, all()));
+}
+
+#[test]
+fn behind_a_hole_of_any_size_reading_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = left_in(folder.path(), 1 << 20);
+    let only = paths(&spool).remove(0);
+    let content = fs::read(&only).unwrap().repeat(20);
+    let hole = 80 * 4096;
+    fs::write(&only, [vec![0; hole], content.clone()].concat()).unwrap();
+    fault::spoil(&only, 0..hole as u64, Errno::IO);
+    let read = super::salvage::read(&only).unwrap();
+    assert!(read.is_damaged && read.bytes.ends_with(&content[content.len() / 4 * 3..]));
+    fault::repair();
+    assert!(!super::salvage::read(&only).unwrap().is_damaged);
+}

@@ -274,7 +274,7 @@ fn a_usage_that_can_not_be_read_at_last_makes_none_before_it_final() {
             let whole = conversion(client, format, false);
             let (_, gathering) = relayed(&whole, [bytes]);
             let gathered = whole.gathered(gathering.into_converted().unwrap()).unwrap();
-            assert_eq!(gathered.usage, None, "{wire} to {client}");
+            assert_eq!(gathered.usage.map(|usage| usage.input), Some(9), "{wire} to {client}");
         }
         let mut watch = StreamWatch::new(wire, StreamEdits { hide_usage: true }).unwrap();
         let mut out = Chunks::new();
@@ -282,5 +282,20 @@ fn a_usage_that_can_not_be_read_at_last_makes_none_before_it_final() {
         assert!(watch.usage().is_some() && !watch.usage_is_final(), "{wire}");
         let told = String::from_utf8(out.concat()).unwrap();
         assert!(!told.contains("-70"), "usage that was not asked for is taken out: {told}");
+    }
+}
+
+/// Google's streams that are no server-sent events.
+#[test]
+fn a_list_whose_last_usage_can_not_be_read_reports_none() {
+    let list = r#"[{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1}},
+        {"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":LAST}}]"#;
+    for client in Wire::ALL {
+        let usage = |last: &str| {
+            let list = list.replace("LAST", last);
+            conversion(client, Format::Gemini, true).whole(list.as_bytes()).unwrap().usage
+        };
+        assert_eq!(usage("7.5"), None, "{client}");
+        assert_eq!(usage("7").map(|usage| usage.output), Some(7), "{client}");
     }
 }
