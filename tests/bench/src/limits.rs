@@ -36,17 +36,17 @@ impl Limits {
     pub(crate) const WHOLE: Self = Self {
         node_cpu: Some(2.2),
         node_cpu_goal: Some(2.0),
-        standalone_cpu: Some(4.0),
+        standalone_cpu: Some(3.5),
         converted_cpu: Some(1.35),
         node_added: Some(100.0),
         ..Self::NONE
     };
     /// Of a stream that comes at once.
     pub(crate) const STREAM: Self =
-        Self { node_cpu: Some(1.6), node_cpu_goal: Some(1.4), standalone_cpu: Some(2.5), ..Self::WHOLE };
+        Self { node_cpu: Some(1.6), node_cpu_goal: Some(1.4), standalone_cpu: Some(2.2), ..Self::WHOLE };
     /// Of many streams that take their time.
     pub(crate) const SLOW_STREAMS: Self =
-        Self { node_cpu: Some(1.5), standalone_cpu: Some(2.5), ..Self::NONE };
+        Self { node_cpu: Some(1.5), standalone_cpu: Some(2.2), ..Self::NONE };
     /// Of an agent's large request.
     pub(crate) const AGENT: Self = Self {
         node_added: Some(1_000.0),

@@ -54,6 +54,18 @@ pub(super) fn array<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<
     }
 }
 
+/// Whether a text can stand in a JSON string as it is: nothing in it has to be escaped.
+pub(super) fn is_plain(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        if marked(u64::from_le_bytes(*eight)) != 0 {
+            return false;
+        }
+        rest = behind;
+    }
+    !rest.iter().any(|byte| is_special(*byte))
+}
+
 /// A text, and what of it is not read yet.
 struct Scan<'a> {
     text: &'a str,
@@ -220,7 +232,7 @@ impl<'a> Scan<'a> {
     fn special_of_few(&mut self) -> Option<u8> {
         loop {
             let next = self.next()?;
-            if matches!(next, b'"' | b'\\' | 0..0x20) {
+            if is_special(next) {
                 return Some(next);
             }
         }
@@ -275,6 +287,10 @@ impl<'a> Scan<'a> {
         self.rest = self.rest.strip_prefix(rest)?;
         Some(())
     }
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
 }
 
 /// The highest bit of each byte that is a quote, a backslash or a control character. Bytes behind the first of them may be
@@ -446,6 +462,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_plain_is_what_serde_writes_as_it_is(text in any::<String>(), soup in soup()) {
+            for text in [text, soup] {
+                let as_it_is = serde_json::to_string(&text).unwrap() == format!("\"{text}\"");
+                prop_assert_eq!(super::is_plain(&text), as_it_is, "{:?}", text);
+            }
+        }
+
         #[test]
         fn any_text_is_read_as_by_serde(text in any::<String>(), soup in soup()) {
             assert_same(&text);

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::scan;
+
 /// An object that is being written.
 pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -43,7 +45,14 @@ pub(crate) fn array(out: &mut Vec<u8>, fill: impl FnOnce(&mut Array<'_>)) {
 
 /// Writes a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
-    value(out, &text);
+    // Keys always, and most of what streams hold.
+    if !scan::is_plain(text) {
+        return value(out, &text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// Writes anything that can be said in JSON: numbers, strings, maps with string keys.

@@ -116,11 +116,14 @@ impl codec::StreamDecoder for StreamDecoder {
             "" => {}
             // Not of this wire, but routers in front of other models close with it.
             "[DONE]" => self.close(out),
-            _ => {
-                let frame = serde_json::from_str(data)
-                    .map_err(|error| if error.is_data() { UNREADABLE } else { "the data is not JSON" })?;
-                self.take(event, &frame, out)?;
-            }
+            _ => match growth(data) {
+                Some((index, delta)) => self.grow_by(index, delta, out),
+                None => {
+                    let frame = serde_json::from_str(data)
+                        .map_err(|error| if error.is_data() { UNREADABLE } else { "the data is not JSON" })?;
+                    self.take(event, &frame, out)?;
+                }
+            },
         }
         Ok(())
     }
@@ -224,7 +227,11 @@ impl StreamDecoder {
 
     fn grow(&mut self, frame: &Frame<'_>, out: &mut Sink<'_>) -> Result<(), &'static str> {
         let index = number(frame)?;
-        let mut delta: Grown<'_> = fields(frame.delta.ok_or("a block's delta has no delta")?)?;
+        self.grow_by(index, fields(frame.delta.ok_or("a block's delta has no delta")?)?, out);
+        Ok(())
+    }
+
+    fn grow_by(&mut self, index: u32, mut delta: Grown<'_>, out: &mut Sink<'_>) {
         let Str(kind) = delta.kind.take().unwrap_or_default();
         let unknown = std::mem::take(&mut delta.unknown);
         if self.takes(index, &kind, delta, out) {
@@ -234,7 +241,6 @@ impl StreamDecoder {
         } else {
             self.lose(index, &kind);
         }
-        Ok(())
     }
 
     /// Whether the delta is one that its block can grow by.
@@ -359,6 +365,35 @@ impl StreamDecoder {
         let error = frame.error.map(|error| UpstreamError::read(error.get()));
         out(Event::Error(error.unwrap_or_default()));
     }
+}
+
+/// A block that grows by a text: nearly all frames are that, and need not be taken apart as others are. None: it is
+/// something else, or may be.
+fn growth(data: &str) -> Option<(u32, Grown<'_>)> {
+    let (mut is_growth, mut index, mut delta) = (false, None, None);
+    let frame = json::object(data, |field| match &*field.name() {
+        "type" => is_growth = field.value == "\"content_block_delta\"",
+        "index" => index = field.value.parse().ok(),
+        "delta" => delta = Some(field.value),
+        _ => {}
+    });
+    if frame.is_err() || !is_growth {
+        return None;
+    }
+    let (mut grown, mut is_plain) = (Grown::default(), true);
+    let read = json::object(delta?, |field| {
+        let text = match &*field.name() {
+            "type" => &mut grown.kind,
+            "text" => &mut grown.text,
+            "thinking" => &mut grown.thinking,
+            "signature" => &mut grown.signature,
+            "partial_json" => &mut grown.partial_json,
+            _ => return is_plain = false,
+        };
+        *text = json::string(field.value).map(Str);
+        is_plain &= text.is_some();
+    });
+    (read.is_ok() && is_plain).then_some((index?, grown))
 }
 
 fn number(frame: &Frame<'_>) -> Result<u32, &'static str> {
@@ -522,6 +557,44 @@ mod tests {
             "end",
         ];
         assert_eq!(said.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_grows_by_a_text_is_read_as_any_frame_is() {
+        for (delta, is_plain) in [
+            (r#"{"type":"text_delta","text":"b\n\u00e9"}"#, true),
+            (r#"{"text":"x","type":"text_delta","text":"y"}"#, true),
+            (r#"{ "type" : "thinking_delta" , "thinking":"" }"#, true),
+            (r#"{"type":"input_json_delta","partial_json":"{\"a\":"}"#, true),
+            (r#"{"type":"signature_delta","signature":"Eq"}"#, true),
+            (r#"{"type":"text_delta","text":null}"#, false),
+            (r#"{"type":"text_delta","text":7}"#, false),
+            (r#"{"type":"text_delta","text":"\ud800"}"#, false),
+            (r#"{"type":"text_delta","text":"a","odd":1}"#, false),
+            (r#"{"type":"citations_delta","citation":{}}"#, false),
+        ] {
+            let data = format!(r#"{{"type":"content_block_delta","index":3,"delta":{delta},"more":[]}}"#);
+            let Some((index, grown)) = growth(&data) else {
+                assert!(!is_plain, "{data}");
+                continue;
+            };
+            let frame: Frame<'_> = serde_json::from_str(&data).unwrap();
+            let whole: Grown<'_> = fields(frame.delta.unwrap()).unwrap();
+            assert_eq!((index, format!("{grown:?}")), (3, format!("{whole:?}")), "{data}");
+            assert!(is_plain, "{data}");
+        }
+        for other in [
+            TEXT,
+            STOP,
+            "[]",
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#,
+            r#"{"type":"content_block_delta","index":-1,"delta":{"type":"text_delta","text":"a"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":"a"}"#,
+            r#"{"index":0,"delta":{"type":"text_delta","text":"a"}}"#,
+        ] {
+            assert!(growth(other).is_none(), "{other}");
+        }
     }
 
     #[test]
