@@ -131,7 +131,7 @@ async fn a_bad_payload_spoils_only_itself_through_resync_and_restart_and_never_u
 
     // Set right, it is an account like any other.
     let path = format!("/api/admin/accounts/{account}");
-    let change = json!({ "base_url": split.emulator.base_url() });
+    let change = json!({ "base_url": split.emulator.base_url(), "credentials": { "api_key": SPOILED } });
     split.admin.put(&path, &path, change).await.ok();
     eventually_asked(&split, &newcomer, SPOILED).await;
     for node in &split.nodes {
