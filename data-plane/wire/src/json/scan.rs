@@ -7,15 +7,8 @@ use super::Field;
 
 /// Calls `each` for every field of the object that `text` is. None: it is no such object; some fields may have been told.
 pub(super) fn object<'a>(text: &'a str, mut each: impl FnMut(Field<'a>)) -> Option<()> {
-    let mut scan = Scan { text, rest: text.as_bytes() };
-    scan.space();
-    scan.take(b'{')?;
-    scan.space();
-    if scan.rest.first() == Some(&b'}') {
-        scan.take(b'}')?;
-        return scan.end();
-    }
-    loop {
+    let (mut scan, mut goes_on) = Scan::opened(text, b'{', b'}')?;
+    while goes_on {
         let begins = scan.at();
         scan.take(b'"')?;
         let escaped = scan.string()?;
@@ -24,34 +17,19 @@ pub(super) fn object<'a>(text: &'a str, mut each: impl FnMut(Field<'a>)) -> Opti
         scan.take(b':')?;
         let value = scan.value()?;
         each(Field { key, escaped, value });
-        scan.space();
-        match scan.next()? {
-            b',' => scan.space(),
-            b'}' => return scan.end(),
-            _ => return None,
-        }
+        goes_on = scan.goes_on(b'}')?;
     }
+    scan.end()
 }
 
 /// Calls `each` for every item of the array that `text` is. None: it is no such array; some items may have been told.
 pub(super) fn array<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
-    let mut scan = Scan { text, rest: text.as_bytes() };
-    scan.space();
-    scan.take(b'[')?;
-    scan.space();
-    if scan.rest.first() == Some(&b']') {
-        scan.take(b']')?;
-        return scan.end();
-    }
-    loop {
+    let (mut scan, mut goes_on) = Scan::opened(text, b'[', b']')?;
+    while goes_on {
         each(scan.value()?);
-        scan.space();
-        match scan.next()? {
-            b',' => {}
-            b']' => return scan.end(),
-            _ => return None,
-        }
+        goes_on = scan.goes_on(b']')?;
     }
+    scan.end()
 }
 
 /// Whether a text can stand in a JSON string as it is: nothing in it has to be escaped.
@@ -73,6 +51,33 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    /// Behind the opening bracket, and whether there is anything in it; its end is read where there is not.
+    fn opened(text: &'a str, open: u8, close: u8) -> Option<(Self, bool)> {
+        let mut scan = Scan { text, rest: text.as_bytes() };
+        scan.space();
+        scan.take(open)?;
+        scan.space();
+        let is_empty = scan.rest.first() == Some(&close);
+        if is_empty {
+            scan.take(close)?;
+        }
+        Some((scan, !is_empty))
+    }
+
+    /// Behind a value of the outermost bracket: whether another one follows, or its end.
+    #[inline]
+    fn goes_on(&mut self, close: u8) -> Option<bool> {
+        self.space();
+        match self.next()? {
+            b',' => {
+                self.space();
+                Some(true)
+            }
+            end if end == close => Some(false),
+            _ => None,
+        }
+    }
+
     const fn at(&self) -> usize {
         self.text.len() - self.rest.len()
     }
