@@ -315,7 +315,20 @@ fn join(base: &str, path: &str, query: Option<&str>) -> Result<Uri, Unaddressabl
         text.push('?');
         text.push_str(query);
     }
-    Uri::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Unaddressable::InvalidUrl)
+    let uri = Uri::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Unaddressable::InvalidUrl)?;
+    if names_one_host(&uri) { Ok(uri) } else { Err(Unaddressable::InvalidUrl) }
+}
+
+/// What stands behind a host is its port and nothing else: what is no port would be passed over, with the rest of a name
+/// that was meant to be the host's.
+fn names_one_host(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    let behind = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+    match behind.get(authority.host().len()..) {
+        Some("") => true,
+        Some(port) => port.starts_with(':') && authority.port_u16().is_some(),
+        None => false,
+    }
 }
 
 /// A header's value that logs and `Debug` don't show.

@@ -114,6 +114,31 @@ impl FromStr for AccountType {
     }
 }
 
+/// Whether it has the form of AWS's regions, such as `us-gov-west-1`: other labels under its domain are other services, whose
+/// hosts customers name.
+#[must_use]
+pub fn is_aws_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [first, .., last] = parts.as_slice() else { return false };
+    is_region(text)
+        && parts.len() >= 3
+        && first.len() == 2
+        && first.bytes().all(|byte| byte.is_ascii_lowercase())
+        && !last.is_empty()
+        && last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a region or location can be one label of a host's name. What is more than that would say which host it is, and
+/// credentials go there.
+#[must_use]
+pub fn is_region(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.len() <= 63
+        && ends.iter().all(|end| end.is_some_and(is_plain))
+        && text.bytes().all(|byte| is_plain(byte) || byte == b'-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -200,6 +200,21 @@ impl Assuming<'_> {
 /// it is under this name.
 const KEPT_AS: &str = "ledger_open.details";
 
+/// What a client said at length is the first to go.
+fn kept(details: &str) -> String {
+    const MOST: usize = ingest::MAX_REJECTED_BYTES / 2;
+    if details.len() <= MOST {
+        return details.to_owned();
+    }
+    let mut parsed = serde_json::from_str(details).unwrap_or(serde_json::Value::Null);
+    for said in ["metadata", "tags", "session"] {
+        parsed.as_object_mut().and_then(|fields| fields.remove(said));
+    }
+    let mut rest = if parsed.is_null() { details.to_owned() } else { parsed.to_string() };
+    rest.truncate(rest.floor_char_boundary(MOST));
+    rest
+}
+
 fn record(open: &OpenRow) -> contract::Record {
     let open = contract::OpenRecord {
         request_id: open.request_id.clone(),
@@ -209,8 +224,24 @@ fn record(open: &OpenRow) -> contract::Record {
         started_at_ms: open.started_at,
         stream: open.stream,
         trace_id: open.trace_id.clone().unwrap_or_default(),
-        metadata: [(KEPT_AS.to_owned(), open.details.clone())].into(),
+        metadata: [(KEPT_AS.to_owned(), kept(&open.details))].into(),
         ..contract::OpenRecord::default()
     };
     contract::Record { record: Some(contract::record::Record::Open(open)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_an_open_request_is_bounded_and_says_what_it_is_charged_by() {
+        let long = "é".repeat(ingest::MAX_REJECTED_BYTES);
+        let short = r#"{"reserved":{"real_cost":7},"metadata":{"a":"b"}}"#;
+        assert_eq!(kept(short), short);
+        let details = serde_json::json!({"reserved": {"real_cost": 7}, "metadata": {"a": long}}).to_string();
+        assert_eq!(kept(&details), r#"{"reserved":{"real_cost":7}}"#);
+        let broken = kept(&details[1..]);
+        assert!(broken.len() <= ingest::MAX_REJECTED_BYTES / 2 && !broken.is_empty());
+    }
 }

@@ -46,7 +46,7 @@ pub const MAX_BATCH: usize = 10_000;
 /// Spools of one incarnation: more than a machine has cores.
 pub const MAX_SPOOLS: u32 = 4_096;
 /// Bytes of a rejected record that are kept.
-const MAX_REJECTED_BYTES: usize = 64 * 1024;
+pub(super) const MAX_REJECTED_BYTES: usize = 64 * 1024;
 /// Bytes of what a database says that are kept.
 const MAX_DETAIL_BYTES: usize = 512;
 /// Bytes of a node's name that are kept.

@@ -162,7 +162,8 @@ fn vertex(account: &Account, asked: &Asked<'_>) -> Result<Uri, Unaddressable> {
     };
     // The type's default is the developer API's address, which Vertex is not at.
     let stated = account.base()?;
-    let base = if stated.contains("generativelanguage.googleapis.com") { &own } else { stated };
+    let is_default = |url: &url::Url| url.host_str() == Some("generativelanguage.googleapis.com");
+    let base = if account.upstream.base_url.as_ref().is_some_and(is_default) { &own } else { stated };
     let (method, query) = method(asked)?;
     let path = format!(
         "/v1/projects/{}/locations/{}/publishers/google/models/{}:{method}",

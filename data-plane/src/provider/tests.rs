@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::account::AccountType;
 use wire::{error::upstream::TEXT_MAX, raw::body::facts_of_error};
 
-use super::{ErrorAnswer, failure::Class, for_type};
+use super::{ErrorAnswer, Unaddressable, failure::Class, for_type, join};
 use crate::live::MarkKind;
 
 #[derive(Deserialize)]
@@ -274,5 +274,25 @@ fn whatever_says_nothing_more_is_judged_by_its_status() {
                 assert_eq!(case.judged(kind), named(class), "{kind} {status} {body}");
             }
         }
+    }
+}
+
+/// `http` takes an authority whose port is none, and those who connect pass over what stands behind the host.
+#[test]
+fn an_address_whose_port_is_none_is_no_address() {
+    let joined = |base: &str| join(base, "/v1/x", None).map(|uri| uri.to_string());
+    for base in [
+        "https://evil.example:443-aiplatform.googleapis.com",
+        "https://bedrock-runtime.evil.example:443.amazonaws.com",
+        "https://[::1]:x",
+        "https://host:",
+        "https://host:65536",
+        "/path",
+    ] {
+        assert_eq!(joined(base), Err(Unaddressable::InvalidUrl), "{base}");
+    }
+    for base in ["https://api.example", "http://127.0.0.1:8080", "https://[::1]:8443", "http://user@host:80"]
+    {
+        assert_eq!(joined(base), Ok(format!("{base}/v1/x")));
     }
 }

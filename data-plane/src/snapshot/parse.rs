@@ -63,6 +63,8 @@ pub(super) enum Refusal {
     Unknown(&'static str),
     #[error("the base URL is not an absolute http or https URL without query")]
     BaseUrl,
+    #[error("a region or location is no single label of a host's name")]
+    Region,
     #[error("the credential's form does not fit the account type")]
     CredentialForm,
 }

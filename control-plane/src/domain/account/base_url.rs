@@ -4,13 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use shared::account::AccountType;
+use shared::account::{AccountType, is_aws_region, is_region};
 use url::{Host, Url};
 
 const MAX_BYTES: usize = 1000;
-/// Where the regions of providers are that have many.
-const BEDROCK: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
-const GOOGLE: &str = ".googleapis.com";
 
 /// Why a text is no base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +90,26 @@ impl Origin {
         let Some(stated) = origin(base_url) else { return Self::Other(base_url.to_owned()) };
         let host = stated.strip_prefix("https://").unwrap_or_default();
         let is_own = match kind {
-            AccountType::Bedrock => {
-                host.starts_with("bedrock-runtime") && BEDROCK.iter().any(|end| host.ends_with(end))
-            }
-            AccountType::Gemini | AccountType::GeminiApi => host.ends_with(GOOGLE),
+            AccountType::Bedrock => is_bedrock(host),
+            AccountType::Gemini | AccountType::GeminiApi => is_gemini(host),
             _ => kind.default_base_url().and_then(origin).is_some_and(|own| own == stated),
         };
         if is_own { Self::Provider } else { Self::Other(stated) }
     }
+}
+
+/// The model API in any region, and no other of AWS's hosts: many are named by customers.
+fn is_bedrock(host: &str) -> bool {
+    let rest = host.strip_prefix("bedrock-runtime.").or_else(|| host.strip_prefix("bedrock-runtime-fips."));
+    // The hosts in China (`.com.cn`) are another company's.
+    rest.and_then(|rest| rest.strip_suffix(".amazonaws.com")).is_some_and(is_aws_region)
+}
+
+/// The model APIs, and no other of Google's, which a login may be good for too.
+fn is_gemini(host: &str) -> bool {
+    let Some(api) = host.strip_suffix(".googleapis.com") else { return false };
+    matches!(api, "generativelanguage" | "aiplatform" | "cloudcode-pa")
+        || api.strip_suffix("-aiplatform").is_some_and(is_region)
 }
 
 /// Names that are only known inside a machine or a network.
@@ -284,7 +293,6 @@ mod tests {
             (AccountType::Droid, "https://app.factory.ai"),
             (AccountType::Bedrock, "https://bedrock-runtime.eu-central-1.amazonaws.com"),
             (AccountType::Bedrock, "https://bedrock-runtime-fips.us-east-1.amazonaws.com"),
-            (AccountType::Bedrock, "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
             (AccountType::Gemini, "https://us-central1-aiplatform.googleapis.com"),
         ] {
             assert_eq!(of(kind, own), Origin::Provider, "{own}");
@@ -295,11 +303,20 @@ mod tests {
             (AccountType::Openai, "https://api.openai.com:8443"),
             (AccountType::Openai, "https://api.openai.com.example"),
             (AccountType::Bedrock, "https://bedrock-runtime.example/amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
             (AccountType::Bedrock, "https://mine.s3.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime-mine.s3.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.s3.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.s3-us-west-2.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.elb.amazonaws.com"),
+            (AccountType::Bedrock, "https://bedrock-runtime.mine.us-east-1.elb.amazonaws.com"),
             (AccountType::Bedrock, "https://bedrock-runtime.eu-central-1.amazonaws.com:8443"),
             (AccountType::Bedrock, "http://bedrock-runtime.eu-central-1.amazonaws.com"),
             (AccountType::Gemini, "https://googleapis.com.example"),
             (AccountType::GeminiApi, "https://evilgoogleapis.com"),
+            (AccountType::Gemini, "https://storage.googleapis.com"),
+            (AccountType::Gemini, "https://mine.storage.googleapis.com"),
+            (AccountType::Gemini, "https://a.b-aiplatform.googleapis.com"),
             (AccountType::AzureOpenai, "https://one.openai.azure.com"),
         ] {
             assert_ne!(of(kind, other), Origin::Provider, "{other}");

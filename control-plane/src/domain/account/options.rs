@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::account::AccountType;
+use shared::account::{AccountType, is_aws_region, is_region};
 use utoipa::ToSchema;
 
 use crate::domain::fault::Faults;
@@ -110,8 +110,12 @@ impl Options {
                 chatgpt_account_id: None,
             },
             AccountType::Bedrock => Self::Bedrock {
-                region: required("region", label("region", fields.region.take(), faults), faults)
-                    .unwrap_or_default(),
+                region: required(
+                    "region",
+                    region("region", fields.region.take(), is_aws_region, faults),
+                    faults,
+                )
+                .unwrap_or_default(),
             },
             AccountType::AzureOpenai => azure(&mut fields, faults),
             AccountType::Gemini => gemini(&mut fields, faults),
@@ -195,7 +199,7 @@ fn azure(fields: &mut OptionFields, faults: &mut Faults) -> Options {
 fn gemini(fields: &mut OptionFields, faults: &mut Faults) -> Options {
     let form = fields.form.take().unwrap_or_default();
     let mut project = label("project", fields.project.take(), faults);
-    let mut location = label("location", fields.location.take(), faults);
+    let mut location = region("location", fields.location.take(), is_region, faults);
     if form != GeminiForm::Developer {
         project = required("project", project, faults);
     }
@@ -209,13 +213,26 @@ fn gemini(fields: &mut OptionFields, faults: &mut Faults) -> Options {
 
 const NO_LABEL: &str = "must have 1 to 64 letters, digits, or . _ - : inside";
 
-/// What becomes part of a URL: of its host, its path or its query.
+/// What becomes part of a URL's path or its query.
 fn is_label(text: &str) -> bool {
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     text.len() <= 64
         && ends(text.bytes().next())
         && ends(text.bytes().last())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
+}
+
+/// What becomes part of a host's name.
+fn region(
+    field: &str,
+    text: Option<String>,
+    is_one: fn(&str) -> bool,
+    faults: &mut Faults,
+) -> Option<String> {
+    if text.as_deref().is_some_and(|text| !is_one(text)) {
+        faults.push(format!("options.{field}"), "must be a region's name, such as us-east-1 or europe-west4");
+    }
+    text
 }
 
 fn label(field: &str, text: Option<String>, faults: &mut Faults) -> Option<String> {
@@ -281,6 +298,13 @@ mod tests {
             faults(AccountType::Bedrock, serde_json::json!({"region": "evil.com/"})),
             ["options.region"]
         );
+        for elsewhere in ["evil.com", "evil.com:443", "10.0.0.1:x", "a_b", "A", "-a", "a-", "", "s3.x"] {
+            let bedrock = faults(AccountType::Bedrock, serde_json::json!({"region": elsewhere}));
+            assert_eq!(bedrock, ["options.region"], "{elsewhere}");
+            assert_eq!(faults(AccountType::Bedrock, serde_json::json!({"region": "s3"})), ["options.region"]);
+            let vertex = serde_json::json!({"form": "vertex", "project": "p", "location": elsewhere});
+            assert_eq!(faults(AccountType::Gemini, vertex), ["options.location"], "{elsewhere}");
+        }
         assert_eq!(faults(AccountType::AzureOpenai, serde_json::json!({})), ["options.api_version"]);
         assert_eq!(
             faults(

@@ -40,7 +40,7 @@ fn fields(error: AccountError) -> Vec<String> {
 fn least(descriptor: &Descriptor, form: usize) -> Value {
     let value = |field: &Field| match field.kind {
         FieldKind::Url => json!("https://upstream.example.com"),
-        _ => json!("value-1"),
+        _ => json!("va-lue-1"),
     };
     let required = |fields: &[Field]| -> Value {
         fields
@@ -105,7 +105,7 @@ fn every_described_option_is_taken() {
     let sample = |field: &Field| match (field.kind, field.choices.last()) {
         (FieldKind::Map, _) => json!({"gpt-5": "five"}),
         (FieldKind::Choice, Some(choice)) => json!(choice),
-        _ => json!("value-1"),
+        _ => json!("va-lue-1"),
     };
     for descriptor in descriptors().types {
         let mut input = least(&descriptor, 0);

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use proto::v1::{self as message, Resource, upstream};
 use shared::{
-    account::{AccountType, CredentialKind},
+    account::{AccountType, CredentialKind, is_aws_region, is_region},
     clock::Millis,
     id::{AccountId, GroupId},
     secret::Secret,
@@ -69,7 +69,7 @@ fn parse_upstream(kind: Option<AccountType>, upstream: message::Upstream) -> Res
     Ok(Upstream {
         base_url: base_url(kind, upstream.base_url.as_deref())?,
         credential: credential(kind, upstream.credential)?,
-        options: options(upstream.options),
+        options: options(upstream.options)?,
         ready: Ready::default(),
     })
 }
@@ -118,22 +118,30 @@ fn secret(text: String) -> Result<Secret, Refusal> {
     if text.is_empty() { Err(Refusal::Missing("the credential")) } else { Ok(Secret::new(text)) }
 }
 
-fn options(options: Option<upstream::Options>) -> Options {
-    match options {
+fn options(options: Option<upstream::Options>) -> Result<Options, Refusal> {
+    Ok(match options {
         None => Options::None,
         Some(upstream::Options::Openai(options)) => Options::OpenAi {
             organization: options.organization,
             project: options.project,
             chatgpt_account_id: options.chatgpt_account_id,
         },
-        Some(upstream::Options::Bedrock(options)) => Options::Bedrock { region: options.region },
+        Some(upstream::Options::Bedrock(options)) => {
+            Options::Bedrock { region: region(options.region, is_aws_region)? }
+        }
         Some(upstream::Options::Azure(options)) => Options::Azure {
             deployments: options.deployments.into_iter().map(|map| (map.from, map.to)).collect(),
             api_version: options.api_version,
         },
         Some(upstream::Options::Gemini(options)) => {
-            Options::Gemini { form: options.form(), project: options.project, location: options.location }
+            let location = options.location.clone().map(|text| region(text, is_region)).transpose()?;
+            Options::Gemini { form: options.form(), project: options.project, location }
         }
         Some(upstream::Options::Droid(options)) => Options::Droid { endpoint: options.endpoint() },
-    }
+    })
+}
+
+/// It becomes part of a host's name, where the credential goes.
+fn region(text: String, is_one: fn(&str) -> bool) -> Result<String, Refusal> {
+    if is_one(&text) { Ok(text) } else { Err(Refusal::Region) }
 }

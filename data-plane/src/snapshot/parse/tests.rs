@@ -138,6 +138,29 @@ fn an_upstream_that_can_not_be_reached_is_refused() {
     assert_eq!(parsed_account(&account(console, empty)).unwrap_err(), Refusal::Missing("the credential"));
 }
 
+/// It would be a part of a host's name, and the credential would go there.
+#[test]
+fn a_region_that_could_name_a_host_is_refused() {
+    use message::{BedrockOptions, GeminiOptions};
+    let with = |options: upstream::Options| {
+        let mut account = good();
+        account.upstream.as_mut().unwrap().options = Some(options);
+        parsed_account(&account).map(drop)
+    };
+    let bedrock = |region: &str| with(upstream::Options::Bedrock(BedrockOptions { region: region.into() }));
+    let vertex = |location: &str| {
+        with(upstream::Options::Gemini(GeminiOptions {
+            location: Some(location.into()),
+            ..GeminiOptions::default()
+        }))
+    };
+    for odd in ["evil.example:443", "evil.example", "a/b", ""] {
+        assert_eq!((bedrock(odd), vertex(odd)), (Err(Refusal::Region), Err(Refusal::Region)), "{odd}");
+    }
+    assert_eq!(bedrock("s3"), Err(Refusal::Region));
+    assert_eq!((bedrock("us-gov-west-1"), vertex("global")), (Ok(()), Ok(())));
+}
+
 #[test]
 fn a_refusal_names_no_secret() {
     let account = Account { priority: 0, ..good() };

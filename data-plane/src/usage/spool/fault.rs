@@ -14,10 +14,10 @@ pub(super) const fn read(_path: &std::path::Path, _at: u64, _size: u64) -> std::
     Ok(())
 }
 
-/// What was read of a file is about to be made durable.
+/// The disk is about to take something: a name, or that a file is durable.
 #[cfg(not(test))]
 #[expect(clippy::unnecessary_wraps, reason = "in tests it fails")]
-pub(super) const fn sync() -> std::io::Result<()> {
+pub(super) const fn take() -> std::io::Result<()> {
     Ok(())
 }
 
@@ -26,7 +26,7 @@ pub(super) const fn sync() -> std::io::Result<()> {
 pub(super) const fn synced(_file: &std::fs::File) {}
 
 #[cfg(test)]
-pub(super) use tests::{read, step, sync, synced};
+pub(super) use tests::{read, step, synced, take};
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -49,8 +49,8 @@ pub(super) mod tests {
         static SYNCED: RefCell<HashMap<u64, u64>> = RefCell::default();
         /// Of files of this thread, by inode: bytes that can't be read, and what the disk says then.
         static BAD: RefCell<Vec<(u64, Range<u64>, Errno)>> = RefCell::default();
-        /// What the disk says on this thread where something is to be made durable.
-        static SYNC: Cell<Option<Errno>> = const { Cell::new(None) };
+        /// What the disk says on this thread where it is to take something.
+        static UNTAKEN: Cell<Option<Errno>> = const { Cell::new(None) };
     }
 
     /// # Errors
@@ -81,18 +81,18 @@ pub(super) mod tests {
 
     /// # Errors
     /// As the test has it, the disk takes nothing.
-    pub(in super::super) fn sync() -> io::Result<()> {
-        SYNC.get().map_or(Ok(()), |error| Err(error.into()))
+    pub(in super::super) fn take() -> io::Result<()> {
+        UNTAKEN.get().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// From now on the disk takes nothing.
-    pub(in super::super) fn refuse_syncs(error: Errno) {
-        SYNC.set(Some(error));
+    pub(in super::super) fn take_nothing(error: Errno) {
+        UNTAKEN.set(Some(error));
     }
 
     /// Everything can be read, and is taken.
     pub(in super::super) fn repair() {
-        SYNC.take();
+        UNTAKEN.take();
         BAD.take();
     }
 

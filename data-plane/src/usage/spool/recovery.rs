@@ -26,6 +26,7 @@ use proto::v1::{Attempt, CloseRecord, EndRecord, OpenRecord, Outcome, Record, Us
 use shared::{clock::Millis, id::IncarnationId};
 
 use super::{
+    fault,
     frame::{self, Next, SpoolId},
     identity::{self, Identity},
     reserve,
@@ -144,11 +145,11 @@ fn unreadable(folder: &Path, error: &io::Error) -> io::Result<()> {
 fn unidentified(folder: &Path) -> io::Result<()> {
     if !segment::holds_records(folder)? {
         // Its making was cut off.
-        return fs::remove_dir_all(folder);
+        return fs::remove_dir_all(folder).map_err(salvage::untaken);
     }
     let aside = salvage::aside_of(folder);
     tracing::error!(folder = %folder.display(), aside = %aside.display(), "nothing says whose usage records these are; they are set aside and not delivered");
-    fs::rename(folder, &aside)
+    rename(folder, &aside)
 }
 
 /// `None`: its folder does not say what it is.
@@ -245,9 +246,13 @@ fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::R
     Ok(RecoveredSpool { id, folder, files_end, after_files, delivered, bytes, missing })
 }
 
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fault::take().and_then(|()| fs::rename(from, to)).map_err(salvage::untaken)
+}
+
 /// What was read may be in memory only.
 fn sync(path: &Path) -> io::Result<()> {
-    super::fault::sync()?;
+    fault::take()?;
     File::open(path)?.sync_data()
 }
 
@@ -283,7 +288,7 @@ fn name_unnamed(place: &Place) -> io::Result<()> {
                 if is_damaged {
                     keep_readable(&path, &named, &bytes, place)?;
                 } else {
-                    fs::rename(&path, named)?;
+                    rename(&path, &named)?;
                 }
             }
             _ if is_damaged => {
@@ -291,7 +296,7 @@ fn name_unnamed(place: &Place) -> io::Result<()> {
                 salvage::set_aside(&path, &place.aside)?;
             }
             // Made ahead, or the one record in it was cut off.
-            _ => fs::remove_file(&path)?,
+            _ => fs::remove_file(&path).map_err(salvage::untaken)?,
         }
     }
     Ok(())

@@ -67,7 +67,10 @@ fn blocks(path: &Path) -> io::Result<Content> {
         let end = bytes.len().min(at + BLOCK);
         let (block, from) = (&mut bytes[at..end], at as u64);
         match fault::read(path, from, block.len() as u64).and_then(|()| file.read_exact_at(block, from)) {
-            Ok(()) => at = end,
+            Ok(()) => {
+                at = end;
+                step = (step / 2).max(BLOCK);
+            }
             Err(error) if is_damage(&error) => {
                 block.fill(0);
                 lost += 1;
@@ -111,17 +114,18 @@ pub(super) fn write(path: &Path, bytes: &[u8], written: SystemTime) -> io::Resul
 pub(super) fn finish(folder: &Path) -> io::Result<()> {
     for unfinished in segment::with_extension(folder, UNFINISHED_EXTENSION)? {
         let target = unfinished.with_extension(segment::EXTENSION);
-        if target.exists() {
-            fs::remove_file(unfinished)?;
-        } else {
-            fs::rename(unfinished, target)?;
-        }
+        let done = if target.exists() { fs::remove_file(unfinished) } else { fs::rename(unfinished, target) };
+        done.map_err(untaken)?;
     }
     Ok(())
 }
 
 /// Moves a file into the folder `aside`, over nothing.
 pub(super) fn set_aside(path: &Path, aside: &Path) -> io::Result<()> {
+    move_aside(path, aside).map_err(untaken)
+}
+
+fn move_aside(path: &Path, aside: &Path) -> io::Result<()> {
     fault::step()?;
     fs::create_dir_all(aside)?;
     let name = path.file_name().unwrap_or_default();

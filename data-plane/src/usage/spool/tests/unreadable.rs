@@ -215,9 +215,16 @@ fn a_segment_that_is_not_there_is_counted() {
 fn a_disk_that_takes_nothing_keeps_the_process_from_starting_and_nothing_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     left(folder.path());
-    fault::refuse_syncs(Errno::IO);
-    assert!(Left::find(&taken(folder.path()), NOW).is_err());
-    fault::repair();
+    let spool = spool_folder(folder.path());
+    let first = paths(&spool).remove(0);
+    for unnamed in [false, true] {
+        if unnamed {
+            fs::rename(&first, spool.join("7.new")).unwrap();
+        }
+        fault::take_nothing(Errno::IO);
+        assert!(Left::find(&taken(folder.path()), NOW).is_err());
+        fault::repair();
+    }
     let back = found(folder.path());
     assert_eq!((back.set_aside, shape(&read_of(&back))), (0, all()));
 }
