@@ -250,9 +250,13 @@ impl Restorable {
         self.split.nodes.iter_mut().for_each(tests::Node::restart);
     }
 
-    /// Every node serves the later key, and none the revoked one.
+    /// Every node serves the later key, and none the revoked one; its disk knows as much.
     async fn nodes_know_better(&self, when: &str) {
         for node in &self.split.nodes {
+            eventually("the node's copy to be written", async || {
+                (node.metric("switchyard_snapshot_copy_outdated").await == Some(0.0)).then_some(())
+            })
+            .await;
             let status = async |key: &str| {
                 Caller::new(&node.url, key).messages(&messages_body("x", false)).await.status
             };

@@ -42,7 +42,7 @@ impl Gauges {
         }
     }
 
-    fn values(&self) -> [(&'static str, &'static str, i64); 18] {
+    fn values(&self) -> [(&'static str, &'static str, i64); 19] {
         let report = self.configuration.report();
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let version = report.revision.map_or(-1, |revision| count(revision.revision.version));
@@ -62,6 +62,11 @@ impl Gauges {
                 "snapshot_withheld",
                 "1: the control plane sends nothing, since its database is an old copy",
                 self.state.withheld().into(),
+            ),
+            (
+                "snapshot_copy_outdated",
+                "1: the copy of the configuration on this node's disk is not yet, or can't be, written",
+                self.configuration.copy_is_outdated().into(),
             ),
             ("snapshot_refused_payloads", "Resources whose payload is refused", payloads),
             ("control_plane_connected", "1: the configuration is watched", self.state.watching().into()),

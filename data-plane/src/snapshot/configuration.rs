@@ -1,6 +1,14 @@
 //! Receives updates, puts them in force, and keeps the copy on disk.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use proto::v1::{Nack, RefusedRevision};
@@ -20,8 +28,11 @@ use super::{
 };
 use crate::live::Live;
 
-/// Changes that come together are written together; a kill takes at most this much of what the copy should know.
+/// A change is written at once; those that come within this time of it are written together after it. A kill takes at
+/// most this much of what the copy should know.
 const COPY_DEBOUNCE: Duration = Duration::from_millis(100);
+/// A disk that takes no copy is asked again, also where nothing changes meanwhile.
+const COPY_RETRY: Duration = Duration::from_secs(5);
 
 /// The configuration of this node. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -38,6 +49,11 @@ struct Inner {
     policy: Policy,
     copy: Option<SealedCopy>,
     changed: Notify,
+    /// Changes that the copy is to know of, and how many of them it does.
+    changes: AtomicU64,
+    copied: AtomicU64,
+    /// One writes the copy at a time, so that none replaces a later one.
+    writing: Mutex<()>,
     clock: Clock,
 }
 
@@ -84,6 +100,9 @@ impl Configuration {
             policy: parts.policy,
             copy,
             changed: Notify::new(),
+            changes: AtomicU64::default(),
+            copied: AtomicU64::default(),
+            writing: Mutex::default(),
             clock: parts.clock,
         }));
         if let Some(held) = restored {
@@ -118,16 +137,16 @@ impl Configuration {
                 for nack in refused {
                     tracing::error!(kind = ?nack.kind(), reason = nack.reason, "a resource's payload is refused; its last good one stays in use");
                 }
-                self.0.changed.notify_one();
+                self.changed();
             }
             Outcome::Refused(reason) => {
                 let refused = held.refused_revision().cloned();
                 let before = std::mem::replace(&mut self.0.status.lock().report.refused, refused.clone());
                 if before != refused {
-                    tracing::error!(%revision, reason = reason.as_str(), held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own");
+                    tracing::error!(%revision, reason = reason.as_str(), held = ?held.revision(), "the control plane offers a configuration that this node does not follow; it serves on with its own. If its database was restored or replaced on purpose, say so with adopt-epoch");
                 }
                 if why(before.as_ref()) != why(refused.as_ref()) {
-                    self.0.changed.notify_one();
+                    self.changed();
                 }
             }
             Outcome::Resync(reason) => tracing::warn!(reason, "asking for the whole configuration"),
@@ -171,34 +190,56 @@ impl Configuration {
         self.0.status.lock().report.clone()
     }
 
+    /// The copy is to be written.
+    fn changed(&self) {
+        self.0.changes.fetch_add(1, Ordering::Release);
+        self.0.changed.notify_one();
+    }
+
+    /// A restart would begin with less than what is known now: the copy is about to be written, or can't be.
+    #[must_use]
+    pub fn copy_is_outdated(&self) -> bool {
+        self.0.copy.is_some()
+            && self.0.copied.load(Ordering::Acquire) != self.0.changes.load(Ordering::Acquire)
+    }
+
     /// Writes the copy after each change, until the end.
     pub(crate) async fn keep_copy(self, tasks: Tasks) {
         if self.0.copy.is_none() {
             return;
         }
         let stopping = tasks.stopping();
-        loop {
-            tokio::select! {
-                () = self.0.changed.notified() => tokio::time::sleep(COPY_DEBOUNCE).await,
-                () = stopping.cancelled() => return,
+        let keep = async {
+            loop {
+                self.0.changed.notified().await;
+                while !self.write_copy(&tasks).await {
+                    tokio::time::sleep(COPY_RETRY).await;
+                }
+                tokio::time::sleep(COPY_DEBOUNCE).await;
             }
-            self.write_copy(&tasks).await;
-        }
+        };
+        _ = stopping.run_until_cancelled(keep).await;
     }
 
-    /// Writes the copy now.
-    pub(crate) async fn write_copy(&self, tasks: &Tasks) {
+    /// Writes the copy now. Returns whether it is there; where none is kept or there is nothing to keep, it is.
+    pub(crate) async fn write_copy(&self, tasks: &Tasks) -> bool {
         let this = self.clone();
         let written = tasks.spawn_blocking(move || {
-            let Some(copy) = &this.0.copy else { return };
-            let Some(kept) = this.0.held.lock().keep() else { return };
+            let Some(copy) = &this.0.copy else { return true };
+            let _writing = this.0.writing.lock();
+            let changes = this.0.changes.load(Ordering::Acquire);
+            let Some(kept) = this.0.held.lock().keep() else { return true };
             if let Err(error) = copy.write(kept) {
-                tracing::error!(%error, path = %copy.path().display(), "the local copy of the configuration can't be written");
+                tracing::error!(%error, path = %copy.path().display(), "the local copy of the configuration can't be written; a restart without the control plane would bring the last one back");
+                return false;
             }
+            this.0.copied.fetch_max(changes, Ordering::AcqRel);
+            true
         });
-        if let Err(error) = written.await {
+        written.await.unwrap_or_else(|error| {
             tracing::error!(%error, "writing the local copy of the configuration failed");
-        }
+            false
+        })
     }
 }
 
@@ -261,41 +302,65 @@ mod tests {
         asking.join().unwrap();
     }
 
-    #[tokio::test]
-    async fn a_wrong_seal_key_costs_nothing_that_the_right_one_does_not_bring_back() {
-        const NAMES: [&str; 2] = ["snapshot.sealed", "snapshot.sealed.aside.1"];
-        let folder = tempfile::tempdir().unwrap();
-        let start = |key: u8| {
-            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [key; 32]);
-            Configuration::restore(ConfigurationParts {
-                folder: folder.path(),
-                seal_key: Some(SealKey::parse(&shared::secret::Secret::new(text)).unwrap()),
-                live: Arc::new(Live::memory(Clock::System)),
-                policy: Policy::default(),
-                clock: Clock::System,
-            })
-        };
+    fn with_seal_key(folder: &Path, key: u8) -> Configuration {
+        let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [key; 32]);
+        Configuration::restore(ConfigurationParts {
+            folder,
+            seal_key: Some(SealKey::parse(&shared::secret::Secret::new(text)).unwrap()),
+            live: Arc::new(Live::memory(Clock::System)),
+            policy: Policy::default(),
+            clock: Clock::System,
+        })
+    }
+
+    fn empty_update() -> WholeUpdate {
         let name = Stamped {
             revision: super::super::Revision { epoch: [1; 16], version: 7 },
             stamp: [2; 16],
             proof: vec![3; 32],
         };
-        let update = WholeUpdate {
-            name: name.clone(),
+        WholeUpdate {
+            name,
             known_stamp: None,
             from_version: None,
             adopted: false,
             digest: Digest::default(),
             resources: Vec::new(),
-        };
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_the_disk_did_not_take_is_written_once_it_does() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("later");
+        let configuration = with_seal_key(&folder, 1);
+        assert!(!configuration.copy_is_outdated(), "nothing is known");
+        let tasks = Tasks::new();
+        tasks.spawn(configuration.clone().keep_copy(tasks.clone()));
+        assert_eq!(configuration.receive(empty_update()), Outcome::Applied { refused: Vec::new() });
+        assert!(!configuration.write_copy(&tasks).await);
+        assert!(configuration.copy_is_outdated());
+
+        std::fs::create_dir(&folder).unwrap();
+        // Whenever that is tried next; nothing changes meanwhile.
+        tokio::time::sleep(COPY_RETRY * 3).await;
+        assert!(!configuration.copy_is_outdated());
+        assert_eq!(with_seal_key(&folder, 1).known().map(|(known, _)| known), Some(empty_update().name));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_seal_key_costs_nothing_that_the_right_one_does_not_bring_back() {
+        const NAMES: [&str; 2] = ["snapshot.sealed", "snapshot.sealed.aside.1"];
+        let folder = tempfile::tempdir().unwrap();
+        let start = |key: u8| with_seal_key(folder.path(), key);
         let right = start(1);
-        assert_eq!(right.receive(update), Outcome::Applied { refused: Vec::new() });
-        right.write_copy(&Tasks::new()).await;
+        assert_eq!(right.receive(empty_update()), Outcome::Applied { refused: Vec::new() });
+        assert!(right.write_copy(&Tasks::new()).await);
 
         assert_eq!(start(2).known(), None);
         let [copy, aside] = NAMES.map(|name| folder.path().join(name));
         assert!(!copy.exists());
         std::fs::rename(aside, copy).unwrap();
-        assert_eq!(start(1).known().map(|(known, _)| known), Some(name));
+        assert_eq!(start(1).known().map(|(known, _)| known), Some(empty_update().name));
     }
 }
