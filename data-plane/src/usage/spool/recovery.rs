@@ -221,7 +221,7 @@ fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::R
     let (mut seen, mut bytes) = (Seen { end: before, delivered, ..Seen::default() }, 0);
     for first in &firsts {
         let path = segment::path(&place.folder, *first);
-        let content = salvage::read(&path)?;
+        let content = salvage::read(&path).map_err(|error| of_file(&path, error))?;
         seen.reach(first.saturating_sub(1));
         let intact = seen.scan(&content.bytes, place.id);
         let is_last = firsts.last() == Some(first);
@@ -232,10 +232,10 @@ fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::R
             keep_readable(&path, &path, &content.bytes[..intact], &place)?;
         } else if intact < content.bytes.len() && is_last {
             tracing::warn!(path = %path.display(), bytes = content.bytes.len() - intact, "a usage record was cut off by a crash; its remains are removed");
-            truncate(&path, intact).map_err(salvage::untaken)?;
+            truncate(&path, intact).map_err(|error| of_file(&path, salvage::untaken(error)))?;
         }
         bytes += u64::try_from(content.bytes.len()).unwrap_or(0);
-        sync(&path).map_err(salvage::untaken)?;
+        sync(&path).map_err(|error| of_file(&path, salvage::untaken(error)))?;
     }
     if !firsts.is_empty() {
         segment::sync_folder(&place.folder).map_err(salvage::untaken)?;
@@ -244,6 +244,16 @@ fn spool(place: Place, delivered: u64, now: Millis, last_write: Millis) -> io::R
     let (files_end, missing) = (seen.end, seen.missing);
     let after_files = seen.rest(now, last_write);
     Ok(RecoveredSpool { id, folder, files_end, after_files, delivered, bytes, missing })
+}
+
+/// Names the file within its run, whose folder is named further out. What is damage stays to be told as such.
+fn of_file(path: &Path, error: io::Error) -> io::Error {
+    if salvage::is_damage(&error) {
+        return error;
+    }
+    let spool = path.parent().and_then(Path::file_name).map(Path::new).unwrap_or(path);
+    let file = path.file_name().map_or_else(|| path.to_owned(), |name| spool.join(name));
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -280,7 +290,7 @@ fn skip(last: &Path, bytes: usize, seen: &mut Seen) -> io::Result<()> {
 
 fn name_unnamed(place: &Place) -> io::Result<()> {
     for path in segment::unnamed(&place.folder)? {
-        let Content { bytes, is_damaged } = salvage::read(&path)?;
+        let Content { bytes, is_damaged } = salvage::read(&path).map_err(|error| of_file(&path, error))?;
         let first = frame::find(&bytes, place.id, 0).map(|at| frame::next(&bytes[at..], place.id));
         match first {
             Some(Next::Frame { sequence, .. }) => {
@@ -296,7 +306,7 @@ fn name_unnamed(place: &Place) -> io::Result<()> {
                 salvage::set_aside(&path, &place.aside)?;
             }
             // Made ahead, or the one record in it was cut off.
-            _ => fs::remove_file(&path).map_err(salvage::untaken)?,
+            _ => fs::remove_file(&path).map_err(|error| of_file(&path, salvage::untaken(error)))?,
         }
     }
     Ok(())

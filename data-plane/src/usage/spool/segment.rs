@@ -52,8 +52,10 @@ pub(super) fn with_extension(folder: &Path, extension: &str) -> io::Result<Vec<P
         Err(error) => return Err(error),
     };
     for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|found| found == extension) {
+        let entry = entry?;
+        let path = entry.path();
+        // Nothing here makes folders; one that a person made is none of ours.
+        if path.extension().is_some_and(|found| found == extension) && !entry.file_type()?.is_dir() {
             paths.push(path);
         }
     }

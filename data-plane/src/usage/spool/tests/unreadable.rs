@@ -161,10 +161,20 @@ fn what_is_no_damage_gives_up_no_record() {
         fault::spoil(&before[1], 0..1, error);
         let refused = Left::find(&taken(folder.path()), NOW).map(|_| ()).unwrap_err().to_string();
         let run = spool.parent().unwrap().to_str().unwrap();
-        assert!(refused.contains(run), "{refused}");
+        let name = before[1].file_name().unwrap().to_str().unwrap();
+        assert!(refused.contains(run) && refused.contains(name), "{refused}");
         assert_eq!(paths(&spool), before);
         assert!(!aside_of(&spool).exists());
     }
+}
+
+#[test]
+fn a_folder_that_is_named_as_a_segment_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = left(folder.path());
+    fs::create_dir(segment::path(&spool, 1_000_000)).unwrap();
+    let back = found(folder.path());
+    assert_eq!((back.set_aside, shape(&read_of(&back))), (0, all()));
 }
 
 #[test]
