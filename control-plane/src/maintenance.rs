@@ -43,9 +43,10 @@ impl fmt::Display for Adopted {
 /// nodes may follow.
 ///
 /// # Errors
-/// What the database says.
+/// There is no database of Switchyard's, or what it says.
 pub async fn adopt_epoch(settings: &DatabaseSettings) -> Result<Adopted, StoreError> {
-    let store = serve::connect(settings).await?;
+    let store = serve::connect_existing(settings).await?;
+    store.demand_tables().await?;
     let mut tx = store.begin().await?;
     let Revision { epoch, version } = changes::adopt_epoch(&mut tx).await?;
     let adopted = Adopted { epoch: format!("{:032x}", u128::from_be_bytes(epoch)), version };

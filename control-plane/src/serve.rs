@@ -124,8 +124,20 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
 /// # Errors
 /// As [`Store::connect`].
 pub async fn connect(settings: &DatabaseSettings) -> Result<Store, StoreError> {
+    connect_with(settings, StoreOptions::default()).await
+}
+
+/// [`connect`] where a file that is missing is a mistake.
+///
+/// # Errors
+/// What the database says; `File` where there is none.
+pub async fn connect_existing(settings: &DatabaseSettings) -> Result<Store, StoreError> {
+    connect_with(settings, StoreOptions { create: false, ..StoreOptions::default() }).await
+}
+
+async fn connect_with(settings: &DatabaseSettings, options: StoreOptions) -> Result<Store, StoreError> {
     let url = settings.database_url.expose();
-    let options = StoreOptions { max_connections: settings.database_connections, ..StoreOptions::default() };
+    let options = StoreOptions { max_connections: settings.database_connections, ..options };
     let last = Instant::now() + settings.database_wait;
     loop {
         match Store::connect(url, &options).await {

@@ -55,6 +55,8 @@ pub use db::{Store, Tx};
 /// How the database is used.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
+    /// SQLite: make the file where it is missing.
+    pub create: bool,
     pub max_connections: u32,
     /// How long a transaction may wait for a connection.
     pub acquire_timeout: Duration,
@@ -65,6 +67,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
+            create: true,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(10),
@@ -97,6 +100,23 @@ pub enum StoreError {
     Corrupt(String),
     #[error("migration: {0}")]
     Migration(String),
+    /// What is at that path can't be opened, or is no database.
+    #[error("{path} can't be used as the database: {cause}")]
+    File {
+        path: String,
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// It belongs to another program: tables made beside those could be taken for one another.
+    #[error(
+        "the database has a table {table} that is not Switchyard's; give Switchyard a database of its own"
+    )]
+    Foreign { table: String },
+    /// Nothing was ever put into it.
+    #[error(
+        "the database has no tables of Switchyard's: is it the right one? `serve` and `migrate` make them"
+    )]
+    Empty,
     /// The URL names no database that can be used; says which forms can.
     #[error("a database URL is mysql://… or sqlite:PATH")]
     Url,

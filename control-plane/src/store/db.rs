@@ -35,13 +35,19 @@ pub enum Tx {
 }
 
 impl Store {
-    /// Opens `mysql://…` or `sqlite:PATH` (the file is made when it is missing). Makes one connection, to fail early.
+    /// Opens `mysql://…` or `sqlite:PATH`. Makes one connection, to fail early.
     ///
     /// # Errors
-    /// `Url`, or `Unavailable` where the database does not answer.
+    /// `Url`, `Unavailable` where the database does not answer, or `File`.
     pub async fn connect(url: &str, options: &StoreOptions) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
-            return connect_sqlite(path.strip_prefix("//").unwrap_or(path), options).await;
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return connect_sqlite(path, options).await.map_err(|error| match error {
+                StoreError::Database(cause) | StoreError::Unavailable(cause) => {
+                    StoreError::File { path: path.to_owned(), cause }
+                }
+                other => other,
+            });
         }
         if url.starts_with("mysql://") || url.starts_with("mariadb://") {
             return connect_mysql(url, options).await;
@@ -139,7 +145,7 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
     }
     let connect = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
+        .create_if_missing(options.create)
         .journal_mode(SqliteJournalMode::Wal)
         // A commit survives a power cut: nodes forget what was acknowledged.
         .synchronous(SqliteSynchronous::Full)
@@ -150,7 +156,9 @@ async fn connect_sqlite(path: &str, options: &StoreOptions) -> Result<Store, Sto
         .statement_cache_capacity(STATEMENTS)
         .busy_timeout(options.busy_timeout)
         .foreign_keys(true);
-    make_private(path)?;
+    if options.create {
+        make_private(path)?;
+    }
     // A batch of records touches a few hundred pages of indexes: with less of a cache they are read again each time.
     let writer = connect.clone().pragma("cache_size", WRITER_CACHE);
     let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.busy_timeout);

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, MySqlConnection, MySqlPool, SqliteConnection, Sqlite
 use super::{
     StoreError,
     changes::new_epoch,
-    db::{Db, Store, Tx, fetch_all, fetch_one},
+    db::{Db, Store, Tx, fetch_all, fetch_optional},
 };
 
 struct Migration {
@@ -46,6 +46,16 @@ const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied_at BIGINT NOT NULL) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 const TABLE_SQLITE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL, applied_at INTEGER NOT NULL)";
+/// A table, and whether it is ours of migrations, which comes first: other programs have one of that name, without this
+/// column.
+const A_TABLE_MYSQL: &str = "SELECT CAST(t.table_name AS CHAR), c.column_name IS NOT NULL
+    FROM information_schema.tables t LEFT JOIN information_schema.columns c
+        ON t.table_name = 'migrations' AND c.table_schema = t.table_schema AND c.table_name = t.table_name
+        AND c.column_name = 'checksum'
+    WHERE t.table_schema = DATABASE() ORDER BY 2 DESC, 1 LIMIT 1";
+const A_TABLE_SQLITE: &str = "SELECT t.name, t.name = 'migrations'
+        AND EXISTS (SELECT 1 FROM pragma_table_info('migrations') WHERE name = 'checksum')
+    FROM sqlite_master t WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY 2 DESC, 1 LIMIT 1";
 const APPLIED: &str = "SELECT number, checksum FROM migrations ORDER BY number";
 
 /// How long a process waits for another one's migration, in seconds.
@@ -55,7 +65,7 @@ impl Store {
     /// Brings the database up to date; does nothing where it is. Processes that do so at once take turns.
     ///
     /// # Errors
-    /// `Migration` with the one that failed or was changed after it was applied, or what the database says.
+    /// `Foreign`, `Migration` with the one that failed or was changed after it was applied, or what the database says.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.db {
             Db::MySql(pool) => migrate_mysql(pool).await,
@@ -67,17 +77,13 @@ impl Store {
     /// lacks all. Only reads.
     ///
     /// # Errors
-    /// `Migration` where an applied one was changed, or what the database says.
+    /// `Foreign`, `Migration` where an applied one was changed, or what the database says.
     pub async fn pending_migrations(&self) -> Result<Vec<&'static str>, StoreError> {
-        const MYSQL: &str = "SELECT COUNT(*) FROM information_schema.tables
-            WHERE table_schema = DATABASE() AND table_name = 'migrations'";
-        const SQLITE: &str =
-            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'";
         let mut tx = self.read().await?;
-        let sql = tx.sql(MYSQL, SQLITE);
-        let applied = match fetch_one!(&mut tx, (i64,), sql)? {
-            (0,) => Vec::new(),
-            _ => fetch_all!(&mut tx, (i64, Vec<u8>), APPLIED)?,
+        let a_table = fetch_optional!(&mut tx, (String, i64), tx.sql(A_TABLE_MYSQL, A_TABLE_SQLITE))?;
+        let applied = match is_begun(a_table)? {
+            false => Vec::new(),
+            true => fetch_all!(&mut tx, (i64, Vec<u8>), APPLIED)?,
         };
         let pending = match &tx {
             Tx::MySql(_) => pending(applied, |migration| migration.mysql),
@@ -85,6 +91,22 @@ impl Store {
         };
         tx.commit().await?;
         Ok(pending?.into_iter().map(|migration| migration.name).collect())
+    }
+
+    /// # Errors
+    /// `Empty` or `Foreign` where the database is not one that [`Self::migrate`] was run on.
+    pub async fn demand_tables(&self) -> Result<(), StoreError> {
+        let pending = self.pending_migrations().await?;
+        if pending.len() == MIGRATIONS.len() { Err(StoreError::Empty) } else { Ok(()) }
+    }
+}
+
+/// Whether there is the table of migrations, which is made before any other one.
+fn is_begun(a_table: Option<(String, i64)>) -> Result<bool, StoreError> {
+    match a_table {
+        None => Ok(false),
+        Some((_, 1)) => Ok(true),
+        Some((table, _)) => Err(StoreError::Foreign { table }),
     }
 }
 
@@ -102,6 +124,7 @@ async fn migrate_mysql(pool: &MySqlPool) -> Result<(), StoreError> {
 }
 
 async fn apply_mysql(connection: &mut MySqlConnection) -> Result<(), StoreError> {
+    is_begun(sqlx::query_as(A_TABLE_MYSQL).fetch_optional(&mut *connection).await?)?;
     sqlx::raw_sql(TABLE_MYSQL).execute(&mut *connection).await?;
     let applied = sqlx::query_as(APPLIED).fetch_all(&mut *connection).await?;
     for migration in pending(applied, |migration| migration.mysql)? {
@@ -130,6 +153,7 @@ async fn migrate_sqlite(pool: &SqlitePool) -> Result<(), StoreError> {
 }
 
 async fn apply_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    is_begun(sqlx::query_as(A_TABLE_SQLITE).fetch_optional(&mut *connection).await?)?;
     sqlx::raw_sql(TABLE_SQLITE).execute(&mut *connection).await?;
     let applied = sqlx::query_as(APPLIED).fetch_all(&mut *connection).await?;
     for migration in pending(applied, |migration| migration.sqlite)? {

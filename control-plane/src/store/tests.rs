@@ -7,13 +7,17 @@ mod identity;
 mod lists;
 mod samples;
 
-use super::test_support::{self, Database};
+use super::{
+    Store, StoreOptions,
+    test_support::{self, Database},
+};
 
 /// Every case, one after the other on the same database: each makes what it needs under names of its own.
 async fn all(database: &Database) {
     foundation::a_second_migration_changes_nothing(database).await;
     foundation::migrations_run_once_however_many_start_them(database).await;
     foundation::what_is_pending_is_told(database).await;
+    foundation::another_program_s_database_is_left_alone(database).await;
     foundation::a_transaction_that_is_dropped_leaves_nothing(database).await;
     foundation::a_consistent_read_sees_one_version(database).await;
     foundation::the_latest_change_of_each_resource_is_told_in_order(database).await;
@@ -50,4 +54,23 @@ async fn mariadb() {
     let database = test_support::mariadb().await;
     foundation::a_migration_that_broke_off_is_made_again(&database).await;
     all(&database).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("garbage"), [7; 5_000]).unwrap();
+    for (name, create, reason) in [
+        ("garbage", true, "file is not a database"),
+        ("garbage", false, "file is not a database"),
+        ("missing", false, "unable to open database file"),
+        ("missing/folder", true, "No such file"),
+    ] {
+        let options = StoreOptions { create, ..StoreOptions::default() };
+        let refused = Store::connect(&format!("sqlite:{}", path(name)), &options).await.unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains(&path(name)) && refused.contains(reason), "{refused}");
+    }
+    assert!(!std::path::Path::new(&path("missing")).exists());
 }

@@ -236,8 +236,12 @@ impl Batch {
         metrics.closed_twice.inc_by(self.closed_twice);
         for Rejected { spool, first, last, reason, .. } in &self.rejected {
             count_rejected(*reason);
-            let reason = reason.as_str();
-            tracing::warn!(node, incarnation = %id, spool, first, last, reason, "a usage record is not understood in full; it is kept in ledger_rejected");
+            let code = reason.as_str();
+            if *reason == Rejection::Gone {
+                tracing::warn!(node, incarnation = %id, spool, first, last, "usage records are gone from the node's disk; ledger_rejected says which");
+            } else {
+                tracing::warn!(node, incarnation = %id, spool, first, last, reason = code, "a usage record is not understood in full; it is kept in ledger_rejected");
+            }
         }
     }
 }

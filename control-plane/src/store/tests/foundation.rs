@@ -63,6 +63,29 @@ pub(super) async fn what_is_pending_is_told(database: &Database) {
     store.close().await;
 }
 
+pub(super) async fn another_program_s_database_is_left_alone(database: &Database) {
+    for (name, table) in [
+        ("foreign", "CREATE TABLE customers (id BIGINT)"),
+        ("foreign_migrations", "CREATE TABLE migrations (id BIGINT)"),
+    ] {
+        let url = database.empty_neighbour(name);
+        let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
+        assert!(matches!(store.demand_tables().await, Err(StoreError::Empty)));
+        let mut tx = store.begin().await.unwrap();
+        execute!(&mut tx, table).unwrap();
+        tx.commit().await.unwrap();
+        for refused in [store.migrate().await, store.demand_tables().await] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        }
+        let mut tx = store.begin().await.unwrap();
+        execute!(&mut tx, "CREATE TABLE revisions (id BIGINT)").expect("nothing was made");
+        tx.commit().await.unwrap();
+        store.close().await;
+    }
+    database.store.demand_tables().await.unwrap();
+}
+
 pub(super) async fn a_transaction_that_is_dropped_leaves_nothing(database: &Database) {
     let before = revision(&database.store).await;
     let row = samples::account("dropped");
