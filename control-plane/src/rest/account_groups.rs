@@ -15,7 +15,7 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, PathId},
     search::SearchQuery,
 };
 use crate::{
@@ -75,7 +75,7 @@ struct GroupList {
 #[utoipa::path(get, path = "/api/admin/account-groups", tag = "account groups", params(SearchQuery, PageParams), responses((status = OK, body = GroupList)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<SearchQuery>,
+    ListParams(query): ListParams<SearchQuery>,
     page: Page,
 ) -> ApiResult<Json<GroupList>> {
     let after = page.after::<16>()?.map(GroupId::from_bytes);

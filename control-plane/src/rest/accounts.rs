@@ -22,7 +22,7 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, FieldError, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, PathId},
     nodes::account_live,
     search::Search,
 };
@@ -72,7 +72,7 @@ struct AccountQuery {
 #[utoipa::path(get, path = "/api/admin/accounts", tag = "accounts", params(AccountQuery, PageParams), responses((status = OK, body = AccountList)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<AccountQuery>,
+    ListParams(query): ListParams<AccountQuery>,
     page: Page,
 ) -> ApiResult<axum::Json<AccountList>> {
     let filter = AccountFilter {

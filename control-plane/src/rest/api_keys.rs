@@ -19,7 +19,7 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, OptionalJsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, OptionalJsonBody, PathId},
     search::Search,
 };
 use crate::{
@@ -184,7 +184,7 @@ struct KeyToggle {
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Params(query): Params<KeyQuery>,
+    ListParams(query): ListParams<KeyQuery>,
     page: Page,
 ) -> ApiResult<Json<KeyList>> {
     let user = match query.user_id {

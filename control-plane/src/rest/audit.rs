@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
-    extract::Params,
+    extract::ListParams,
 };
 use crate::{
     app::App,
@@ -72,7 +72,7 @@ struct AuditList {
 #[utoipa::path(get, path = "/api/admin/audit", tag = "audit", params(AuditParams, PageParams), responses((status = OK, body = AuditList)))]
 async fn list(
     State(app): State<App>,
-    Params(params): Params<AuditParams>,
+    ListParams(params): ListParams<AuditParams>,
     page: Page,
 ) -> ApiResult<Json<AuditList>> {
     let filter = AuditFilter {

@@ -140,7 +140,7 @@ fn without_the_value(message: &str) -> String {
     }
 }
 
-/// The query's parameters as `T`, without those of [`super::cursor::Page`]. `T` denies unknown fields.
+/// The query's parameters as `T`, which denies unknown fields.
 #[derive(Debug)]
 pub struct Params<T>(pub T);
 
@@ -148,17 +148,33 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut own = url::form_urlencoded::Serializer::new(String::new());
-        own.extend_pairs(query_pairs(parts).filter(|(name, _)| name != "limit" && name != "cursor"));
-        let own = own.finish();
-        let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(own.as_bytes()));
-        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let message = error.inner().to_string();
-            let field = misnamed_field(&message).map_or(path, ToOwned::to_owned);
-            Problem::invalid(field, without_the_value(&message))
-        })
+        params(query_pairs(parts)).map(Self)
     }
+}
+
+/// The query's parameters as `T`, which denies unknown fields, besides those of [`super::cursor::Page`].
+#[derive(Debug)]
+pub struct ListParams<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        params(query_pairs(parts).filter(|(name, _)| name != "limit" && name != "cursor")).map(Self)
+    }
+}
+
+fn params<'a, T: DeserializeOwned>(
+    pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+) -> Result<T, Problem> {
+    let own = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(own.as_bytes()));
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        let field = misnamed_field(&message).map_or(path, ToOwned::to_owned);
+        Problem::invalid(field, without_the_value(&message))
+    })
 }
 
 pub(super) fn query_pairs(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {

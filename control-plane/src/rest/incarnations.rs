@@ -15,7 +15,7 @@ use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
-    extract::Params,
+    extract::ListParams,
 };
 use crate::{
     app::App,
@@ -93,7 +93,7 @@ fn lost_before(app: &App) -> Millis {
 #[utoipa::path(get, path = "/api/admin/incarnations", tag = "nodes", params(IncarnationQuery, PageParams), responses((status = OK, body = Incarnations)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<IncarnationQuery>,
+    ListParams(query): ListParams<IncarnationQuery>,
     page: Page,
 ) -> ApiResult<Json<Incarnations>> {
     let lost_before = lost_before(&app);

@@ -13,7 +13,7 @@ use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, PathId},
     search::SearchQuery,
 };
 use crate::{
@@ -53,7 +53,7 @@ struct MappingList {
 #[utoipa::path(get, path = "/api/admin/model-mappings", tag = "model mappings", params(SearchQuery, PageParams), responses((status = OK, body = MappingList)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<SearchQuery>,
+    ListParams(query): ListParams<SearchQuery>,
     page: Page,
 ) -> ApiResult<Json<MappingList>> {
     let after = page.after::<16>()?.map(MappingId::from_bytes);

@@ -13,7 +13,7 @@ use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, PathId},
     search::PlatformQuery,
 };
 use crate::{
@@ -57,7 +57,7 @@ struct RouteList {
 #[utoipa::path(get, path = "/api/admin/model-routes", tag = "model routes", params(PlatformQuery, PageParams), responses((status = OK, body = RouteList)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<PlatformQuery>,
+    ListParams(query): ListParams<PlatformQuery>,
     page: Page,
 ) -> ApiResult<Json<RouteList>> {
     let filter = RouteFilter { platform: query.platform, search: query.search.into_text() };

@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
-    extract::Params,
+    extract::ListParams,
     search::PlatformQuery,
 };
 use crate::{
@@ -93,7 +93,7 @@ struct ModelList {
 #[utoipa::path(get, path = "/api/admin/models", tag = "models", params(PlatformQuery, PageParams), responses((status = OK, body = ModelList)))]
 async fn list(
     State(app): State<App>,
-    Params(query): Params<PlatformQuery>,
+    ListParams(query): ListParams<PlatformQuery>,
     page: Page,
 ) -> ApiResult<Json<ModelList>> {
     let filter = ModelFilter { platform: query.platform, search: query.search.into_text() };

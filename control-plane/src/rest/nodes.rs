@@ -17,7 +17,7 @@ use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
-    extract::Params,
+    extract::ListParams,
 };
 use crate::{
     app::App,
@@ -152,7 +152,7 @@ struct StatisticsView {
 #[utoipa::path(get, path = "/api/admin/nodes", tag = "nodes", params(NodeQuery, PageParams), responses((status = OK, body = NodeList)))]
 async fn get(
     State(app): State<App>,
-    Params(query): Params<NodeQuery>,
+    ListParams(query): ListParams<NodeQuery>,
     page: Page,
 ) -> ApiResult<Json<NodeList>> {
     let since = live_since(&app);

@@ -19,8 +19,8 @@ use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::ApiResult,
-    extract::Params,
-    usage::{Audience, SUMS, Span},
+    extract::{ListParams, Params},
+    usage::{Audience, SUMS, Span, demand_own},
 };
 use crate::{
     app::App,
@@ -213,8 +213,10 @@ async fn own_list(
     State(app): State<App>,
     caller: Caller,
     page: Page,
-    Params(asked): Params<OwnRefusals>,
+    ListParams(asked): ListParams<OwnRefusals>,
 ) -> ApiResult<Json<Refusals>> {
+    let mut tx = app.store.read().await?;
+    demand_own(&mut tx, &caller, asked.key_id).await?;
     let filter = RefusalFilter {
         request_id: asked.request_id,
         user_id: Some(caller.user),
@@ -225,7 +227,7 @@ async fn own_list(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    list(&app, &page, &filter, Audience::Owner).await
+    list(tx, &page, &filter, Audience::Owner).await
 }
 
 /// How many requests of the caller's keys were refused.
@@ -237,7 +239,9 @@ async fn own_counts(
 ) -> ApiResult<Json<RefusalCounts>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let OwnCounts { key_id, code, model, .. } = asked;
-    counts(&app, &CountFilter { user_id: Some(caller.user), key_id, code, model }, span).await
+    let mut tx = app.store.read().await?;
+    demand_own(&mut tx, &caller, key_id).await?;
+    counts(tx, &CountFilter { user_id: Some(caller.user), key_id, code, model }, span).await
 }
 
 /// Everyone's refused requests, newest first.
@@ -245,7 +249,7 @@ async fn own_counts(
 async fn all_list(
     State(app): State<App>,
     page: Page,
-    Params(asked): Params<AllRefusals>,
+    ListParams(asked): ListParams<AllRefusals>,
 ) -> ApiResult<Json<Refusals>> {
     let filter = RefusalFilter {
         request_id: asked.request_id,
@@ -257,7 +261,7 @@ async fn all_list(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    list(&app, &page, &filter, Audience::Staff).await
+    list(app.store.read().await?, &page, &filter, Audience::Staff).await
 }
 
 /// How many requests were refused, also of keys that are not known.
@@ -268,16 +272,15 @@ async fn all_counts(
 ) -> ApiResult<Json<RefusalCounts>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let AllCounts { user_id, key_id, code, model, .. } = asked;
-    counts(&app, &CountFilter { user_id, key_id, code, model }, span).await
+    counts(app.store.read().await?, &CountFilter { user_id, key_id, code, model }, span).await
 }
 
 async fn list(
-    app: &App,
+    mut tx: Tx,
     page: &Page,
     filter: &RefusalFilter,
     audience: Audience,
 ) -> ApiResult<Json<Refusals>> {
-    let mut tx = app.store.read().await?;
     let mut rows = refusals::list(&mut tx, filter, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
     let keys = names(&mut tx, Named::Keys, rows.iter().map(|row| &row.key_id)).await?;
@@ -291,9 +294,8 @@ async fn list(
     Ok(Json(Refusals { refusals, next_cursor }))
 }
 
-async fn counts(app: &App, filter: &CountFilter, span: Span) -> ApiResult<Json<RefusalCounts>> {
+async fn counts(mut tx: Tx, filter: &CountFilter, span: Span) -> ApiResult<Json<RefusalCounts>> {
     let Span { from, to } = span;
-    let mut tx = app.store.read().await?;
     let codes = refusals::by_code(&mut tx, filter, from, to, MAX_CODES).await?;
     let sums = refusals::by_all(&mut tx, filter, from, to, MAX_FREQUENT).await?;
     let keys = names(&mut tx, Named::Keys, sums.iter().map(|sum| &sum.key_id)).await?;

@@ -23,7 +23,7 @@ use super::{
     auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
-    extract::Params,
+    extract::{ListParams, Params},
 };
 use crate::{
     app::App,
@@ -210,8 +210,10 @@ async fn own_records(
     State(app): State<App>,
     caller: Caller,
     page: Page,
-    Params(asked): Params<OwnRecords>,
+    ListParams(asked): ListParams<OwnRecords>,
 ) -> ApiResult<Json<UsageRecords>> {
+    let mut tx = app.store.read().await?;
+    demand_own(&mut tx, &caller, asked.key_id).await?;
     let filter = RecordFilter {
         request_id: asked.request_id,
         user_id: Some(caller.user),
@@ -226,7 +228,7 @@ async fn own_records(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    records(&app, &page, &filter, Audience::Owner).await
+    records(tx, &page, &filter, Audience::Owner).await
 }
 
 /// Sums of everyone's requests.
@@ -258,7 +260,7 @@ async fn all_hourly(State(app): State<App>, Params(asked): Params<AllSums>) -> A
 async fn all_records(
     State(app): State<App>,
     page: Page,
-    Params(asked): Params<AllRecords>,
+    ListParams(asked): ListParams<AllRecords>,
 ) -> ApiResult<Json<UsageRecords>> {
     let filter = RecordFilter {
         request_id: asked.request_id,
@@ -274,7 +276,7 @@ async fn all_records(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    records(&app, &page, &filter, Audience::Staff).await
+    records(app.store.read().await?, &page, &filter, Audience::Staff).await
 }
 
 async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<UsageSummary>> {
@@ -308,12 +310,11 @@ async fn hourly(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> Ap
 }
 
 async fn records(
-    app: &App,
+    mut tx: Tx,
     page: &Page,
     filter: &RecordFilter,
     audience: Audience,
 ) -> ApiResult<Json<UsageRecords>> {
-    let mut tx = app.store.read().await?;
     let mut rows = usage_queries::records(&mut tx, filter, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
     let names = view::Names::of(&mut tx, &rows, audience).await?;
@@ -323,13 +324,19 @@ async fn records(
     Ok(Json(UsageRecords { records, next_cursor }))
 }
 
-/// A key that is not the caller's, and was not while it was there, is as good as none.
 async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
-    let Some(key) = key else {
-        return Ok(Scope::User(caller.user));
-    };
+    demand_own(tx, caller, key).await?;
+    Ok(key.map_or(Scope::User(caller.user), Scope::Key))
+}
+
+/// A key that is not the caller's, and was not while it was there, is as good as none.
+///
+/// # Errors
+/// There is no such key, or what the database says.
+pub(super) async fn demand_own(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<()> {
+    let Some(key) = key else { return Ok(()) };
     match api_keys::owner(tx, key).await? {
-        Some(owner) if owner == caller.user => Ok(Scope::Key(key)),
+        Some(owner) if owner == caller.user => Ok(()),
         _ => Err(Problem::not_found()),
     }
 }

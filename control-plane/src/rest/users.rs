@@ -12,7 +12,7 @@ use super::{
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
-    extract::{JsonBody, Params, PathId},
+    extract::{JsonBody, ListParams, PathId},
     search::Search,
 };
 use crate::{
@@ -129,7 +129,7 @@ struct UserChange {
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Params(query): Params<UserQuery>,
+    ListParams(query): ListParams<UserQuery>,
     page: Page,
 ) -> ApiResult<Json<UserList>> {
     let filter = UserFilter { role: query.role, enabled: query.enabled, search: query.search.into_text() };

@@ -263,7 +263,10 @@ async fn what_a_deleted_key_used_stays_to_be_seen() {
     assert_eq!(days.body["days"][0]["requests"], 4);
     let hours = of("/api/usage/hourly", laptop, &token).await.expect(StatusCode::OK);
     assert_eq!(hours.body["hours"][0]["requests"], 4);
-    for path in ["/api/usage/summary", "/api/usage/daily", "/api/usage/hourly"] {
+    let records = of("/api/usage/records", laptop, &token).await.expect(StatusCode::OK);
+    assert!(!records.body["records"].as_array().unwrap().is_empty());
+    let paths = ["/api/usage/summary", "/api/usage/daily", "/api/usage/hourly", "/api/usage/records"];
+    for path in paths {
         assert_eq!(of(path, laptop, &of_bob).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -279,6 +282,11 @@ async fn what_can_t_be_asked_is_refused_by_name() {
     for (path, who, status) in [
         (format!("/api/usage/summary?key_id={others}"), &token, 404),
         (format!("/api/usage/daily?key_id={}", KeyId::new(START)), &token, 404),
+        (format!("/api/usage/records?key_id={others}"), &token, 404),
+        (format!("/api/usage/refusals?key_id={others}"), &token, 404),
+        (format!("/api/usage/refusals/counts?key_id={others}"), &token, 404),
+        ("/api/usage/summary?limit=1".into(), &token, 422),
+        ("/api/usage/refusals/counts?cursor=x".into(), &token, 422),
         (format!("/api/usage/records?user_id={some}"), &token, 422),
         (format!("/api/usage/summary?account_id={some}"), &token, 422),
         ("/api/admin/usage/summary".into(), &token, 403),
