@@ -5,15 +5,18 @@ use std::{ops::Deref, sync::Arc};
 use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
-    domain::{password::Passwords, refresh::RefreshTokens},
-    grpc::command_signal::CommandSignal,
+    domain::{
+        password::Passwords,
+        proof::Proofs,
+        refresh::RefreshTokens,
+        tokens::{TokenError, Tokens},
+    },
     http_client,
     ledger::{ingest::Ingest, price_cache::PriceCache},
     metrics::Metrics,
-    rest::tokens::{TokenError, Tokens},
     secrets::{SealError, Sealer},
     settings::{MasterKeyError, Settings},
-    snapshot::{ChangeSignal, proof::Proofs},
+    signals::{ChangeSignal, CommandSignal},
     store::Store,
 };
 

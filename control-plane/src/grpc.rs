@@ -5,7 +5,6 @@
 //! [`usage_service`] takes records for the ledger, [`refusal_service`] what was refused, [`node_service`] hears heartbeats and carries [`commands`] over
 //! the streams of the nodes that are connected to this replica.
 
-pub mod command_signal;
 pub mod commands;
 pub mod node_service;
 pub mod peer;

@@ -7,10 +7,10 @@
 //! itself is listed in [`background`]. The control plane never opens Redis and never calls a model endpoint: what it
 //! wants to know or do there is a command to a node.
 //!
-//! To add an endpoint: a file under `rest/`, and its line with the least role in `rest.rs`. To add a table: a
-//! migration in `migrations/` for both databases, a file under `store/`, and a case in the store's conformance suite.
-//! To publish it to nodes as well: a kind in the contract, `changes::record` in each of its writes, and its encoding
-//! in `snapshot/encode.rs`.
+//! What can be done, by whomever and through whatever, is in [`ops`], which also says how to add a resource.
+//!
+//! Imports go one way, from what is close to people and nodes down to the rows: [`rest`] and [`grpc`], [`ops`] and
+//! [`snapshot`], [`app`], [`ledger`] and [`domain`], [`store`], [`words`].
 
 pub mod app;
 pub mod background;
@@ -20,10 +20,13 @@ pub mod http_client;
 pub mod ledger;
 pub mod maintenance;
 pub mod metrics;
+pub mod ops;
 pub mod refusals;
 pub mod rest;
 pub mod secrets;
 pub mod serve;
 pub mod settings;
+pub mod signals;
 pub mod snapshot;
 pub mod store;
+pub mod words;

@@ -16,7 +16,6 @@ pub mod error;
 pub mod etag;
 pub mod extract;
 pub mod openapi;
-pub mod tokens;
 
 mod account_commands;
 mod account_counts;
@@ -57,7 +56,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{app::App, domain::role::Role};
+use crate::{app::App, words::role::Role};
 
 /// How long a request may take, with all its waiting for the database and for nodes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);

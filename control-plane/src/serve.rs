@@ -15,13 +15,13 @@ use tokio::{net::TcpListener, time::Instant};
 use crate::{
     app::{App, AppError},
     background,
-    domain::bootstrap::{BootstrapError, FirstAdmin, first_admin},
     grpc::{
         commands::{self, Connected},
         server::{self, InProcess, Listener},
         tls,
     },
     ledger::prices::{self, PriceFile, PriceFileError},
+    ops::first_admin::{BootstrapError, FirstAdmin, first_admin},
     rest,
     settings::{DatabaseSettings, Migrate, Settings},
     snapshot::publisher::{self, Publisher},

@@ -3,34 +3,14 @@
 //! [`publisher`] follows the change log: one consistent read takes the counter, the changes above the version it has
 //! and the rows they name; [`encode`] turns each row into its payload, the same bytes on every replica;
 //! [`published`] is the state that results, from which [`delta`] takes what one node lacks. A commit of this replica
-//! wakes the publisher through [`ChangeSignal`]; those of other replicas it finds by a cheap look at the counter.
-//! [`proof`] lets nodes prove what they were sent, and [`witness`] holds that against the database.
+//! wakes the publisher through [`crate::signals::ChangeSignal`]; those of other replicas it finds by a cheap look at the counter.
+//! [`crate::domain::proof`] lets nodes prove what they were sent, and [`witness`] holds that against the database.
 //!
 //! To publish another kind: a kind in the contract, its rows in `load.rs`, its payload in `encode.rs`.
 
 pub mod delta;
 pub mod encode;
 mod load;
-pub mod proof;
 pub mod published;
 pub mod publisher;
 pub mod witness;
-
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-
-/// Tells the publisher of this process that a change was committed. Signals that come close together become one.
-#[derive(Debug, Clone, Default)]
-pub struct ChangeSignal(Arc<Notify>);
-
-impl ChangeSignal {
-    pub fn notify(&self) {
-        self.0.notify_one();
-    }
-
-    /// Resolves once there was a signal since the last call.
-    pub async fn notified(&self) {
-        self.0.notified().await;
-    }
-}

@@ -11,7 +11,6 @@ mod input;
 mod models;
 mod options;
 mod reseal;
-mod state;
 
 use proto::v1;
 use serde::{Deserialize, Serialize};
@@ -28,7 +27,6 @@ pub use descriptor::{AccountTypes, Descriptor, Field, FieldKind, all as descript
 pub use input::{AccountInput, Rules};
 pub use options::{DroidEndpoint, GeminiForm, OptionFields, Options};
 pub use reseal::reseal;
-pub use state::{AccountState, Marked, Standing, StateCounts};
 
 use super::fault::Faults;
 use crate::{
@@ -37,6 +35,7 @@ use crate::{
         StoreError,
         accounts::{AccountRow, Sealed},
     },
+    words::account_state::Standing,
 };
 
 pub const DEFAULT_PRIORITY: u8 = 50;

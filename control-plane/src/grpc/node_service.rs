@@ -7,7 +7,6 @@ use proto::v1::{
     node_service_server::NodeService,
 };
 use shared::{
-    clock::Millis,
     id::{AccountId, IncarnationId},
     tasks::Tasks,
 };
@@ -22,6 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
+    ops::nodes::live_since,
     snapshot::{publisher::Publisher, witness},
     store::{
         StoreError, accounts,
@@ -41,13 +41,6 @@ pub struct Nodes {
     pub tasks: Tasks,
     pub publisher: Publisher,
     pub connected: Connected,
-}
-
-/// Nodes heard of at this time or later count as live.
-#[must_use]
-pub fn live_since(app: &App) -> Millis {
-    let patience = i64::try_from(app.settings.planes.node_patience().as_millis()).unwrap_or(i64::MAX);
-    Millis(app.clock.now().0.saturating_sub(patience))
 }
 
 pub(super) fn unavailable(error: &StoreError) -> Status {

@@ -13,8 +13,8 @@ use shared::{
     usage::Usage,
 };
 
-use super::record::Outcome;
 use crate::store::{StoreError, ledger::LedgerRow};
+use crate::words::outcome::Outcome;
 
 /// One try at one account, priced.
 #[derive(Debug, Clone, PartialEq, Eq)]

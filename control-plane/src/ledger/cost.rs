@@ -86,7 +86,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::ledger::record::Outcome;
+    use crate::words::outcome::Outcome;
 
     const AT: Millis = Millis(1_790_000_000_000);
 

@@ -13,7 +13,7 @@ use super::{
     attempts::{self, AttemptEntry, PriceUsed},
     cost::{self, Prices},
     family::family_of,
-    record::{Attempt, Closed, Conditions, Opened, Outcome, Purpose, Reserved, SentTo},
+    record::{Attempt, Closed, Conditions, Opened, Reserved, SentTo},
     tally::Tally,
 };
 use crate::store::{
@@ -24,6 +24,7 @@ use crate::store::{
     ledger_open::OpenRow,
     rollups::{Counts, Dimension, quarter_of},
 };
+use crate::words::{outcome::Outcome, purpose::Purpose};
 
 /// The model of requests that no provider has served and no price is known for. Clients choose names freely, so those
 /// names must not become rows of the statistics.

@@ -12,16 +12,16 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::{JsonBody, OptionalJsonBody, PathId},
 };
 use crate::{
     app::App,
-    grpc::{
-        commands::{self, Answer, NoResult},
-        node_service::live_since,
+    ops::Caller,
+    ops::{
+        node_commands::{self as commands, Answer, NoResult},
+        nodes::live_since,
     },
     snapshot::encode,
     store::{StoreError, Tx, accounts, audit, changes, nodes, nodes::NodeRow},

@@ -6,8 +6,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{error::ApiResult, nodes::account_live};
 use crate::{
     app::App,
-    domain::account::{Marked, StateCounts},
     store::accounts,
+    words::account_state::{Marked, StateCounts},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {

@@ -18,9 +18,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::view::{AccountView, Seen, Status, tagged, view};
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
-    error::{ApiResult, FieldError, Problem},
+    error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::{JsonBody, ListParams, PathId},
     nodes::account_live,
@@ -28,10 +27,8 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{
-        account::{Account, AccountError, AccountInput, AllowedUpstreams, Rules},
-        fault::Faults,
-    },
+    domain::account::{Account, AccountError, AccountInput, AllowedUpstreams, Rules},
+    ops::Caller,
     store::{
         StoreError, Tx, account_errors,
         accounts::{self, AccountFilter},
@@ -223,14 +220,6 @@ fn refused(error: StoreError) -> Problem {
     match error {
         StoreError::Missing { .. } => Problem::invalid("group_ids", "one of these groups does not exist"),
         other => other.into(),
-    }
-}
-
-impl From<Faults> for Problem {
-    fn from(faults: Faults) -> Self {
-        let errors =
-            faults.0.into_iter().map(|fault| FieldError { field: fault.field, message: fault.message });
-        Self::invalid_fields(errors.collect())
     }
 }
 

@@ -15,7 +15,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
@@ -25,11 +24,11 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        key_status::KeyStatus,
         labels::{Metadata, Tags},
         name::Name,
         patch::Patch,
     },
+    ops::Caller,
     store::{
         StoreError, Tx,
         api_keys::{self, ApiKey, KeyFilter},
@@ -37,6 +36,7 @@ use crate::{
         usage_queries::{self, Named},
         users,
     },
+    words::key_status::KeyStatus,
 };
 
 /// Keys that one person may have.

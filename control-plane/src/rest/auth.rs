@@ -15,20 +15,20 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::{Caller, ClientAddress},
+    auth_layer::ClientAddress,
     error::{ApiResult, Problem},
     extract::JsonBody,
     profile::Profile,
-    tokens::AccessToken,
 };
 use crate::{
     app::App,
+    domain::tokens::AccessToken,
     domain::{
         password::{Password, PasswordError},
         refresh::{RefreshToken, Refreshed},
-        role::Role,
         user::{PriceRate, UserName},
     },
+    ops::Caller,
     store::{
         Tx,
         audit::{self, AuditEntry},
@@ -37,6 +37,7 @@ use crate::{
         throttle::{self, Admission, Attempt, Purpose, Receipt},
         users::{self, User},
     },
+    words::role::Role,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {

@@ -5,6 +5,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::{
+    Access,
+    error::{ApiResult, Problem},
+};
+use crate::{
+    app::App,
+    domain::tokens::TokenError,
+    ops::Caller,
+    store::{sessions, users},
+};
 use axum::{
     extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
@@ -12,53 +22,6 @@ use axum::{
 };
 use http::{HeaderMap, Method, header, request::Parts};
 use ipnet::IpNet;
-use shared::{
-    clock::Millis,
-    id::{SessionId, UserId},
-};
-
-use super::{
-    Access,
-    error::{ApiResult, Problem},
-    tokens::TokenError,
-};
-use crate::{
-    app::App,
-    domain::role::Role,
-    store::{audit::AuditEntry, sessions, users},
-};
-
-/// The person behind a request, as the layer found them.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller {
-    pub user: UserId,
-    pub role: Role,
-    pub session: SessionId,
-    pub address: Option<IpAddr>,
-}
-
-impl Caller {
-    /// What the audit log keeps of something that this caller does now. `detail` holds no secret.
-    #[must_use]
-    pub fn audit<'a>(
-        &self,
-        action: &'a str,
-        target_kind: &'a str,
-        target_id: impl ToString,
-        detail: serde_json::Value,
-        at: Millis,
-    ) -> AuditEntry<'a> {
-        AuditEntry {
-            actor: Some(self.user),
-            action,
-            target_kind,
-            target_id: Some(target_id.to_string()),
-            detail,
-            at,
-            address: self.address,
-        }
-    }
-}
 
 /// Where a request came from. Absent: the server was not told.
 #[derive(Debug, Clone, Copy)]

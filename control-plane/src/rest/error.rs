@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::again::TurnedAway;
-use crate::store::StoreError;
+use crate::{domain::fault::Faults, ops::Refusal, store::StoreError};
 
 /// The code of [`StoreError::Busy`].
 const DATABASE_BUSY: &str = "database_busy";
@@ -148,6 +148,36 @@ impl From<StoreError> for Problem {
             }
             StoreError::Database(source) => Self::internal(format_args!("database: {source}")),
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Self {
+        let errors =
+            faults.0.into_iter().map(|fault| FieldError { field: fault.field, message: fault.message });
+        Self::invalid_fields(errors.collect())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::not_found(),
+            Refusal::Forbidden => Self::forbidden(),
+            Refusal::Unauthorized { code, detail } => Self::unauthorized(code, detail),
+            Refusal::Disabled { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
+            Refusal::Invalid(faults) => faults.into(),
+            Refusal::Conflict { code, detail } => Self::conflict(code, detail),
+            Refusal::TooMany { code, detail, wait } => Self::too_many_requests(code, detail, wait),
+            Refusal::Unavailable { code, detail } => Self::unavailable(code, detail),
+            Refusal::NodeRefused(reason) => Self::new(StatusCode::BAD_GATEWAY, "node_refused", reason),
+            Refusal::NodeSilent(node) => {
+                let detail = format!("the node {node} did not answer in time");
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "node_silent", detail)
+            }
+            Refusal::Store(error) => error.into(),
+            Refusal::Internal(context) => Self::internal(context),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    grpc::node_service::live_since,
+    ops::nodes::live_since,
     store::{
         StoreError, Tx,
         models::{self, PricedModel},

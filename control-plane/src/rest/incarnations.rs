@@ -12,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     extract::ListParams,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     app::App,
     ledger::closing::{self, Closing},
+    ops::Caller,
     store::{
         StoreError,
         incarnations::{self, Incarnation, IncarnationFilter, State as Stored},

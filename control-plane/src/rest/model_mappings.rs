@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::ApiResult,
     etag::{IfMatch, Tagged},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     app::App,
     domain::model_route::MappingInput,
+    ops::Caller,
     store::{
         StoreError, Tx,
         audit::{self, AuditEntry},

@@ -14,21 +14,21 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     extract::ListParams,
 };
 use crate::{
     app::App,
-    domain::{account::Marked, node_health::NodeHealth},
-    grpc::node_service::live_since,
+    ops::Caller,
+    ops::nodes::live_since,
     snapshot::encode,
     store::{
         StoreError, Tx, audit,
         changes::{self, Revision, Withheld},
         nodes::{self, NodeFilter, NodeRow},
     },
+    words::{account_state::Marked, node_health::NodeHealth},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {

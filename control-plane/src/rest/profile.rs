@@ -8,19 +8,20 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     auth,
-    auth_layer::Caller,
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::JsonBody,
 };
 use crate::{
     app::App,
-    domain::{password::Password, patch::Patch, role::Role, user::Language},
+    domain::{password::Password, patch::Patch, user::Language},
+    ops::Caller,
     store::{
         StoreError, audit, sessions,
         throttle::{self, Attempt, Purpose},
         users::{self, User},
     },
+    words::role::Role,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {

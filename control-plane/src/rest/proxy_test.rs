@@ -24,13 +24,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::target::Target;
 use super::{
-    auth_layer::Caller,
     error::{ApiResult, Problem},
     extract::{self, Params},
     gateway, nodes,
 };
 use crate::{
     app::App,
+    ops::Caller,
     store::{nodes::NodeRow, settings},
 };
 

@@ -16,7 +16,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::ApiResult,
     extract::{ListParams, Params},
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     app::App,
+    ops::Caller,
     store::{
         StoreError, Tx,
         refusals::{self, CountFilter, NOBODY, RefusalFilter, RefusalRow, Sum},

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
     extract::JsonBody,
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     app::App,
     domain::{fault::Faults, patch::Patch, public_url::PublicUrl},
+    ops::Caller,
     settings::DataPlaneSettings,
     store::{
         audit,

@@ -38,8 +38,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     app::App,
-    domain::role::Role,
-    rest::tokens::AccessToken,
+    domain::tokens::AccessToken,
     settings::{KeySettings, Settings},
     store::{
         changes,
@@ -47,6 +46,7 @@ use crate::{
         test_support::{self, Database},
         users::{self, User},
     },
+    words::role::Role,
 };
 
 /// The password of everyone in these tests.

@@ -20,18 +20,14 @@ pub(super) use self::view::Audience;
 use self::view::{DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
 use super::{
     api_keys::MAX_TIME,
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     extract::{ListParams, Params},
 };
 use crate::{
     app::App,
-    ledger::{
-        entry::UNKNOWN_WIRE,
-        record::{Outcome, Purpose},
-        retention::quarters_from,
-    },
+    ledger::{entry::UNKNOWN_WIRE, retention::quarters_from},
+    ops::Caller,
     store::{
         Tx, api_keys,
         latency::{self, Metric},
@@ -39,6 +35,7 @@ use crate::{
         usage_queries::{self, RecordFilter},
         usage_sums::{self, Period, Scope},
     },
+    words::{outcome::Outcome, purpose::Purpose},
 };
 
 const DAY_MS: i64 = 24 * 3600 * 1000;

@@ -8,7 +8,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth_layer::Caller,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     etag::{IfMatch, Tagged},
@@ -20,13 +19,14 @@ use crate::{
     domain::{
         password::Password,
         patch::Patch,
-        role::Role,
         user::{Language, PriceRate, UserName},
     },
+    ops::Caller,
     store::{
         StoreError, Tx, audit, changes, sessions,
         users::{self, User, UserFilter},
     },
+    words::role::Role,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {

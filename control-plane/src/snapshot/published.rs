@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proto::v1::Resource;
 use shared::digest::{self, Digest, Hashed};
 
-use super::proof::PROOF_BYTES;
+use crate::domain::proof::PROOF_BYTES;
 use crate::store::changes::{Revision, Stamp};
 
 /// Deleted resources that are remembered, so that a node that was away learns of them by a delta. A node that

@@ -21,12 +21,12 @@ use tokio::sync::watch;
 use super::{
     delta::{Chunks, Held},
     load::{Loaded, load},
-    proof::Proven,
     published::{Changed, Head, Key, Name, Published, STAMPS},
     witness,
 };
 use crate::{
     app::App,
+    domain::proof::Proven,
     store::{
         StoreError, Tx,
         changes::{self, Change, Revision, Stamp, State, Withheld},

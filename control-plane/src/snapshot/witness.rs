@@ -8,9 +8,10 @@
 //! A replica may look at an older moment than the one that published: what looks like a contradiction is looked at
 //! again under the lock of the version counter, which only the database that is written to can give.
 
-use super::{proof::Proven, publisher::Publisher};
+use super::publisher::Publisher;
 use crate::{
     app::App,
+    domain::proof::Proven,
     store::{
         StoreError, Tx,
         audit::{self, AuditEntry},

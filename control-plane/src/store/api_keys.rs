@@ -16,7 +16,7 @@ use super::{
     db::{execute, fetch_all, fetch_in, fetch_one, fetch_optional},
     statement::Statement,
 };
-use crate::domain::key_status::KeyStatus;
+use crate::words::key_status::KeyStatus;
 
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub struct LedgerRow {
     pub node: String,
     pub wire: String,
     pub stream: bool,
-    /// See [`crate::ledger::record::Purpose`].
+    /// See [`crate::words::purpose::Purpose`].
     pub purpose: String,
     /// What statistics call the model: its name in the price list where it has a price.
     pub model: String,

@@ -80,7 +80,8 @@ impl Store {
     /// `Foreign`, `Migration` where an applied one was changed, or what the database says.
     pub async fn pending_migrations(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut tx = self.read().await?;
-        let a_table = fetch_optional!(&mut tx, (String, i64), tx.sql(A_TABLE_MYSQL, A_TABLE_SQLITE))?;
+        let sql = tx.sql(A_TABLE_MYSQL, A_TABLE_SQLITE);
+        let a_table = fetch_optional!(&mut tx, (String, i64), sql)?;
         let applied = match is_begun(a_table)? {
             false => Vec::new(),
             true => fetch_all!(&mut tx, (i64, Vec<u8>), APPLIED)?,

@@ -10,7 +10,7 @@ use super::{
     db::{execute, fetch_all, fetch_one, fetch_optional},
     statement::Statement,
 };
-use crate::domain::node_health::NodeHealth;
+use crate::words::node_health::NodeHealth;
 
 /// Text of a node's build that is kept.
 const BUILD_MAX: usize = 64;

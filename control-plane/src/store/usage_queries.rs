@@ -17,7 +17,7 @@ use super::{
     ledger_open::{self, OpenRow},
     statement::{Statement, Value},
 };
-use crate::ledger::record::{Outcome, Purpose};
+use crate::words::{outcome::Outcome, purpose::Purpose};
 
 /// Which records are wanted. All that is set must hold.
 #[derive(Debug, Clone, Default)]

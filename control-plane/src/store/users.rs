@@ -9,7 +9,7 @@ use super::{
     sessions,
     statement::Statement,
 };
-use crate::domain::role::Role;
+use crate::words::role::Role;
 
 /// One person.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,24 +16,21 @@ use super::tree::{files, root};
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// Circles that there are still. One that is gone goes out of this list; none comes in.
-const LEFT: [(&str, &[&[&str]]); 2] = [
-    ("control-plane/src", &[&["app", "grpc", "rest", "snapshot"], &["domain", "ledger", "store"]]),
-    (
-        "data-plane/wire/src",
-        &[&[
-            "canonical",
-            "chat",
-            "codec",
-            "converse",
-            "convert",
-            "error",
-            "gemini",
-            "messages",
-            "raw",
-            "responses",
-        ]],
-    ),
-];
+const LEFT: [(&str, &[&[&str]]); 1] = [(
+    "data-plane/wire/src",
+    &[&[
+        "canonical",
+        "chat",
+        "codec",
+        "converse",
+        "convert",
+        "error",
+        "gemini",
+        "messages",
+        "raw",
+        "responses",
+    ]],
+)];
 
 #[test]
 fn folders_make_no_circle() {

@@ -20,9 +20,9 @@ use super::{
     replica::{NOW, PATIENCE, Replica, add_account},
 };
 use crate::{
-    grpc::{
-        commands::{self, Answer, NoResult},
-        node_service::live_since,
+    ops::{
+        node_commands::{self, Answer, NoResult},
+        nodes::live_since,
     },
     store::{
         accounts,
@@ -106,7 +106,7 @@ async fn a_command_reaches_a_node_of_another_replica(database: Database) {
     serve_commands(&one, "node-1", cleared).await;
     serve_commands(&two, "node-2", cleared).await;
     for asked in [&one, &two] {
-        let answers = commands::run_on_all(&asked.app, &clear(AccountId::new(NOW))).await.unwrap();
+        let answers = node_commands::run_on_all(&asked.app, &clear(AccountId::new(NOW))).await.unwrap();
         let done = |node_id: &str| Answer { node_id: node_id.into(), outcome: Ok(cleared().unwrap()) };
         assert_eq!(answers, [done("node-1"), done("node-2")]);
     }
@@ -121,7 +121,7 @@ async fn a_node_that_says_nothing_is_told_apart_from_one_that_refuses(database: 
         .await;
     serve_commands(&replica, "says-nothing", || None).await;
     let asked = ["refuses", "says-nothing", "is-not-there"].map(ToOwned::to_owned);
-    let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
+    let answers = node_commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
     let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.outcome.unwrap_err()).collect();
     assert_eq!(outcomes, [NoResult::Refused("no such account".into()), NoResult::Silent, NoResult::Silent]);
     replica.stop().await;
@@ -137,10 +137,10 @@ async fn a_test_of_an_account_may_take_as_long_as_an_upstream_does(database: Dat
     let account_id = AccountId::new(NOW).to_bytes().to_vec();
     let test = command::Command::TestAccount(TestAccount { account_id, model: None });
     let testing = [String::from("tests")];
-    let testing = commands::run(&replica.app, &testing, &test);
+    let testing = node_commands::run(&replica.app, &testing, &test);
     let clearing = async {
         let asked = [String::from("clears")];
-        let answers = commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
+        let answers = node_commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap();
         // By now the time of other commands is over.
         tests.add_permits(1);
         answers
@@ -173,7 +173,8 @@ async fn answers_at_last(
     let asked = [node_id.to_owned()];
     let wanted = [Answer { node_id: node_id.to_owned(), outcome }];
     let answered = async {
-        while commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap() != wanted {}
+        while node_commands::run(&replica.app, &asked, &clear(AccountId::new(NOW))).await.unwrap() != wanted {
+        }
     };
     tokio::time::timeout(PATIENCE, answered).await.expect("the stream is used in time");
 }

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     app::App,
-    snapshot::{proof::Proven, published::STAMPS},
+    domain::proof::Proven,
+    snapshot::published::STAMPS,
     store::{
         audit::{self, AuditFilter},
         changes::{self, Contradiction, Withheld},

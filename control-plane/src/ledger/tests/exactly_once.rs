@@ -8,12 +8,13 @@ use shared::money::{Nanos, Ppm};
 
 use super::world::{self, Client, Spool, Spooled, World};
 use crate::{
-    ledger::{attempts, entry::UNKNOWN_MODEL, ingest::Ingest, record::Outcome},
+    ledger::{attempts, entry::UNKNOWN_MODEL, ingest::Ingest},
     store::{
         Store,
         rollup_additions::Additions,
         rollups::{Counts, Dimension},
     },
+    words::outcome::Outcome,
 };
 
 const AT: Duration = Duration::ZERO;

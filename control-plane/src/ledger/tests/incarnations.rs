@@ -323,13 +323,13 @@ pub(super) async fn a_test_of_an_account_is_a_record_that_nobody_pays(world: &Wo
     world.take(&spool, vec![spool.close(&client.completes(&open, 1_000, 100))]).await;
     let account = RecordFilter { account_id: Some(client.account), ..RecordFilter::default() };
     let tests =
-        RecordFilter { purpose: Some(crate::ledger::record::Purpose::AccountTest), ..account.clone() };
+        RecordFilter { purpose: Some(crate::words::purpose::Purpose::AccountTest), ..account.clone() };
     for filter in [&account, &tests] {
         let rows = world.records(filter).await;
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].real_cost, rows[0].rated_cost), (4_500_000, 0));
     }
-    let clients = RecordFilter { purpose: Some(crate::ledger::record::Purpose::Client), ..account };
+    let clients = RecordFilter { purpose: Some(crate::words::purpose::Purpose::Client), ..account };
     assert!(world.records(&clients).await.is_empty());
     let sum = whole(world, &Scope::Account(client.account)).await;
     assert_eq!((sum.real_cost, sum.rated_cost), (4_500_000, 0));

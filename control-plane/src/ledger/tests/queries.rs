@@ -11,13 +11,13 @@ use shared::{
 
 use super::world::{self, Client, MODEL, START, Spool, World};
 use crate::{
-    ledger::record::Outcome,
     store::{
         latency::{self, Metric, bucket_of},
         rollups::{ALL_MODELS, Counts, Dimension},
         usage_queries::{self, RecordFilter},
         usage_sums::{self, Period, Scope},
     },
+    words::outcome::Outcome,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

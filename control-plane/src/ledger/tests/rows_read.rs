@@ -14,7 +14,6 @@ use shared::{clock::Millis, money::Ppm};
 
 use super::world::{MODEL, START, Spool, World};
 use crate::{
-    ledger::record::{Outcome, Purpose},
     store::{
         StoreError, Tx, db,
         latency::{self, Metric},
@@ -22,6 +21,7 @@ use crate::{
         usage_queries::{self, RecordFilter},
         usage_sums::{self, Period, Scope},
     },
+    words::{outcome::Outcome, purpose::Purpose},
 };
 
 /// Requests that a careless plan would walk.

@@ -15,7 +15,6 @@ use shared::{
 };
 
 use crate::{
-    domain::role::Role,
     ledger::{ingest::Ingest, prices},
     store::{
         Store, db,
@@ -26,6 +25,7 @@ use crate::{
         usage_queries::{self, RecordFilter},
         users,
     },
+    words::role::Role,
 };
 
 /// 2026-11-10T12:00:00Z.

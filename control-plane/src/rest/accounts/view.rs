@@ -12,9 +12,10 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    domain::account::{Account, AccountState, ClientGone, OptionFields},
+    domain::account::{Account, ClientGone, OptionFields},
     rest::{etag::Tagged, nodes::AccountLive},
     store::account_errors::LastError,
+    words::account_state::AccountState,
 };
 
 /// An account as people read it.

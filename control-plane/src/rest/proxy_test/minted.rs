@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::{
     app::App,
+    ops::Caller,
     rest::{
         api_keys::PREFIX_CHARACTERS,
-        auth_layer::Caller,
         error::{ApiResult, Problem},
         gateway,
     },

@@ -204,7 +204,7 @@ async fn people_are_listed_page_by_page() {
 
 #[tokio::test]
 async fn the_first_admin_is_made_once_by_replicas_that_start_together() {
-    use crate::domain::bootstrap::{FirstAdmin, first_admin};
+    use crate::ops::first_admin::{FirstAdmin, first_admin};
     let api = TestApi::start().await;
     let make = |password| first_admin(&api.app.store, &api.app.passwords, &api.app.clock, password);
     let (one, two) = tokio::join!(make(None), make(None));
@@ -225,7 +225,7 @@ async fn the_first_admin_is_made_once_by_replicas_that_start_together() {
 
 #[tokio::test]
 async fn the_first_admins_password_may_be_given_and_must_be_long_enough() {
-    use crate::domain::bootstrap::{FirstAdmin, first_admin};
+    use crate::ops::first_admin::{FirstAdmin, first_admin};
     let api = TestApi::start().await;
     let (short, given) = (Secret::new("short"), Secret::new("battery staple"));
     let refused = first_admin(&api.app.store, &api.app.passwords, &api.app.clock, Some(&short)).await;

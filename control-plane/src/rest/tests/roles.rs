@@ -93,7 +93,7 @@ async fn who_is_not_signed_in_gets_nothing_but_what_is_public() {
     api.delete(format!("/api/admin/users/{deleted}")).by(&by).send().await.expect(StatusCode::NO_CONTENT);
 
     let expired = api.token(admin).await;
-    let foreign = rest::tokens::Tokens::new(&[[8; 32]], Duration::from_secs(900)).unwrap();
+    let foreign = crate::domain::tokens::Tokens::new(&[[8; 32]], Duration::from_secs(900)).unwrap();
     let later = api.app.clock.now().plus(Duration::from_secs(900));
     let foreign = foreign.issue(AccessToken { user: admin, session: SessionId::new(later) }, later).unwrap();
     api.app.clock.advance(Duration::from_secs(900));

@@ -15,7 +15,6 @@ use crate::{
     ledger::{
         attempts::{self, AttemptEntry},
         entry::Details,
-        record::{Outcome, Purpose},
     },
     store::{
         StoreError, Tx,
@@ -25,6 +24,7 @@ use crate::{
         usage_queries::{self, Named},
         usage_sums::PeriodCounts,
     },
+    words::{outcome::Outcome, purpose::Purpose},
 };
 
 /// Who is looking. Accounts and real costs are not the owner's business.

@@ -3,8 +3,8 @@
 use shared::{clock::Millis, id::AccountId};
 
 use crate::{
-    domain::account::Standing,
     store::{StoreError, Tx, db::fetch_in, statement::Statement},
+    words::account_state::Standing,
 };
 
 /// The columns of [`Standing`].

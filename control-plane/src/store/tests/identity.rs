@@ -14,11 +14,8 @@ use shared::{
 
 use super::{foundation::revision, samples::NOW};
 use crate::{
-    domain::{
-        bootstrap::{self, FirstAdmin},
-        password::Passwords,
-        role::Role,
-    },
+    domain::password::Passwords,
+    ops::first_admin::{self as bootstrap, FirstAdmin},
     store::{
         Store, StoreError,
         api_keys::{self, ApiKey, KeyFilter},
@@ -28,6 +25,7 @@ use crate::{
         throttle::{self, Admission, Attempt, Purpose},
         users::{self, User, UserFilter},
     },
+    words::role::Role,
 };
 
 pub(super) async fn all(database: &Database) {

@@ -11,7 +11,6 @@ use shared::{
 
 use super::samples::{self, NOW};
 use crate::{
-    domain::{key_status::KeyStatus, node_health::NodeHealth, role::Role},
     store::{
         api_keys::{self, ApiKey, KeyFilter},
         groups, mappings,
@@ -21,6 +20,7 @@ use crate::{
         test_support::Database,
         users::{self, User, UserFilter},
     },
+    words::{key_status::KeyStatus, node_health::NodeHealth, role::Role},
 };
 
 pub(super) async fn all(database: &Database) {

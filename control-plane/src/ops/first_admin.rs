@@ -4,15 +4,15 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{clock::Clock, id::UserId, money::Ppm, secret::Secret};
 use zeroize::Zeroizing;
 
-use super::{
-    password::{InvalidPassword, Password, PasswordError, Passwords},
-    role::Role,
-};
-use crate::store::{
-    Store, StoreError,
-    audit::{self, AuditEntry},
-    changes,
-    users::{self, User, UserFilter},
+use crate::{
+    domain::password::{InvalidPassword, Password, PasswordError, Passwords},
+    store::{
+        Store, StoreError,
+        audit::{self, AuditEntry},
+        changes,
+        users::{self, User, UserFilter},
+    },
+    words::role::Role,
 };
 
 /// What the first admin is called.
