@@ -13,7 +13,6 @@ mod route;
 mod server;
 mod service;
 mod tls;
-mod write_deadline;
 
 pub use acceptor::Accepted;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future as _, poll_fn},
-    io,
     pin::Pin,
     sync::{
         Arc,
@@ -19,7 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::Rng as _;
-use socket2::{SockRef, TcpKeepalive};
+use shared::{socket, write_deadline::WriteDeadline};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep},
@@ -30,7 +29,6 @@ use super::{
     server::{CLOSING_TIME, Server},
     service::serve_request,
     tls::ClientTls,
-    write_deadline::WriteDeadline,
 };
 use crate::{
     metrics::{Counted, Load},
@@ -47,23 +45,12 @@ const HEAD_MAX: usize = 64 << 10;
 /// would take memory for its headers apart.
 const HEADERS_MAX: usize = 100;
 
-/// A client that was silent for so long is asked whether it is still there, a few times: one that is gone without a word
-/// (a machine that lost its power or its network) would stay for ever.
-const ALIVE_AFTER: Duration = Duration::from_secs(30);
-const ALIVE_EVERY: Duration = Duration::from_secs(10);
-const ALIVE_ASKED: u32 = 3;
-
 /// A client that takes nothing for so long is given up: nobody else can see that it stands still.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes that the kernel holds for a client and has not sent yet. With all of the buffer that it would take (megabytes), a
-/// third of that has to be free before it tells of any progress, and a client that reads slowly but steadily looks as if
-/// it stood still.
-const UNSENT_MAX: u32 = 32 << 10;
-
 /// Serves one connection to its end.
 pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, _counted: Counted, spare: bool) {
-    if prepare(&stream).is_err() {
+    if socket::prepare(&stream).is_err() {
         return;
     }
     match server.settings.tls.clone() {
@@ -80,17 +67,6 @@ async fn serve_tls(server: Arc<Server>, tls: ClientTls, stream: TcpStream, spare
     if let Some(Some(stream)) = stopping.run_until_cancelled(shaking).await {
         serve_io(server, TokioIo::new(stream), spare).await;
     }
-}
-
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    // Frames must not wait for the acknowledgement of earlier ones.
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_EVERY);
-    socket.set_tcp_keepalive(&keepalive.with_retries(ALIVE_ASKED))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-    Ok(())
 }
 
 pub(super) async fn serve_io(server: Arc<Server>, io: impl Read + Write + Unpin, spare: bool) {
@@ -218,10 +194,7 @@ mod tests {
     use http::{Request, Response};
     use http_body_util::Full;
     use hyper::body::Incoming;
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
-        net::{TcpListener, TcpSocket},
-    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
 
@@ -249,43 +222,5 @@ mod tests {
         assert_eq!(answered(HEADERS_MAX + 1, 0).await, too_large);
         assert_eq!(answered(2, HEAD_MAX + 1).await, too_large);
         assert_eq!(answered(2, 4 * HEAD_MAX).await, too_large);
-    }
-
-    #[tokio::test]
-    async fn a_client_that_is_gone_without_a_word_is_found_out() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        prepare(&stream).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), ALIVE_AFTER);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), ALIVE_EVERY);
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ALIVE_ASKED);
-    }
-
-    /// Takes far more in the time limit than nothing, and far less than a third of the kernel's buffer.
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_and_steadily_does_not_stand_still() {
-        const ALL: usize = 12 << 20;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(8 << 10).unwrap();
-        let mut client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        prepare(&stream).unwrap();
-        let mut stream = WriteDeadline::new(stream, WRITE_TIMEOUT);
-        let reading = async {
-            let (mut read, mut buffer) = (0, vec![0; 64 << 10]);
-            while read < ALL {
-                tokio::time::sleep(WRITE_TIMEOUT / 6).await;
-                let taken = client.read(&mut buffer).await.unwrap();
-                assert!(taken > 0, "it was given up");
-                read += taken;
-            }
-        };
-        let all = vec![b'x'; ALL];
-        let (written, ()) = tokio::join!(stream.write_all(&all), reading);
-        written.unwrap();
     }
 }

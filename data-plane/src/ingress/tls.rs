@@ -15,6 +15,7 @@ use rustls::server::Acceptor;
 use shared::{
     tasks::Tasks,
     tls::{ReloadingTls, TlsError, TlsFiles},
+    write_deadline::WriteDeadline,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, sink},
@@ -25,8 +26,6 @@ use tokio::{
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tracing::{Dispatch, instrument::WithSubscriber as _};
-
-use super::write_deadline::WriteDeadline;
 
 const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 /// How often the files are looked at.

@@ -1,7 +1,7 @@
-//! Gives up on a client that takes nothing.
+//! Gives up on a peer that takes nothing.
 //!
-//! While a connection's buffer is full, nobody asks the body for more, so none of the request's own deadlines is
-//! looked at: without this, a client that stands still would keep its account's slot for ever.
+//! While a connection's buffer is full, nobody asks the body for more, so none of a request's own deadlines is looked
+//! at: without this, a client that stands still would keep what its request holds for ever.
 
 use std::{
     future::Future as _,
@@ -18,7 +18,7 @@ use tokio::{
 
 /// A stream whose writes fail once none has made progress for as long as `limit`.
 #[derive(Debug)]
-pub(super) struct WriteDeadline<S> {
+pub struct WriteDeadline<S> {
     stream: S,
     limit: Duration,
     /// Made when first needed, and used again.
@@ -27,7 +27,8 @@ pub(super) struct WriteDeadline<S> {
 }
 
 impl<S: AsyncWrite + Unpin> WriteDeadline<S> {
-    pub(super) const fn new(stream: S, limit: Duration) -> Self {
+    /// `limit`: how long a peer may take nothing.
+    pub const fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, timer: None, blocked: false }
     }
 
