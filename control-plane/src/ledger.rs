@@ -13,6 +13,7 @@ mod folding;
 pub mod ingest;
 pub mod metrics;
 pub mod names;
+mod owners;
 pub mod price_cache;
 pub mod prices;
 pub mod record;

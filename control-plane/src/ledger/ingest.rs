@@ -30,6 +30,7 @@ use super::{
     folding::Folding,
     metrics::metrics,
     names::NameCache,
+    owners::OwnerCache,
     price_cache::PriceCache,
     record::{Rejection, cut},
     tally::Tally,
@@ -61,6 +62,7 @@ pub struct Ingest {
     pub store: Store,
     pub prices: PriceCache,
     pub names: NameCache,
+    owners: OwnerCache,
     pub clock: Clock,
     folding: Folding,
 }
@@ -105,8 +107,8 @@ pub enum IngestError {
 impl Ingest {
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
-        let (prices, names, folding) = (PriceCache::default(), NameCache::default(), Folding::default());
-        Self { store, prices, names, clock, folding }
+        let (prices, names) = (PriceCache::default(), NameCache::default());
+        Self { store, prices, names, owners: OwnerCache::default(), clock, folding: Folding::default() }
     }
 
     /// Notes that an incarnation with so many spools reports, and answers how far it is taken.
@@ -197,7 +199,11 @@ impl Ingest {
         let mut tx = self.store.begin().await?;
         let row = locked(&mut tx, incarnation).await?;
         let cursors = incarnations::cursors(&mut tx, incarnation).await?;
-        let batch = Batch::new(items, &cursors, now);
+        let mut batch = Batch::new(items, &cursors, now);
+        let foreign = self.owners.foreign(&mut tx, batch.keys()).await?;
+        if !foreign.is_empty() {
+            batch = Batch::without(items, &cursors, now, foreign);
+        }
         if batch.gap || batch.fresh == 0 {
             tx.rollback().await?;
             batch.tell(&row);

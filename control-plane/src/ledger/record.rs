@@ -54,6 +54,8 @@ pub enum Rejection {
     RequestId,
     KeyId,
     UserId,
+    /// The key is another user's: one of the two would pay for what the other one used.
+    KeyOfOther,
     /// Taken, save for token counts that can't be.
     Usage,
     /// Taken, save for attempts beyond the bound.
@@ -73,6 +75,7 @@ impl Rejection {
             Self::RequestId => "bad_request_id",
             Self::KeyId => "bad_key_id",
             Self::UserId => "bad_user_id",
+            Self::KeyOfOther => "key_of_another_user",
             Self::Usage => "absurd_usage",
             Self::Attempts => "too_many_attempts",
             Self::Refused => "refused_by_database",

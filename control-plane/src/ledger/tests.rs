@@ -5,6 +5,7 @@ mod failures;
 mod folding;
 mod incarnations;
 mod keeping;
+mod owners;
 mod prices;
 mod queries;
 mod rows_read;
@@ -51,6 +52,7 @@ async fn cases(world: &World, replica: &Store) {
     incarnations::sums_stay_at_the_most_that_a_column_holds(world).await;
     incarnations::names_that_differ_by_spaces_at_their_ends_are_one(world).await;
     incarnations::names_that_clients_make_up_are_bounded(world).await;
+    owners::nobody_pays_for_the_key_of_another(world).await;
     prices::seeding_again_changes_nothing(world).await;
     prices::what_operators_edited_stays(world).await;
     prices::costs_can_be_reckoned_again_from_what_is_stored(world).await;

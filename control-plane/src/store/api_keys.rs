@@ -1,7 +1,7 @@
 //! API keys: what clients present to nodes. Only their hashes are kept. Those of proxy tests are among them, and people
 //! neither see nor count them: see [`super::proxy_test_keys`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proto::v1::ResourceKind;
 use serde::Serialize;
@@ -149,6 +149,25 @@ pub async fn owner(tx: &mut Tx, id: KeyId) -> Result<Option<UserId>, StoreError>
     let id = id.to_bytes().to_vec();
     let row = fetch_optional!(tx, (Vec<u8>,), SQL, id.as_slice(), id.as_slice())?;
     row.map(|(user,)| UserId::try_from(user).map_err(StoreError::corrupt)).transpose()
+}
+
+/// Whose these keys are or were, where that is known; also of those that nobody is shown.
+///
+/// # Errors
+/// What the database says.
+pub async fn owners(tx: &mut Tx, ids: &[KeyId]) -> Result<HashMap<KeyId, UserId>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
+    let mut owners = HashMap::new();
+    for head in [
+        "SELECT id, user_id FROM api_keys WHERE id IN ",
+        "SELECT key_id, user_id FROM former_keys WHERE key_id IN ",
+    ] {
+        for (key, user) in fetch_in!(tx, (Vec<u8>, Vec<u8>), head, "", ids)? {
+            let key = KeyId::try_from(key.as_slice()).map_err(StoreError::corrupt)?;
+            owners.insert(key, UserId::try_from(user).map_err(StoreError::corrupt)?);
+        }
+    }
+    Ok(owners)
 }
 
 /// [`get`] as committed last, for a transaction that decides by it.

@@ -40,7 +40,7 @@ export function withheldFor(reason: string): 'higherVersion' | 'otherHistory' {
 
 /** What a person does about each reason for which a record is rejected, as the name of its words. */
 const ACTIONS: Record<string, string> = {
-  no_content: 'newerNode', no_content_empty: 'disk', no_request: 'report', bad_request_id: 'report', bad_key_id: 'report', bad_user_id: 'report',
+  no_content: 'newerNode', no_content_empty: 'disk', no_request: 'report', bad_request_id: 'report', bad_key_id: 'report', bad_user_id: 'report', key_of_another_user: 'node',
   absurd_usage: 'bill', too_many_attempts: 'attempts', refused_by_database: 'database', gone: 'restore',
 }
 

@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use prost::{Message as _, bytes::Bytes};
 use proto::v1::{self as contract, RecordBatch};
-use shared::{clock::Millis, id::RequestId};
+use shared::{
+    clock::Millis,
+    id::{KeyId, RequestId, UserId},
+};
 
 use super::{IngestError, MAX_BATCH, MAX_SPOOLS, bounded};
 use crate::{
     ledger::{
         metrics::{RejectedLabels, metrics},
-        record::{self, Closed, Entry, Opened, Rejection},
+        record::{self, Closed, Entry, Opened, Parsed, Rejection},
     },
     store::{
         incarnations::{Cursor, Incarnation},
         ledger_rejected::RejectedRow,
     },
+    words::purpose::Purpose,
 };
 
 /// Sequences of a spool: one with its record, or several that are gone.
@@ -131,12 +135,24 @@ pub(super) struct Batch {
     closed_twice: u64,
     /// Something before one of the items is missing.
     pub(super) gap: bool,
+    /// Keys, each with another user than its own, whose records are not taken.
+    foreign: HashSet<(KeyId, UserId)>,
 }
 
 impl Batch {
     pub(super) fn new(items: &[Item], cursors: &[(u32, Cursor)], now: Millis) -> Self {
+        Self::without(items, cursors, now, HashSet::new())
+    }
+
+    /// `foreign`: keys with users that are not theirs, whose records are rejected.
+    pub(super) fn without(
+        items: &[Item],
+        cursors: &[(u32, Cursor)],
+        now: Millis,
+        foreign: HashSet<(KeyId, UserId)>,
+    ) -> Self {
         let cursors = cursors.iter().map(|(spool, cursor)| (*spool, (*cursor, false))).collect();
-        let mut batch = Self { cursors, ..Self::default() };
+        let mut batch = Self { cursors, foreign, ..Self::default() };
         let mut closed: HashSet<[u8; 16]> = items.iter().filter_map(Item::closes).collect();
         let mut told_by_close = HashMap::new();
         for item in items {
@@ -168,6 +184,14 @@ impl Batch {
         batch
     }
 
+    /// The keys of its requests, with whose they are by the node's word.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (KeyId, UserId)> {
+        let opened = self.requests.values().flat_map(|pending| {
+            pending.open.as_ref().into_iter().chain(pending.close.as_ref().map(|close| &close.open))
+        });
+        opened.filter(|open| open.purpose == Purpose::Client).map(|open| (open.key_id, open.user_id))
+    }
+
     /// All cursors as they are once this is taken.
     pub(super) fn cursors(&self) -> Vec<(u32, Cursor)> {
         self.cursors.iter().map(|(spool, (cursor, _))| (*spool, *cursor)).collect()
@@ -187,7 +211,8 @@ impl Batch {
             return Took::Nothing;
         };
         let decoded = contract::Record::decode(record.clone()).map_err(|_| Rejection::NoContent);
-        match decoded.and_then(|decoded| record::parse(&decoded, now)) {
+        let parsed = decoded.and_then(|decoded| record::parse(&decoded, now));
+        match parsed.and_then(|parsed| self.owned(parsed)) {
             Ok(parsed) => {
                 if let Some(reason) = parsed.left_out {
                     self.reject(item, record, reason);
@@ -199,6 +224,17 @@ impl Batch {
                 Took::Nothing
             }
         }
+    }
+
+    fn owned(&self, parsed: Parsed) -> Result<Parsed, Rejection> {
+        let open = match &parsed.entry {
+            Entry::Open(open) => open,
+            Entry::Close(close) => &close.open,
+            Entry::End => return Ok(parsed),
+        };
+        let is_foreign =
+            open.purpose == Purpose::Client && self.foreign.contains(&(open.key_id, open.user_id));
+        if is_foreign { Err(Rejection::KeyOfOther) } else { Ok(parsed) }
     }
 
     fn enter(&mut self, entry: Entry) -> Took {
