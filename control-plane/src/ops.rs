@@ -19,6 +19,7 @@
 pub mod account_groups;
 mod caller;
 mod change;
+pub mod confirming;
 pub mod first_admin;
 pub mod node_commands;
 pub mod nodes;

@@ -74,7 +74,10 @@ impl Tester {
 
     /// Sends one smallest request. `model` absent: the account's first allowed model, else one of its platform.
     pub async fn test(&self, account: &Arc<Account>, model: Option<&str>) -> TestAccountResult {
-        self.try_out(account, model).await.result
+        let Tested { mut result, class } = self.try_out(account, model).await;
+        let fault = class.and_then(|class| credential_fault(class, result.http_status, account));
+        result.credential_fault = fault.unwrap_or_default().to_owned();
+        result
     }
 
     async fn try_out(&self, account: &Arc<Account>, model: Option<&str>) -> Tested {
@@ -134,23 +137,16 @@ impl Tester {
     }
 
     async fn confirm_now(&self, account: &Arc<Account>) {
-        let Tested { result, class } = self.try_out(account, None).await;
-        let is_token = matches!(account.upstream.credential, Credential::AccessToken { .. });
-        let reason = match (class, result.http_status) {
-            (Some(Class::Billing), _) => BILLING,
-            // Until access tokens are refreshed, a person has to bring a new one.
-            (Some(Class::Credential), 401) if is_token => "expired",
-            // 400: Google's, of a key.
-            (Some(Class::Credential), 400 | 401) => "unauthorized",
-            (Some(Class::Credential), _) => "forbidden",
-            _ => return,
-        };
+        let TestAccountResult { credential_fault: reason, detail, .. } = self.test(account, None).await;
+        if reason.is_empty() {
+            return;
+        }
         tracing::warn!(account = %account.name, id = %account.id, reason, "the account's credential does not work");
         self.0.status_writes.push(StatusWrite {
             account_id: account.id.to_bytes().to_vec(),
             account_version: account.version,
-            reason: reason.to_owned(),
-            detail: result.detail,
+            reason,
+            detail,
         });
     }
 
@@ -220,6 +216,20 @@ struct Addressed {
     endpoint: Endpoint,
     /// The request's.
     body: Bytes,
+}
+
+/// Why the account's credential does not work, where that is what such an answer means.
+fn credential_fault(class: Class, status: u32, account: &Account) -> Option<&'static str> {
+    let is_token = matches!(account.upstream.credential, Credential::AccessToken { .. });
+    match (class, status) {
+        (Class::Billing, _) => Some(BILLING),
+        // Until access tokens are refreshed, a person has to bring a new one.
+        (Class::Credential, 401) if is_token => Some("expired"),
+        // 400: Google's, of a key.
+        (Class::Credential, 400 | 401) => Some("unauthorized"),
+        (Class::Credential, _) => Some("forbidden"),
+        _ => None,
+    }
 }
 
 struct Unanswered {

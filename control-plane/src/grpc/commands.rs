@@ -6,8 +6,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use proto::v1::{Command, CommandResult};
-use shared::id::CommandId;
+use prost::Message as _;
+use proto::v1::{Command, CommandResult, Resource, ResourceKind, command};
+use shared::id::{AccountId, CommandId};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -16,7 +17,8 @@ use tonic::Status;
 
 use crate::{
     app::App,
-    store::{StoreError, commands},
+    snapshot::encode,
+    store::{StoreError, Tx, accounts, changes, commands},
 };
 
 /// Commands on their way down one stream.
@@ -94,12 +96,36 @@ async fn dispatch_once(app: &App, connected: &Connected) -> Result<(), StoreErro
         };
         let mut tx = app.store.begin().await?;
         let ours = commands::claim(&mut tx, id).await?;
+        let command = if ours { complete(app, &mut tx, letter.command).await? } else { letter.command };
         tx.commit().await?;
         if ours {
-            place.send(Ok(letter.command));
+            place.send(Ok(command));
         }
     }
     Ok(())
+}
+
+/// Puts the account into a test of one that is disabled, which nodes don't have the credential of. Only here, so that it
+/// never lies in the mailbox.
+async fn complete(app: &App, tx: &mut Tx, mut command: Command) -> Result<Command, StoreError> {
+    let Some(command::Command::TestAccount(test)) = &mut command.command else { return Ok(command) };
+    let Ok(id) = AccountId::try_from(test.account_id.as_slice()) else { return Ok(command) };
+    let Some(row) = accounts::get(tx, id).await?.filter(|row| !row.enabled) else { return Ok(command) };
+    let version = changes::version_of(tx, ResourceKind::Account, id.to_bytes()).await?;
+    match encode::account_to_test(&row, &app.sealer) {
+        Ok(account) => {
+            test.account = Some(Resource {
+                kind: ResourceKind::Account.into(),
+                id: test.account_id.clone(),
+                version: version.unwrap_or_default(),
+                enabled: false,
+                deleted: false,
+                payload: account.encode_to_vec().into(),
+            });
+        }
+        Err(error) => tracing::error!(%error, account = %id, "a disabled account can't be tested"),
+    }
+    Ok(command)
 }
 
 /// Stores what a node answered.

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use proto::v1::{
-    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, StatusWrite,
-    node_service_server::NodeService,
+    Command, CommandResult, HeartbeatRequest, HeartbeatResponse, node_service_server::NodeService,
 };
-use shared::{
-    id::{AccountId, IncarnationId},
-    tasks::Tasks,
-};
+use shared::{id::IncarnationId, tasks::Tasks};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -21,13 +17,9 @@ use super::{
 };
 use crate::{
     app::App,
-    ops::nodes::live_since,
+    ops::{confirming::Confirming, nodes::live_since},
     snapshot::{publisher::Publisher, witness},
-    store::{
-        StoreError, accounts,
-        audit::{self, AuditEntry},
-        incarnations, nodes,
-    },
+    store::{StoreError, incarnations, nodes},
 };
 
 /// Status writes of one heartbeat that are taken; a node sends the others again.
@@ -41,6 +33,7 @@ pub struct Nodes {
     pub tasks: Tasks,
     pub publisher: Publisher,
     pub connected: Connected,
+    pub confirming: Confirming,
 }
 
 pub(super) fn unavailable(error: &StoreError) -> Status {
@@ -60,7 +53,8 @@ impl NodeService for Nodes {
         let heartbeat = request.into_inner();
         self.hold_against_the_database(&heartbeat).await.map_err(|error| unavailable(&error))?;
         for write in heartbeat.status_writes.iter().take(STATUS_WRITES) {
-            self.mark_invalid(&heartbeat.node_id, write).await.map_err(|error| unavailable(&error))?;
+            let heard = self.confirming.heard(&self.app, &heartbeat.node_id, write).await;
+            heard.map_err(|error| unavailable(&error))?;
         }
         let live_nodes = self.note(&heartbeat).await.map_err(|error| unavailable(&error))?;
         self.app.metrics.nodes_live.set(i64::from(live_nodes));
@@ -112,35 +106,6 @@ impl Nodes {
         let live = nodes::count_live(&mut tx, live_since(&self.app)).await?;
         tx.commit().await?;
         Ok(live.max(1))
-    }
-
-    /// Takes what a node confirmed by a test; an account that has changed since is left alone.
-    async fn mark_invalid(&self, node_id: &str, write: &StatusWrite) -> Result<(), StoreError> {
-        let Ok(id) = AccountId::try_from(write.account_id.as_slice()) else {
-            tracing::warn!(node = node_id, "a node reported an account without an id");
-            return Ok(());
-        };
-        let now = self.app.clock.now();
-        let mut tx = self.app.store.begin().await?;
-        if !accounts::mark_invalid(&mut tx, id, write.account_version, &write.reason, &write.detail, now)
-            .await?
-        {
-            return tx.rollback().await;
-        }
-        let entry = AuditEntry {
-            actor: None,
-            action: "account.mark_invalid",
-            target_kind: "account",
-            target_id: Some(id.to_string()),
-            detail: serde_json::json!({ "node": node_id, "reason": write.reason }),
-            at: now,
-            address: None,
-        };
-        audit::write(&mut tx, &entry).await?;
-        tx.commit().await?;
-        tracing::warn!(node = node_id, account = %id, reason = write.reason, "a node found an account to be invalid");
-        self.app.changed();
-        Ok(())
     }
 
     async fn carry(

@@ -188,7 +188,11 @@ async fn test(
         ModelPattern::new(model).map_err(|error| Problem::invalid("model", error.to_string()))?;
     }
     let node = choose(&app, id).await?;
-    let ask = command::Command::TestAccount(v1::TestAccount { account_id: id.to_bytes().to_vec(), model });
+    let ask = command::Command::TestAccount(v1::TestAccount {
+        account_id: id.to_bytes().to_vec(),
+        model,
+        account: None,
+    });
     let answer = commands::run(&app, &[node], &ask).await?.pop();
     let Answer { node_id, outcome } = answer.ok_or_else(|| Problem::internal("a command had no answer"))?;
     let result = match outcome {

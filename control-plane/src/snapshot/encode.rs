@@ -42,12 +42,28 @@ impl From<StoreError> for EncodeError {
     }
 }
 
+/// With the credential where the account is enabled: nobody needs that of another one.
+///
 /// # Errors
 /// See [`EncodeError`].
 pub fn account(row: &AccountRow, sealer: &Sealer) -> Result<v1::Account, EncodeError> {
     let account = Account::from_row(row)?;
-    let credential = credential(account.open_credential(sealer)?);
-    Ok(v1::Account {
+    let opened = if account.enabled { Some(account.open_credential(sealer)?) } else { None };
+    Ok(payload(account, opened))
+}
+
+/// With its credential in any case, for a test that a person asks for.
+///
+/// # Errors
+/// See [`EncodeError`].
+pub fn account_to_test(row: &AccountRow, sealer: &Sealer) -> Result<v1::Account, EncodeError> {
+    let account = Account::from_row(row)?;
+    let opened = account.open_credential(sealer)?;
+    Ok(payload(account, Some(opened)))
+}
+
+fn payload(account: Account, opened: Option<Credential>) -> v1::Account {
+    v1::Account {
         name: account.name,
         r#type: account_type(account.kind).into(),
         schedulable: account.schedulable,
@@ -66,10 +82,10 @@ pub fn account(row: &AccountRow, sealer: &Sealer) -> Result<v1::Account, EncodeE
         client_gone: v1::ClientGonePolicy::from(account.client_gone).into(),
         upstream: Some(v1::Upstream {
             base_url: account.base_url,
-            credential: Some(credential),
+            credential: opened.map(credential),
             options: options(account.options),
         }),
-    })
+    }
 }
 
 fn credential(credential: Credential) -> upstream::Credential {

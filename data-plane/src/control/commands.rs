@@ -75,11 +75,16 @@ async fn perform(link: &Link, command: Option<command::Command>) -> Result<comma
             link.live.clear(account_id(&clear.account_id)?);
             Ok(command_result::Result::ClearStatus(ClearStatusResult {}))
         }
-        Some(command::Command::TestAccount(TestAccount { account_id: id, model })) => {
-            let id = account_id(&id)?;
-            let snapshot = link.configuration.handle().load_full();
-            let account = snapshot.accounts.iter().find(|account| account.id == id).cloned();
-            let account = account.ok_or("this node has no such account")?;
+        Some(command::Command::TestAccount(TestAccount { account_id: id, model, account: carried })) => {
+            let account = match carried {
+                Some(carried) => link.configuration.account_of(&carried)?,
+                None => {
+                    let id = account_id(&id)?;
+                    let snapshot = link.configuration.handle().load_full();
+                    let known = snapshot.accounts.iter().find(|account| account.id == id).cloned();
+                    known.ok_or("this node has no such account")?
+                }
+            };
             Ok(command_result::Result::TestAccount(link.serving.test(account, model).await))
         }
         None => Err("this node's build does not know the command".to_owned()),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use proto::v1::{Nack, RefusedRevision};
+use proto::v1::{Nack, RefusedRevision, Resource};
 use shared::{
     clock::{Clock, Millis},
     digest::Digest,
@@ -20,9 +20,10 @@ use shared::{
 use tokio::sync::Notify;
 
 use super::{
-    Policy, Snapshot, SnapshotHandle, Stamped,
+    Account, Policy, Snapshot, SnapshotHandle, Stamped,
     compile::compile,
     hold::{Held, Outcome},
+    parse::{Parsed, parse},
     receive::WholeUpdate,
     sealed_copy::{CopyError, SealKey, SealedCopy},
 };
@@ -155,6 +156,18 @@ impl Configuration {
             }
         }
         outcome
+    }
+
+    /// An account that came beside the configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn account_of(&self, resource: &Resource) -> Result<Arc<Account>, String> {
+        match parse(resource, &resource.payload, self.0.live.states()) {
+            Ok(Parsed::Account(account)) => Ok(account),
+            Ok(_) => Err("it is no account".to_owned()),
+            Err(refusal) => Err(refusal.to_string()),
+        }
     }
 
     fn publish(&self, held: &Held) {

@@ -48,7 +48,7 @@ fn clear(id: AccountId) -> command::Command {
     command::Command::ClearStatus(ClearStatus { account_id: id.to_bytes().to_vec() })
 }
 
-fn heartbeat(node_id: &str) -> HeartbeatRequest {
+pub(super) fn heartbeat(node_id: &str) -> HeartbeatRequest {
     HeartbeatRequest {
         node_id: node_id.to_owned(),
         build: "test".into(),
@@ -57,7 +57,7 @@ fn heartbeat(node_id: &str) -> HeartbeatRequest {
     }
 }
 
-async fn beat(replica: &Replica, heartbeat: HeartbeatRequest) -> u32 {
+pub(super) async fn beat(replica: &Replica, heartbeat: HeartbeatRequest) -> u32 {
     NodeServiceClient::new(replica.channel().await)
         .heartbeat(heartbeat)
         .await
@@ -67,7 +67,11 @@ async fn beat(replica: &Replica, heartbeat: HeartbeatRequest) -> u32 {
 }
 
 /// Opens a node's command stream and answers every command as `answer` says; `None` says nothing.
-async fn serve_commands(replica: &Replica, node_id: &str, answer: fn() -> Option<command_result::Result>) {
+pub(super) async fn serve_commands(
+    replica: &Replica,
+    node_id: &str,
+    answer: fn() -> Option<command_result::Result>,
+) {
     serve_commands_once(replica, node_id, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), answer).await;
 }
 
@@ -135,7 +139,7 @@ async fn a_test_of_an_account_may_take_as_long_as_an_upstream_does(database: Dat
     serve_commands_once(&replica, "tests", Arc::clone(&tests), tested).await;
     serve_commands_once(&replica, "clears", Arc::clone(&clears), cleared).await;
     let account_id = AccountId::new(NOW).to_bytes().to_vec();
-    let test = command::Command::TestAccount(TestAccount { account_id, model: None });
+    let test = command::Command::TestAccount(TestAccount { account_id, model: None, account: None });
     let testing = [String::from("tests")];
     let testing = node_commands::run(&replica.app, &testing, &test);
     let clearing = async {
@@ -225,7 +229,7 @@ async fn a_confirmed_status_write_is_published(database: Database) {
     replica.stop().await;
 }
 
-async fn reason(replica: &Replica, id: AccountId) -> Option<String> {
+pub(super) async fn reason(replica: &Replica, id: AccountId) -> Option<String> {
     let mut tx = replica.app.store.read().await.unwrap();
     let row = accounts::get(&mut tx, id).await.unwrap().unwrap();
     tx.rollback().await.unwrap();

@@ -213,6 +213,7 @@ async fn a_test_tells_what_the_upstream_said() {
     answer(&api, |command| {
         let command::Command::TestAccount(test) = command else { panic!("{command:?}") };
         command_result::Result::TestAccount(TestAccountResult {
+            credential_fault: String::new(),
             ok: false,
             http_status: 401,
             reason: "unauthorized".into(),

@@ -71,8 +71,13 @@ async fn commands_are_answered_by_their_id_also_where_they_can_not_be_carried_ou
     fake.greet_with(vec![full(EPOCH, 1, &[account()])]);
     let node = setting.node();
     until("the node takes commands", || fake.takes_commands() && node.version().is_some()).await;
-    let test =
-        |id| Some(command::Command::TestAccount(TestAccount { account_id: id, model: Some("m".into()) }));
+    let test = |id| {
+        Some(command::Command::TestAccount(TestAccount {
+            account_id: id,
+            model: Some("m".into()),
+            account: None,
+        }))
+    };
     let commands = [test(vec![ACCOUNT; 16]), test(vec![1; 16]), test(vec![1]), None];
     for (id, command) in (0..).zip(commands) {
         fake.command(Command { id: vec![id; 16], command }).await;
