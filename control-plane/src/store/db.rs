@@ -4,7 +4,7 @@ use std::{str::FromStr as _, time::Duration};
 
 use sqlx::{
     Connection as _, Executor as _, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
-    mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions},
+    mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions, MySqlSslMode},
     sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -208,6 +208,10 @@ async fn open_sqlite(
 async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, StoreError> {
     // The cause may repeat the URL, which holds a password.
     let connect = MySqlConnectOptions::from_str(url).map_err(|_| StoreError::Url)?;
+    let connect = match tls_of(url)? {
+        Some(mode) => connect.ssl_mode(mode),
+        None => connect,
+    };
     let connect = connect.statement_cache_capacity(STATEMENTS);
     let pool = MySqlPoolOptions::new()
         .max_connections(options.max_connections)
@@ -216,6 +220,26 @@ async fn connect_mysql(url: &str, options: &StoreOptions) -> Result<Store, Store
         .connect_with(connect)
         .await?;
     Ok(Store { db: Db::MySql(pool) })
+}
+
+/// How the connection is secured where the URL does not say it (`None`: it does): with a certificate that names the host,
+/// save on this machine.
+fn tls_of(url: &str) -> Result<Option<MySqlSslMode>, StoreError> {
+    let url = url::Url::parse(url).map_err(|_| StoreError::Url)?;
+    let mut is_local = url.host_str().is_none_or(is_loopback);
+    for (name, _) in url.query_pairs() {
+        match name.as_ref() {
+            "ssl-mode" | "sslmode" => return Ok(None),
+            "socket" => is_local = true,
+            _ => {}
+        }
+    }
+    Ok(Some(if is_local { MySqlSslMode::Preferred } else { MySqlSslMode::VerifyIdentity }))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// What the SQL here relies on, whatever the server's defaults are.
@@ -408,5 +432,21 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{file:?}");
         }
         store.close().await;
+    }
+
+    #[test]
+    fn a_database_elsewhere_shows_a_certificate_unless_the_url_says_otherwise() {
+        let mode = |url: &str| tls_of(url).unwrap().map(|mode| format!("{mode:?}"));
+        for (url, expected) in [
+            ("mysql://a:b@db.example.com/x", Some("VerifyIdentity")),
+            ("mysql://a:b@db.example.com/x?ssl-ca=/ca.pem", Some("VerifyIdentity")),
+            ("mysql://a:b@10.0.0.7:3306/x", Some("VerifyIdentity")),
+            ("mysql://a:b@db.example.com/x?ssl-mode=DISABLED", None),
+            ("mysql://a:b@127.0.0.1:3306/x", Some("Preferred")),
+            ("mysql://a:b@[::1]/x", Some("Preferred")),
+            ("mysql://a:b@localhost/x?socket=/run/mysqld.sock", Some("Preferred")),
+        ] {
+            assert_eq!(mode(url).as_deref(), expected, "{url}");
+        }
     }
 }
