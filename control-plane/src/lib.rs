@@ -18,6 +18,7 @@ pub mod domain;
 pub mod grpc;
 pub mod http_client;
 pub mod ledger;
+pub mod listen;
 pub mod maintenance;
 pub mod metrics;
 pub mod ops;

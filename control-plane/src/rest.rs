@@ -39,6 +39,7 @@ mod search;
 mod settings;
 mod usage;
 mod users;
+mod write_limit;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa_axum::router::OpenApiRouter;
 
+use self::write_limit::WriteLimit;
 use crate::{app::App, words::role::Role};
 
 /// How long a request may take, with all its waiting for the database and for nodes.
@@ -216,13 +218,17 @@ fn relays() -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let (calls, relays) = (calls().split_for_parts().0, relays().split_for_parts().0);
     let authorize = from_fn_with_state(app.clone(), auth_layer::authorize);
+    let writes = WriteLimit::new(app.settings.policy.changes_per_minute, app.clock.clone());
+    let limit = from_fn_with_state(writes, write_limit::limit);
     let calls = calls
         .route_layer(from_fn(again::when_busy))
+        .route_layer(limit.clone())
         .route_layer(authorize.clone())
         .method_not_allowed_fallback(wrong_method)
         .route("/api/{*rest}", any(unknown))
         .layer(from_fn(|request, next| time_out(REQUEST_TIMEOUT, request, next)));
     let relays = relays
+        .route_layer(limit)
         .route_layer(authorize)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(|request, next| time_out(proxy_test::TIMEOUT, request, next)));

@@ -9,7 +9,13 @@ mod spa;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use shared::{clock::Clock, secret::Secret, tasks::Tasks, tls::TlsError};
+use axum::middleware::from_fn;
+use shared::{
+    clock::Clock,
+    secret::Secret,
+    tasks::Tasks,
+    tls::{ReloadingTls, TlsError},
+};
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
@@ -17,19 +23,23 @@ use crate::{
     background,
     grpc::{
         commands::{self, Connected},
-        server::{self, InProcess, Listener},
+        server::{self, InProcess, Listener, Ways},
         tls,
     },
     ledger::prices::{self, PriceFile, PriceFileError},
+    listen::places::Places,
     ops::first_admin::{BootstrapError, FirstAdmin, first_admin},
     rest,
-    settings::{DatabaseSettings, Migrate, Settings},
+    settings::{AdminListener, DatabaseSettings, Migrate, Settings},
     snapshot::publisher::{self, Publisher},
     store::{Store, StoreError, StoreOptions},
 };
 
 /// How long what the listeners rely on may take to end, once they have.
 const INNER_GRACE: Duration = Duration::from_secs(10);
+
+/// How often the admin listener's certificate is looked at.
+const ADMIN_TLS_RELOAD: Duration = Duration::from_secs(10);
 
 /// Between two tries to open the database.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -66,6 +76,8 @@ pub enum StartError {
     Prices(#[from] PriceFileError),
     #[error("nodes: {0}")]
     Tls(#[from] TlsError),
+    #[error("the admin listener: {0}")]
+    AdminTls(TlsError),
     #[error(
         "nodes would be served without TLS on {0}: set --grpc-tls-cert, --grpc-tls-key and --grpc-tls-client-ca, or \
          SWITCHYARD_ALLOW_PLAINTEXT_PLANES=true where the network between the planes is safe"
@@ -100,6 +112,7 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
     prepare(&store, settings.migrate).await?;
     let app = App::new(settings, store, clock, Tasks::new())?;
     let generated_password = fill(&app).await?;
+    let admin_tls = http::tls(&app.settings.admin).map_err(StartError::AdminTls)?.map(Arc::new);
     let nodes = bind_nodes(&app, ends.nodes).await?;
     let admin = match ends.admin {
         Some(listener) => listener,
@@ -109,7 +122,7 @@ pub async fn start(settings: Settings, ends: Ends, clock: Clock) -> Result<Runni
     let chunk_bytes = usize::try_from(app.settings.planes.snapshot_chunk).unwrap_or(usize::MAX);
     let publisher = Publisher::new(chunk_bytes);
     publisher.refresh(&app).await?;
-    serve_all(&app, &publisher, admin, nodes.listener).await;
+    serve_all(&app, &publisher, (admin, admin_tls), nodes.listener).await;
     let (grpc_address, in_process) = (nodes.address, nodes.in_process);
     tracing::info!(whom = "admin", address = %admin_address, "listening");
     if let Some(address) = grpc_address {
@@ -189,9 +202,7 @@ async fn bind_nodes(app: &App, end: NodesEnd) -> Result<BoundNodes, StartError> 
     let listener = bind(planes.grpc_listen).await?;
     let address = listener.local_addr().map_err(StartError::Address)?;
     if let Some(tls) = &tls {
-        let failures = app.metrics.tls_reload_failures.clone();
-        let failed = move || _ = failures.inc();
-        app.tasks.spawn(Arc::clone(tls).watch("nodes", planes.grpc_tls_reload, app.tasks.clone(), failed));
+        watch(app, tls, "nodes", planes.grpc_tls_reload);
     }
     Ok(BoundNodes { listener: Listener::Tcp { listener, tls }, address: Some(address), in_process: None })
 }
@@ -200,7 +211,9 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-async fn serve_all(app: &App, publisher: &Publisher, admin: TcpListener, nodes: Listener) {
+type AdminEnd = (TcpListener, Option<Arc<ReloadingTls>>);
+
+async fn serve_all(app: &App, publisher: &Publisher, (admin, tls): AdminEnd, nodes: Listener) {
     let edge = &app.edge;
     let connected = Connected::default();
     app.tasks.spawn(publisher::run(app.clone(), publisher.clone()));
@@ -208,10 +221,44 @@ async fn serve_all(app: &App, publisher: &Publisher, admin: TcpListener, nodes: 
     // Each task is activated by its period; what this process could signal is little, and may wait for that.
     _ = background::start(&app.tasks, &app.metrics, &app.store, &app.sealer, &app.clock);
     let routes = server::routes(app, publisher, &connected, edge).await;
-    edge.spawn(server::serve(nodes, routes, edge.clone(), app.settings.planes.grpc_connection_age));
+    edge.spawn(server::serve(nodes, routes, edge.clone(), ways(app)));
     let router = rest::router(app.clone()).merge(health::routes(app, publisher, edge)).fallback(spa::serve);
     let router = health::counted(app, router);
-    edge.spawn(http::serve(admin, router, edge.clone()));
+    let router = router.layer(from_fn(http::demand_tls));
+    if let Some(tls) = &tls {
+        watch(app, tls, "admin", ADMIN_TLS_RELOAD);
+    }
+    let places = places(app);
+    edge.spawn(http::serve(admin, http::Serving { router, tls, places, tasks: edge.clone() }));
+}
+
+/// Of the admin listener.
+fn places(app: &App) -> Places {
+    let AdminListener { admin_connections, admin_connections_per_address, .. } = app.settings.admin;
+    let proxies = app.settings.policy.trusted_proxies.clone();
+    Places::new(bound(admin_connections), bound(admin_connections_per_address), proxies)
+}
+
+/// Of the nodes' listener.
+fn ways(app: &App) -> Ways {
+    let planes = &app.settings.planes;
+    let strangers = bound(planes.grpc_strangers_per_address);
+    Ways {
+        places: Places::new(bound(planes.grpc_connections), strangers, Vec::new()),
+        shared_certificates: planes.grpc_shared_certificates,
+        age: planes.grpc_connection_age,
+    }
+}
+
+fn bound(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Has the certificate's files looked at, until shutdown.
+fn watch(app: &App, tls: &Arc<ReloadingTls>, whom: &'static str, every: Duration) {
+    let failures = app.metrics.tls_reload_failures.clone();
+    let failed = move || _ = failures.inc();
+    app.tasks.spawn(Arc::clone(tls).watch(whom, every, app.tasks.clone(), failed));
 }
 
 impl Running {

@@ -62,6 +62,8 @@ pub struct Settings {
     #[arg(long, env = "SWITCHYARD_ADMIN_LISTEN", default_value = "127.0.0.1:8081")]
     pub admin_listen: SocketAddr,
     #[command(flatten)]
+    pub admin: AdminListener,
+    #[command(flatten)]
     pub data_plane: DataPlaneSettings,
     #[command(flatten)]
     pub planes: PlaneSettings,
@@ -74,9 +76,33 @@ pub struct Settings {
     pub allow_private_upstreams: bool,
 }
 
+const CHANGES_PER_MINUTE: u32 = 600;
+const ADMIN_CONNECTIONS: u32 = 4096;
+const ADMIN_CONNECTIONS_PER_ADDRESS: u32 = 256;
+
+/// How people and automation are let in.
+#[derive(Debug, Clone, Args)]
+pub struct AdminListener {
+    /// PEM file with the certificate chain that people's browsers are shown: they are served by https:// only then. Read
+    /// again when it changes [default: none, plain http://]
+    #[arg(long, env = "SWITCHYARD_ADMIN_TLS_CERT", requires = "admin_tls_key")]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// PEM file with that certificate's private key
+    #[arg(long, env = "SWITCHYARD_ADMIN_TLS_KEY", requires = "admin_tls_cert")]
+    pub admin_tls_key: Option<PathBuf>,
+    /// Connections at the same time; one more is closed at once
+    #[arg(long, env = "SWITCHYARD_ADMIN_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub admin_connections: u32,
+    /// Connections of one address at the same time; those of trusted proxies are not counted
+    #[arg(long, env = "SWITCHYARD_ADMIN_CONNECTIONS_PER_ADDRESS", default_value_t = ADMIN_CONNECTIONS_PER_ADDRESS, value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    pub admin_connections_per_address: u32,
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
-    /// Where the data is: mysql://user:password@host/database, or sqlite:PATH
+    /// Where the data is: mysql://user:password@host/database, or sqlite:PATH. A MySQL that is not on this machine has to
+    /// show a certificate that names its host; ?ssl-ca=FILE trusts an authority of your own, ?ssl-mode=DISABLED means
+    /// plaintext
     #[arg(long, env = "SWITCHYARD_DATABASE_URL", value_parser = secret, hide_env_values = true)]
     pub database_url: Secret,
     /// Connections to the database at the same time
@@ -120,10 +146,19 @@ pub struct PlaneSettings {
     /// PEM file with that certificate's private key
     #[arg(long, env = "SWITCHYARD_GRPC_TLS_KEY", requires = "grpc_tls_cert")]
     pub grpc_tls_key: Option<PathBuf>,
-    /// PEM file with the authorities that nodes' certificates must come from. A certificate with URI names
-    /// switchyard://node/NODE_ID speaks for these nodes only, one without them for any
+    /// PEM file with the authorities that nodes' certificates must come from. A certificate speaks for the nodes that it
+    /// has URI names switchyard://node/NODE_ID for, and for no others
     #[arg(long, env = "SWITCHYARD_GRPC_TLS_CLIENT_CA", requires = "grpc_tls_cert")]
     pub grpc_tls_client_ca: Option<PathBuf>,
+    /// Take certificates that name no node for any node: whoever has one can speak for all of them
+    #[arg(long, env = "SWITCHYARD_GRPC_SHARED_CERTIFICATES", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    pub grpc_shared_certificates: bool,
+    /// Connections of nodes at the same time; one more is closed at once
+    #[arg(long, env = "SWITCHYARD_GRPC_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub grpc_connections: u32,
+    /// Connections of one address that have not shown a certificate yet, or without TLS, not asked for anything
+    #[arg(long, env = "SWITCHYARD_GRPC_STRANGERS_PER_ADDRESS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    pub grpc_strangers_per_address: u32,
     /// How often the three files are looked at
     #[arg(long, env = "SWITCHYARD_GRPC_TLS_RELOAD", value_parser = duration, default_value = "10s")]
     pub grpc_tls_reload: Duration,
@@ -186,6 +221,9 @@ pub struct PolicySettings {
     /// Networks of the proxies in front, whose X-Forwarded-For is believed; separated by commas
     #[arg(long, env = "SWITCHYARD_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
+    /// Changes that one person may make a minute, by the API or its pages; more are answered 429
+    #[arg(long, env = "SWITCHYARD_CHANGES_PER_MINUTE", default_value_t = CHANGES_PER_MINUTE, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub changes_per_minute: u32,
     /// Take base URLs of accounts that begin with http:// and lead to public addresses: credentials and requests can be
     /// read on the way
     #[arg(long, env = "SWITCHYARD_ALLOW_PLAINTEXT_UPSTREAMS", action = ArgAction::Set, default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
@@ -243,6 +281,17 @@ fn refresh_grace(text: &str) -> Result<Duration, String> {
     if grace > MOST { Err("more than 5m".into()) } else { Ok(grace) }
 }
 
+impl Default for AdminListener {
+    fn default() -> Self {
+        Self {
+            admin_tls_cert: None,
+            admin_tls_key: None,
+            admin_connections: ADMIN_CONNECTIONS,
+            admin_connections_per_address: ADMIN_CONNECTIONS_PER_ADDRESS,
+        }
+    }
+}
+
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
@@ -251,6 +300,7 @@ impl Default for PolicySettings {
             session_lifetime: Duration::from_secs(30 * 24 * 3600),
             refresh_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            changes_per_minute: CHANGES_PER_MINUTE,
             allow_plaintext_upstreams: false,
             control_shutdown_grace: Duration::from_secs(20),
         }

@@ -112,7 +112,8 @@ def test_probes_ask_what_the_programs_answer(rendered):
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe")
             }
             port = container["ports"][0]["name"]
-            scheme = "HTTPS" if "SWITCHYARD_LISTEN_TLS_CERT" in variables(container) else "HTTP"
+            shown = {"SWITCHYARD_LISTEN_TLS_CERT", "SWITCHYARD_ADMIN_TLS_CERT"}
+            scheme = "HTTPS" if shown & set(variables(container)) else "HTTP"
             assert asked == {
                 "startupProbe": {"path": "/healthz", "port": port, "scheme": scheme},
                 "livenessProbe": {"path": "/healthz", "port": port, "scheme": scheme},
@@ -136,6 +137,28 @@ def test_whoever_comes_to_nodes_with_a_certificate_speaks_tls(chart):
         for each in of_kind(manifests, "ServiceMonitor")
     }
     assert schemes == {"sy-switchyard-clients": "https", "sy-switchyard-admin": None}
+
+
+def test_whoever_comes_to_the_control_plane_with_a_certificate_speaks_tls(chart):
+    manifests = chart.manifests(chart.read(CI / "tls-to-admins.yaml"))
+    (port,) = named(manifests, "Service", "sy-switchyard-admin")["spec"]["ports"]
+    assert port["appProtocol"] == "https"
+    (ingress,) = of_kind(manifests, "Ingress")
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+    schemes = {
+        each["metadata"]["name"]: each["spec"]["endpoints"][0].get("scheme")
+        for each in of_kind(manifests, "ServiceMonitor")
+    }
+    assert schemes == {"sy-switchyard-clients": None, "sy-switchyard-admin": "https"}
+
+
+def test_certificates_that_name_no_node_are_taken_only_where_nodes_share_one(chart):
+    name = "SWITCHYARD_GRPC_SHARED_CERTIFICATES"
+    for file, shared in {"minimal": False, "tls-per-node": False, "tls-shared": True, "tls-secrets": True}.items():
+        manifests = chart.manifests(chart.read(CI / f"{file}.yaml"))
+        control = next(each for each in of_kind(manifests, "Deployment") if each["metadata"]["name"].endswith("-control"))
+        found = variables(control["spec"]["template"]["spec"]["containers"][0])
+        assert (found.get(name) == "true") is shared, file
 
 
 def test_streams_end_before_the_pod_is_killed(rendered):

@@ -11,6 +11,7 @@ BROUGHT = {
     "switchyard-seal-key",
     "control-tls",
     "node-tls",
+    "admins-tls",
     "clients-tls",
 }
 

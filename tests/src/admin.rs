@@ -49,6 +49,12 @@ impl Admin {
         admin
     }
 
+    /// Where the control plane listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.base_url.trim_start_matches("http://").parse().unwrap()
+    }
+
     /// The same login at another replica.
     #[must_use]
     pub fn at(&self, base_url: &str) -> Self {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
 
 /// An authority and its folder of PEM files.
@@ -34,12 +34,15 @@ impl Certificates {
         self.path("ca.pem")
     }
 
-    /// Signs a certificate for `localhost` and 127.0.0.1 and gives the paths of it and of its key.
+    /// Signs a certificate for `localhost`, 127.0.0.1 and the node of that name, and gives the paths of it and of its key.
     #[must_use]
     pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        let node = format!("switchyard://node/{name}").as_str().try_into().unwrap();
+        params.subject_alt_names.push(SanType::URI(node));
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (certificate_file, key_file) = self.files(name);
         fs::write(&certificate_file, certificate.pem()).unwrap();
         fs::write(&key_file, key.serialize_pem()).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! A node names itself in its messages (`node_id`). With mTLS its certificate comes from the authority that the
 //! operator set, which makes it a node; which one, the certificate may say: where it carries URI names of the form
-//! `switchyard://node/<node_id>`, only these may be used over its connections. A certificate without such a name may
-//! speak for any node, so that the replicas of one deployment can share it.
+//! `switchyard://node/<node_id>`, only these may be used over its connections. A certificate without such a name speaks
+//! for no node, unless a setting says that nodes share theirs.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,17 +25,29 @@ const STREAM_LAG: Duration = Duration::from_millis(500);
 pub struct Peer {
     /// Absent: the same process.
     pub address: Option<SocketAddr>,
-    /// Empty: any node.
-    nodes: Arc<[String]>,
+    /// `None`: any node.
+    nodes: Option<Arc<[String]>>,
     expires: Instant,
 }
 
 impl Peer {
-    /// `certificate` is the one that the connection was authenticated with, if it was.
+    /// The other end of a connection without a certificate, which may be any node.
     #[must_use]
-    pub fn new(address: Option<SocketAddr>, certificate: Option<&CertificateDer<'_>>, age: Duration) -> Self {
-        let nodes = certificate.map(node_names).unwrap_or_default().into();
-        Self { address, nodes, expires: Instant::now() + age }
+    pub fn any(address: Option<SocketAddr>, age: Duration) -> Self {
+        Self { address, nodes: None, expires: Instant::now() + age }
+    }
+
+    /// `shared`: a certificate that names no node speaks for any.
+    #[must_use]
+    pub fn with_certificate(
+        address: SocketAddr,
+        certificate: &CertificateDer<'_>,
+        shared: bool,
+        age: Duration,
+    ) -> Self {
+        let named = node_names(certificate);
+        let nodes = (!(shared && named.is_empty())).then(|| named.into());
+        Self { nodes, ..Self::any(Some(address), age) }
     }
 
     /// The connection's end, as set when it was accepted.
@@ -66,10 +78,14 @@ impl Peer {
         if !fits || !node_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)) {
             return Err(Status::invalid_argument("node_id: 1 to 128 letters, digits, or any of . _ : -"));
         }
-        if self.nodes.is_empty() || self.nodes.iter().any(|name| name == node_id) {
+        let speaks = |nodes: &[String]| nodes.iter().any(|name| name == node_id);
+        if self.nodes.as_deref().is_none_or(speaks) {
             return Ok(());
         }
-        Err(Status::permission_denied(format!("the certificate does not name the node {node_id}")))
+        Err(Status::permission_denied(format!(
+            "the certificate does not name the node {node_id}: it needs the URI name {NODE_URI_PREFIX}{node_id}, or the \
+             control plane the setting --grpc-shared-certificates"
+        )))
     }
 }
 
@@ -90,33 +106,38 @@ mod tests {
 
     use super::*;
 
-    fn peer(uris: &[&str]) -> Peer {
+    fn peer(uris: &[&str], shared: bool) -> Peer {
         let mut params = CertificateParams::new(vec!["data-plane.internal".to_owned()]).unwrap();
         for uri in uris {
             params.subject_alt_names.push(SanType::URI((*uri).try_into().unwrap()));
         }
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        Peer::new(None, Some(certificate.der()), Duration::from_secs(1))
+        let address = "192.0.2.1:1".parse().unwrap();
+        Peer::with_certificate(address, certificate.der(), shared, Duration::from_secs(1))
     }
 
     #[tokio::test]
     async fn a_certificate_that_names_nodes_speaks_for_no_other() {
-        let peer = peer(&["switchyard://node/one", "switchyard://node/two", "spiffe://other/three"]);
-        assert!(peer.node("one").is_ok());
-        assert!(peer.node("two").is_ok());
-        assert_eq!(peer.node("three").unwrap_err().code(), tonic::Code::PermissionDenied);
+        for shared in [false, true] {
+            let names = ["switchyard://node/one", "switchyard://node/two", "spiffe://other/three"];
+            let peer = peer(&names, shared);
+            assert!(peer.node("one").is_ok());
+            assert!(peer.node("two").is_ok());
+            assert_eq!(peer.node("three").unwrap_err().code(), tonic::Code::PermissionDenied);
+        }
     }
 
     #[tokio::test]
-    async fn a_certificate_that_names_no_node_speaks_for_any() {
-        assert!(peer(&[]).node("one").is_ok());
-        assert!(Peer::new(None, None, Duration::from_secs(1)).node("one").is_ok());
+    async fn a_certificate_that_names_no_node_speaks_for_none_unless_it_is_shared() {
+        assert_eq!(peer(&[], false).node("one").unwrap_err().code(), tonic::Code::PermissionDenied);
+        assert!(peer(&[], true).node("one").is_ok());
+        assert!(Peer::any(None, Duration::from_secs(1)).node("one").is_ok());
     }
 
     #[tokio::test]
     async fn an_id_that_would_not_fit_in_a_log_line_is_refused() {
         for id in ["", "a b", "a\n", &"n".repeat(129)] {
-            assert_eq!(peer(&[]).node(id).unwrap_err().code(), tonic::Code::InvalidArgument, "{id:?}");
+            assert_eq!(peer(&[], true).node(id).unwrap_err().code(), tonic::Code::InvalidArgument, "{id:?}");
         }
     }
 }

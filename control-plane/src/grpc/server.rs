@@ -4,23 +4,32 @@
 //! once): it is told so (GOAWAY), its streams end a moment later, and the node opens a new one, maybe to another
 //! replica. At shutdown all connections are told the same at once.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use parking_lot::Mutex;
 use proto::v1::{
     node_service_server::NodeServiceServer, refusal_service_server::RefusalServiceServer,
     snapshot_service_server::SnapshotServiceServer, usage_service_server::UsageServiceServer,
 };
 use rand::Rng as _;
-use shared::{tasks::Tasks, tls::ReloadingTls};
+use shared::{tasks::Tasks, tls::ReloadingTls, write_deadline::WriteDeadline};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
 };
 use tonic::service::Routes;
 use tower::ServiceExt as _;
@@ -29,11 +38,16 @@ use super::{
     commands::Connected, node_service::Nodes, peer::Peer, refusal_service::RefusalReports,
     snapshot_service::Snapshots, usage_service::UsageReports,
 };
-use crate::{app::App, snapshot::publisher::Publisher};
+use crate::{
+    app::App,
+    listen::{
+        self, FIRST_REQUEST, WRITE_TIMEOUT, handshake,
+        places::{Place, Places},
+    },
+    ops::confirming::Confirming,
+    snapshot::publisher::Publisher,
+};
 
-/// TLS handshakes at the same time.
-const HANDSHAKES: usize = 256;
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without traffic is asked whether it is alive after this, and given up after that.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,9 +63,6 @@ const REPORT_BYTES: usize = 4 * 1024 * 1024;
 const PIPE_BYTES: usize = 256 * 1024;
 /// Connections of the same process that wait to be accepted.
 const PIPE_BACKLOG: usize = 8;
-/// After a failed accept (no file descriptors, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Where nodes come in.
 #[derive(Debug)]
 pub enum Listener {
@@ -83,12 +94,22 @@ impl Listener {
     }
 }
 
+/// Whom connections are taken from, and for how long.
+#[derive(Debug, Clone)]
+pub struct Ways {
+    pub places: Places,
+    /// A certificate that names no node speaks for any.
+    pub shared_certificates: bool,
+    /// About so long a connection lasts.
+    pub age: Duration,
+}
+
 /// What every connection is served with.
 #[derive(Clone)]
 struct Serving {
     routes: Routes,
     tasks: Tasks,
-    age: Duration,
+    ways: Ways,
 }
 
 /// The services of nodes, with the health service of gRPC beside them.
@@ -96,8 +117,13 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
     let (reporter, health) = tonic_health::server::health_reporter();
     let (app, tasks) = (|| app.clone(), || tasks.clone());
     let snapshots = Snapshots { app: app(), tasks: tasks(), publisher: publisher.clone() };
-    let nodes =
-        Nodes { app: app(), tasks: tasks(), publisher: publisher.clone(), connected: connected.clone() };
+    let nodes = Nodes {
+        app: app(),
+        tasks: tasks(),
+        publisher: publisher.clone(),
+        connected: connected.clone(),
+        confirming: Confirming::default(),
+    };
     let usage = UsageReports { app: app(), tasks: tasks() };
     let refusals = RefusalReports { app: app() };
     reporter.set_serving::<SnapshotServiceServer<Snapshots>>().await;
@@ -112,8 +138,8 @@ pub async fn routes(app: &App, publisher: &Publisher, connected: &Connected, tas
 }
 
 /// Accepts until shutdown.
-pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, age: Duration) {
-    let serving = Serving { routes: routes.prepare(), tasks, age };
+pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, ways: Ways) {
+    let serving = Serving { routes: routes.prepare(), tasks, ways };
     match listener {
         Listener::Tcp { listener, tls } => serve_tcp(listener, tls, serving).await,
         Listener::InProcess(pipes) => serve_pipes(pipes, serving).await,
@@ -123,67 +149,49 @@ pub async fn serve(listener: Listener, routes: Routes, tasks: Tasks, age: Durati
 async fn serve_pipes(mut pipes: mpsc::Receiver<DuplexStream>, serving: Serving) {
     let stopping = serving.tasks.stopping();
     while let Some(Some(pipe)) = stopping.run_until_cancelled(pipes.recv()).await {
-        let peer = Peer::new(None, None, jittered(serving.age));
-        serving.tasks.spawn(connection(pipe, peer, serving.clone()));
+        let peer = Peer::any(None, jittered(serving.ways.age));
+        serving.tasks.spawn(connection(pipe, peer, serving.clone(), None));
     }
 }
 
 async fn serve_tcp(listener: TcpListener, tls: Option<Arc<ReloadingTls>>, serving: Serving) {
-    let stopping = serving.tasks.stopping();
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a node's connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    while let Some((stream, address, place)) =
+        listen::accept(&listener, &serving.ways.places, "nodes", &serving.tasks).await
+    {
+        let (tls, of_connection) = (tls.clone(), serving.clone());
+        serving.tasks.spawn(async move {
+            match tls {
+                None => {
+                    let peer = Peer::any(Some(address), jittered(of_connection.ways.age));
+                    let stream = WriteDeadline::new(stream, WRITE_TIMEOUT);
+                    connection(stream, peer, of_connection, Some(place)).await;
+                }
+                Some(tls) => shake(&tls, stream, address, place, of_connection).await,
             }
-        };
-        // Without it small messages wait for the peer's acknowledgement; a socket that refuses is only slower.
-        _ = stream.set_nodelay(true);
-        match &tls {
-            None => {
-                let peer = Peer::new(Some(address), None, jittered(serving.age));
-                serving.tasks.spawn(connection(stream, peer, serving.clone()));
-            }
-            Some(tls) => {
-                let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-                    return;
-                };
-                let (acceptor, serving) = (tls.acceptor(), serving.clone());
-                serving.tasks.clone().spawn(async move {
-                    let shaken = handshake(acceptor, stream, address, serving.age).await;
-                    drop(permit);
-                    if let Some((stream, peer)) = shaken {
-                        connection(stream, peer, serving).await;
-                    }
-                });
-            }
-        }
+        });
     }
 }
 
-async fn handshake(
-    acceptor: tokio_rustls::TlsAcceptor,
+async fn shake(
+    tls: &ReloadingTls,
     stream: TcpStream,
     address: SocketAddr,
-    age: Duration,
-) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Peer)> {
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
+    mut place: Place,
+    serving: Serving,
+) {
+    let stopping = serving.tasks.stopping();
+    match stopping.run_until_cancelled(handshake::shake(tls, stream)).await {
+        Some(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let peer = Peer::new(Some(address), certificate, jittered(age));
-            Some((stream, peer))
+            // Without one there would have been no handshake.
+            let Some(certificate) = certificate else { return };
+            let (shared, age) = (serving.ways.shared_certificates, jittered(serving.ways.age));
+            let peer = Peer::with_certificate(address, certificate, shared, age);
+            place.proven();
+            connection(stream, peer, serving, Some(place)).await;
         }
-        Ok(Err(error)) => {
-            tracing::warn!(%address, %error, "a node's TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(%address, "a node's TLS handshake took too long");
-            None
-        }
+        Some(Err(error)) => tracing::warn!(%address, %error, "a node's TLS handshake failed"),
+        None => {}
     }
 }
 
@@ -192,7 +200,8 @@ fn jittered(age: Duration) -> Duration {
     age.mul_f64(rand::rng().random_range(0.9..=1.1))
 }
 
-async fn connection<I>(io: I, peer: Peer, serving: Serving)
+/// `place`: `None` for one that could not be a stranger's.
+async fn connection<I>(io: I, peer: Peer, serving: Serving, place: Option<Place>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -206,7 +215,15 @@ where
         .max_concurrent_streams(STREAMS_PER_CONNECTION);
     let (stopping, expires) = (serving.tasks.stopping(), peer.expires());
     let routes = serving.routes.into_axum_router();
+    let place = Arc::new(Mutex::new(place));
+    let asked = Arc::new(AtomicBool::new(false));
+    let (of_service, is_asked) = (Arc::clone(&place), Arc::clone(&asked));
     let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        if !is_asked.swap(true, Ordering::Relaxed)
+            && let Some(place) = &mut *of_service.lock()
+        {
+            place.proven();
+        }
         request.extensions_mut().insert(peer.clone());
         // A router is always ready; what it answers is never an error.
         routes.clone().oneshot(request)
@@ -217,11 +234,20 @@ where
         ended = served.as_mut() => return log_end(ended),
         () = stopping.cancelled() => {}
         () = tokio::time::sleep_until(expires) => {}
+        () = silent(&asked) => return tracing::debug!("a connection without a request is closed"),
     }
     served.as_mut().graceful_shutdown();
     match tokio::time::timeout(CLOSE_TIMEOUT, served).await {
         Ok(ended) => log_end(ended),
         Err(_) => tracing::debug!("a node's connection did not end by itself"),
+    }
+}
+
+/// Resolves where no request came in time.
+async fn silent(asked: &AtomicBool) {
+    tokio::time::sleep(FIRST_REQUEST).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -9,7 +9,8 @@ use axum::{
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::error::Problem;
 
@@ -19,6 +20,17 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// longer.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(80);
+
+/// How long the rest of a body is waited for at a shutdown.
+const STOPPING_TIME: Duration = Duration::from_secs(1);
+
+/// The listener ends. Among a request's extensions.
+#[derive(Debug, Clone)]
+pub struct Stopping(pub CancellationToken);
+
+/// The request came over TLS to this very listener. Among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
 
 /// A JSON body of type `T`.
 #[derive(Debug)]
@@ -76,6 +88,18 @@ pub(super) fn body_too_large(limit: usize) -> Problem {
 
 /// The whole body, of at most `limit` bytes.
 pub(super) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let stopping = request.extensions().get::<Stopping>().cloned();
+    let reading = read_in_time(request, limit);
+    let Some(Stopping(stopping)) = stopping else { return reading.await };
+    tokio::select! {
+        read = reading => read,
+        () = async { stopping.cancelled().await; sleep(STOPPING_TIME).await } => {
+            Err(Problem::unavailable("stopping", "this server is stopping; send the request again"))
+        }
+    }
+}
+
+async fn read_in_time(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long");
     let mut body = Limited::new(request.into_body(), limit);
     let deadline = Instant::now() + BODY_TIMEOUT;

@@ -1,5 +1,7 @@
 //! Whole control planes, started and stopped as the binary and standalone do it.
 
+mod strangers;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use control_plane::settings::{DataPlaneSettings, PolicySettings};
+use control_plane::settings::{AdminListener, DataPlaneSettings, PolicySettings};
 use data_plane::settings::NodeSettings;
 use emulator::{Behaviour, Emulator, EmulatorOptions};
 use rand::{TryRngCore as _, rngs::OsRng};
@@ -67,6 +67,7 @@ pub async fn start(arguments: &DemoArguments) -> Result<Demo, DemoError> {
         data_plane: DataPlaneSettings::default(),
         master_key: None,
         node_seal_key: None,
+        admin: AdminListener::default(),
         policy: PolicySettings { admin_password: Some(password.clone()), ..PolicySettings::default() },
         node: NodeSettings {
             allow_private_upstreams: true,

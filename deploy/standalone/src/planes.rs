@@ -9,7 +9,7 @@ use std::{
 use control_plane::{
     domain::public_url::{InvalidUrl, PublicUrl},
     serve::{self as control, Ends, NodesEnd},
-    settings::{DataPlaneSettings, KeySettings, PolicySettings, Settings as ControlSettings},
+    settings::{AdminListener, DataPlaneSettings, KeySettings, PolicySettings, Settings as ControlSettings},
 };
 use data_plane::{
     node::{self, NodeParts},
@@ -40,6 +40,7 @@ pub struct PlanesSettings {
     /// `None`: kept in the data folder.
     pub node_seal_key: Option<Secret>,
     pub policy: PolicySettings,
+    pub admin: AdminListener,
     pub node: NodeSettings,
 }
 
@@ -76,6 +77,8 @@ pub struct Planes {
     /// They come over TLS.
     pub tls: bool,
     pub admin_address: SocketAddr,
+    /// Admins come over TLS.
+    pub admin_tls: bool,
     /// The first admin's password, where this start generated it.
     pub generated_password: Option<Secret>,
     /// There was no database in the folder.
@@ -110,9 +113,11 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
         KeySettings { master_key: Some(master_key), master_key_file: None, old_master_keys: Vec::new() };
     let is_first_start = !folder.join(DATABASE).exists();
     let tls = settings.node.clients.listen_tls_cert.is_some();
+    let admin_tls = settings.admin.admin_tls_cert.is_some();
     let control_settings = ControlSettings {
         data_plane: data_plane(settings.data_plane, &listener, tls)?,
         policy: settings.policy,
+        admin: settings.admin,
         allow_private_upstreams: settings.node.allow_private_upstreams,
         ..ControlSettings::embedded(&database_url(folder), keys)?
     };
@@ -138,6 +143,7 @@ pub async fn start(settings: PlanesSettings) -> Result<Planes, PlanesError> {
         address: node.address,
         tls,
         admin_address: control.admin_address,
+        admin_tls,
         generated_password,
         is_first_start,
         control,
@@ -195,6 +201,12 @@ impl Planes {
     #[must_use]
     pub fn clients_url(&self) -> String {
         format!("{}://{}", scheme(self.tls), self.address)
+    }
+
+    /// Where people and automation are served.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("{}://{}", scheme(self.admin_tls), self.admin_address)
     }
 
     /// The node first, so that its last records still reach the ledger. False: something did not end in time.

@@ -38,6 +38,7 @@ pub async fn start(
         master_key: arguments.master_key,
         node_seal_key: arguments.node_seal_key,
         policy: arguments.policy,
+        admin: arguments.admin,
         node: arguments.node,
     })
     .await?;
@@ -55,7 +56,7 @@ pub async fn start(
     {
         set_up(&planes, password, &keys).await?;
     }
-    writeln!(out, "Clients: {}   Admins: http://{}", planes.clients_url(), planes.admin_address)?;
+    writeln!(out, "Clients: {}   Admins: {}", planes.clients_url(), planes.admin_url())?;
     Ok(planes)
 }
 
@@ -63,7 +64,7 @@ async fn set_up(planes: &Planes, password: &Secret, keys: &[FoundKey]) -> Result
     if keys.is_empty() {
         return Ok(());
     }
-    let admin = AdminClient::log_in(format!("http://{}", planes.admin_address), "admin", password).await?;
+    let admin = AdminClient::log_in(planes.admin_url(), "admin", password).await?;
     for line in first_start::set_up(&admin, keys, &planes.clients_url()).await? {
         writeln!(io::stdout(), "{line}")?;
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use control_plane::settings::{DataPlaneSettings, PolicySettings};
+use control_plane::settings::{AdminListener, DataPlaneSettings, PolicySettings};
 use data_plane::settings::NodeSettings;
 use shared::{secret::Secret, settings::secret, telemetry::LogSettings};
 
@@ -32,6 +32,8 @@ pub struct ServeArguments {
     pub data_dir: PathBuf,
     #[command(flatten)]
     pub listen: ListenSettings,
+    #[command(flatten)]
+    pub admin: AdminListener,
     #[command(flatten)]
     pub data_plane: DataPlaneSettings,
     /// The key that seals credentials at rest: base64 of 32 bytes [default: made in the data folder]

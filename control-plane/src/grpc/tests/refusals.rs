@@ -65,7 +65,8 @@ async fn a_node_reports_its_own_refusals_only(database: Database) {
     let mut names = CertificateParams::new(vec!["data-plane.internal".to_owned()]).unwrap();
     names.subject_alt_names.push(SanType::URI("switchyard://node/node-1".try_into().unwrap()));
     let certificate = names.self_signed(&KeyPair::generate().unwrap()).unwrap();
-    let peer = Peer::new(None, Some(certificate.der()), Duration::from_secs(1));
+    let address = "192.0.2.1:1".parse().unwrap();
+    let peer = Peer::with_certificate(address, certificate.der(), false, Duration::from_secs(1));
     let code = async |report| {
         let mut request = Request::new(report);
         request.extensions_mut().insert(peer.clone());

@@ -17,8 +17,9 @@ use crate::{
     domain::account::{self, Account, ClientGone, Options},
     grpc::{
         commands::{self, Connected},
-        server::{self, InProcess, Listener},
+        server::{self, InProcess, Listener, Ways},
     },
+    listen::places::Places,
     settings::{KeySettings, Settings},
     snapshot::publisher::{self, Publisher},
     store::{Store, accounts},
@@ -47,7 +48,12 @@ impl Replica {
         let edge = Tasks::new();
         let routes = server::routes(&app, &publisher, &connected, &edge).await;
         let (connector, listener) = Listener::in_process();
-        edge.spawn(server::serve(listener, routes, edge.clone(), app.settings.planes.grpc_connection_age));
+        let ways = Ways {
+            places: Places::new(100, 100, Vec::new()),
+            shared_certificates: false,
+            age: app.settings.planes.grpc_connection_age,
+        };
+        edge.spawn(server::serve(listener, routes, edge.clone(), ways));
         app.tasks.spawn(publisher::run(app.clone(), publisher.clone()));
         app.tasks.spawn(commands::dispatch(app.clone(), connected));
         Self { app, publisher, connector, edge }

@@ -15,9 +15,10 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+use crate::listen::places::Places;
 use crate::{
     grpc::{
-        server::{self, Listener},
+        server::{self, Listener, Ways},
         tls,
     },
     metrics::Metrics,
@@ -76,7 +77,12 @@ impl Server {
         let tasks = Tasks::new();
         let (_, health) = tonic_health::server::health_reporter();
         let listener = Listener::Tcp { listener, tls: Some(Arc::clone(&tls)) };
-        tasks.spawn(server::serve(listener, Routes::new(health), tasks.clone(), Duration::from_secs(60)));
+        let ways = Ways {
+            places: Places::new(8, 4, Vec::new()),
+            shared_certificates: true,
+            age: Duration::from_secs(60),
+        };
+        tasks.spawn(server::serve(listener, Routes::new(health), tasks.clone(), ways));
         Self { folder, tls, address, tasks }
     }
 

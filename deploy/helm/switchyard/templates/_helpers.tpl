@@ -70,6 +70,11 @@ https://{{ .Values.hosts.clients }}
 {{- ternary "HTTPS" "HTTP" (not (empty .Values.nodes.tlsSecret)) -}}
 {{- end -}}
 
+{{/* What the control plane speaks to people: HTTP or HTTPS. */}}
+{{- define "switchyard.adminScheme" -}}
+{{- ternary "HTTPS" "HTTP" (not (empty .Values.controlPlane.tlsSecret)) -}}
+{{- end -}}
+
 {{- define "switchyard.manyNodes" -}}
 {{- if or (gt (int .Values.nodes.replicas) 1) .Values.nodes.autoscaling.enabled }}true{{ end -}}
 {{- end -}}
