@@ -1,5 +1,7 @@
 //! GET /api/openapi.json, made from the handlers; a stored copy shows in a review what a change does to it.
 
+mod refusals;
+
 use std::sync::OnceLock;
 
 use axum::{
@@ -52,6 +54,7 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 /// It does not serialise, which a test rules out.
 pub fn document() -> Result<String, serde_json::Error> {
     let mut document = super::api().split_for_parts().1;
+    refusals::document(&mut document);
     name_operations(&mut document);
     document.to_pretty_json().map(|json| json + "\n")
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod api_keys;
 mod bodies;
+mod documented;
 mod etags;
 mod gateway;
 mod incarnations;
@@ -173,8 +174,10 @@ impl TestApi {
 
     async fn send(&self, mut request: Request<Body>, address: &str) -> Answer {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 40_000)));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
+        documented::demand(&method, &path, parts.status);
         let bytes = axum::body::to_bytes(body, 1 << 24).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
