@@ -979,7 +979,10 @@ export interface components {
             address?: string | null;
             /** Format: int64 */
             at: number;
-            /** @description Names of changed fields and the like. */
+            /**
+             * @description Of a change the fields that differ, `before` and `after`; of what was made or removed all fields. Secrets are not
+             *     among them.
+             */
             detail: Record<string, unknown>;
             id: string;
             target_id?: string | null;
@@ -1349,6 +1352,7 @@ export interface components {
             /** Format: int64 */
             updated_at: number;
         };
+        /** @description A key to make. */
         NewKey: {
             /** @description Left out: true. */
             enabled?: boolean | null;
