@@ -1715,6 +1715,11 @@ export interface components {
         Settings: {
             /**
              * Format: int64
+             * @description How many days the audit log goes back. Null: 400.
+             */
+            audit_retention_days?: number | null;
+            /**
+             * Format: int64
              * @description How long the head of an answer is held back for its first content.
              */
             commit_hold_ms?: number | null;
@@ -1795,6 +1800,8 @@ export interface components {
         };
         /** @description What is left out stays as it is; null goes back to the default. */
         SettingsChange: {
+            /** Format: int64 */
+            audit_retention_days?: number | null;
             /** Format: int64 */
             commit_hold_ms?: number | null;
             cut_revoked_streams?: boolean | null;

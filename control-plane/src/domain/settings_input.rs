@@ -65,6 +65,9 @@ pub struct SettingsChange {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     refusals_kept: Patch<u64>,
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    audit_retention_days: Patch<u64>,
 }
 
 impl SettingsChange {
@@ -129,6 +132,12 @@ impl SettingsChange {
                 1..=36_500,
             ),
             ("refusals_kept", &self.refusals_kept, &mut settings.refusals_kept, 0..=10_000_000),
+            (
+                "audit_retention_days",
+                &self.audit_retention_days,
+                &mut settings.audit_retention_days,
+                1..=36_500,
+            ),
         ] {
             let value = change.clone().over_optional(*place);
             match value {

@@ -64,6 +64,8 @@ struct SettingsBody {
     refusal_retention_days: Option<u64>,
     /// Refused requests that stay in full, the latest ones. Null: 100,000.
     refusals_kept: Option<u64>,
+    /// How many days the audit log goes back. Null: 400.
+    audit_retention_days: Option<u64>,
 }
 
 impl SettingsBody {
@@ -87,6 +89,7 @@ impl SettingsBody {
             ledger_retention_days: settings.ledger_retention_days,
             refusal_retention_days: settings.refusal_retention_days,
             refusals_kept: settings.refusals_kept,
+            audit_retention_days: settings.audit_retention_days,
         }
     }
 }

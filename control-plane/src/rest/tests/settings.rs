@@ -23,6 +23,14 @@ async fn what_is_left_out_stays_and_null_is_the_default() {
         (&second.body["deadline_ms"], &second.body["public_api_url"]),
         (&Value::Null, &first.body["public_api_url"])
     );
+    for (days, status) in [(0, 422), (1, 200), (36_500, 200), (36_501, 422)] {
+        let etag = api.get("/api/admin/settings").by(&admin).send().await.etag();
+        let answer = put(etag, json!({ "audit_retention_days": days })).await;
+        assert_eq!(answer.status.as_u16(), status, "{days}");
+        assert!(status != 200 || answer.body["audit_retention_days"] == days, "{}", answer.text);
+    }
+    let etag = api.get("/api/admin/settings").by(&admin).send().await.etag();
+    let second = put(etag, json!({ "audit_retention_days": null })).await.expect(StatusCode::OK);
     let again = api.get("/api/admin/settings").by(&admin).send().await;
     assert_eq!((again.etag(), &again.body), (second.etag(), &second.body));
 }
