@@ -68,7 +68,8 @@ impl Activator {
 pub struct Background {
     /// Partitions and retention of the ledger: after a change of `ledger_retention_days`.
     pub ledger_retention: Activator,
-    /// Logins, throttle counters, keys of proxy tests, commands, nodes and refusals that are over.
+    /// Logins, throttle counters, keys of proxy tests, commands, nodes, refusals and entries of the audit
+    /// log that are over.
     pub housekeeping: Activator,
     /// Credentials under an older master key; keys only change with a restart, which runs it.
     pub resealing: Activator,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod account_group;
+pub mod api_key;
 pub mod fault;
 pub mod labels;
 pub mod model_route;
@@ -9,7 +10,9 @@ pub mod name;
 pub mod password;
 pub mod patch;
 pub mod proof;
+pub mod proxy_test;
 pub mod public_url;
 pub mod refresh;
+pub mod settings_input;
 pub mod tokens;
 pub mod user;

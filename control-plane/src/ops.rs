@@ -17,13 +17,23 @@
 //! 6. `openapi.json` and the web's types written anew (see [`crate::rest`]).
 
 pub mod account_groups;
+pub mod api_keys;
+pub mod audit;
 mod caller;
 mod change;
 pub mod confirming;
 pub mod first_admin;
+pub mod model_mappings;
+pub mod model_routes;
+pub mod models;
+mod names;
 pub mod node_commands;
 pub mod nodes;
+pub mod proxy_tests;
 mod refusal;
+pub mod refusals;
+pub mod settings;
+pub mod usage;
 
 pub use caller::Caller;
 pub use change::{Audited, Change, Entry};

@@ -2,7 +2,7 @@
 //!
 //! The row of (node, incarnation) in `refusal_cursors` says which reports are taken. A transaction locks it, adds the
 //! report's counts, keeps its requests and moves it on; so a report that is sent again, to whatever replica, finds the
-//! cursor past it. [`retention`] removes what is old or too much. What people see of it is in `rest/refusals.rs`.
+//! cursor past it. [`retention`] removes what is old or too much. What people see of it is in `ops/refusals.rs`.
 
 pub mod retention;
 

@@ -6,9 +6,8 @@
 //! `UPDATE_OPENAPI=1 cargo nextest run -p control-plane openapi`. The tests go through [`ROUTES`]: every role against
 //! every route, If-Match on every PUT of a thing.
 //!
-//! A handler that changes something: `app.store.begin()`, the store's functions, `audit::write` in the same
-//! transaction, commit, `app.changed()` where nodes hold it. Its least role is in the table and nowhere else; what
-//! belongs to a person is checked in the handler, and is 404 for others.
+//! A handler parses, calls [`crate::ops`] and renders; it has no way to the database of its own. Its least role is in
+//! the table and nowhere else; what belongs to a person is checked in `ops`, and is 404 for others.
 
 pub mod auth_layer;
 pub mod cursor;

@@ -979,7 +979,10 @@ export interface components {
             address?: string | null;
             /** Format: int64 */
             at: number;
-            /** @description Names of changed fields and the like. */
+            /**
+             * @description Of a change the fields that differ, `before` and `after`; of what was made or removed all fields. Secrets are not
+             *     among them.
+             */
             detail: Record<string, unknown>;
             id: string;
             target_id?: string | null;
@@ -1349,6 +1352,7 @@ export interface components {
             /** Format: int64 */
             updated_at: number;
         };
+        /** @description A key to make. */
         NewKey: {
             /** @description Left out: true. */
             enabled?: boolean | null;
@@ -1711,6 +1715,11 @@ export interface components {
         Settings: {
             /**
              * Format: int64
+             * @description How many days the audit log goes back. Null: 400.
+             */
+            audit_retention_days?: number | null;
+            /**
+             * Format: int64
              * @description How long the head of an answer is held back for its first content.
              */
             commit_hold_ms?: number | null;
@@ -1791,6 +1800,8 @@ export interface components {
         };
         /** @description What is left out stays as it is; null goes back to the default. */
         SettingsChange: {
+            /** Format: int64 */
+            audit_retention_days?: number | null;
             /** Format: int64 */
             commit_hold_ms?: number | null;
             cut_revoked_streams?: boolean | null;

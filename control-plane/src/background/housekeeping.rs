@@ -1,5 +1,6 @@
 //! Drops what is over: logins, throttle counters, keys of proxy tests, commands, nodes that were not heard of for a
-//! month, stamps of old versions, and refusals that are old or too many.
+//! month, stamps of old versions, entries of the audit log that are older than operators want, and refusals that are old
+//! or too many.
 
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use shared::clock::{Clock, Millis};
 use super::Progress;
 use crate::{
     refusals,
-    store::{Store, StoreError, changes, commands, nodes, proxy_test_keys, sessions, throttle},
+    store::{
+        Store, StoreError, audit, changes, commands, nodes, proxy_test_keys, sessions, settings, throttle,
+    },
 };
 
 /// Rows that one statement removes.
@@ -16,7 +19,10 @@ const ROWS_AT_ONCE: i64 = 500;
 /// How long a command stays after it expired, for whoever still waits for its answer.
 const COMMAND_AFTERLIFE: Duration = Duration::from_secs(3600);
 /// How long a silent node is shown.
-const NODE_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+const NODE_MEMORY: Duration = Duration::from_secs(30 * DAY_SECONDS);
+/// How far the audit log goes back where operators set nothing.
+const AUDIT_DAYS: u64 = 400;
+const DAY_SECONDS: u64 = 24 * 3600;
 
 pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, StoreError> {
     let now = clock.now();
@@ -42,10 +48,23 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let mut tx = store.begin().await?;
     let stamps = changes::delete_old_stamps(&mut tx, ROWS_AT_ONCE).await?;
     tx.commit().await?;
+    let audited = audit_log(store, now).await?;
     let more_refusals = refusals::retention::step(store, clock, ROWS_AT_ONCE).await?;
-    let full =
-        [logins, counters, keys, stamps].into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
+    let removed = [logins, counters, keys, stamps, audited];
+    let full = removed.into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full || more_refusals { Progress::More } else { Progress::Done })
+}
+
+async fn audit_log(store: &Store, now: Millis) -> Result<u64, StoreError> {
+    let mut tx = store.read().await?;
+    let (settings, _) = settings::load(&mut tx).await?;
+    tx.commit().await?;
+    let days = settings.audit_retention_days.unwrap_or(AUDIT_DAYS);
+    let keep_from = before(now, Duration::from_secs(days.saturating_mul(DAY_SECONDS)));
+    let mut tx = store.begin().await?;
+    let removed = audit::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
+    Ok(removed)
 }
 
 fn before(now: Millis, span: Duration) -> Millis {
@@ -142,5 +161,51 @@ mod tests {
             told.iter().any(|change| change.id == keys[0].to_bytes() && change.deleted),
             "nodes hear of it"
         );
+    }
+
+    async fn audited(tx: &mut Tx, at: Millis) {
+        let entry = audit::AuditEntry {
+            actor: None,
+            action: "thing.update",
+            target_kind: "thing",
+            target_id: None,
+            detail: serde_json::json!({}),
+            at,
+            address: None,
+        };
+        audit::write(tx, &entry).await.unwrap();
+    }
+
+    async fn audit_times(store: &Store) -> Vec<i64> {
+        let mut tx = store.read().await.unwrap();
+        let rows = audit::list(&mut tx, &audit::AuditFilter::default(), None, 1_000).await.unwrap();
+        rows.into_iter().map(|row| row.at).collect()
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_goes_back_as_far_as_operators_want_on_both_databases() {
+        let ago = |days: u64| before(NOW, Duration::from_secs(days * DAY_SECONDS));
+        for database in [test_support::sqlite().await, test_support::mariadb().await] {
+            let (store, clock) = (&database.store, Clock::manual(NOW));
+            let mut tx = store.begin().await.unwrap();
+            for at in [Millis(ago(400).0 - 1), ago(400), ago(7), NOW] {
+                audited(&mut tx, at).await;
+            }
+            tx.commit().await.unwrap();
+            assert_eq!(step(store, &clock).await.unwrap(), Progress::Done);
+            assert_eq!(audit_times(store).await, [NOW.0, ago(7).0, ago(400).0]);
+
+            let mut tx = store.begin().await.unwrap();
+            let seven = settings::Settings { audit_retention_days: Some(7), ..Default::default() };
+            settings::save(&mut tx, &seven, 0, NOW).await.unwrap();
+            for _ in 0..ROWS_AT_ONCE {
+                audited(&mut tx, ago(8)).await;
+            }
+            tx.commit().await.unwrap();
+            assert_eq!(step(store, &clock).await.unwrap(), Progress::More, "a piece at a time");
+            assert_eq!(audit_times(store).await.len(), 3, "the oldest first");
+            assert_eq!(step(store, &clock).await.unwrap(), Progress::Done);
+            assert_eq!(audit_times(store).await, [NOW.0, ago(7).0]);
+        }
     }
 }

@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     app::App,
-    store::{
-        StoreError,
-        audit::{self, AuditFilter, AuditRow},
-    },
+    ops::audit::{self as ops, AuditFilter, Logged},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -54,7 +51,8 @@ struct AuditBody {
     action: String,
     target_kind: String,
     target_id: Option<String>,
-    /// Names of changed fields and the like.
+    /// Of a change the fields that differ, `before` and `after`; of what was made or removed all fields. Secrets are not
+    /// among them.
     #[schema(value_type = Object)]
     detail: serde_json::Value,
     /// Where the request came from.
@@ -82,23 +80,14 @@ async fn list(
         target_id: params.target_id,
     };
     let before = page.after()?.map(AuditId::from_bytes);
-    let mut tx = app.store.read().await?;
-    let mut rows = audit::list(&mut tx, &filter, before, page.fetch()).await?;
-    tx.commit().await?;
-    let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    let entries = rows.into_iter().map(body).collect::<Result<_, StoreError>>()?;
-    Ok(Json(AuditList { entries, next_cursor }))
+    let mut entries = ops::list(&app, &filter, before, page.fetch()).await?;
+    let next_cursor = page.cut(&mut entries, |entry| entry.id.to_bytes());
+    Ok(Json(AuditList { entries: entries.into_iter().map(AuditBody::from).collect(), next_cursor }))
 }
 
-fn body(row: AuditRow) -> Result<AuditBody, StoreError> {
-    Ok(AuditBody {
-        id: row.id,
-        at: Millis(row.at),
-        actor: row.actor.as_deref().map(UserId::try_from).transpose().map_err(StoreError::corrupt)?,
-        action: row.action,
-        target_kind: row.target_kind,
-        target_id: row.target_id,
-        detail: serde_json::from_str(&row.detail).map_err(StoreError::corrupt)?,
-        address: row.address,
-    })
+impl From<Logged> for AuditBody {
+    fn from(entry: Logged) -> Self {
+        let Logged { id, at, actor, action, target_kind, target_id, detail, address } = entry;
+        Self { id, at, actor, action, target_kind, target_id, detail, address }
+    }
 }

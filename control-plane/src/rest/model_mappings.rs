@@ -3,7 +3,6 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use shared::id::MappingId;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,11 +17,9 @@ use super::{
 use crate::{
     app::App,
     domain::model_route::MappingInput,
-    ops::Caller,
-    store::{
-        StoreError, Tx,
-        audit::{self, AuditEntry},
-        mappings::{self as store, MappingRow},
+    ops::{
+        Caller,
+        model_mappings::{self as ops, MappingRow},
     },
 };
 
@@ -57,9 +54,7 @@ async fn list(
     page: Page,
 ) -> ApiResult<Json<MappingList>> {
     let after = page.after::<16>()?.map(MappingId::from_bytes);
-    let mut tx = app.store.read().await?;
-    let mut rows = store::list(&mut tx, query.search.text(), after, page.fetch()).await?;
-    tx.commit().await?;
+    let mut rows = ops::list(&app, query.search.text(), after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     Ok(Json(MappingList { model_mappings: rows.into_iter().map(MappingView::from).collect(), next_cursor }))
 }
@@ -71,23 +66,13 @@ async fn create(
     caller: Caller,
     JsonBody(input): JsonBody<MappingInput>,
 ) -> ApiResult<(StatusCode, Tagged<MappingView>)> {
-    let now = app.clock.now();
-    let row = input.create(MappingId::new(now), now)?;
-    let mut tx = app.store.begin().await?;
-    store::insert(&mut tx, &row).await?;
-    log(&mut tx, &app, &caller, "model_mapping.create", &row).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok((StatusCode::CREATED, tagged(row)))
+    Ok((StatusCode::CREATED, tagged(ops::create(&app, &caller, input).await?)))
 }
 
 /// One mapping.
 #[utoipa::path(get, path = "/api/admin/model-mappings/{id}", tag = "model mappings", params(("id" = String, Path)), responses((status = OK, body = MappingView)))]
 async fn get(State(app): State<App>, PathId(id): PathId<MappingId>) -> ApiResult<Tagged<MappingView>> {
-    let mut tx = app.store.read().await?;
-    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    tx.commit().await?;
-    Ok(tagged(row))
+    Ok(tagged(ops::get(&app, id).await?))
 }
 
 /// Changes a mapping: absent fields keep their values.
@@ -99,14 +84,7 @@ async fn update(
     IfMatch(revision): IfMatch,
     JsonBody(input): JsonBody<MappingInput>,
 ) -> ApiResult<Tagged<MappingView>> {
-    let mut tx = app.store.begin().await?;
-    let present = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    let mut row = input.update(&present, app.clock.now())?;
-    row.revision = store::update(&mut tx, &row, revision).await?;
-    log(&mut tx, &app, &caller, "model_mapping.update", &row).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok(tagged(row))
+    Ok(tagged(ops::update(&app, &caller, id, revision, input).await?))
 }
 
 /// Deletes a mapping.
@@ -116,27 +94,8 @@ async fn delete(
     caller: Caller,
     PathId(id): PathId<MappingId>,
 ) -> ApiResult<StatusCode> {
-    let mut tx = app.store.begin().await?;
-    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    store::delete(&mut tx, id).await?;
-    log(&mut tx, &app, &caller, "model_mapping.delete", &row).await?;
-    tx.commit().await?;
-    app.changed();
+    ops::delete(&app, &caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &MappingRow) -> ApiResult<()> {
-    let detail = json!({"from": row.from_model, "to": row.to_model, "enabled": row.enabled});
-    let entry = AuditEntry {
-        actor: Some(caller.user),
-        action,
-        target_kind: "model_mapping",
-        target_id: Some(row.id.to_string()),
-        detail,
-        at: app.clock.now(),
-        address: caller.address,
-    };
-    Ok(audit::write(tx, &entry).await?)
 }
 
 fn tagged(row: MappingRow) -> Tagged<MappingView> {

@@ -3,7 +3,6 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use shared::id::RouteId;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,11 +17,9 @@ use super::{
 use crate::{
     app::App,
     domain::model_route::RouteInput,
-    ops::Caller,
-    store::{
-        StoreError, Tx,
-        audit::{self, AuditEntry},
-        routes::{self as store, RouteFilter, RouteRow},
+    ops::{
+        Caller,
+        model_routes::{self as ops, RouteFilter, RouteRow},
     },
 };
 
@@ -62,9 +59,7 @@ async fn list(
 ) -> ApiResult<Json<RouteList>> {
     let filter = RouteFilter { platform: query.platform, search: query.search.into_text() };
     let after = page.after::<16>()?.map(RouteId::from_bytes);
-    let mut tx = app.store.read().await?;
-    let mut rows = store::list(&mut tx, &filter, after, page.fetch()).await?;
-    tx.commit().await?;
+    let mut rows = ops::list(&app, &filter, after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
     Ok(Json(RouteList { model_routes: rows.into_iter().map(RouteView::from).collect(), next_cursor }))
 }
@@ -76,23 +71,13 @@ async fn create(
     caller: Caller,
     JsonBody(input): JsonBody<RouteInput>,
 ) -> ApiResult<(StatusCode, Tagged<RouteView>)> {
-    let now = app.clock.now();
-    let row = input.create(RouteId::new(now), now)?;
-    let mut tx = app.store.begin().await?;
-    store::insert(&mut tx, &row).await?;
-    log(&mut tx, &app, &caller, "model_route.create", &row).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok((StatusCode::CREATED, tagged(row)))
+    Ok((StatusCode::CREATED, tagged(ops::create(&app, &caller, input).await?)))
 }
 
 /// One route.
 #[utoipa::path(get, path = "/api/admin/model-routes/{id}", tag = "model routes", params(("id" = String, Path)), responses((status = OK, body = RouteView)))]
 async fn get(State(app): State<App>, PathId(id): PathId<RouteId>) -> ApiResult<Tagged<RouteView>> {
-    let mut tx = app.store.read().await?;
-    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    tx.commit().await?;
-    Ok(tagged(row))
+    Ok(tagged(ops::get(&app, id).await?))
 }
 
 /// Changes a route: absent fields keep their values.
@@ -104,14 +89,7 @@ async fn update(
     IfMatch(revision): IfMatch,
     JsonBody(input): JsonBody<RouteInput>,
 ) -> ApiResult<Tagged<RouteView>> {
-    let mut tx = app.store.begin().await?;
-    let present = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    let mut row = input.update(&present, app.clock.now())?;
-    row.revision = store::update(&mut tx, &row, revision).await?;
-    log(&mut tx, &app, &caller, "model_route.update", &row).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok(tagged(row))
+    Ok(tagged(ops::update(&app, &caller, id, revision, input).await?))
 }
 
 /// Deletes a route.
@@ -121,30 +99,8 @@ async fn delete(
     caller: Caller,
     PathId(id): PathId<RouteId>,
 ) -> ApiResult<StatusCode> {
-    let mut tx = app.store.begin().await?;
-    let row = store::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    store::delete(&mut tx, id).await?;
-    log(&mut tx, &app, &caller, "model_route.delete", &row).await?;
-    tx.commit().await?;
-    app.changed();
+    ops::delete(&app, &caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn log(tx: &mut Tx, app: &App, caller: &Caller, action: &str, row: &RouteRow) -> ApiResult<()> {
-    let detail = json!({
-        "pattern": row.pattern, "platform": row.platform, "account_type": row.account_type,
-        "position": row.position, "enabled": row.enabled,
-    });
-    let entry = AuditEntry {
-        actor: Some(caller.user),
-        action,
-        target_kind: "model_route",
-        target_id: Some(row.id.to_string()),
-        detail,
-        at: app.clock.now(),
-        address: caller.address,
-    };
-    Ok(audit::write(tx, &entry).await?)
 }
 
 fn tagged(row: RouteRow) -> Tagged<RouteView> {

@@ -1,7 +1,5 @@
 //! GET /api/admin/models: the price table.
 
-use std::collections::BTreeMap;
-
 use axum::{Json, extract::State};
 use serde::Serialize;
 use shared::{
@@ -21,7 +19,7 @@ use super::{
 };
 use crate::{
     app::App,
-    store::models::{self, ModelFilter, ModelRow, PriceRow},
+    ops::models::{self as ops, Model, ModelFilter, PriceRow},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -98,26 +96,15 @@ async fn list(
 ) -> ApiResult<Json<ModelList>> {
     let filter = ModelFilter { platform: query.platform, search: query.search.into_text() };
     let after = page.after::<16>()?.map(ModelId::from_bytes);
-    let mut tx = app.store.read().await?;
-    let mut rows = models::list(&mut tx, &filter, after, page.fetch()).await?;
-    let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let prices = models::prices_of(&mut tx, &ids).await?;
-    tx.commit().await?;
-    let mut by_model: BTreeMap<ModelId, Vec<PriceView>> = BTreeMap::new();
-    for price in prices {
-        by_model.entry(price.model_id).or_default().push(price.into());
-    }
+    let mut models = ops::list(&app, &filter, after, page.fetch()).await?;
+    let next_cursor = page.cut(&mut models, |model| model.row.id.to_bytes());
     let now = app.clock.now();
-    let views = rows.into_iter().map(|row| {
-        let prices = by_model.remove(&row.id).unwrap_or_default();
-        view(row, prices, now)
-    });
-    Ok(Json(ModelList { models: views.collect(), next_cursor }))
+    Ok(Json(ModelList { models: models.into_iter().map(|model| view(model, now)).collect(), next_cursor }))
 }
 
-/// `prices` by rising time.
-fn view(row: ModelRow, prices: Vec<PriceView>, now: Millis) -> ModelView {
+fn view(model: Model, now: Millis) -> ModelView {
+    let price = model.price_at(now).cloned().map(PriceView::from);
+    let Model { row, prices } = model;
     ModelView {
         id: row.id,
         name: row.name,
@@ -126,8 +113,8 @@ fn view(row: ModelRow, prices: Vec<PriceView>, now: Millis) -> ModelView {
         context_window: row.context_window,
         max_output: row.max_output,
         released_at: row.released_at,
-        price: prices.iter().rfind(|price| price.effective_from <= now).cloned(),
-        prices,
+        price,
+        prices: prices.into_iter().map(PriceView::from).collect(),
         created_at: row.created_at,
         updated_at: row.updated_at,
     }

@@ -1,14 +1,11 @@
 //! POST /api/proxy-test/{wire}: a person tries the data plane from the admin pages, as themselves.
 //!
-//! The control plane makes an API key of theirs that lasts five minutes ([`minted`]), waits until the nodes know it,
-//! and relays the request to the data plane ([`target`], [`relay`]), streaming. What comes back is what any client
-//! would get; it carries the gateway's `x-request-id`, by which the record in the ledger is found, and
+//! The request goes to the data plane with a key of theirs that lasts five minutes (see [`crate::ops::proxy_tests`]), and
+//! the answer back to them ([`relay`]), streaming. What comes back is what any client would get; it carries the gateway's `x-request-id`, by which the record in the ledger is found, and
 //! `x-switchyard-relayed: true`, which tells it from a refusal of the control plane's own. Of the caller's request only
 //! the body goes on, and the two headers of the Messages API; the login does not.
 
-mod minted;
 mod relay;
-mod target;
 
 use std::time::Duration;
 
@@ -22,16 +19,17 @@ use shared::wire::Wire;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::target::Target;
 use super::{
     error::{ApiResult, Problem},
     extract::{self, Params},
-    gateway, nodes,
 };
 use crate::{
     app::App,
-    ops::Caller,
-    store::{nodes::NodeRow, settings},
+    domain::proxy_test::TestPath,
+    ops::{
+        Caller,
+        proxy_tests::{self as ops, NoAnswer},
+    },
 };
 
 /// The longest body that is relayed, in bytes.
@@ -84,18 +82,27 @@ async fn post(
     request: Request,
 ) -> ApiResult<Response> {
     let wire = wire_named(&wire)?;
-    let path = target::path(wire, &call)?;
+    let path = TestPath::of(wire, call.model.as_deref(), call.stream)?;
     acceptable(request.headers())?;
     let passed_on = passed_on(wire, request.headers());
-    let (target, nodes) = find(&app, wire, &path).await?;
-    let (key, secret) = minted::mint(&app, &caller, wire).await?;
+    let test = ops::start(&app, &caller, &path).await?;
     let body = extract::read_body(request, MAX_BODY_BYTES);
-    let (body, ()) = tokio::try_join!(body, minted::acknowledged(&app, &nodes, &key))?;
+    let known = async { Ok(test.acknowledged(&app).await?) };
+    let (body, ()) = tokio::try_join!(body, known)?;
     let stopping = app.edge.stopping();
-    let asked = relay::ask(&app, &target, &secret, passed_on, body);
-    match stopping.run_until_cancelled(asked).await {
-        Some(answer) => Ok(relay::pass(&app, answer?, key)),
+    match stopping.run_until_cancelled(test.ask(&app, passed_on, body)).await {
+        Some(answer) => Ok(relay::pass(&app, answer?, test.into_key())),
         None => Err(Problem::unavailable("stopping", "the control plane is being restarted; try again")),
+    }
+}
+
+impl From<NoAnswer> for Problem {
+    fn from(cause: NoAnswer) -> Self {
+        let (status, code) = match cause {
+            NoAnswer::Unreachable(_) => (StatusCode::BAD_GATEWAY, "data_plane_unreachable"),
+            NoAnswer::Late => (StatusCode::GATEWAY_TIMEOUT, "data_plane_timeout"),
+        };
+        Self::new(status, code, cause.to_string())
     }
 }
 
@@ -126,24 +133,4 @@ fn passed_on(wire: Wire, headers: &HeaderMap) -> HeaderMap {
         }
     }
     passed_on
-}
-
-/// Where to send it, and the nodes that it may come to.
-async fn find(app: &App, wire: Wire, path: &target::Path) -> ApiResult<(Target, Vec<NodeRow>)> {
-    let mut tx = app.store.read().await?;
-    let (set, _) = settings::load(&mut tx).await?;
-    let live = gateway::taking_requests(app, &mut tx).await?;
-    tx.commit().await?;
-    let target = Target::of(&app.settings.data_plane, set.public_api_url.as_deref(), path)?;
-    if live.is_empty() {
-        let detail =
-            "no node of the data plane is running; an operator sees under Nodes what is known of them";
-        return Err(Problem::unavailable("no_live_node", detail));
-    }
-    if !live.iter().any(|node| nodes::serves(&node.report, wire)) {
-        let detail =
-            format!("no running node serves the wire {wire}; /api/gateway lists those that are served");
-        return Err(Problem::conflict("wire_not_served", detail));
-    }
-    Ok((target, live))
 }

@@ -4,8 +4,6 @@
 //!
 //! All of them are counted, by quarter-hour; the latest of keys that are known are there in full.
 
-use std::collections::HashMap;
-
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -19,22 +17,15 @@ use super::{
     cursor::{Page, PageParams},
     error::ApiResult,
     extract::{ListParams, Params},
-    usage::{Audience, SUMS, Span, demand_own},
 };
 use crate::{
     app::App,
-    ops::Caller,
-    store::{
-        StoreError, Tx,
-        refusals::{self, CountFilter, NOBODY, RefusalFilter, RefusalRow, Sum},
-        usage_queries::{self, Named},
+    ops::{
+        Caller,
+        refusals::{self as ops, CountFilter, Counted, Frequent, RefusalFilter, Refused},
+        usage::{Audience, SUMS, Span},
     },
 };
-
-/// Codes of one answer: more than there are.
-const MAX_CODES: u32 = 200;
-/// The most frequent that are told by key and model.
-const MAX_FREQUENT: u32 = 50;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -215,11 +206,9 @@ async fn own_list(
     page: Page,
     ListParams(asked): ListParams<OwnRefusals>,
 ) -> ApiResult<Json<Refusals>> {
-    let mut tx = app.store.read().await?;
-    demand_own(&mut tx, &caller, asked.key_id).await?;
     let filter = RefusalFilter {
         request_id: asked.request_id,
-        user_id: Some(caller.user),
+        user_id: None,
         key_id: asked.key_id,
         code: asked.code,
         model: asked.model,
@@ -227,7 +216,8 @@ async fn own_list(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    list(tx, &page, &filter, Audience::Owner).await
+    let refused = ops::own(&app, &caller, filter, page.fetch()).await?;
+    Ok(paged(&page, refused, Audience::Owner))
 }
 
 /// How many requests of the caller's keys were refused.
@@ -239,9 +229,8 @@ async fn own_counts(
 ) -> ApiResult<Json<RefusalCounts>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let OwnCounts { key_id, code, model, .. } = asked;
-    let mut tx = app.store.read().await?;
-    demand_own(&mut tx, &caller, key_id).await?;
-    counts(tx, &CountFilter { user_id: Some(caller.user), key_id, code, model }, span).await
+    let filter = CountFilter { user_id: None, key_id, code, model };
+    Ok(counts(span, ops::own_counts(&app, &caller, filter, span).await?))
 }
 
 /// Everyone's refused requests, newest first.
@@ -261,7 +250,8 @@ async fn all_list(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    list(app.store.read().await?, &page, &filter, Audience::Staff).await
+    let refused = ops::all(&app, &filter, page.fetch()).await?;
+    Ok(paged(&page, refused, Audience::Staff))
 }
 
 /// How many requests were refused, also of keys that are not known.
@@ -272,54 +262,20 @@ async fn all_counts(
 ) -> ApiResult<Json<RefusalCounts>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
     let AllCounts { user_id, key_id, code, model, .. } = asked;
-    counts(app.store.read().await?, &CountFilter { user_id, key_id, code, model }, span).await
+    let filter = CountFilter { user_id, key_id, code, model };
+    Ok(counts(span, ops::all_counts(&app, &filter, span).await?))
 }
 
-async fn list(
-    mut tx: Tx,
-    page: &Page,
-    filter: &RefusalFilter,
-    audience: Audience,
-) -> ApiResult<Json<Refusals>> {
-    let mut rows = refusals::list(&mut tx, filter, page.fetch()).await?;
-    let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
-    let keys = names(&mut tx, Named::Keys, rows.iter().map(|row| &row.key_id)).await?;
-    let users = match audience {
-        Audience::Staff => names(&mut tx, Named::Users, rows.iter().map(|row| &row.user_id)).await?,
-        Audience::Owner => HashMap::new(),
-    };
-    tx.commit().await?;
-    let refusals =
-        rows.into_iter().map(|row| refusal(row, &keys, &users, audience)).collect::<Result<_, _>>()?;
-    Ok(Json(Refusals { refusals, next_cursor }))
+fn paged(page: &Page, mut refused: Vec<Refused>, audience: Audience) -> Json<Refusals> {
+    let next_cursor = page.cut(&mut refused, |one| one.request_id.to_bytes());
+    let refusals = refused.into_iter().map(|one| refusal(one, audience)).collect();
+    Json(Refusals { refusals, next_cursor })
 }
 
-async fn counts(mut tx: Tx, filter: &CountFilter, span: Span) -> ApiResult<Json<RefusalCounts>> {
-    let Span { from, to } = span;
-    let codes = refusals::by_code(&mut tx, filter, from, to, MAX_CODES).await?;
-    let sums = refusals::by_all(&mut tx, filter, from, to, MAX_FREQUENT).await?;
-    let keys = names(&mut tx, Named::Keys, sums.iter().map(|sum| &sum.key_id)).await?;
-    tx.commit().await?;
-    let frequent = sums.into_iter().map(|sum| frequent(sum, &keys)).collect::<Result<_, _>>()?;
-    let requests = codes.iter().map(|(_, requests)| requests).sum();
-    let codes = codes.into_iter().map(|(code, requests)| RefusalsOfCode { code, requests }).collect();
-    Ok(Json(RefusalCounts { from, to, requests, codes, frequent }))
-}
-
-type Names = HashMap<Vec<u8>, String>;
-
-async fn names(tx: &mut Tx, named: Named, ids: impl Iterator<Item = &Vec<u8>>) -> Result<Names, StoreError> {
-    let mut ids: Vec<_> = ids.filter(|id| **id != NOBODY).cloned().collect();
-    ids.sort_unstable();
-    ids.dedup();
-    usage_queries::names(tx, named, &ids).await
-}
-
-fn refusal(row: RefusalRow, keys: &Names, users: &Names, audience: Audience) -> Result<Refusal, StoreError> {
-    let key_id = known(&row.key_id, KeyId::try_from)?;
-    let user_id = known(&row.user_id, UserId::try_from)?;
-    Ok(Refusal {
-        request_id: RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt)?,
+fn refusal(refused: Refused, audience: Audience) -> Refusal {
+    let Refused { request_id, key_id, key_name, user_id, user_name, row } = refused;
+    Refusal {
+        request_id,
         refused_at: row.refused_at,
         code: row.code,
         status: row.status,
@@ -328,27 +284,25 @@ fn refusal(row: RefusalRow, keys: &Names, users: &Names, audience: Audience) -> 
         wire: row.wire,
         model: Some(row.model).filter(|model| !model.is_empty()),
         key_id,
-        key_name: keys.get(&row.key_id).cloned(),
+        key_name,
         user_id: audience.staff(user_id).flatten(),
-        user_name: users.get(&row.user_id).cloned(),
+        user_name: audience.staff(user_name).flatten(),
         node: audience.staff(row.node_id),
-    })
+    }
 }
 
-fn frequent(sum: Sum, keys: &Names) -> Result<FrequentRefusal, StoreError> {
-    Ok(FrequentRefusal {
-        code: sum.code,
-        key_id: known(&sum.key_id, KeyId::try_from)?,
-        key_name: keys.get(&sum.key_id).cloned(),
-        model: Some(sum.model).filter(|model| !model.is_empty()),
-        others: sum.others,
-        requests: sum.requests,
-    })
+fn counts(Span { from, to }: Span, counted: Counted) -> Json<RefusalCounts> {
+    let requests = counted.codes.iter().map(|(_, requests)| requests).sum();
+    let code = |(code, requests)| RefusalsOfCode { code, requests };
+    let codes = counted.codes.into_iter().map(code).collect();
+    let frequent = counted.frequent.into_iter().map(FrequentRefusal::from).collect();
+    Json(RefusalCounts { from, to, requests, codes, frequent })
 }
 
-fn known<'a, T, E: std::fmt::Display>(
-    id: &'a [u8],
-    read: impl FnOnce(&'a [u8]) -> Result<T, E>,
-) -> Result<Option<T>, StoreError> {
-    (id != NOBODY).then(|| read(id).map_err(StoreError::corrupt)).transpose()
+impl From<Frequent> for FrequentRefusal {
+    fn from(frequent: Frequent) -> Self {
+        let Frequent { code, key_id, key_name, model, others, requests } = frequent;
+        let model = Some(model).filter(|model| !model.is_empty());
+        Self { code, key_id, key_name, model, others, requests }
+    }
 }

@@ -16,33 +16,21 @@ use shared::{
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) use self::view::Audience;
 use self::view::{DailyUsage, HourlyUsage, UsageRecords, UsageSummary};
 use super::{
-    api_keys::MAX_TIME,
     cursor::{Page, PageParams},
     error::{ApiResult, Problem},
     extract::{ListParams, Params},
 };
 use crate::{
     app::App,
-    ledger::{entry::UNKNOWN_WIRE, retention::quarters_from},
-    ops::Caller,
-    store::{
-        Tx, api_keys,
-        latency::{self, Metric},
-        rollups::{ALL_MODELS, QUARTER_MS, day_of, quarter_of},
-        usage_queries::{self, RecordFilter},
-        usage_sums::{self, Period, Scope},
+    ledger::entry::UNKNOWN_WIRE,
+    ops::{
+        Caller,
+        usage::{self as ops, Asked, Audience, HOURS, Period, Record, RecordFilter, SUMS, Scope, Span},
     },
     words::{outcome::Outcome, purpose::Purpose},
 };
-
-const DAY_MS: i64 = 24 * 3600 * 1000;
-/// How far sums go back where nothing is said, and the longest span of them.
-pub(super) const SUMS: Bounds = Bounds { default_days: 30, most_days: 1_000 };
-/// The same of sums by hour.
-const HOURS: Bounds = Bounds { default_days: 7, most_days: 7 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -170,9 +158,7 @@ async fn own_summary(
     Params(asked): Params<OwnSums>,
 ) -> ApiResult<Json<UsageSummary>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
-    let mut tx = app.store.read().await?;
-    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
-    summary(tx, &scope, span, Audience::Owner).await
+    summary(&app, &Asked::Own(&caller, asked.key_id), span).await
 }
 
 /// Sums of the caller's requests by day.
@@ -183,9 +169,7 @@ async fn own_daily(
     Params(asked): Params<OwnSums>,
 ) -> ApiResult<Json<DailyUsage>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
-    let mut tx = app.store.read().await?;
-    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
-    daily(tx, &scope, span, Audience::Owner).await
+    daily(&app, &Asked::Own(&caller, asked.key_id), span).await
 }
 
 /// Sums of the caller's requests by hour, over 7 days at most.
@@ -196,9 +180,7 @@ async fn own_hourly(
     Params(asked): Params<OwnSums>,
 ) -> ApiResult<Json<HourlyUsage>> {
     let span = Span::new(asked.from, asked.to, HOURS, app.clock.now())?;
-    let mut tx = app.store.read().await?;
-    let scope = own_scope(&mut tx, &caller, asked.key_id).await?;
-    hourly(tx, &scope, span, Audience::Owner).await
+    hourly(&app, &Asked::Own(&caller, asked.key_id), span).await
 }
 
 /// The caller's requests, newest first.
@@ -209,11 +191,9 @@ async fn own_records(
     page: Page,
     ListParams(asked): ListParams<OwnRecords>,
 ) -> ApiResult<Json<UsageRecords>> {
-    let mut tx = app.store.read().await?;
-    demand_own(&mut tx, &caller, asked.key_id).await?;
     let filter = RecordFilter {
         request_id: asked.request_id,
-        user_id: Some(caller.user),
+        user_id: None,
         key_id: asked.key_id,
         account_id: None,
         model: asked.model,
@@ -225,7 +205,8 @@ async fn own_records(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    records(tx, &page, &filter, Audience::Owner).await
+    let records = ops::own_records(&app, &caller, &filter, page.fetch()).await?;
+    Ok(paged(&page, records, Audience::Owner))
 }
 
 /// Sums of everyone's requests.
@@ -235,21 +216,21 @@ async fn all_summary(
     Params(asked): Params<AllSums>,
 ) -> ApiResult<Json<UsageSummary>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
-    summary(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+    summary(&app, &Asked::All(all_scope(asked)?), span).await
 }
 
 /// Sums of everyone's requests by day.
 #[utoipa::path(get, path = "/api/admin/usage/daily", tag = "usage", params(AllSums), responses((status = OK, body = DailyUsage)))]
 async fn all_daily(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<DailyUsage>> {
     let span = Span::new(asked.from, asked.to, SUMS, app.clock.now())?;
-    daily(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+    daily(&app, &Asked::All(all_scope(asked)?), span).await
 }
 
 /// Sums of everyone's requests by hour, over 7 days at most.
 #[utoipa::path(get, path = "/api/admin/usage/hourly", tag = "usage", params(AllSums), responses((status = OK, body = HourlyUsage)))]
 async fn all_hourly(State(app): State<App>, Params(asked): Params<AllSums>) -> ApiResult<Json<HourlyUsage>> {
     let span = Span::new(asked.from, asked.to, HOURS, app.clock.now())?;
-    hourly(app.store.read().await?, &all_scope(asked)?, span, Audience::Staff).await
+    hourly(&app, &Asked::All(all_scope(asked)?), span).await
 }
 
 /// Everyone's requests, newest first.
@@ -273,69 +254,29 @@ async fn all_records(
         to: asked.to,
         before: page.after::<16>()?.map(RequestId::from_bytes),
     };
-    records(app.store.read().await?, &page, &filter, Audience::Staff).await
+    let records = ops::all_records(&app, &filter, page.fetch()).await?;
+    Ok(paged(&page, records, Audience::Staff))
 }
 
-async fn summary(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<UsageSummary>> {
-    let counts = usage_sums::sums(&mut tx, scope, span.from, span.to).await?;
-    let model = match (scope, audience) {
-        (Scope::Total, Audience::Staff) => Some(ALL_MODELS),
-        (Scope::Model(model), Audience::Staff) => Some(model.as_str()),
-        _ => None,
-    };
-    let (mut first_token, mut total) = (None, None);
-    if let Some(model) = model {
-        let buckets = latency::of(&mut tx, model, Metric::FirstToken, span.from, span.to).await?;
-        first_token = view::percentiles(&buckets);
-        let buckets = latency::of(&mut tx, model, Metric::Total, span.from, span.to).await?;
-        total = view::percentiles(&buckets);
-    }
-    tx.commit().await?;
-    Ok(Json(UsageSummary::new(span.from, span.to, &counts, audience, first_token, total)))
+async fn summary(app: &App, asked: &Asked<'_>, span: Span) -> ApiResult<Json<UsageSummary>> {
+    let summary = ops::summary(app, asked, span).await?;
+    Ok(Json(UsageSummary::new(span, &summary, asked.audience())))
 }
 
-async fn daily(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<DailyUsage>> {
-    let days = usage_sums::by_period(&mut tx, scope, Period::Day, span.from, span.to).await?;
-    tx.commit().await?;
-    Ok(Json(DailyUsage::new(span.from, span.to, &days, audience)))
+async fn daily(app: &App, asked: &Asked<'_>, span: Span) -> ApiResult<Json<DailyUsage>> {
+    let days = ops::by_period(app, asked, Period::Day, span).await?;
+    Ok(Json(DailyUsage::new(span, &days, asked.audience())))
 }
 
-async fn hourly(mut tx: Tx, scope: &Scope, span: Span, audience: Audience) -> ApiResult<Json<HourlyUsage>> {
-    let hours = usage_sums::by_period(&mut tx, scope, Period::Hour, span.from, span.to).await?;
-    tx.commit().await?;
-    Ok(Json(HourlyUsage::new(span.from, span.to, &hours, audience)))
+async fn hourly(app: &App, asked: &Asked<'_>, span: Span) -> ApiResult<Json<HourlyUsage>> {
+    let hours = ops::by_period(app, asked, Period::Hour, span).await?;
+    Ok(Json(HourlyUsage::new(span, &hours, asked.audience())))
 }
 
-async fn records(
-    mut tx: Tx,
-    page: &Page,
-    filter: &RecordFilter,
-    audience: Audience,
-) -> ApiResult<Json<UsageRecords>> {
-    let mut rows = usage_queries::records(&mut tx, filter, page.fetch()).await?;
-    let next_cursor = page.cut(&mut rows, |row| row.request_id.clone());
-    let names = view::Names::of(&mut tx, &rows, audience).await?;
-    tx.commit().await?;
-    let records =
-        rows.into_iter().map(|row| view::record(row, &names, audience)).collect::<Result<_, _>>()?;
-    Ok(Json(UsageRecords { records, next_cursor }))
-}
-
-async fn own_scope(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<Scope> {
-    demand_own(tx, caller, key).await?;
-    Ok(key.map_or(Scope::User(caller.user), Scope::Key))
-}
-
-/// A key that is not the caller's, and was not while it was there, is as good as none.
-///
-/// # Errors
-/// There is no such key, or what the database says.
-pub(super) async fn demand_own(tx: &mut Tx, caller: &Caller, key: Option<KeyId>) -> ApiResult<()> {
-    let Some(key) = key else { return Ok(()) };
-    match api_keys::owner(tx, key).await? {
-        Some(owner) if owner == caller.user => Ok(()),
-        _ => Err(Problem::not_found()),
-    }
+fn paged(page: &Page, mut records: Vec<Record>, audience: Audience) -> Json<UsageRecords> {
+    let next_cursor = page.cut(&mut records, |record| record.request_id.to_bytes());
+    let records = records.into_iter().map(|record| view::record(record, audience)).collect();
+    Json(UsageRecords { records, next_cursor })
 }
 
 fn all_scope(asked: AllSums) -> ApiResult<Scope> {
@@ -359,53 +300,6 @@ fn all_scope(asked: AllSums) -> ApiResult<Scope> {
     Ok(scope)
 }
 
-/// A span of whole quarter-hours; where these are not kept any more, of whole days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) from: Millis,
-    /// Not included.
-    pub(super) to: Millis,
-}
-
-/// How long a span is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    default_days: i64,
-    most_days: i64,
-}
-
-impl Span {
-    pub(super) fn new(
-        from: Option<Millis>,
-        to: Option<Millis>,
-        bounds: Bounds,
-        now: Millis,
-    ) -> ApiResult<Self> {
-        for (name, at) in [("from", from), ("to", to)] {
-            if at.is_some_and(|at| !(Millis(0)..=MAX_TIME).contains(&at)) {
-                return Err(Problem::invalid(name, "must be milliseconds since 1970"));
-            }
-        }
-        let last = to.unwrap_or(now);
-        let first = from.unwrap_or(Millis(last.0.saturating_sub(bounds.default_days * DAY_MS)));
-        if first > last || last.0.saturating_sub(first.0) > bounds.most_days * DAY_MS {
-            let most = bounds.most_days;
-            return Err(Problem::invalid(
-                "from",
-                format!("`from` comes before `to`, by {most} days at most"),
-            ));
-        }
-        let kept = quarters_from(now);
-        let from = if first < kept { day_of(first.0) } else { quarter_of(first) };
-        let end = if last < kept {
-            day_of(last.0).saturating_add(DAY_MS)
-        } else {
-            quarter_of(last).saturating_add(QUARTER_MS)
-        };
-        Ok(Self { from: Millis(from), to: Millis(end) })
-    }
-}
-
 fn wire(given: Option<String>) -> ApiResult<Option<String>> {
     let known = |name: &str| name == UNKNOWN_WIRE || Wire::ALL.iter().any(|wire| wire.as_str() == name);
     match given {
@@ -413,40 +307,5 @@ fn wire(given: Option<String>) -> ApiResult<Option<String>> {
             Err(Problem::invalid("wire", "chat, responses, messages or gemini is expected"))
         }
         given => Ok(given),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_widened_to_whole_quarters() {
-        let now = Millis(100 * QUARTER_MS + 5);
-        let span = Span::new(Some(Millis(10 * QUARTER_MS + 1)), None, SUMS, now).unwrap();
-        assert_eq!(span, Span { from: Millis(10 * QUARTER_MS), to: Millis(101 * QUARTER_MS) });
-        let on_the_border = Span::new(Some(now), Some(Millis(101 * QUARTER_MS)), SUMS, now).unwrap();
-        assert_eq!(on_the_border.to, Millis(102 * QUARTER_MS));
-    }
-
-    #[test]
-    fn a_span_backwards_or_beyond_reason_is_refused() {
-        let now = Millis(2_000 * DAY_MS);
-        let span =
-            |from: i64, to: Option<i64>, bounds| Span::new(Some(Millis(from)), to.map(Millis), bounds, now);
-        assert!(span(2, Some(1), SUMS).is_err());
-        assert!(span(i64::MIN, None, SUMS).is_err());
-        for far in [i64::MIN, i64::MIN + 1, -1, MAX_TIME.0 + 1, i64::MAX] {
-            assert!(span(far, Some(far), SUMS).is_err(), "{far}");
-            assert!(Span::new(None, Some(Millis(far)), SUMS, now).is_err(), "{far}");
-        }
-        for edge in [0, MAX_TIME.0] {
-            assert!(span(edge, Some(edge), SUMS).is_ok(), "{edge}");
-        }
-        assert!(span(1_000 * DAY_MS, None, SUMS).is_ok());
-        assert!(span(1_000 * DAY_MS - 1, None, SUMS).is_err());
-        assert!(span(1_993 * DAY_MS, None, HOURS).is_ok());
-        assert!(span(1_993 * DAY_MS - 1, None, HOURS).is_err());
-        assert!(Span::new(None, None, HOURS, now).is_ok());
     }
 }

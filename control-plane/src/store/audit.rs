@@ -10,6 +10,7 @@ use shared::{
 use super::{
     StoreError, Tx,
     db::{execute, fetch_all},
+    usage_queries::first_id_of,
 };
 
 /// What is written of a change.
@@ -22,7 +23,7 @@ pub struct AuditEntry<'a> {
     /// What it was done to, such as `account`.
     pub target_kind: &'a str,
     pub target_id: Option<String>,
-    /// Names of changed fields and the like; never a secret.
+    /// What was before and after, and the like; never a secret.
     pub detail: serde_json::Value,
     pub at: Millis,
     pub address: Option<IpAddr>,
@@ -104,4 +105,16 @@ pub async fn list(
         filter.target_id.as_deref(),
         i64::from(limit),
     )
+}
+
+/// Removes at most `limit` of the entries from before `end`, the oldest first. Returns how many.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_before(tx: &mut Tx, end: Millis, limit: i64) -> Result<u64, StoreError> {
+    let sql = tx.sql(
+        "DELETE FROM audit_log WHERE id < ? ORDER BY id LIMIT ?",
+        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE id < ? ORDER BY id LIMIT ?)",
+    );
+    execute!(tx, sql, first_id_of(end).to_bytes().to_vec(), limit)
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub refusal_retention_days: Option<u64>,
     /// Refused requests that stay in full, the latest ones. `None`: 100,000.
     pub refusals_kept: Option<u64>,
+    /// How many days the audit log goes back. `None`: 400.
+    pub audit_retention_days: Option<u64>,
 }
 
 /// The settings, and their revision: 0 where they were never changed.

@@ -121,7 +121,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-fn is_of_tests(attribute: &Attribute) -> bool {
+pub(super) fn is_of_tests(attribute: &Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else { return false };
     list.path.is_ident("cfg") && list.tokens.to_string() == "test"
 }

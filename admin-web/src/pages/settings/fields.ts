@@ -36,6 +36,7 @@ export const SIZES: NumberSetting[] = [
   { name: 'ledger_retention_days', unit: 'days', least: 1, most: 36_500, usual: 400 },
   { name: 'refusal_retention_days', unit: 'days', least: 1, most: 36_500, usual: 90 },
   { name: 'refusals_kept', unit: 'requests', least: 0, most: 10_000_000, usual: 100_000 },
+  { name: 'audit_retention_days', unit: 'days', least: 1, most: 36_500, usual: 400 },
 ]
 
 export function toPerson(setting: NumberSetting, value: number | null | undefined): number | null {

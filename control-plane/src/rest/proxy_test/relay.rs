@@ -1,28 +1,23 @@
-//! Asks the data plane, and passes its answer on as it arrives.
+//! Passes the data plane's answer on as it arrives.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
     response::Response,
 };
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use shared::secret::Secret;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::timeout,
 };
 
-use super::{minted::Minted, target::Target};
 use crate::{
     app::App,
-    rest::error::{ApiResult, Problem},
+    ops::proxy_tests::{Minted, SILENCE},
 };
 
-/// The longest wait for the head of the data plane's answer, and the longest silence within it: more than the data
-/// plane's own limits are by default. This ends what waits for one that is gone.
-const SILENCE: Duration = Duration::from_secs(3660);
 /// The longest that a client may leave a piece of the answer unread.
 const UNREAD: Duration = Duration::from_secs(130);
 
@@ -41,50 +36,6 @@ const SHOWN_PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 const RELAYED: HeaderName = HeaderName::from_static("x-switchyard-relayed");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// Sends the request and waits for the head of its answer.
-///
-/// # Errors
-/// There is none.
-pub(super) async fn ask(
-    app: &App,
-    target: &Target,
-    key: &Secret,
-    headers: HeaderMap,
-    body: Bytes,
-) -> ApiResult<reqwest::Response> {
-    let request = app
-        .data_plane
-        .post(target.url.clone())
-        .headers(headers)
-        .header(header::CONTENT_TYPE, "application/json")
-        .bearer_auth(key.expose())
-        .body(body);
-    match timeout(SILENCE, request.send()).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(unreachable(target, &error)),
-        Err(_) => {
-            let detail = format!("the data plane did not answer within {} seconds", SILENCE.as_secs());
-            Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "data_plane_timeout", detail))
-        }
-    }
-}
-
-fn unreachable(target: &Target, error: &reqwest::Error) -> Problem {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
-    tracing::warn!(url = %target.url, error = causes.join(": "), "a proxy test did not reach the data plane");
-    let whereabouts = target.shown.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
-    let detail = format!(
-        "the control plane can't reach the data plane{whereabouts}. Where the address is right and clients get through, \
-         the operator gives the control plane one of its own: --data-plane-url (SWITCHYARD_DATA_PLANE_URL)"
-    );
-    Problem::new(StatusCode::BAD_GATEWAY, "data_plane_unreachable", detail)
-}
 
 /// The answer as the caller gets it. `key` is held for as long as it lasts.
 pub(super) fn pass(app: &App, answer: reqwest::Response, key: Minted) -> Response {

@@ -1,6 +1,6 @@
 //! What usage looks like in JSON, to its owner and to who reads all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shared::{
@@ -12,33 +12,9 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    ledger::{
-        attempts::{self, AttemptEntry},
-        entry::Details,
-    },
-    store::{
-        StoreError, Tx,
-        latency::middle_of,
-        ledger::LedgerRow,
-        rollups::Counts,
-        usage_queries::{self, Named},
-        usage_sums::PeriodCounts,
-    },
+    ops::usage::{self as ops, Attempt, Audience, Counts, PeriodCounts, Record, Span, Summary},
     words::{outcome::Outcome, purpose::Purpose},
 };
-
-/// Who is looking. Accounts and real costs are not the owner's business.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::rest) enum Audience {
-    Owner,
-    Staff,
-}
-
-impl Audience {
-    pub(in crate::rest) fn staff<T>(self, value: T) -> Option<T> {
-        (self == Self::Staff).then_some(value)
-    }
-}
 
 /// Sums. Of an account, requests and errors are those of attempts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,20 +67,10 @@ pub(super) struct Percentiles {
     p99: u64,
 }
 
-/// The percentiles of requests counted in buckets, by rising bucket; `None` where there are none.
-pub(super) fn percentiles(buckets: &[(i64, i64)]) -> Option<Percentiles> {
-    let total = buckets.iter().fold(0_i64, |total, (_, requests)| total.saturating_add(*requests));
-    let at = |percent: i64| {
-        // The smallest time that so many percent of the requests did not exceed.
-        let rank = (total.saturating_mul(percent).saturating_add(99) / 100).max(1);
-        let mut seen = 0_i64;
-        let bucket = buckets.iter().find(|(_, requests)| {
-            seen = seen.saturating_add(*requests);
-            seen >= rank
-        });
-        bucket.map(|(bucket, _)| middle_of(*bucket))
-    };
-    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+impl From<ops::Percentiles> for Percentiles {
+    fn from(ops::Percentiles { p50, p95, p99 }: ops::Percentiles) -> Self {
+        Self { p50, p95, p99 }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -125,15 +91,14 @@ pub(super) struct UsageSummary {
 }
 
 impl UsageSummary {
-    pub(super) fn new(
-        from: Millis,
-        to: Millis,
-        counts: &Counts,
-        audience: Audience,
-        first_token_ms: Option<Percentiles>,
-        total_ms: Option<Percentiles>,
-    ) -> Self {
-        Self { from, to, counts: UsageCounts::new(counts, audience), first_token_ms, total_ms }
+    pub(super) fn new(span: Span, summary: &Summary, audience: Audience) -> Self {
+        Self {
+            from: span.from,
+            to: span.to,
+            counts: UsageCounts::new(&summary.counts, audience),
+            first_token_ms: summary.first_token_ms.map(Percentiles::from),
+            total_ms: summary.total_ms.map(Percentiles::from),
+        }
     }
 }
 
@@ -160,7 +125,7 @@ pub(super) struct DailyUsage {
 }
 
 impl DailyUsage {
-    pub(super) fn new(from: Millis, to: Millis, days: &[PeriodCounts], audience: Audience) -> Self {
+    pub(super) fn new(span: Span, days: &[PeriodCounts], audience: Audience) -> Self {
         let days = days
             .iter()
             .map(|day| UsageOfDay {
@@ -169,7 +134,7 @@ impl DailyUsage {
                 counts: UsageCounts::new(&day.counts, audience),
             })
             .collect();
-        Self { from, to, days }
+        Self { from: span.from, to: span.to, days }
     }
 }
 
@@ -194,12 +159,12 @@ pub(super) struct HourlyUsage {
 }
 
 impl HourlyUsage {
-    pub(super) fn new(from: Millis, to: Millis, hours: &[PeriodCounts], audience: Audience) -> Self {
+    pub(super) fn new(span: Span, hours: &[PeriodCounts], audience: Audience) -> Self {
         let hour = |hour: &PeriodCounts| UsageOfHour {
             hour_start: Millis(hour.start),
             counts: UsageCounts::new(&hour.counts, audience),
         };
-        Self { from, to, hours: hours.iter().map(hour).collect() }
+        Self { from: span.from, to: span.to, hours: hours.iter().map(hour).collect() }
     }
 }
 
@@ -379,62 +344,26 @@ impl From<Usage> for AttemptTokens {
     }
 }
 
-/// What the records of a page refer to, by name.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    keys: HashMap<Vec<u8>, String>,
-    users: HashMap<Vec<u8>, String>,
-    accounts: HashMap<Vec<u8>, String>,
-}
-
-impl Names {
-    pub(super) async fn of(tx: &mut Tx, rows: &[LedgerRow], audience: Audience) -> Result<Self, StoreError> {
-        let keys = distinct(rows.iter().map(|row| row.key_id.clone()));
-        let mut names = Self { keys: usage_queries::names(tx, Named::Keys, &keys).await?, ..Self::default() };
-        if audience == Audience::Staff {
-            let users = distinct(rows.iter().map(|row| row.user_id.clone()));
-            names.users = usage_queries::names(tx, Named::Users, &users).await?;
-            let tried = rows.iter().flat_map(|row| attempts::read(row).unwrap_or_default());
-            let accounts =
-                distinct(tried.filter_map(|attempt| attempt.account_id).map(|id| id.to_bytes().to_vec()));
-            names.accounts = usage_queries::names(tx, Named::Accounts, &accounts).await?;
-        }
-        Ok(names)
-    }
-}
-
-fn distinct(ids: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut ids: Vec<Vec<u8>> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Result<UsageRecord, StoreError> {
-    let attempts = attempts::read(&row)?.into_iter().map(|entry| attempt(entry, names, audience)).collect();
-    let account = audience.staff(row.account_id.as_deref()).flatten();
-    let details: Details = serde_json::from_str(&row.details).map_err(StoreError::corrupt)?;
+pub(super) fn record(record: Record, audience: Audience) -> UsageRecord {
+    let Record { row, details, .. } = record;
     let reserved = details.reserved.map(|reserved| ReservedView {
         tokens: AttemptTokens::from(reserved.usage),
         cost: reserved.rated_cost,
         real_cost: audience.staff(reserved.real_cost),
         price_id: reserved.price_id,
     });
-    Ok(UsageRecord {
-        request_id: RequestId::try_from(row.request_id.as_slice()).map_err(StoreError::corrupt)?,
-        key_id: KeyId::try_from(row.key_id.as_slice()).map_err(StoreError::corrupt)?,
-        key_name: names.keys.get(&row.key_id).cloned(),
-        user_id: audience
-            .staff(UserId::try_from(row.user_id.as_slice()))
-            .transpose()
-            .map_err(StoreError::corrupt)?,
-        user_name: names.users.get(&row.user_id).cloned(),
-        account_id: account.map(AccountId::try_from).transpose().map_err(StoreError::corrupt)?,
-        account_name: account.and_then(|id| names.accounts.get(id)).cloned(),
+    UsageRecord {
+        request_id: record.request_id,
+        key_id: record.key_id,
+        key_name: record.key_name,
+        user_id: audience.staff(record.user_id),
+        user_name: audience.staff(record.user_name).flatten(),
+        account_id: audience.staff(record.account_id).flatten(),
+        account_name: audience.staff(record.account_name).flatten(),
         node: audience.staff(row.node),
         wire: row.wire,
         stream: row.stream,
-        purpose: row.purpose.parse().map_err(StoreError::corrupt)?,
+        purpose: record.purpose,
         session: Some(details.session).filter(|session| !session.is_empty()),
         tags: details.tags,
         metadata: details.metadata,
@@ -447,8 +376,8 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         model_mapped: row.model_mapped,
         model_served: row.model_served,
         status: (row.status != 0).then_some(row.status),
-        outcome: row.outcome.parse().map_err(StoreError::corrupt)?,
-        attempts,
+        outcome: record.outcome,
+        attempts: record.attempts.into_iter().map(|tried| attempt(tried, audience)).collect(),
         input_tokens: row.input_tokens,
         cache_read_tokens: row.cache_read_tokens,
         cache_write_tokens: row.cache_write_5m_tokens.saturating_add(row.cache_write_1h_tokens),
@@ -462,15 +391,14 @@ pub(super) fn record(row: LedgerRow, names: &Names, audience: Audience) -> Resul
         first_token_ms: row.first_token_ms,
         total_ms: row.total_ms,
         estimated: row.estimated,
-        conditions: serde_json::from_str(&row.conditions).map_err(StoreError::corrupt)?,
-    })
+        conditions: record.conditions,
+    }
 }
 
-fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttempt {
-    let account_id = audience.staff(entry.account_id).flatten();
+fn attempt(Attempt { entry, account_name }: Attempt, audience: Audience) -> UsageAttempt {
     UsageAttempt {
-        account_id,
-        account_name: account_id.and_then(|id| names.accounts.get(id.to_bytes().as_slice())).cloned(),
+        account_id: audience.staff(entry.account_id).flatten(),
+        account_name: audience.staff(account_name).flatten(),
         outcome: entry.outcome,
         http_status: entry.http_status,
         reason: entry.reason,
@@ -487,27 +415,5 @@ fn attempt(entry: AttemptEntry, names: &Names, audience: Audience) -> UsageAttem
         total_ms: entry.total_ms,
         cost: entry.rated_cost,
         real_cost: audience.staff(entry.real_cost),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::latency::bucket_of;
-
-    #[test]
-    fn percentiles_are_of_the_bucket_that_the_rank_falls_into() {
-        assert_eq!(percentiles(&[]), None);
-        let middle = |milliseconds| middle_of(bucket_of(milliseconds));
-        let one = [(bucket_of(700), 1)];
-        assert_eq!(
-            percentiles(&one),
-            Some(Percentiles { p50: middle(700), p95: middle(700), p99: middle(700) })
-        );
-        let many = [(bucket_of(10), 50), (bucket_of(100), 45), (bucket_of(5_000), 5)];
-        assert_eq!(
-            percentiles(&many),
-            Some(Percentiles { p50: middle(10), p95: middle(100), p99: middle(5_000) })
-        );
     }
 }

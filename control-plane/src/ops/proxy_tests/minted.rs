@@ -4,23 +4,19 @@ use std::{collections::HashSet, time::Duration};
 
 use shared::{
     id::KeyId,
-    secret::{self, KeyHash, Secret},
+    secret::{self, Secret},
     wire::Wire,
 };
 use tokio::time::Instant;
 
+use super::taking_requests;
 use crate::{
     app::App,
-    ops::Caller,
-    rest::{
-        api_keys::PREFIX_CHARACTERS,
-        error::{ApiResult, Problem},
-        gateway,
-    },
+    domain::api_key,
+    ops::{Audited as _, Caller, Change, Done, Entry, Refusal},
     store::{
         StoreError,
         api_keys::{self, ApiKey},
-        audit,
         changes::{self, Revision},
         nodes::NodeRow,
         proxy_test_keys, users,
@@ -38,7 +34,8 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(2);
 const ACKNOWLEDGE_POLL: Duration = Duration::from_millis(25);
 
 /// A key that is deleted once this is dropped. Where that fails, housekeeping does it when the key has expired.
-pub(super) struct Minted {
+#[derive(Debug)]
+pub struct Minted {
     app: App,
     id: KeyId,
     /// From this one on nodes know the key.
@@ -71,41 +68,28 @@ async fn delete(app: &App, id: KeyId) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// They have too many, or were disabled a moment ago.
-pub(super) async fn mint(app: &App, caller: &Caller, wire: Wire) -> ApiResult<(Minted, Secret)> {
+pub(super) async fn mint(app: &App, caller: &Caller, wire: Wire) -> Done<(Minted, Secret)> {
     let now = app.clock.now();
     let secret = secret::new_api_key().map_err(|_| StoreError::Random)?;
     let key = ApiKey {
-        id: KeyId::new(now),
-        user: caller.user,
-        name: "proxy test".to_owned(),
-        hash: KeyHash::of(secret.expose().as_bytes()),
-        prefix: secret.expose().chars().take(PREFIX_CHARACTERS).collect(),
-        enabled: true,
         expires_at: Some(now.plus(LIFETIME)),
-        tags: Vec::new(),
-        metadata: std::collections::BTreeMap::new(),
-        created_at: now,
-        updated_at: now,
-        revision: 1,
+        ..api_key::key(caller.user, "proxy test".to_owned(), &secret, now)
     };
-    let mut tx = app.store.begin().await?;
-    changes::lock(&mut tx).await?;
-    let user = users::get_latest(&mut tx, caller.user).await?.filter(|user| user.enabled);
+    let mut change = Change::begin_locked(app, caller).await?;
+    let user = users::get_latest(&mut change.tx, caller.user).await?.filter(|user| user.enabled);
     if user.is_none() {
-        return Err(Problem::unauthorized("session_ended", "sign in again"));
+        return Err(Refusal::Unauthorized { code: "session_ended", detail: "sign in again" });
     }
-    if proxy_test_keys::count_unexpired(&mut tx, caller.user, now).await? >= MOST {
+    if proxy_test_keys::count_unexpired(&mut change.tx, caller.user, now).await? >= MOST {
         let detail = format!("{MOST} proxy tests of yours are running; wait for one to end");
-        return Err(Problem::too_many_requests("too_many_proxy_tests", detail, TOO_MANY_WAIT));
+        return Err(Refusal::TooMany { code: "too_many_proxy_tests", detail, wait: TOO_MANY_WAIT });
     }
-    proxy_test_keys::insert(&mut tx, &key).await?;
-    let detail = serde_json::json!({ "wire": wire });
-    audit::write(&mut tx, &caller.audit("proxy_test.start", "api_key", key.id, detail, now)).await?;
-    let (revision, _) = changes::revision(&mut tx).await?;
+    proxy_test_keys::insert(&mut change.tx, &key).await?;
+    let (revision, _) = changes::revision(&mut change.tx).await?;
     // Ahead of the commit: who is cut off in it may have made the key.
     let minted = Minted { app: app.clone(), id: key.id, revision };
-    tx.commit().await?;
-    app.changed();
+    let entry = Entry::done("proxy_test.start", ApiKey::KIND, key.id).with("wire", wire.as_str());
+    change.publish(entry).await?;
     Ok((minted, secret))
 }
 
@@ -113,13 +97,13 @@ pub(super) async fn mint(app: &App, caller: &Caller, wire: Wire) -> ApiResult<(M
 ///
 /// # Errors
 /// No node has said so.
-pub(super) async fn acknowledged(app: &App, nodes: &[NodeRow], key: &Minted) -> ApiResult<()> {
+pub(super) async fn acknowledged(app: &App, nodes: &[NodeRow], key: &Minted) -> Done<()> {
     let deadline = Instant::now() + ACKNOWLEDGE_TIMEOUT;
     // A heartbeat that was under way may show an older revision for a moment.
     let mut known_by = HashSet::new();
     loop {
         let mut tx = app.store.read().await?;
-        let live = gateway::taking_requests(app, &mut tx).await?;
+        let live = taking_requests(app, &mut tx).await?;
         tx.commit().await?;
         let knowing = live.iter().filter(|node| node.revision.is_some_and(|at| reaches(at, key.revision)));
         known_by.extend(knowing.map(|node| node.node_id.clone()));
@@ -131,7 +115,7 @@ pub(super) async fn acknowledged(app: &App, nodes: &[NodeRow], key: &Minted) -> 
         if Instant::now() >= deadline {
             let detail =
                 "no node has taken the test's key in time; an operator sees under Nodes how far each one is";
-            return Err(Problem::unavailable("not_acknowledged", detail));
+            return Err(Refusal::Unavailable { code: "not_acknowledged", detail: detail.to_owned() });
         }
         tokio::time::sleep(ACKNOWLEDGE_POLL).await;
     }
