@@ -17,16 +17,28 @@
 //! 6. `openapi.json` and the web's types written anew (see [`crate::rest`]).
 
 pub mod account_groups;
+mod attempts;
 mod caller;
 mod change;
 pub mod first_admin;
 pub mod node_commands;
 pub mod nodes;
+pub mod profile;
 mod refusal;
+pub mod sessions;
+pub mod users;
 
 pub use caller::Caller;
 pub use change::{Audited, Change, Entry};
 pub use refusal::Refusal;
 
+use crate::store::StoreError;
+
 /// What an operation gives.
 pub type Done<T> = Result<T, Refusal>;
+
+/// What was read in order to be changed must be what the caller has seen. The store's update checks it once more against
+/// what is committed by then.
+fn demand_seen(seen: i64, revision: i64) -> Done<()> {
+    if seen == revision { Ok(()) } else { Err(StoreError::Stale.into()) }
+}
