@@ -18,6 +18,7 @@
 
 pub mod account_groups;
 pub mod api_keys;
+mod attempts;
 pub mod audit;
 mod caller;
 mod change;
@@ -29,15 +30,26 @@ pub mod models;
 mod names;
 pub mod node_commands;
 pub mod nodes;
+pub mod profile;
 pub mod proxy_tests;
 mod refusal;
 pub mod refusals;
+pub mod sessions;
 pub mod settings;
 pub mod usage;
+pub mod users;
 
 pub use caller::Caller;
 pub use change::{Audited, Change, Entry};
 pub use refusal::Refusal;
 
+use crate::store::StoreError;
+
 /// What an operation gives.
 pub type Done<T> = Result<T, Refusal>;
+
+/// What was read in order to be changed must be what the caller has seen. The store's update checks it once more against
+/// what is committed by then.
+fn demand_seen(seen: i64, revision: i64) -> Done<()> {
+    if seen == revision { Ok(()) } else { Err(StoreError::Stale.into()) }
+}

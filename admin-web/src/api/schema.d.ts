@@ -1273,6 +1273,7 @@ export interface components {
             /** @description The request that it was an attempt of; its record goes with the ledger's retention. */
             request_id: string;
         };
+        /** @description What someone signs in with. */
         LoginRequest: {
             /** Format: password */
             password: string;
@@ -1375,6 +1376,7 @@ export interface components {
             /** @description The key itself, shown this once. */
             key: string;
         };
+        /** @description A person to add. */
         NewUser: {
             /** @description Left out: true. */
             enabled?: boolean | null;
@@ -1465,6 +1467,7 @@ export interface components {
          * @enum {string}
          */
         Outcome: "open" | "completed" | "upstream_error" | "client_gone" | "cut_off" | "refused" | "unknown";
+        /** @description One's own password, and another one for it. */
         PasswordChange: {
             /** Format: password */
             current_password: string;
@@ -1514,7 +1517,7 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
-        /** @description What is left out stays as it is. */
+        /** @description What people change of themselves. What is left out stays as it is. */
         ProfileChange: {
             /** @description A language tag such as `en` or `zh-CN`. Null: as the browser has it. */
             language?: string | null;
@@ -1606,6 +1609,7 @@ export interface components {
             reason: string;
             revision?: components["schemas"]["RevisionView"] | null;
         };
+        /** @description Someone who adds themselves. */
         RegisterRequest: {
             /** Format: password */
             password: string;

@@ -12,6 +12,7 @@ use argon2::{
 use serde::Deserialize;
 use shared::{secret::Secret, tasks::Tasks};
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 const MIN_CHARACTERS: usize = 8;
 /// In bytes; also for passwords that are only compared.
@@ -44,6 +45,25 @@ impl TryFrom<Secret> for Password {
         }
         if text.expose().len() > MAX_BYTES { Err(InvalidPassword::Long) } else { Ok(Self(text)) }
     }
+}
+
+/// What someone signs in with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    pub username: String,
+    #[schema(value_type = String, format = Password)]
+    pub password: Secret,
+}
+
+/// One's own password, and another one for it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    #[schema(value_type = String, format = Password)]
+    pub current_password: Secret,
+    #[schema(value_type = String, format = Password)]
+    pub new_password: Password,
 }
 
 /// Why no hash was computed.

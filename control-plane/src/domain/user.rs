@@ -1,9 +1,11 @@
-//! People: what their names, languages and price rates may be.
+//! People: what their names, languages and price rates may be, and what is written of them.
 
 use serde::Deserialize;
-use shared::money::Ppm;
+use shared::{clock::Millis, id::UserId, money::Ppm, secret::Secret};
+use utoipa::ToSchema;
 
-use super::patch::Patch;
+use super::{password::Password, patch::Patch};
+use crate::{store::users::User, words::role::Role};
 
 const MAX_NAME: usize = 64;
 const MAX_LANGUAGE: usize = 16;
@@ -112,6 +114,124 @@ impl TryFrom<Ppm> for PriceRate {
 
     fn try_from(rate: Ppm) -> Result<Self, InvalidPriceRate> {
         if rate.0 <= MAX_PRICE_RATE { Ok(Self(rate)) } else { Err(InvalidPriceRate) }
+    }
+}
+
+/// A person to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    #[schema(value_type = String)]
+    name: UserName,
+    #[schema(value_type = String, format = Password)]
+    pub password: Password,
+    role: Role,
+    /// Left out: true.
+    enabled: Option<bool>,
+    /// Left out: `"1"`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    price_rate: PriceRate,
+    #[schema(value_type = Option<String>)]
+    language: Option<Language>,
+}
+
+impl NewUser {
+    #[must_use]
+    pub fn into_user(self, password_hash: Secret, now: Millis) -> User {
+        User {
+            id: UserId::new(now),
+            name: self.name.into_string(),
+            password_hash,
+            role: self.role,
+            enabled: self.enabled.unwrap_or(true),
+            price_rate: self.price_rate.0,
+            language: self.language.map(Language::into_string),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
+    }
+}
+
+/// Someone who adds themselves.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterRequest {
+    #[schema(value_type = String)]
+    username: UserName,
+    #[schema(value_type = String, format = Password)]
+    pub password: Password,
+}
+
+impl RegisterRequest {
+    /// With the least role.
+    #[must_use]
+    pub fn into_user(self, password_hash: Secret, now: Millis) -> User {
+        let new = NewUser {
+            name: self.username,
+            password: self.password,
+            role: Role::User,
+            enabled: None,
+            price_rate: PriceRate::default(),
+            language: None,
+        };
+        new.into_user(password_hash, now)
+    }
+}
+
+/// What is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserChange {
+    #[schema(value_type = Option<String>)]
+    name: Option<UserName>,
+    /// Ends all the person's logins.
+    #[schema(value_type = Option<String>, format = Password)]
+    pub password: Option<Password>,
+    role: Option<Role>,
+    enabled: Option<bool>,
+    #[schema(value_type = Option<String>)]
+    price_rate: Option<PriceRate>,
+    /// Null: as the browser has it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    language: Patch<Language>,
+}
+
+impl UserChange {
+    /// `password_hash`: of the new password, where there is one.
+    #[must_use]
+    pub fn apply(self, user: User, password_hash: Option<Secret>, now: Millis) -> User {
+        User {
+            id: user.id,
+            name: self.name.map_or(user.name, UserName::into_string),
+            password_hash: password_hash.unwrap_or(user.password_hash),
+            role: self.role.unwrap_or(user.role),
+            enabled: self.enabled.unwrap_or(user.enabled),
+            price_rate: self.price_rate.map_or(user.price_rate, |rate| rate.0),
+            language: Language::patched(user.language, self.language),
+            created_at: user.created_at,
+            updated_at: now,
+            revision: user.revision,
+        }
+    }
+}
+
+/// What people change of themselves. What is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileChange {
+    /// A language tag such as `en` or `zh-CN`. Null: as the browser has it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    language: Patch<Language>,
+}
+
+impl ProfileChange {
+    #[must_use]
+    pub fn apply(self, user: User, now: Millis) -> User {
+        User { language: Language::patched(user.language, self.language), updated_at: now, ..user }
     }
 }
 

@@ -19,7 +19,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Change<'a> {
     app: &'a App,
-    caller: &'a Caller,
+    /// `None`: nobody who is signed in, so far.
+    caller: Option<Caller>,
+    address: Option<IpAddr>,
     pub tx: Tx,
     /// When it is made.
     pub now: Millis,
@@ -28,9 +30,17 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// # Errors
     /// What the database says.
-    pub async fn begin(app: &'a App, caller: &'a Caller) -> Result<Self, Refusal> {
+    pub async fn begin(app: &'a App, caller: &Caller) -> Result<Self, Refusal> {
+        Ok(Self { caller: Some(*caller), ..Self::begin_unsigned(app, caller.address).await? })
+    }
+
+    /// For someone who is not signed in; [`Self::by`] says who it turned out to be.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn begin_unsigned(app: &'a App, address: Option<IpAddr>) -> Result<Self, Refusal> {
         let tx = app.store.begin().await?;
-        Ok(Self { app, caller, tx, now: app.clock.now() })
+        Ok(Self { app, caller: None, address, tx, now: app.clock.now() })
     }
 
     /// [`Self::begin`] with the lock that all published changes queue for: what is read with it as committed last stays
@@ -38,10 +48,14 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn begin_locked(app: &'a App, caller: &'a Caller) -> Result<Self, Refusal> {
+    pub async fn begin_locked(app: &'a App, caller: &Caller) -> Result<Self, Refusal> {
         let mut this = Self::begin(app, caller).await?;
         changes::lock(&mut this.tx).await?;
         Ok(this)
+    }
+
+    pub fn by(&mut self, caller: Caller) {
+        self.caller = Some(caller);
     }
 
     /// Commits what concerns no node.
@@ -49,8 +63,16 @@ impl<'a> Change<'a> {
     /// # Errors
     /// What the database says; nothing is done then.
     pub async fn commit(mut self, entry: Entry) -> Result<(), Refusal> {
-        let entry = entry.stored(Some(self.caller), self.caller.address, self.now);
+        let entry = entry.stored(self.caller.as_ref(), self.address, self.now);
         audit::write(&mut self.tx, &entry).await?;
+        self.commit_unlogged().await
+    }
+
+    /// Commits what the audit log has no place for, such as a count.
+    ///
+    /// # Errors
+    /// What the database says; nothing is done then.
+    pub async fn commit_unlogged(self) -> Result<(), Refusal> {
         Ok(self.tx.commit().await?)
     }
 

@@ -4,12 +4,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{clock::Clock, id::UserId, money::Ppm, secret::Secret};
 use zeroize::Zeroizing;
 
+use super::Entry;
 use crate::{
     domain::password::{InvalidPassword, Password, PasswordError, Passwords},
     store::{
-        Store, StoreError,
-        audit::{self, AuditEntry},
-        changes,
+        Store, StoreError, audit, changes,
         users::{self, User, UserFilter},
     },
     words::role::Role,
@@ -75,9 +74,8 @@ async fn insert(store: &Store, clock: &Clock, password_hash: Secret) -> Result<b
     if users::any(&mut tx).await? {
         return Ok(false);
     }
-    let id = UserId::new(now);
     let user = User {
-        id,
+        id: UserId::new(now),
         name: FIRST_ADMIN.to_owned(),
         password_hash,
         role: Role::Admin,
@@ -89,15 +87,7 @@ async fn insert(store: &Store, clock: &Clock, password_hash: Secret) -> Result<b
         revision: 1,
     };
     users::insert(&mut tx, &user).await?;
-    let entry = AuditEntry {
-        actor: None,
-        action: "user.create",
-        target_kind: "user",
-        target_id: Some(id.to_string()),
-        detail: serde_json::json!({ "name": FIRST_ADMIN, "role": "admin" }),
-        at: now,
-        address: None,
-    };
+    let entry = Entry::made("user.create", &user).stored(None, None, now);
     audit::write(&mut tx, &entry).await?;
     tx.commit().await?;
     Ok(true)

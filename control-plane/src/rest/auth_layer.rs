@@ -11,9 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::tokens::TokenError,
-    ops::Caller,
-    store::{sessions, users},
+    ops::{Caller, sessions},
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State},
@@ -60,20 +58,7 @@ async fn check(app: &App, parts: &Parts, address: ClientAddress) -> ApiResult<Op
 
 async fn authenticate(app: &App, headers: &HeaderMap, address: ClientAddress) -> ApiResult<Caller> {
     let jwt = bearer(headers).ok_or_else(|| Problem::unauthorized("not_signed_in", "sign in first"))?;
-    let now = app.clock.now();
-    let token = app.tokens.check(jwt, now).map_err(|error| match error {
-        TokenError::Expired => Problem::unauthorized("token_expired", "refresh the access token"),
-        TokenError::Invalid | TokenError::Signing => Problem::unauthorized("token_invalid", "sign in again"),
-    })?;
-    let mut tx = app.store.read().await?;
-    let session = sessions::get(&mut tx, token.session).await?;
-    let user = users::get(&mut tx, token.user).await?;
-    tx.commit().await?;
-    let ended = || Problem::unauthorized("session_ended", "sign in again");
-    let session =
-        session.filter(|session| session.user == token.user && session.expires_at > now).ok_or_else(ended)?;
-    let user = user.filter(|user| user.enabled).ok_or_else(ended)?;
-    Ok(Caller { user: user.id, role: user.role, session: session.id, address: address.0 })
+    Ok(sessions::authenticate(app, jwt, address.0).await?)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

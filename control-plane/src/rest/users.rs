@@ -1,6 +1,6 @@
 //! /api/admin/users: people, their roles and price rates.
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::{clock::Millis, id::UserId, money::Ppm};
@@ -9,22 +9,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     cursor::{Page, PageParams},
-    error::{ApiResult, Problem},
+    error::ApiResult,
     etag::{IfMatch, Tagged},
     extract::{JsonBody, ListParams, PathId},
     search::Search,
 };
 use crate::{
     app::App,
-    domain::{
-        password::Password,
-        patch::Patch,
-        user::{Language, PriceRate, UserName},
-    },
-    ops::Caller,
-    store::{
-        StoreError, Tx, audit, changes, sessions,
-        users::{self, User, UserFilter},
+    domain::user::{NewUser, UserChange},
+    ops::{
+        Caller,
+        users::{self as ops, User, UserFilter},
     },
     words::role::Role,
 };
@@ -87,43 +82,6 @@ struct UserQuery {
     enabled: Option<bool>,
 }
 
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewUser {
-    #[schema(value_type = String)]
-    name: UserName,
-    #[schema(value_type = String, format = Password)]
-    password: Password,
-    role: Role,
-    /// Left out: true.
-    enabled: Option<bool>,
-    /// Left out: `"1"`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    price_rate: PriceRate,
-    #[schema(value_type = Option<String>)]
-    language: Option<Language>,
-}
-
-/// What is left out stays as it is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct UserChange {
-    #[schema(value_type = Option<String>)]
-    name: Option<UserName>,
-    /// Ends all the person's logins.
-    #[schema(value_type = Option<String>, format = Password)]
-    password: Option<Password>,
-    role: Option<Role>,
-    enabled: Option<bool>,
-    #[schema(value_type = Option<String>)]
-    price_rate: Option<PriceRate>,
-    /// Null: as the browser has it.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    language: Patch<Language>,
-}
-
 /// People, in the order of their creation.
 #[utoipa::path(get, path = "/api/admin/users", tag = "users", params(UserQuery, PageParams), responses((status = OK, body = UserList)))]
 async fn list(
@@ -134,9 +92,7 @@ async fn list(
 ) -> ApiResult<Json<UserList>> {
     let filter = UserFilter { role: query.role, enabled: query.enabled, search: query.search.into_text() };
     let after = page.after()?.map(UserId::from_bytes);
-    let mut tx = app.store.read().await?;
-    let mut rows = users::list(&mut tx, &filter, after, page.fetch()).await?;
-    tx.commit().await?;
+    let mut rows = ops::list(&app, &filter, after, page.fetch()).await?;
     let next_cursor = page.cut(&mut rows, |user| user.id.to_bytes());
     Ok(Json(UserList {
         users: rows.into_iter().map(|user| UserBody::of(user, &caller)).collect(),
@@ -153,28 +109,8 @@ async fn post(
     State(app): State<App>,
     caller: Caller,
     JsonBody(new): JsonBody<NewUser>,
-) -> ApiResult<impl IntoResponse> {
-    let password_hash = app.passwords.hash(&new.password).await?;
-    let now = app.clock.now();
-    let user = User {
-        id: UserId::new(now),
-        name: new.name.into_string(),
-        password_hash,
-        role: new.role,
-        enabled: new.enabled.unwrap_or(true),
-        price_rate: new.price_rate.0,
-        language: new.language.map(Language::into_string),
-        created_at: now,
-        updated_at: now,
-        revision: 1,
-    };
-    let mut tx = app.store.begin().await?;
-    users::insert(&mut tx, &user).await?;
-    let detail = serde_json::json!({ "name": user.name, "role": user.role, "enabled": user.enabled });
-    audit::write(&mut tx, &caller.audit("user.create", "user", user.id, detail, now)).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok((StatusCode::CREATED, Tagged { revision: user.revision, body: UserBody::of(user, &caller) }))
+) -> ApiResult<(StatusCode, Tagged<UserBody>)> {
+    Ok((StatusCode::CREATED, tagged(ops::create(&app, &caller, new).await?, &caller)))
 }
 
 /// One person.
@@ -187,10 +123,7 @@ async fn get(
     caller: Caller,
     PathId(id): PathId<UserId>,
 ) -> ApiResult<Tagged<UserBody>> {
-    let mut tx = app.store.read().await?;
-    let user = users::get(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    tx.commit().await?;
-    Ok(Tagged { revision: user.revision, body: UserBody::of(user, &caller) })
+    Ok(tagged(ops::get(&app, id).await?, &caller))
 }
 
 /// Changes a person. Nobody changes their own role, password or enabling here, and the last admin stays one.
@@ -205,81 +138,10 @@ async fn put(
     State(app): State<App>,
     caller: Caller,
     PathId(id): PathId<UserId>,
-    if_match: IfMatch,
+    IfMatch(revision): IfMatch,
     JsonBody(change): JsonBody<UserChange>,
 ) -> ApiResult<Tagged<UserBody>> {
-    let password_hash = match &change.password {
-        Some(password) => Some(app.passwords.hash(password).await?),
-        None => None,
-    };
-    let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    changes::lock(&mut tx).await?;
-    let before = users::get_latest(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    if_match.holds_for(before.revision)?;
-    let fields = change.fields();
-    let mut user = change.apply(before.clone());
-    user.updated_at = now;
-    if let Some(hash) = password_hash {
-        user.password_hash = hash;
-    }
-    forbid_own(&caller, &before, &user)?;
-    if before.enabled && before.role == Role::Admin && !(user.enabled && user.role == Role::Admin) {
-        keep_an_admin(&mut tx, id).await?;
-    }
-    user.revision = users::update(&mut tx, &user, if_match.0).await?;
-    if user.password_hash != before.password_hash || !user.enabled {
-        sessions::delete_of_user(&mut tx, id, None).await?;
-    }
-    let detail = serde_json::json!({ "name": user.name, "fields": fields, "role": user.role, "enabled": user.enabled });
-    audit::write(&mut tx, &caller.audit("user.update", "user", id, detail, now)).await?;
-    tx.commit().await?;
-    app.changed();
-    Ok(Tagged { revision: user.revision, body: UserBody::of(user, &caller) })
-}
-
-impl UserChange {
-    fn fields(&self) -> Vec<&'static str> {
-        [
-            ("name", self.name.is_some()),
-            ("password", self.password.is_some()),
-            ("role", self.role.is_some()),
-            ("enabled", self.enabled.is_some()),
-            ("price_rate", self.price_rate.is_some()),
-            ("language", !self.language.is_keep()),
-        ]
-        .into_iter()
-        .filter_map(|(name, given)| given.then_some(name))
-        .collect()
-    }
-
-    /// All but the password.
-    fn apply(self, mut user: User) -> User {
-        user.name = self.name.map_or(user.name, UserName::into_string);
-        user.role = self.role.unwrap_or(user.role);
-        user.enabled = self.enabled.unwrap_or(user.enabled);
-        user.price_rate = self.price_rate.map_or(user.price_rate, |rate| rate.0);
-        user.language = Language::patched(user.language, self.language);
-        user
-    }
-}
-
-fn forbid_own(caller: &Caller, before: &User, after: &User) -> ApiResult<()> {
-    let grave = before.role != after.role
-        || before.enabled != after.enabled
-        || before.password_hash != after.password_hash;
-    if before.id == caller.user && grave {
-        let detail = "you can't change your own role or enabling; your password is changed in your profile";
-        return Err(Problem::conflict("own_user", detail));
-    }
-    Ok(())
-}
-
-async fn keep_an_admin(tx: &mut Tx, leaving: UserId) -> ApiResult<()> {
-    match users::other_admins(tx, leaving).await? {
-        0 => Err(Problem::conflict("last_admin", "nobody else is an enabled admin")),
-        _ => Ok(()),
-    }
+    Ok(tagged(ops::update(&app, &caller, id, revision, change).await?, &caller))
 }
 
 /// Deletes a person with their keys and logins. What they used stays in the ledger.
@@ -289,20 +151,10 @@ async fn keep_an_admin(tx: &mut Tx, leaving: UserId) -> ApiResult<()> {
     (status = CONFLICT, description = "`own_user` or `last_admin`"),
 ))]
 async fn delete(State(app): State<App>, caller: Caller, PathId(id): PathId<UserId>) -> ApiResult<StatusCode> {
-    if id == caller.user {
-        return Err(Problem::conflict("own_user", "you can't delete yourself"));
-    }
-    let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    changes::lock(&mut tx).await?;
-    let user = users::get_latest(&mut tx, id).await?.ok_or(StoreError::NotFound)?;
-    if user.enabled && user.role == Role::Admin {
-        keep_an_admin(&mut tx, id).await?;
-    }
-    users::delete(&mut tx, id).await?;
-    let detail = serde_json::json!({ "name": user.name, "role": user.role });
-    audit::write(&mut tx, &caller.audit("user.delete", "user", id, detail, now)).await?;
-    tx.commit().await?;
-    app.changed();
+    ops::delete(&app, &caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn tagged(user: User, caller: &Caller) -> Tagged<UserBody> {
+    Tagged { revision: user.revision, body: UserBody::of(user, caller) }
 }
