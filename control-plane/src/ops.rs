@@ -16,10 +16,14 @@
 //! 5. its file in `rest/` with a view of it, handlers of a few lines and `routes()`; its lines in `rest.rs`;
 //! 6. `openapi.json` and the web's types written anew (see [`crate::rest`]).
 
+pub mod account_commands;
 pub mod account_groups;
+pub mod accounts;
 mod caller;
 mod change;
 pub mod first_admin;
+pub mod gateway;
+pub mod incarnations;
 pub mod node_commands;
 pub mod nodes;
 mod refusal;
