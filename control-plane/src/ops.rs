@@ -16,7 +16,9 @@
 //! 5. its file in `rest/` with a view of it, handlers of a few lines and `routes()`; its lines in `rest.rs`;
 //! 6. `openapi.json` and the web's types written anew (see [`crate::rest`]).
 
+pub mod account_commands;
 pub mod account_groups;
+pub mod accounts;
 pub mod api_keys;
 mod attempts;
 pub mod audit;
@@ -24,6 +26,8 @@ mod caller;
 mod change;
 pub mod confirming;
 pub mod first_admin;
+pub mod gateway;
+pub mod incarnations;
 pub mod model_mappings;
 pub mod model_routes;
 pub mod models;

@@ -5,6 +5,7 @@
 //! `descriptor`; a test holds the three together.
 
 mod base_url;
+mod commands;
 mod credential;
 mod descriptor;
 mod input;
@@ -22,6 +23,7 @@ use shared::{
 use utoipa::ToSchema;
 
 pub use base_url::AllowedUpstreams;
+pub use commands::{Status, StatusChange, TestRequest};
 pub use credential::CredentialInput;
 pub use descriptor::{AccountTypes, Descriptor, Field, FieldKind, all as descriptors};
 pub use input::{AccountInput, Rules};
@@ -233,31 +235,6 @@ impl Account {
     pub fn open_credential(&self, sealer: &Sealer) -> Result<Credential, SealError> {
         let opened = sealer.open(place(self.id), &self.credential.sealed.0)?;
         serde_json::from_slice(&opened).map_err(|_| SealError::Form)
-    }
-
-    /// Names of the fields in which the two differ, as the REST API calls them.
-    #[must_use]
-    pub fn changed_fields(&self, other: &Self) -> Vec<&'static str> {
-        let differs = [
-            ("name", self.name != other.name),
-            ("description", self.description != other.description),
-            ("base_url", self.base_url != other.base_url),
-            ("credentials", self.credential != other.credential),
-            ("options", self.options != other.options),
-            ("enabled", self.enabled != other.enabled),
-            ("schedulable", self.schedulable != other.schedulable),
-            ("priority", self.priority != other.priority),
-            ("weight", self.weight != other.weight),
-            ("concurrency", self.concurrency != other.concurrency),
-            ("model_mapping", self.model_mapping != other.model_mapping),
-            ("allowed_models", self.allowed_models != other.allowed_models),
-            ("group_ids", self.group_ids != other.group_ids),
-            ("tags", self.tags != other.tags),
-            ("client_gone", self.client_gone != other.client_gone),
-            ("expires_at", self.expires_at != other.expires_at),
-            ("status", self.invalid != other.invalid),
-        ];
-        differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
     }
 }
 

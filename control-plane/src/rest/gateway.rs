@@ -2,26 +2,14 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
+use shared::{account::AccountType, wire::Wire};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    error::ApiResult,
-    nodes::{account_types, wires},
-};
-use crate::{
-    app::App,
-    ops::nodes::live_since,
-    store::{
-        StoreError, Tx,
-        models::{self, PricedModel},
-        nodes::{self, NodeRow},
-        settings,
-    },
-};
+use super::error::ApiResult;
+use crate::{app::App, ops::gateway as ops, store::models::PricedModel};
 
-/// Models that are shown at most.
-const MODELS: u32 = 1000;
+pub(super) use crate::ops::gateway::taking_requests;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get))
@@ -58,27 +46,12 @@ impl From<PricedModel> for GatewayModel {
 /// What clients can ask of the data plane, and where.
 #[utoipa::path(get, path = "/api/gateway", tag = "gateway", responses((status = OK, body = Gateway)))]
 async fn get(State(app): State<App>) -> ApiResult<Json<Gateway>> {
-    let mut tx = app.store.read().await?;
-    let (set, _) = settings::load(&mut tx).await?;
-    let nodes = taking_requests(&app, &mut tx).await?;
-    let models = models::priced(&mut tx, app.clock.now(), MODELS).await?;
-    tx.commit().await?;
-    let reports: Vec<_> = nodes.iter().map(|node| &node.report).collect();
+    let gateway = ops::get(&app).await?;
     Ok(Json(Gateway {
-        public_api_url: app.settings.data_plane.public_url(set.public_api_url.as_deref()).map(Into::into),
-        wires: wires(&reports),
-        account_types: account_types(&reports),
-        models: models.into_iter().map(Into::into).collect(),
-        live_nodes: nodes.len(),
+        public_api_url: gateway.public_api_url,
+        wires: gateway.wires.into_iter().map(Wire::as_str).collect(),
+        account_types: gateway.account_types.into_iter().map(AccountType::as_str).collect(),
+        models: gateway.models.into_iter().map(Into::into).collect(),
+        live_nodes: gateway.live_nodes,
     }))
-}
-
-/// Nodes that were heard of lately and are not shutting down.
-///
-/// # Errors
-/// What the database says.
-pub(super) async fn taking_requests(app: &App, tx: &mut Tx) -> Result<Vec<NodeRow>, StoreError> {
-    let mut live = nodes::live(tx, live_since(app)).await?;
-    live.retain(|node| node.ready);
-    Ok(live)
 }

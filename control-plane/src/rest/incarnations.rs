@@ -1,10 +1,7 @@
 //! /api/admin/incarnations: runs of nodes' processes and whether their records are all there; and records that the
 //! ledger could not take.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use shared::{clock::Millis, id::IncarnationId};
@@ -13,36 +10,23 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     cursor::{Page, PageParams},
-    error::{ApiResult, Problem},
-    extract::ListParams,
+    error::ApiResult,
+    extract::{ListParams, PathId},
 };
 use crate::{
     app::App,
-    ledger::closing::{self, Closing},
-    ops::Caller,
+    ops::{
+        Caller,
+        incarnations::{self as ops, IncarnationState, Run},
+    },
     store::{
         StoreError,
-        incarnations::{self, Incarnation, IncarnationFilter, State as Stored},
-        ledger_rejected::{self, RejectedKey, RejectedRow},
+        ledger_rejected::{RejectedKey, RejectedRow},
     },
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(close)).routes(routes!(rejected))
-}
-
-/// Where an incarnation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum IncarnationState {
-    /// More may come.
-    Open,
-    /// It is open, and was not heard of for a while.
-    Lost,
-    /// All of its records are in the ledger.
-    Closed,
-    /// A person has said that nothing more is expected.
-    ClosedByPerson,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -84,11 +68,6 @@ struct Incarnations {
     next_cursor: Option<String>,
 }
 
-fn lost_before(app: &App) -> Millis {
-    let after = i64::try_from(app.settings.planes.lost_after.as_millis()).unwrap_or(i64::MAX);
-    Millis(app.clock.now().0.saturating_sub(after))
-}
-
 /// Runs of nodes' processes, and whether all of their records are in the ledger.
 #[utoipa::path(get, path = "/api/admin/incarnations", tag = "nodes", params(IncarnationQuery, PageParams), responses((status = OK, body = Incarnations)))]
 async fn list(
@@ -96,46 +75,26 @@ async fn list(
     ListParams(query): ListParams<IncarnationQuery>,
     page: Page,
 ) -> ApiResult<Json<Incarnations>> {
-    let lost_before = lost_before(&app);
-    let stored = query.state.map(|state| match state {
-        IncarnationState::Open | IncarnationState::Lost => Stored::Open,
-        IncarnationState::Closed => Stored::Closed,
-        IncarnationState::ClosedByPerson => Stored::ClosedByPerson,
-    });
-    let filter = IncarnationFilter {
-        state: stored,
-        silent_since: (query.state == Some(IncarnationState::Lost)).then_some(lost_before),
-        heard_since: (query.state == Some(IncarnationState::Open)).then_some(lost_before),
-        before: page.after::<16>()?.map(IncarnationId::from_bytes),
-    };
-    let mut tx = app.store.read().await?;
-    let mut rows = incarnations::list(&mut tx, &filter, page.fetch()).await?;
-    let next_cursor = page.cut(&mut rows, |row| row.id.to_bytes());
-    let mut views = Vec::with_capacity(rows.len());
-    for row in rows {
-        let open = incarnations::open_requests(&mut tx, row.id).await?;
-        views.push(view(row, open, lost_before));
-    }
-    tx.commit().await?;
-    Ok(Json(Incarnations { incarnations: views, next_cursor }))
+    let before = page.after::<16>()?.map(IncarnationId::from_bytes);
+    let mut runs = ops::list(&app, query.state, before, page.fetch()).await?;
+    let next_cursor = page.cut(&mut runs, |run| run.row.id.to_bytes());
+    let incarnations = runs.into_iter().map(IncarnationView::from).collect();
+    Ok(Json(Incarnations { incarnations, next_cursor }))
 }
 
-fn view(row: Incarnation, open_requests: i64, lost_before: Millis) -> IncarnationView {
-    IncarnationView {
-        state: match row.state {
-            Stored::Open if row.last_seen < lost_before => IncarnationState::Lost,
-            Stored::Open => IncarnationState::Open,
-            Stored::Closed => IncarnationState::Closed,
-            Stored::ClosedByPerson => IncarnationState::ClosedByPerson,
-        },
-        id: row.id,
-        node_id: row.node,
-        spools: row.spools,
-        first_seen_at: row.first_seen,
-        last_seen_at: row.last_seen,
-        closed_at: row.closed_at,
-        records: row.records,
-        open_requests,
+impl From<Run> for IncarnationView {
+    fn from(Run { row, state, open_requests }: Run) -> Self {
+        Self {
+            id: row.id,
+            node_id: row.node,
+            state,
+            spools: row.spools,
+            first_seen_at: row.first_seen,
+            last_seen_at: row.last_seen,
+            closed_at: row.closed_at,
+            records: row.records,
+            open_requests,
+        }
     }
 }
 
@@ -148,27 +107,9 @@ fn view(row: Incarnation, open_requests: i64, lost_before: Millis) -> Incarnatio
 async fn close(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathId(id): PathId<IncarnationId>,
 ) -> ApiResult<Json<IncarnationView>> {
-    let id: IncarnationId = id.parse().map_err(|_| Problem::not_found())?;
-    let lost_before = lost_before(&app);
-    let now = app.clock.now();
-    let audit = |row: &Incarnation| {
-        let detail =
-            serde_json::json!({ "node": row.node, "last_seen_at": row.last_seen.0, "records": row.records });
-        caller.audit("incarnation.close", "incarnation", id.to_string(), detail, now)
-    };
-    match closing::close_lost(&app.ledger, id, lost_before, audit).await? {
-        Closing::Done(row) => {
-            let row = Incarnation { state: Stored::ClosedByPerson, closed_at: Some(now), ..row };
-            Ok(Json(view(row, 0, lost_before)))
-        }
-        Closing::Alive => Err(Problem::conflict(
-            "incarnation_is_alive",
-            "it was heard of lately; its records are on their way",
-        )),
-        Closing::Over => Err(Problem::conflict("incarnation_is_closed", "it is closed already")),
-    }
+    Ok(Json(ops::close(&app, &caller, id).await?.into()))
 }
 
 /// A record that the ledger did not take as it is, or a range of records that are gone.
@@ -205,13 +146,10 @@ struct RejectedRecords {
 #[utoipa::path(get, path = "/api/admin/usage/rejected", tag = "usage", params(PageParams), responses((status = OK, body = RejectedRecords)))]
 async fn rejected(State(app): State<App>, page: Page) -> ApiResult<Json<RejectedRecords>> {
     let after = page.after::<40>()?.map(key);
-    let mut tx = app.store.read().await?;
-    let mut rows = ledger_rejected::list(&mut tx, after, page.fetch()).await?;
-    let total = ledger_rejected::count(&mut tx).await?;
-    tx.commit().await?;
-    let next_cursor = page.cut(&mut rows, cursor);
-    let records = rows.into_iter().map(rejected_view).collect::<Result<_, _>>()?;
-    Ok(Json(RejectedRecords { total, records, next_cursor }))
+    let mut rejected = ops::rejected(&app, after, page.fetch()).await?;
+    let next_cursor = page.cut(&mut rejected.rows, cursor);
+    let records = rejected.rows.into_iter().map(rejected_view).collect::<Result<_, _>>()?;
+    Ok(Json(RejectedRecords { total: rejected.total, records, next_cursor }))
 }
 
 fn rejected_view(row: RejectedRow) -> Result<RejectedView, StoreError> {

@@ -1,13 +1,11 @@
-//! /api/admin/nodes: how every node is, and what nodes know of accounts.
-
-use std::collections::{BTreeMap, HashMap};
+//! /api/admin/nodes: how every node is.
 
 use axum::{
     Json,
     extract::{Path, State},
 };
 use http::StatusCode;
-use proto::v1::{self, status_mark};
+use proto::v1;
 use serde::{Deserialize, Serialize};
 use shared::{account::AccountType, clock::Millis, id::AccountId, wire::Wire};
 use utoipa::{IntoParams, ToSchema};
@@ -15,21 +13,20 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     cursor::{Page, PageParams},
-    error::{ApiResult, Problem},
+    error::ApiResult,
     extract::ListParams,
 };
 use crate::{
     app::App,
-    ops::Caller,
-    ops::nodes::live_since,
-    snapshot::encode,
-    store::{
-        StoreError, Tx, audit,
-        changes::{self, Revision, Withheld},
-        nodes::{self, NodeFilter, NodeRow},
+    ops::{
+        Caller,
+        nodes::{self as ops, Node},
     },
-    words::{account_state::Marked, node_health::NodeHealth},
+    store::changes::{Revision, Withheld},
+    words::node_health::NodeHealth,
 };
+
+pub(super) use crate::ops::nodes::serves;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get)).routes(routes!(delete))
@@ -155,17 +152,15 @@ async fn get(
     ListParams(query): ListParams<NodeQuery>,
     page: Page,
 ) -> ApiResult<Json<NodeList>> {
-    let since = live_since(&app);
-    let filter = NodeFilter { health: query.health.map(|health| (health, since)) };
-    let mut tx = app.store.read().await?;
-    let changes::State { revision: desired, withheld, .. } = changes::state(&mut tx).await?;
-    let live_nodes = nodes::count_live(&mut tx, since).await?;
-    let mut rows = nodes::list(&mut tx, filter, page.after_text()?, page.fetch()).await?;
-    tx.commit().await?;
-    let next_cursor = page.cut(&mut rows, |row| row.node_id.clone());
-    let nodes = rows.into_iter().map(|row| view(row, desired, since)).collect();
-    let withheld = withheld.map(Into::into);
-    Ok(Json(NodeList { desired: desired.into(), withheld, live_nodes, nodes, next_cursor }))
+    let mut nodes = ops::list(&app, query.health, page.after_text()?, page.fetch()).await?;
+    let next_cursor = page.cut(&mut nodes.listed, |node| node.row.node_id.clone());
+    Ok(Json(NodeList {
+        desired: nodes.desired.into(),
+        withheld: nodes.withheld.map(Into::into),
+        live_nodes: nodes.live,
+        nodes: nodes.listed.into_iter().map(NodeView::from).collect(),
+        next_cursor,
+    }))
 }
 
 /// Forgets a node that is gone for good.
@@ -178,60 +173,29 @@ async fn delete(
     caller: Caller,
     Path(node_id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    let node = nodes::get(&mut tx, &node_id).await?.ok_or(StoreError::NotFound)?;
-    if node.heard_at >= live_since(&app) {
-        return Err(Problem::conflict("node_is_live", "the node was heard of a moment ago; stop it first"));
-    }
-    nodes::delete(&mut tx, &node_id).await?;
-    let detail = serde_json::json!({ "build": node.build });
-    audit::write(&mut tx, &caller.audit("node.delete", "node", &node_id, detail, now)).await?;
-    tx.commit().await?;
+    ops::forget(&app, &caller, &node_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn view(row: NodeRow, desired: Revision, live_since: Millis) -> NodeView {
-    let same_epoch = row.revision.filter(|revision| revision.epoch == desired.epoch);
-    NodeView {
-        health: NodeHealth::of(row.heard_at, row.ready, live_since),
-        lag: same_epoch.and_then(|revision| desired.version.checked_sub(revision.version)),
-        acknowledged: row.revision.map(Into::into),
-        wires: wires(&[&row.report]),
-        account_types: account_types(&[&row.report]),
-        refused_payloads: row.report.refused_payloads.iter().map(refused_payload).collect(),
-        refused: row.report.refused.map(refused),
-        spool_depth: row.report.spool_depth,
-        statistics: statistics(row.report.statistics.unwrap_or_default()),
-        node_id: row.node_id,
-        build: row.build,
-        first_seen_at: row.first_seen_at,
-        heard_at: row.heard_at,
+impl From<Node> for NodeView {
+    fn from(Node { row, health, lag }: Node) -> Self {
+        let report = row.report;
+        Self {
+            health,
+            lag,
+            acknowledged: row.revision.map(Into::into),
+            wires: ops::wires(&[&report]).into_iter().map(Wire::as_str).collect(),
+            account_types: ops::account_types(&[&report]).into_iter().map(AccountType::as_str).collect(),
+            refused_payloads: report.refused_payloads.iter().map(refused_payload).collect(),
+            refused: report.refused.map(refused),
+            spool_depth: report.spool_depth,
+            statistics: statistics(report.statistics.unwrap_or_default()),
+            node_id: row.node_id,
+            build: row.build,
+            first_seen_at: row.first_seen_at,
+            heard_at: row.heard_at,
+        }
     }
-}
-
-/// The wires that one of these nodes takes from clients.
-pub(super) fn wires(reports: &[&v1::HeartbeatRequest]) -> Vec<&'static str> {
-    let served = |wire: &Wire| reports.iter().any(|report| serves(report, *wire));
-    Wire::ALL.into_iter().filter(served).map(Wire::as_str).collect()
-}
-
-/// The node takes the wire from clients.
-pub(super) fn serves(report: &v1::HeartbeatRequest, wire: Wire) -> bool {
-    let wire = match wire {
-        Wire::Chat => v1::Wire::Chat,
-        Wire::Responses => v1::Wire::Responses,
-        Wire::Messages => v1::Wire::Messages,
-        Wire::Gemini => v1::Wire::Gemini,
-    };
-    report.wires().any(|served| served == wire)
-}
-
-/// The account types that one of these nodes can reach.
-pub(super) fn account_types(reports: &[&v1::HeartbeatRequest]) -> Vec<&'static str> {
-    let reached: Vec<_> = reports.iter().flat_map(|report| report.account_types()).collect();
-    let known = AccountType::ALL.into_iter().filter(|kind| reached.contains(&encode::account_type(*kind)));
-    known.map(AccountType::as_str).collect()
 }
 
 fn refused(refused: v1::RefusedRevision) -> RefusedView {
@@ -257,78 +221,4 @@ fn statistics(statistics: v1::NodeStatistics) -> StatisticsView {
         live_backend: statistics.live_backend,
         live_degraded: statistics.live_degraded,
     }
-}
-
-/// What the live nodes together know of an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct AccountLive {
-    /// Requests running now, on all nodes.
-    pub(super) in_flight: u64,
-    /// Marks in force, each with its latest end.
-    pub(super) marks: Vec<MarkView>,
-}
-
-impl AccountLive {
-    /// What the account is marked as for all its models.
-    pub(super) fn marked(&self) -> Marked {
-        let has = |kind| self.marks.iter().any(|mark| mark.kind == kind && mark.model_family.is_none());
-        Marked { rate_limited: has(RATE_LIMITED), overloaded: has(OVERLOADED) }
-    }
-}
-
-const RATE_LIMITED: &str = "rate_limited";
-const OVERLOADED: &str = "overloaded";
-
-/// A passing condition of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct MarkView {
-    /// `rate_limited` or `overloaded`.
-    pub(super) kind: &'static str,
-    #[schema(value_type = i64)]
-    pub(super) until: Millis,
-    /// Short code, such as `status_429`.
-    pub(super) reason: String,
-    /// Null: all models.
-    pub(super) model_family: Option<String>,
-}
-
-/// What live nodes know of accounts; one that is not in the map has no marks and no requests.
-///
-/// # Errors
-/// What the database says.
-pub(super) async fn account_live(
-    app: &App,
-    tx: &mut Tx,
-) -> Result<HashMap<AccountId, AccountLive>, StoreError> {
-    let known = nodes::account_live(tx, live_since(app), app.clock.now()).await?;
-    let mut marks: HashMap<AccountId, BTreeMap<(&'static str, Option<String>), MarkView>> = HashMap::new();
-    let mut lives: HashMap<AccountId, AccountLive> = HashMap::new();
-    for account in known {
-        lives.entry(account.account_id).or_default().in_flight += u64::from(account.in_flight);
-        for mark in account.marks.into_iter().filter_map(mark) {
-            let merged = marks.entry(account.account_id).or_default();
-            let key = (mark.kind, mark.model_family.clone());
-            if merged.get(&key).is_none_or(|known| known.until < mark.until) {
-                merged.insert(key, mark);
-            }
-        }
-    }
-    for (id, merged) in marks {
-        lives.entry(id).or_default().marks = merged.into_values().collect();
-    }
-    Ok(lives)
-}
-
-fn mark(mark: v1::StatusMark) -> Option<MarkView> {
-    let kind = match mark.kind() {
-        status_mark::Kind::RateLimited => RATE_LIMITED,
-        status_mark::Kind::Overloaded => OVERLOADED,
-        status_mark::Kind::Unspecified => return None,
-    };
-    Some(MarkView {
-        kind,
-        until: Millis(mark.until_ms),
-        reason: mark.reason,
-        model_family: mark.model_family,
-    })
 }

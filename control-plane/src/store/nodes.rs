@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use proto::v1::HeartbeatRequest;
-use shared::{clock::Millis, id::AccountId};
+use shared::clock::Millis;
 
 use super::{
     StoreError, Tx,
@@ -11,6 +11,10 @@ use super::{
     statement::Statement,
 };
 use crate::words::node_health::NodeHealth;
+
+mod accounts;
+
+pub use accounts::{AccountOnNode, account_live, all_account_live};
 
 /// Text of a node's build that is kept.
 const BUILD_MAX: usize = 64;
@@ -194,37 +198,6 @@ pub async fn delete(tx: &mut Tx, node_id: &str) -> Result<bool, StoreError> {
 /// What the database says.
 pub async fn delete_silent(tx: &mut Tx, before: Millis) -> Result<u64, StoreError> {
     execute!(tx, "DELETE FROM nodes WHERE heard_at < ?", before.0)
-}
-
-/// What one node knows of an account.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AccountOnNode {
-    pub node_id: String,
-    pub account_id: AccountId,
-    pub in_flight: u32,
-    /// Marks in force.
-    pub marks: Vec<proto::v1::StatusMark>,
-}
-
-/// What nodes heard of at `since` or later know of accounts: those with marks in force at `now` or requests in flight.
-///
-/// # Errors
-/// What the database says.
-pub async fn account_live(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec<AccountOnNode>, StoreError> {
-    let nodes = live(tx, since).await?;
-    let known = nodes.into_iter().flat_map(|node| {
-        node.report.accounts.into_iter().filter_map(move |account| {
-            let account_id = AccountId::try_from(account.account_id.as_slice()).ok()?;
-            let marks = account.marks.into_iter().filter(|mark| mark.until_ms > now.0).collect();
-            Some(AccountOnNode {
-                node_id: node.node_id.clone(),
-                account_id,
-                in_flight: account.in_flight,
-                marks,
-            })
-        })
-    });
-    Ok(known.filter(|account| account.in_flight > 0 || !account.marks.is_empty()).collect())
 }
 
 fn stored_version(version: u64) -> i64 {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{fault::Faults, name::Name, patch::Patch},
-    secrets::Sealer,
+    secrets::{SealError, Sealer},
 };
 
 const MAX_TAGS: usize = 20;
@@ -130,7 +130,8 @@ impl AccountInput {
         self.apply(blank, faults, rules)
     }
 
-    /// The account with what the input changes. A new credential, base URL or option makes an invalid account valid.
+    /// The account with what the input changes; the same where it changes nothing. A credential, or another base URL or
+    /// option, makes an invalid account valid.
     ///
     /// # Errors
     /// All faults of the input, or that the credential could not be sealed.
@@ -150,13 +151,13 @@ impl AccountInput {
                 .push("credentials", "must be given again: `base_url` leads to another host, scheme or port");
             return Err(faults.into());
         }
-        let reached_otherwise = changed.base_url != present.base_url
-            || changed.options != present.options
-            || changed.credential != present.credential;
-        if reached_otherwise {
+        let reached_otherwise = changed.base_url != present.base_url || changed.options != present.options;
+        if reached_otherwise || !keeps_credential {
             changed.invalid = None;
         }
-        changed.updated_at = rules.now;
+        if changed != *present {
+            changed.updated_at = rules.now;
+        }
         Ok(changed)
     }
 
@@ -220,13 +221,22 @@ impl AccountInput {
 
         faults.none()?;
         if let Some(credential) = credential {
-            account.credential = seal(rules.sealer, account.id, &credential)?;
+            account.take_credential(&credential, rules.sealer)?;
         }
         Ok(account)
     }
 }
 
 impl Account {
+    /// One that it has already stays as it is sealed: sealed again, it would look like another one.
+    fn take_credential(&mut self, credential: &Credential, sealer: &Sealer) -> Result<(), SealError> {
+        if self.open_credential(sealer).is_ok_and(|present| present == *credential) {
+            return Ok(());
+        }
+        self.credential = seal(sealer, self.id, credential)?;
+        Ok(())
+    }
+
     /// What a new account starts from; its name, credential and options are not valid.
     fn blank(id: AccountId, kind: AccountType, now: Millis) -> Self {
         let credential_kind = kind.credential_kinds().first().copied().unwrap_or(CredentialKind::ApiKey);

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use super::*;
 
 const NOW: Millis = Millis(1_790_000_000_000);
+/// When changes are made.
+const LATER: Millis = Millis(NOW.0 + 1);
 
 fn sealer() -> Sealer {
     Sealer::new([&[1; 32]]).unwrap()
@@ -23,9 +25,8 @@ fn create_with(input: Value, private: bool) -> Result<Account, Vec<String>> {
 fn update(account: &Account, input: Value) -> Result<Account, Vec<String>> {
     let input: AccountInput = serde_json::from_value(input).unwrap();
     let sealer = sealer();
-    let later = Millis(NOW.0 + 1);
     input
-        .update(account, Rules { sealer: &sealer, allowed: AllowedUpstreams::default(), now: later })
+        .update(account, Rules { sealer: &sealer, allowed: AllowedUpstreams::default(), now: LATER })
         .map_err(fields)
 }
 
@@ -180,14 +181,13 @@ fn private_base_urls_need_the_operator_s_word() {
 #[test]
 fn a_change_keeps_what_it_does_not_name() {
     let account = console();
-    let same = update(&account, json!({})).unwrap();
-    assert!(account.changed_fields(&same).is_empty());
+    assert_eq!(update(&account, json!({})).unwrap(), account);
     let changed =
         update(&account, json!({"priority": 1, "base_url": "https://api.anthropic.com/x/"})).unwrap();
-    assert_eq!(account.changed_fields(&changed), ["base_url", "priority"]);
-    assert_eq!(changed.credential, account.credential);
+    let base_url = Some("https://api.anthropic.com/x".to_owned());
+    assert_eq!(changed, Account { priority: 1, base_url, updated_at: LATER, ..account.clone() });
     let cleared = update(&changed, json!({"priority": null, "base_url": null})).unwrap();
-    assert!(account.changed_fields(&cleared).is_empty());
+    assert_eq!(cleared, Account { updated_at: LATER, ..account.clone() });
     assert_eq!(
         update(&account, json!({"name": null, "credentials": null})).unwrap_err(),
         ["name", "credentials"]
@@ -208,6 +208,19 @@ fn what_is_reached_otherwise_is_no_longer_invalid() {
     assert!(update(&account, json!({"priority": 1})).unwrap().invalid.is_some());
     assert!(update(&account, json!({"credentials": {"api_key": "sk-new"}})).unwrap().invalid.is_none());
     assert!(update(&account, json!({"base_url": "https://api.anthropic.com/x"})).unwrap().invalid.is_none());
+}
+
+#[test]
+fn a_credential_that_is_given_again_is_no_other_one() {
+    let account = console();
+    let same = || json!({"credentials": {"api_key": "sk-ant-0123456789"}});
+    assert_eq!(update(&account, same()).unwrap(), account);
+    let invalid = Some(Invalid { reason: "unauthorized".to_owned(), detail: String::new(), at: NOW });
+    let tried_again = update(&Account { invalid, ..account.clone() }, same()).unwrap();
+    assert_eq!(tried_again, Account { updated_at: LATER, ..account.clone() });
+    let unreadable = StoredCredential { sealed: b"of another key".to_vec().into(), ..account.credential.clone() };
+    let unreadable = Account { credential: unreadable, ..account };
+    assert_ne!(update(&unreadable, same()).unwrap().credential, unreadable.credential);
 }
 
 #[test]

@@ -256,8 +256,9 @@ async fn marks_of_live_nodes_are_seen(database: Database) {
     beat(&replica, HeartbeatRequest { accounts: accounts(vec![mark(NOW.0)], 0), ..heartbeat("node-2") })
         .await;
     let mut tx = replica.app.store.read().await.unwrap();
-    let known =
-        nodes::account_live(&mut tx, live_since(&replica.app), replica.app.clock.now()).await.unwrap();
+    let (since, now) = (live_since(&replica.app), replica.app.clock.now());
+    let known = nodes::account_live(&mut tx, &[id], since, now).await.unwrap();
+    assert_eq!(nodes::all_account_live(&mut tx, since, now).await.unwrap(), known);
     tx.rollback().await.unwrap();
     assert_eq!(known.len(), 1, "marks that are over are not shown");
     assert_eq!((known[0].node_id.as_str(), known[0].in_flight, known[0].marks.len()), ("node-1", 2, 1));

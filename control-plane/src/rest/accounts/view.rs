@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::{
     account::{AccountType, CredentialKind},
     clock::Millis,
@@ -12,8 +12,12 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    domain::account::{Account, ClientGone, OptionFields},
-    rest::{etag::Tagged, nodes::AccountLive},
+    domain::account::{ClientGone, OptionFields, Status},
+    ops::{
+        accounts::Known,
+        nodes::{AccountLive, Mark},
+    },
+    rest::etag::Tagged,
     store::account_errors::LastError,
     words::account_state::AccountState,
 };
@@ -60,7 +64,7 @@ pub(in crate::rest) struct AccountView {
     #[schema(value_type = Option<i64>)]
     invalid_at: Option<Millis>,
     /// What the live nodes last said. The ETag does not stand for it.
-    live: AccountLive,
+    live: LiveView,
     /// The latest attempt at the account that failed. Null: none did. The ETag does not stand for it.
     last_error: Option<LastErrorView>,
     #[schema(value_type = i64)]
@@ -91,11 +95,40 @@ impl From<LastError> for LastErrorView {
     }
 }
 
-/// What is known of an account beside its row.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) live: AccountLive,
-    pub(super) last_error: Option<LastError>,
+/// What the live nodes together know of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccountLive)]
+pub(super) struct LiveView {
+    /// Requests running now, on all nodes.
+    in_flight: u64,
+    /// Marks in force, each with its latest end.
+    marks: Vec<MarkView>,
+}
+
+impl From<AccountLive> for LiveView {
+    fn from(live: AccountLive) -> Self {
+        Self { in_flight: live.in_flight, marks: live.marks.into_iter().map(MarkView::from).collect() }
+    }
+}
+
+/// A passing condition of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MarkView {
+    /// `rate_limited` or `overloaded`.
+    kind: &'static str,
+    #[schema(value_type = i64)]
+    until: Millis,
+    /// Short code, such as `status_429`.
+    reason: String,
+    /// Null: all models.
+    model_family: Option<String>,
+}
+
+impl From<Mark> for MarkView {
+    fn from(mark: Mark) -> Self {
+        let Mark { kind, until, reason, model_family } = mark;
+        Self { kind: kind.as_str(), until, reason, model_family }
+    }
 }
 
 /// What may be known of a credential.
@@ -109,25 +142,17 @@ pub(super) struct CredentialView {
     hint: Option<String>,
 }
 
-/// What is known for good; limits and overload pass, and are among the marks of `live`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Status {
-    Valid,
-    Invalid,
+pub(super) fn tagged(known: Known) -> Tagged<AccountView> {
+    Tagged { revision: known.account.revision, body: known.into() }
 }
 
-pub(super) fn tagged(account: Account, seen: Seen, now: Millis) -> Tagged<AccountView> {
-    Tagged { revision: account.revision, body: view(account, seen, now) }
-}
-
-pub(super) fn view(account: Account, seen: Seen, now: Millis) -> AccountView {
-    let state = AccountState::of(account.standing(now), seen.live.marked());
+impl From<Known> for AccountView {
+    fn from(Known { account, live, last_error, state }: Known) -> Self {
     let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
         Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
         None => (None, None, None),
     };
-    AccountView {
+    Self {
         id: account.id,
         name: account.name,
         description: account.description,
@@ -156,9 +181,10 @@ pub(super) fn view(account: Account, seen: Seen, now: Millis) -> AccountView {
         invalid_reason,
         invalid_detail,
         invalid_at,
-        live: seen.live,
-        last_error: seen.last_error.map(LastErrorView::from),
+        live: live.into(),
+        last_error: last_error.map(LastErrorView::from),
         created_at: account.created_at,
         updated_at: account.updated_at,
     }
+}
 }

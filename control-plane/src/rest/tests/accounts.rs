@@ -79,6 +79,102 @@ async fn credentials_go_in_and_never_come_out() {
     assert!(audit.text.contains("credentials"), "that they were replaced is told: {}", audit.text);
 }
 
+/// The latest entry of the audit log about this action.
+async fn entry(api: &TestApi, token: &str, action: &str) -> Value {
+    let path = format!("/api/admin/audit?action={action}");
+    api.get(path).by(token).send().await.expect(StatusCode::OK).body["entries"][0].clone()
+}
+
+#[tokio::test]
+async fn the_audit_log_has_each_field_that_changed_before_and_after() {
+    let (api, token) = operator().await;
+    let group = api.post(GROUPS).by(&token).json(json!({"name": "team"})).send().await.body["id"].clone();
+    let made = api.post(ACCOUNTS).by(&token).json(console("main")).send().await.expect(StatusCode::CREATED);
+    let id = path(ACCOUNTS, &made);
+    let all = json!({
+        "name": "main", "description": "", "type": "claude-console", "base_url": null, "credential_kind": "api_key",
+        "options": {}, "enabled": true, "schedulable": true, "priority": 50, "weight": 100, "concurrency": null,
+        "model_mapping": [], "allowed_models": [], "group_ids": [], "tags": [], "client_gone": "drain",
+        "expires_at": null, "invalid_reason": null,
+    });
+    let created = entry(&api, &token, "account.create").await;
+    assert_eq!(created["detail"], json!({"name": "main", "after": all}));
+
+    let change = json!({
+        "name": "second", "description": "d", "base_url": "https://api.anthropic.com/x", "enabled": false,
+        "schedulable": false, "priority": 7, "weight": 8, "concurrency": 9, "model_mapping": {"a": "b"},
+        "allowed_models": ["b"], "group_ids": [group], "tags": ["t"], "client_gone": "cancel",
+        "expires_at": START.0 + 1, "credentials": {"api_key": "sk-another"},
+    });
+    let changed =
+        api.put(&id).by(&token).if_match(made.etag()).json(change).send().await.expect(StatusCode::OK);
+    let (mut before, mut after) = (all.clone(), all.clone());
+    let fields = json!({
+        "name": "second", "description": "d", "base_url": "https://api.anthropic.com/x", "enabled": false,
+        "schedulable": false, "priority": 7, "weight": 8, "concurrency": 9, "model_mapping": [["a", "b"]],
+        "allowed_models": ["b"], "group_ids": [group], "tags": ["t"], "client_gone": "cancel",
+        "expires_at": START.0 + 1, "credentials": "*** (another one)",
+    });
+    after.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let everything = after.clone();
+    before["credentials"] = json!("***");
+    for same in ["type", "credential_kind", "options", "invalid_reason"] {
+        before.as_object_mut().unwrap().remove(same);
+        after.as_object_mut().unwrap().remove(same);
+    }
+    let updated = entry(&api, &token, "account.update").await;
+    assert_eq!(updated["detail"], json!({"name": "second", "before": before, "after": after}));
+    assert_eq!(updated["target_id"], made.body["id"]);
+
+    let same = json!({"credentials": {"api_key": "sk-another"}});
+    let again = api.put(&id).by(&token).if_match(changed.etag()).json(same).send().await;
+    assert_eq!(again.expect(StatusCode::OK).etag(), changed.etag(), "it had that credential");
+    let same = json!({"credentials": {"api_key": "sk-another"}, "priority": 1});
+    api.put(&id).by(&token).if_match(changed.etag()).json(same).send().await.expect(StatusCode::OK);
+    let updated = entry(&api, &token, "account.update").await;
+    assert_eq!(
+        updated["detail"],
+        json!({"name": "second", "before": {"priority": 7}, "after": {"priority": 1}})
+    );
+    assert_eq!(api.audited("account.update").await, 2);
+
+    api.delete(&id).by(&token).send().await.expect(StatusCode::NO_CONTENT);
+    let mut last = everything;
+    last.as_object_mut().unwrap().remove("credentials");
+    last["priority"] = json!(1);
+    let deleted = entry(&api, &token, "account.delete").await;
+    assert_eq!(deleted["detail"], json!({"name": "second", "before": last}));
+}
+
+#[tokio::test]
+async fn an_account_of_a_later_release_hides_no_other_and_can_be_deleted() {
+    let (api, token) = operator().await;
+    let mut made = Vec::new();
+    for name in ["one", "two", "three"] {
+        api.app.clock.advance(Duration::from_millis(1));
+        made.push(path(ACCOUNTS, &api.post(ACCOUNTS).by(&token).json(console(name)).send().await));
+    }
+    let mut tx = api.app.store.begin().await.unwrap();
+    let sql = "UPDATE accounts SET account_type = 'quantum', options = '{new' WHERE name = 'two'";
+    crate::store::db::execute!(&mut tx, sql).unwrap();
+    tx.commit().await.unwrap();
+    let page = async |cursor: &str| {
+        let page = api.get(format!("{ACCOUNTS}?limit=2{cursor}")).by(&token).send().await;
+        let body = page.expect(StatusCode::OK).body;
+        let names = body["accounts"].as_array().unwrap().iter().map(|account| account["name"].clone());
+        (names.collect::<Vec<_>>(), body["next_cursor"].clone())
+    };
+    let (names, next) = page("").await;
+    assert_eq!(names, ["one"]);
+    let next = format!("&cursor={}", next.as_str().expect("there is more"));
+    assert_eq!(page(&next).await, (vec![json!("three")], Value::Null));
+
+    assert_eq!(api.get(&made[1]).by(&token).send().await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    api.delete(&made[1]).by(&token).send().await.expect(StatusCode::NO_CONTENT);
+    let deleted = &entry(&api, &token, "account.delete").await["detail"]["before"];
+    assert_eq!((&deleted["type"], &deleted["options"]), (&json!("quantum"), &json!("{new")));
+}
+
 #[tokio::test]
 async fn faults_name_their_fields_and_never_repeat_a_secret() {
     let (api, token) = operator().await;

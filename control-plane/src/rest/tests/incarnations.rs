@@ -73,7 +73,13 @@ async fn a_lost_run_is_closed_by_an_operator_and_no_other() {
         (&json!("0.000000009"), &json!("0.000000007"))
     );
     let audit = api.get("/api/admin/audit?action=incarnation.close").by(&viewer).send().await;
-    assert_eq!(audit.expect(StatusCode::OK).body["entries"][0]["target_id"], json!(id.to_string()));
+    let entry = &audit.expect(StatusCode::OK).body["entries"][0];
+    assert_eq!(entry["target_id"], json!(id.to_string()));
+    let detail = json!({
+        "node": "node-1", "last_seen_at": START.0, "records": 3,
+        "before": { "state": "open" }, "after": { "state": "closed_by_person" },
+    });
+    assert_eq!(entry["detail"], detail);
 }
 
 #[tokio::test]

@@ -144,10 +144,19 @@ async fn only_a_silent_node_can_be_forgotten() {
     api.app.clock.advance(Duration::from_secs(16));
     forget().await.expect(StatusCode::NO_CONTENT);
     assert_eq!(forget().await.refusal(), (404, "not_found"));
-    let filter =
-        crate::store::audit::AuditFilter { action: Some("node.delete".into()), ..Default::default() };
-    let mut tx = api.app.store.read().await.unwrap();
-    assert_eq!(crate::store::audit::list(&mut tx, &filter, None, 10).await.unwrap().len(), 1);
+    let entries = entries(&api, &operator, "node.delete").await;
+    let before = json!({ "build": "0.1.0", "first_seen_at": START.0, "heard_at": START.0 });
+    assert_eq!(entries.len(), 1);
+    assert_eq!(
+        (&entries[0]["target_id"], &entries[0]["detail"]),
+        (&json!("node-1"), &json!({ "before": before }))
+    );
+}
+
+/// What the audit log has of this action, the latest first.
+async fn entries(api: &TestApi, token: &str, action: &str) -> Vec<Value> {
+    let list = api.get(format!("/api/admin/audit?action={action}")).by(token).send().await;
+    list.expect(StatusCode::OK).body["entries"].as_array().unwrap().clone()
 }
 
 #[tokio::test]
@@ -181,6 +190,20 @@ async fn setting_an_account_valid_clears_its_marks_on_every_live_node() {
     let mut tx = api.app.store.read().await.unwrap();
     let row = accounts::get(&mut tx, id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(row.invalid_reason, None);
+    let details: Vec<_> = entries(&api, &operator, "account.set_status").await;
+    let details: Vec<_> = details.iter().map(|entry| &entry["detail"]).collect();
+    let of = |status: &str, before: Value, after: Value| {
+        json!({ "name": "a", "status": status, "before": before, "after": after })
+    };
+    let (left, none) = (json!({ "invalid_reason": "left_us" }), json!({ "invalid_reason": null }));
+    assert_eq!(
+        details,
+        [
+            &of("valid", json!({}), json!({})),
+            &of("valid", left.clone(), none.clone()),
+            &of("invalid", none, left)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -207,7 +230,7 @@ async fn a_reason_belongs_to_invalid_and_is_a_code() {
 #[tokio::test]
 async fn a_test_tells_what_the_upstream_said() {
     let api = TestApi::start().await;
-    let (_, operator) = api.signed_in("operator", Role::Operator).await;
+    let (user, operator) = api.signed_in("operator", Role::Operator).await;
     let (id, _) = console_account(&api, &operator).await;
     node(&api, up_to_date(&api, "node-1").await).await;
     answer(&api, |command| {
@@ -239,7 +262,46 @@ async fn a_test_tells_what_the_upstream_said() {
     );
     let blank = api.post(&path).by(&operator).json(json!({ "model": "a b" })).send().await;
     assert_eq!(blank.refusal(), (422, "invalid_fields"));
+    let list = entries(&api, &operator, "account.test").await;
+    assert_eq!(list.len(), 1);
+    assert_eq!((&list[0]["actor"], &list[0]["target_id"]), (&json!(user.to_string()), &json!(id)));
+    assert_eq!((&list[0]["target_kind"], &list[0]["address"]), (&json!("account"), &json!(HOME)));
+    let detail = json!({
+        "name": "a", "node": "node-1", "ok": false, "http_status": 401, "reason": "unauthorized",
+        "model": "claude-haiku-5", "latency_ms": 42,
+    });
+    assert_eq!(list[0]["detail"], detail, "nothing of the provider's own words");
     api.post(&path).by(&operator).send().await.expect(StatusCode::OK);
+    assert_eq!(entries(&api, &operator, "account.test").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_test_is_in_the_audit_log_also_where_who_asked_hangs_up() {
+    let api = TestApi::start().await;
+    let (_, operator) = api.signed_in("operator", Role::Operator).await;
+    let (id, _) = console_account(&api, &operator).await;
+    node(&api, up_to_date(&api, "node-1").await).await;
+    let asked = api.app.commands.subscribe();
+    let mut test = std::pin::pin!(api.post(format!("/api/admin/accounts/{id}/test")).by(&operator).send());
+    let sent = async {
+        let mut asked = asked;
+        asked.changed().await.unwrap();
+    };
+    tokio::select! {
+        answer = &mut test => panic!("nobody has answered: {}", answer.text),
+        () = sent => {}
+    }
+    drop(test);
+    answer(&api, |_| {
+        let result = TestAccountResult { ok: true, http_status: 200, ..TestAccountResult::default() };
+        command_result::Result::TestAccount(result)
+    });
+    let noted = async {
+        while api.audited("account.test").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noted).await.expect("it is in the log");
 }
 
 #[tokio::test]
@@ -254,8 +316,14 @@ async fn a_test_needs_a_live_node_that_reaches_the_type_and_answers() {
     node(&api, HeartbeatRequest { ready: false, ..heartbeat("stopping") }).await;
     assert_eq!(test().await.refusal(), (409, "unsupported_by_node"));
     node(&api, up_to_date(&api, "node-1").await).await;
+    assert_eq!(api.audited("account.test").await, 0, "nobody was asked");
     answer(&api, |_| command_result::Result::Error("no such account here".into()));
     assert_eq!(test().await.refusal(), (502, "node_refused"));
+    let detail = json!({
+        "name": "a", "node": "node-1", "ok": false, "http_status": null, "reason": "node_refused", "model": null,
+        "latency_ms": null,
+    });
+    assert_eq!(entries(&api, &operator, "account.test").await[0]["detail"], detail);
     let missing =
         api.post(format!("/api/admin/accounts/{}/test", AccountId::new(START))).by(&operator).send().await;
     assert_eq!(missing.refusal(), (404, "not_found"));
