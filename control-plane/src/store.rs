@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod changes;
 pub mod commands;
+pub mod former_keys;
 pub mod groups;
 pub mod incarnations;
 pub mod latency;

@@ -1,6 +1,6 @@
 //! Drops what is over: logins, throttle counters, keys of proxy tests, commands, nodes that were not heard of for a
-//! month, stamps of old versions, entries of the audit log that are older than operators want, and refusals that are old
-//! or too many.
+//! month, stamps of old versions and deletions in them, entries of the audit log that are older than operators want, and
+//! refusals that are old or too many.
 
 use std::time::Duration;
 
@@ -48,9 +48,12 @@ pub(super) async fn step(store: &Store, clock: &Clock) -> Result<Progress, Store
     let mut tx = store.begin().await?;
     let stamps = changes::delete_old_stamps(&mut tx, ROWS_AT_ONCE).await?;
     tx.commit().await?;
+    let mut tx = store.begin().await?;
+    let deletions = changes::delete_old_deletions(&mut tx, ROWS_AT_ONCE).await?;
+    tx.commit().await?;
     let audited = audit_log(store, now).await?;
     let more_refusals = refusals::retention::step(store, clock, ROWS_AT_ONCE).await?;
-    let removed = [logins, counters, keys, stamps, audited];
+    let removed = [logins, counters, keys, stamps, deletions, audited];
     let full = removed.into_iter().any(|removed| removed >= ROWS_AT_ONCE.unsigned_abs());
     Ok(if full || more_refusals { Progress::More } else { Progress::Done })
 }
@@ -84,6 +87,7 @@ mod tests {
         Tx,
         api_keys::{self, ApiKey},
         commands::{answer, answers, insert},
+        db::execute,
         sessions::Session,
         test_support,
     };
@@ -156,11 +160,19 @@ mod tests {
         let left: Vec<_> =
             api_keys::by_ids(&mut tx, &keys).await.unwrap().into_iter().map(|key| key.id).collect();
         assert_eq!(left, [keys[1]]);
-        let told = changes::since(&mut tx, 0).await.unwrap();
-        assert!(
-            told.iter().any(|change| change.id == keys[0].to_bytes() && change.deleted),
-            "nodes hear of it"
-        );
+        let is_told = async |tx: &mut Tx| {
+            let told = changes::since(tx, 0).await.unwrap();
+            told.iter().any(|change| change.id == keys[0].to_bytes() && change.deleted)
+        };
+        assert!(is_told(&mut tx).await, "nodes hear of it");
+        tx.rollback().await.unwrap();
+
+        let mut tx = store.begin().await.unwrap();
+        let later = i64::try_from(2 * changes::DELETIONS_KEPT).unwrap();
+        execute!(&mut tx, "UPDATE configuration_revision SET version = ?", later).unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(step(store, &Clock::manual(NOW)).await.unwrap(), Progress::Done);
+        assert!(!is_told(&mut store.read().await.unwrap()).await, "and not for ever");
     }
 
     async fn audited(tx: &mut Tx, at: Millis) {

@@ -1,5 +1,6 @@
 //! The planes' services through real clients: over TLS on loopback, and in-process on both databases.
 
+mod away;
 mod commands;
 mod confirming;
 mod databases;

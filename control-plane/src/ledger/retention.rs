@@ -7,7 +7,7 @@ use shared::{
 
 use super::folding;
 use crate::store::{
-    Store, StoreError, Tx, incarnations, latency, ledger as rows,
+    Store, StoreError, Tx, former_keys, incarnations, latency, ledger as rows,
     ledger_partitions::{self, Month, Partitioning},
     ledger_rejected, rollups, settings,
     usage_queries::first_id_of,
@@ -49,6 +49,9 @@ pub async fn step(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     more |= is_full(ledger_rejected::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
     // What is open stays until its incarnation ends: it has not been charged yet.
     more |= rows::delete_beside_before(&mut tx, first_id_of(keep_from), ROWS_AT_ONCE).await?;
+    // Whose a key was need not be known longer than what it was used for.
+    more |= is_full(former_keys::date(&mut tx, now, ROWS_AT_ONCE).await?);
+    more |= is_full(former_keys::delete_before(&mut tx, keep_from, ROWS_AT_ONCE).await?);
     tx.commit().await?;
     Ok(more | rollup_step(store, now).await?)
 }

@@ -171,7 +171,8 @@ async fn write(
 pub async fn delete(app: &App, caller: &Caller, id: KeyId) -> Done<()> {
     let mut change = Change::begin(app, caller).await?;
     let key = writable(&mut change.tx, caller, id).await?;
-    api_keys::delete(&mut change.tx, id).await?;
+    let now = change.now;
+    api_keys::delete(&mut change.tx, id, now).await?;
     change.publish(Entry::removed("api_key.delete", &key)).await
 }
 

@@ -6,7 +6,7 @@ use proto::v1::Resource;
 use shared::digest::{self, Digest, Hashed};
 
 use crate::domain::proof::PROOF_BYTES;
-use crate::store::changes::{Revision, Stamp};
+use crate::store::changes::{Revision, Stamp, deletions_kept_from};
 
 /// Deleted resources that are remembered, so that a node that was away learns of them by a delta. A node that
 /// missed older ones gets everything.
@@ -70,7 +70,8 @@ pub struct Published {
 }
 
 impl Published {
-    /// The state of that name before anything is applied.
+    /// The state of that name before anything is applied: next is all that exists, and the deletions that the database
+    /// still knows.
     #[must_use]
     pub fn empty(name: Name) -> Self {
         Self {
@@ -78,7 +79,7 @@ impl Published {
             entries: BTreeMap::new(),
             tombstones: HashMap::new(),
             by_version: BTreeSet::new(),
-            floor: 0,
+            floor: deletions_kept_from(name.revision.version),
             stamps: BTreeMap::new(),
         }
     }
@@ -215,6 +216,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::changes::DELETIONS_KEPT;
 
     const EPOCH: [u8; 16] = [7; 16];
 
@@ -326,6 +328,14 @@ pub(crate) mod tests {
         assert_eq!(published.floor, 4);
         assert!(published.since(3).is_none());
         assert_eq!(published.since(4).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_missed_deletions_which_the_database_forgot_gets_no_delta() {
+        let mut published = Published::empty(at(DELETIONS_KEPT + 7));
+        published.apply(at(DELETIONS_KEPT + 7), vec![put(1, 3, b"a"), deleted(2, 8)]);
+        assert!(published.since(6).is_none());
+        assert_eq!(published.since(7).unwrap().len(), 1);
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Publisher {
             witness::hear(app, self, None, proven).await?;
             return Ok(false);
         }
-        let known = known.map(|head| head.revision.version);
+        // Of before that, the database does not know any more what is gone.
+        let told_from = changes::deletions_kept_from(state.revision.version);
+        let known = known.map(|head| head.revision.version).filter(|version| *version >= told_from);
         let changed = changes::since(&mut tx, known.unwrap_or(0)).await?;
         let loaded = load(&mut tx, &changed, &app.sealer).await?;
         let stamps = changes::stamps_since(&mut tx, known.unwrap_or(0), STAMPS).await?;

@@ -14,6 +14,7 @@ use shared::{
 use super::{
     StoreError, Tx, changes,
     db::{execute, fetch_all, fetch_in, fetch_one, fetch_optional},
+    former_keys,
     statement::Statement,
 };
 use crate::words::key_status::KeyStatus;
@@ -136,7 +137,8 @@ pub async fn get(tx: &mut Tx, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
     row.map(ApiKey::try_from).transpose()
 }
 
-/// Whose a key is that people know, or was until it was deleted. `None`: there was none, or its owner is gone too.
+/// Whose a key is that people know, or was until it was deleted. `None`: there was none, its owner is gone too, or it was
+/// deleted longer ago than requests are kept.
 ///
 /// # Errors
 /// What the database says.
@@ -291,19 +293,16 @@ pub async fn update(tx: &mut Tx, key: &ApiKey, expected: i64) -> Result<i64, Sto
     }
 }
 
-/// Deletes a key; whose it was is kept, if people knew it.
+/// Deletes a key at that time; whose it was is kept, if people knew it.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn delete(tx: &mut Tx, id: KeyId) -> Result<(), StoreError> {
-    const KEEP_OWNER: &str =
-        "INSERT INTO former_keys (key_id, user_id) SELECT id, user_id FROM api_keys WHERE id = ?";
+pub async fn delete(tx: &mut Tx, id: KeyId, at: Millis) -> Result<(), StoreError> {
     changes::record(tx, ResourceKind::ApiKey, id.to_bytes(), true).await?;
-    let id = id.to_bytes().to_vec();
-    if execute!(tx, "DELETE FROM proxy_test_keys WHERE key_id = ?", id.as_slice())? == 0 {
-        execute!(tx, KEEP_OWNER, id.as_slice())?;
+    if execute!(tx, "DELETE FROM proxy_test_keys WHERE key_id = ?", id.to_bytes().to_vec())? == 0 {
+        former_keys::keep(tx, id, at).await?;
     }
-    match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.as_slice())? {
+    match execute!(tx, "DELETE FROM api_keys WHERE id = ?", id.to_bytes().to_vec())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }
@@ -321,8 +320,8 @@ pub async fn delete_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError>
     let ids = fetch_all!(tx, (Vec<u8>,), sql, user.to_bytes().to_vec())?;
     for (id,) in ids {
         let id = KeyId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
-        delete(tx, id).await?;
+        // Whatever the time: it is forgotten with the others.
+        delete(tx, id, Millis(0)).await?;
     }
-    execute!(tx, "DELETE FROM former_keys WHERE user_id = ?", user.to_bytes().to_vec())?;
-    Ok(())
+    former_keys::delete_of_user(tx, user).await
 }

@@ -34,6 +34,16 @@ pub type Stamp = [u8; 16];
 /// it as no sign of anything, and a node that holds it does not follow.
 pub const STAMPS_KEPT: u64 = 100_000;
 
+/// Deletions within so many of the latest versions are kept, for nodes that were away. Who holds an older version, or
+/// publishes one, can't be told any more what is gone since: it takes everything anew.
+pub const DELETIONS_KEPT: u64 = 100_000;
+
+/// The oldest version from which all deletions up to `version` are kept.
+#[must_use]
+pub const fn deletions_kept_from(version: u64) -> u64 {
+    version.saturating_sub(DELETIONS_KEPT)
+}
+
 /// Where the configuration stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -230,6 +240,20 @@ pub async fn delete_old_stamps(tx: &mut Tx, limit: i64) -> Result<u64, StoreErro
     execute!(tx, sql, stored(before)?, limit)
 }
 
+/// Forgets old deletions, see [`DELETIONS_KEPT`], the oldest first. Returns how many.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_old_deletions(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
+    let (revision, _) = revision(tx).await?;
+    let sql = tx.sql(
+        "DELETE FROM changes WHERE deleted = 1 AND version <= ? ORDER BY version LIMIT ?",
+        "DELETE FROM changes WHERE version IN (SELECT version FROM changes WHERE deleted = 1 AND version <= ?
+            ORDER BY version LIMIT ?)",
+    );
+    execute!(tx, sql, stored(deletions_kept_from(revision.version))?, limit)
+}
+
 /// Has nothing of this epoch be published until the operator adopts it. Call it under [`lock`].
 ///
 /// # Errors
@@ -247,7 +271,8 @@ pub async fn withhold(tx: &mut Tx, withheld: &Withheld) -> Result<(), StoreError
     Ok(())
 }
 
-/// The resources that changed after `version`, by rising version of their latest change.
+/// The resources that changed after `version`, by rising version of their latest change. Of what was deleted before
+/// [`deletions_kept_from`] nothing is told.
 ///
 /// # Errors
 /// What the database says.

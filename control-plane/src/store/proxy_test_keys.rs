@@ -56,7 +56,7 @@ pub async fn delete_expired(tx: &mut Tx, now: Millis, limit: i64) -> Result<u64,
     let mut deleted = 0;
     for (id,) in ids {
         let id = KeyId::try_from(id.as_slice()).map_err(StoreError::corrupt)?;
-        match api_keys::delete(tx, id).await {
+        match api_keys::delete(tx, id, now).await {
             Ok(()) | Err(StoreError::NotFound) => deleted += 1,
             Err(error) => return Err(error),
         }

@@ -6,6 +6,7 @@ use proto::v1 as contract;
 use shared::{
     clock::{Clock, Millis},
     money::Ppm,
+    secret::Secret,
 };
 
 use super::{
@@ -13,8 +14,10 @@ use super::{
     world::{START, Spool, World},
 };
 use crate::{
+    domain::api_key,
     ledger::retention::step,
     store::{
+        api_keys,
         ledger_partitions::{Month, Partitioning, arrange},
         settings,
         usage_queries::RecordFilter,
@@ -54,6 +57,7 @@ pub(super) async fn old_requests_go_and_newer_ones_stay(world: &World) {
     settle(world, START.plus(DAY * 50)).await;
     assert_eq!(world.only_record_of(&client).await.request_id, new.request_id);
 
+    whose_a_key_was_is_known_as_long_as_what_it_was_used_for(world).await;
     retention_cuts_at_the_day(world).await;
     what_is_not_charged_yet_outlives_its_time(world).await;
 
@@ -71,6 +75,26 @@ pub(super) async fn old_requests_go_and_newer_ones_stay(world: &World) {
     assert!(rows.iter().all(|row| row.outcome == "open"), "{rows:#?}");
     assert_eq!(sums, crate::store::rollup_additions::Additions::default());
     assert_eq!(total().await, before, "totals stay exact");
+}
+
+/// Operators keep 20 days by now: see above.
+async fn whose_a_key_was_is_known_as_long_as_what_it_was_used_for(world: &World) {
+    let user = world.client(Ppm::ONE).await.user;
+    let mut keys = Vec::new();
+    let mut tx = world.store.begin().await.unwrap();
+    for days in [29, 30] {
+        let secret = Secret::new(format!("sk-deleted-after-{days}"));
+        let key = api_key::key(user, "former".to_owned(), &secret, START);
+        api_keys::insert(&mut tx, &key).await.unwrap();
+        api_keys::delete(&mut tx, key.id, START.plus(DAY * days)).await.unwrap();
+        keys.push(key.id);
+    }
+    tx.commit().await.unwrap();
+    settle(world, START.plus(DAY * 50)).await;
+    let mut tx = world.store.read().await.unwrap();
+    assert_eq!(api_keys::owner(&mut tx, keys[0]).await.unwrap(), None);
+    assert_eq!(api_keys::owner(&mut tx, keys[1]).await.unwrap(), Some(user));
+    tx.rollback().await.unwrap();
 }
 
 /// A run that nobody has closed, and one that was closed by a person: its node comes back with the truth too late.

@@ -60,7 +60,7 @@ impl Drop for Minted {
 
 async fn delete(app: &App, id: KeyId) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    api_keys::delete(&mut tx, id).await?;
+    api_keys::delete(&mut tx, id, app.clock.now()).await?;
     tx.commit().await
 }
 

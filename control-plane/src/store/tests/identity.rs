@@ -19,7 +19,9 @@ use crate::{
     store::{
         Store, StoreError,
         api_keys::{self, ApiKey, KeyFilter},
-        changes, proxy_test_keys,
+        changes,
+        db::execute,
+        former_keys, proxy_test_keys,
         sessions::{self, Previous, Session},
         test_support::Database,
         throttle::{self, Admission, Attempt, Purpose},
@@ -38,6 +40,7 @@ pub(super) async fn all(database: &Database) {
     keys_read_back_and_change(database).await;
     keys_of_proxy_tests_are_published_and_not_shown(database).await;
     whose_a_deleted_key_was_is_known_as_long_as_they_are(database).await;
+    whose_a_deleted_key_was_is_forgotten_by_its_deletion(database).await;
     whoever_goes_takes_keys_and_logins_along(database).await;
     of_admins_that_remove_each_other_one_stays(database).await;
     a_refresh_token_counts_once_however_many_use_it(database).await;
@@ -294,15 +297,43 @@ async fn whose_a_deleted_key_was_is_known_as_long_as_they_are(database: &Databas
     let all = [Some(owner.id), Some(owner.id), Some(other.id)];
     assert_eq!(owners().await, all);
     let mut tx = store.begin().await.unwrap();
-    api_keys::delete(&mut tx, keys[0].id).await.unwrap();
-    api_keys::delete(&mut tx, keys[2].id).await.unwrap();
-    assert!(matches!(api_keys::delete(&mut tx, keys[0].id).await, Err(StoreError::NotFound)));
+    api_keys::delete(&mut tx, keys[0].id, NOW).await.unwrap();
+    api_keys::delete(&mut tx, keys[2].id, NOW).await.unwrap();
+    assert!(matches!(api_keys::delete(&mut tx, keys[0].id, NOW).await, Err(StoreError::NotFound)));
     tx.commit().await.unwrap();
     assert_eq!(owners().await, all);
     let mut tx = store.begin().await.unwrap();
     users::delete(&mut tx, owner.id).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(owners().await, [None, None, Some(other.id)]);
+}
+
+async fn whose_a_deleted_key_was_is_forgotten_by_its_deletion(database: &Database) {
+    let store = &database.store;
+    let owner = user("owner of long ago", Role::User);
+    add(store, &owner).await;
+    let keys = [key(owner.id), key(owner.id), key(owner.id)];
+    let mut tx = store.begin().await.unwrap();
+    for (key, at) in keys.iter().zip([5, 6, 6]) {
+        api_keys::insert(&mut tx, key).await.unwrap();
+        api_keys::delete(&mut tx, key.id, Millis(at)).await.unwrap();
+    }
+    // As an earlier release does it.
+    let undated = "UPDATE former_keys SET deleted_at = NULL WHERE key_id = ?";
+    assert_eq!(execute!(&mut tx, undated, keys[2].id.to_bytes().to_vec()).unwrap(), 1);
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(former_keys::delete_before(&mut tx, Millis(7), 1).await.unwrap(), 1, "a piece at a time");
+    assert_eq!(api_keys::owner(&mut tx, keys[0].id).await.unwrap(), None, "the oldest first");
+    assert_eq!(former_keys::delete_before(&mut tx, Millis(6), 10).await.unwrap(), 0);
+    assert_eq!(former_keys::delete_before(&mut tx, Millis(7), 10).await.unwrap(), 1);
+    assert_eq!(api_keys::owner(&mut tx, keys[2].id).await.unwrap(), Some(owner.id), "it is not known when");
+    assert_eq!(former_keys::date(&mut tx, Millis(8), 10).await.unwrap(), 1);
+    assert_eq!(former_keys::date(&mut tx, Millis(9), 10).await.unwrap(), 0);
+    assert_eq!(former_keys::delete_before(&mut tx, Millis(8), 10).await.unwrap(), 0);
+    assert_eq!(former_keys::delete_before(&mut tx, Millis(9), 10).await.unwrap(), 1);
+    tx.commit().await.unwrap();
 }
 
 async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {
