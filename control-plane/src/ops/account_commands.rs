@@ -107,11 +107,8 @@ async fn ask(
     node: String,
     model: Option<String>,
 ) -> Done<Tested> {
-    let test = v1::TestAccount {
-        account_id: account.id.to_bytes().to_vec(),
-        model: model.clone(),
-        account: None,
-    };
+    let test =
+        v1::TestAccount { account_id: account.id.to_bytes().to_vec(), model: model.clone(), account: None };
     let answer = node_commands::run(app, &[node], &command::Command::TestAccount(test)).await?.pop();
     let answer = answer.ok_or_else(|| Refusal::internal("a command had no answer"))?;
     settle(app, caller, account, model, answer).await
@@ -127,7 +124,8 @@ async fn settle(
 ) -> Done<Tested> {
     let (reason, refusal) = match outcome {
         Ok(command_result::Result::TestAccount(result)) => {
-            note(app, caller, entry(account, &node_id, &result).with("latency_ms", result.latency_ms)).await?;
+            note(app, caller, entry(account, &node_id, &result).with("latency_ms", result.latency_ms))
+                .await?;
             return Ok(Tested { node_id, result });
         }
         Ok(_) => ("no_test_result", Refusal::internal("a node answered another command")),
@@ -282,7 +280,9 @@ mod tests {
         let details: Vec<Value> = rows.iter().map(|row| serde_json::from_str(&row.detail).unwrap()).collect();
         assert_eq!(details, [detail(json!("m"), "node_silent"), detail(Value::Null, "no_test_result")]);
         let by = caller.user.to_bytes().to_vec();
-        assert!(rows.iter().all(|row| row.target_id == Some(id.to_string()) && row.actor == Some(by.clone())));
+        assert!(
+            rows.iter().all(|row| row.target_id == Some(id.to_string()) && row.actor == Some(by.clone()))
+        );
     }
 
     #[test]

@@ -170,8 +170,7 @@ pub async fn update(
         return Ok(seen.with(present));
     }
     let after = account.to_row()?;
-    account.revision =
-        accounts::update(&mut change.tx, &after, revision).await.map_err(missing_group())?;
+    account.revision = accounts::update(&mut change.tx, &after, revision).await.map_err(missing_group())?;
     let mut entry = Entry::changed("account.update", &before, &after);
     if after.credential != before.credential {
         entry = entry.with_replaced("credentials");

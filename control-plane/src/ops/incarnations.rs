@@ -116,11 +116,8 @@ pub async fn list(
 /// `NotFound`; it was heard of lately, or is closed already.
 pub async fn close(app: &App, caller: &Caller, id: IncarnationId) -> Done<Run> {
     let now = app.clock.now();
-    let closed = |row: &Incarnation| Incarnation {
-        state: State::ClosedByPerson,
-        closed_at: Some(now),
-        ..row.clone()
-    };
+    let closed =
+        |row: &Incarnation| Incarnation { state: State::ClosedByPerson, closed_at: Some(now), ..row.clone() };
     let entry = |row: &Incarnation| {
         Entry::changed("incarnation.close", row, &closed(row))
             .with("node", row.node.as_str())

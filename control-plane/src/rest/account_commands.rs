@@ -108,8 +108,7 @@ async fn test(
     PathId(id): PathId<AccountId>,
     OptionalJsonBody(request): OptionalJsonBody<TestRequest>,
 ) -> ApiResult<Json<TestOutcome>> {
-    let Tested { node_id, result } =
-        ops::test(&app, &caller, id, request.unwrap_or_default()).await?;
+    let Tested { node_id, result } = ops::test(&app, &caller, id, request.unwrap_or_default()).await?;
     Ok(Json(TestOutcome {
         ok: result.ok,
         node_id,

@@ -218,7 +218,8 @@ fn a_credential_that_is_given_again_is_no_other_one() {
     let invalid = Some(Invalid { reason: "unauthorized".to_owned(), detail: String::new(), at: NOW });
     let tried_again = update(&Account { invalid, ..account.clone() }, same()).unwrap();
     assert_eq!(tried_again, Account { updated_at: LATER, ..account.clone() });
-    let unreadable = StoredCredential { sealed: b"of another key".to_vec().into(), ..account.credential.clone() };
+    let unreadable =
+        StoredCredential { sealed: b"of another key".to_vec().into(), ..account.credential.clone() };
     let unreadable = Account { credential: unreadable, ..account };
     assert_ne!(update(&unreadable, same()).unwrap().credential, unreadable.credential);
 }

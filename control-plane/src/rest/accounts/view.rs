@@ -148,43 +148,43 @@ pub(super) fn tagged(known: Known) -> Tagged<AccountView> {
 
 impl From<Known> for AccountView {
     fn from(Known { account, live, last_error, state }: Known) -> Self {
-    let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
-        Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
-        None => (None, None, None),
-    };
-    Self {
-        id: account.id,
-        name: account.name,
-        description: account.description,
-        kind: account.kind,
-        platform: account.kind.platform(),
-        base_url: account.base_url,
-        credential: CredentialView {
-            kind: account.credential.kind,
-            set: true,
-            hint: account.credential.hint,
-        },
-        options: account.options.fields(),
-        enabled: account.enabled,
-        schedulable: account.schedulable,
-        priority: account.priority,
-        weight: account.weight,
-        concurrency: account.concurrency,
-        model_mapping: account.model_mapping.into_iter().collect(),
-        allowed_models: account.allowed_models,
-        group_ids: account.group_ids,
-        tags: account.tags,
-        client_gone: account.client_gone,
-        expires_at: account.expires_at,
-        status: if invalid_reason.is_some() { Status::Invalid } else { Status::Valid },
-        state,
-        invalid_reason,
-        invalid_detail,
-        invalid_at,
-        live: live.into(),
-        last_error: last_error.map(LastErrorView::from),
-        created_at: account.created_at,
-        updated_at: account.updated_at,
+        let (invalid_reason, invalid_detail, invalid_at) = match account.invalid {
+            Some(invalid) => (Some(invalid.reason), Some(invalid.detail), Some(invalid.at)),
+            None => (None, None, None),
+        };
+        Self {
+            id: account.id,
+            name: account.name,
+            description: account.description,
+            kind: account.kind,
+            platform: account.kind.platform(),
+            base_url: account.base_url,
+            credential: CredentialView {
+                kind: account.credential.kind,
+                set: true,
+                hint: account.credential.hint,
+            },
+            options: account.options.fields(),
+            enabled: account.enabled,
+            schedulable: account.schedulable,
+            priority: account.priority,
+            weight: account.weight,
+            concurrency: account.concurrency,
+            model_mapping: account.model_mapping.into_iter().collect(),
+            allowed_models: account.allowed_models,
+            group_ids: account.group_ids,
+            tags: account.tags,
+            client_gone: account.client_gone,
+            expires_at: account.expires_at,
+            status: if invalid_reason.is_some() { Status::Invalid } else { Status::Valid },
+            state,
+            invalid_reason,
+            invalid_detail,
+            invalid_at,
+            live: live.into(),
+            last_error: last_error.map(LastErrorView::from),
+            created_at: account.created_at,
+            updated_at: account.updated_at,
+        }
     }
-}
 }

@@ -192,9 +192,7 @@ async fn setting_an_account_valid_clears_its_marks_on_every_live_node() {
     assert_eq!(row.invalid_reason, None);
     let details: Vec<_> = entries(&api, &operator, "account.set_status").await;
     let details: Vec<_> = details.iter().map(|entry| &entry["detail"]).collect();
-    let of = |status: &str, before: Value, after: Value| {
-        json!({ "name": "a", "status": status, "before": before, "after": after })
-    };
+    let of = |status: &str, before: Value, after: Value| json!({ "name": "a", "status": status, "before": before, "after": after });
     let (left, none) = (json!({ "invalid_reason": "left_us" }), json!({ "invalid_reason": null }));
     assert_eq!(
         details,

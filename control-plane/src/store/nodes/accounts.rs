@@ -101,11 +101,7 @@ mod tests {
     use proto::v1::{AccountLive, HeartbeatRequest, Nack, NodeStatistics, status_mark::Kind};
 
     use super::*;
-    use crate::store::{
-        db::execute,
-        nodes::heard,
-        test_support,
-    };
+    use crate::store::{db::execute, nodes::heard, test_support};
 
     const NOW: Millis = Millis(1_790_000_000_000);
 
