@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod account_group;
+pub mod agent;
 pub mod fault;
+pub mod known_browser;
 pub mod labels;
 pub mod model_route;
 pub mod name;

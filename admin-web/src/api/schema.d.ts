@@ -502,6 +502,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/users/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends all logins of a person. */
+        delete: operations["users_delete_all_of_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/api-keys": {
         parameters: {
             query?: never;
@@ -565,7 +582,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs in. */
+        /**
+         * Signs in.
+         * @description The refresh token comes as the cookie `switchyard_refresh`. A second cookie, `switchyard_browser`, lets this browser
+         *     sign in again however much others guess the password.
+         */
         post: operations["auth_login"];
         delete?: never;
         options?: never;
@@ -582,7 +603,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends this login. */
+        /**
+         * Ends the login of the cookie `switchyard_refresh`, and that of the access token where one is sent that is good.
+         * @description There need not be any: who is not signed in is signed out.
+         */
         post: operations["auth_logout"];
         delete?: never;
         options?: never;
@@ -600,7 +624,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Gives a new access token and a new refresh token for the old one.
+         * Gives a new access token, and a new refresh token for the old one: both are the cookie `switchyard_refresh`.
          * @description A refresh made again within `--refresh-grace`, while the new refresh token has not been used, gives the same one.
          */
         post: operations["auth_refresh"];
@@ -691,6 +715,41 @@ export interface paths {
         put: operations["profile_put_password"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/profile/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your own logins, the one used last first. */
+        get: operations["profile_list"];
+        put?: never;
+        post?: never;
+        /** Ends all your logins, this one too. */
+        delete: operations["profile_delete_all"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/profile/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends one of your logins. */
+        delete: operations["profile_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1530,9 +1589,6 @@ export interface components {
             input: string;
             output: string;
         };
-        RefreshRequest: {
-            refresh_token: string;
-        };
         /** @description A request that the gateway refused by itself. Fields that only who reads all may see are left out for others. */
         Refusal: {
             /** @description Stable word for the reason, as the client was told. */
@@ -1710,6 +1766,31 @@ export interface components {
             position: number;
             /** Format: int64 */
             updated_at: number;
+        };
+        SessionList: {
+            sessions: components["schemas"]["SessionView"][];
+        };
+        /** @description A login of your own. */
+        SessionView: {
+            /** @description Where you signed in from. Null: it is not known. */
+            address?: string | null;
+            /** @description What you signed in with, as that called itself. Null: it did not. */
+            agent?: string | null;
+            /**
+             * Format: int64
+             * @description When you signed in.
+             */
+            created_at: number;
+            /** @description Whether this request is made with it. */
+            current: boolean;
+            /**
+             * Format: int64
+             * @description When it ends, unless it is used before.
+             */
+            expires_at: number;
+            id: string;
+            /** Format: int64 */
+            last_used_at: number;
         };
         /** @description All settings. Null leaves a choice to each node, whose `--help` states it. */
         Settings: {
@@ -1914,8 +1995,6 @@ export interface components {
              * @description Seconds that the access token is good for.
              */
             expires_in: number;
-            /** @description For one refresh. One whose answer was lost can be made again at once, and gives the same token. */
-            refresh_token: string;
             /** @description `Bearer`. */
             token_type: string;
             user: components["schemas"]["Profile"];
@@ -3377,6 +3456,31 @@ export interface operations {
             };
         };
     };
+    users_delete_all_of_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     api_keys_list: {
         parameters: {
             query?: {
@@ -3601,6 +3705,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3614,7 +3719,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `user_disabled`, told only to who has the password */
+            /** @description `user_disabled`, told only to who has the password; or `cross_site` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3635,11 +3740,21 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
-            cookie?: never;
+            cookie?: {
+                switchyard_refresh?: string | null;
+            };
         };
         requestBody?: never;
         responses: {
             204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `cross_site` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3652,16 +3767,15 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RefreshRequest"];
+            cookie?: {
+                switchyard_refresh?: string | null;
             };
         };
+        requestBody?: never;
         responses: {
             200: {
                 headers: {
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3670,6 +3784,13 @@ export interface operations {
             };
             /** @description `refresh_invalid`; or `refresh_reused`, which ended the login */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `cross_site` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3698,7 +3819,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
-            /** @description `registration_disabled` */
+            /** @description `registration_disabled` or `cross_site` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3851,6 +3972,67 @@ export interface operations {
             };
             /** @description `too_many_attempts`, with Retry-After */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    profile_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+        };
+    };
+    profile_delete_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    profile_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "0006_console",
     7 "0007_refusals",
     8 "0008_former_keys",
+    9 "0009_logins",
 ];
 
 const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (
