@@ -6,9 +6,10 @@ use shared::{clock::Clock, tasks::Tasks};
 
 use crate::{
     domain::{
+        known_browser::Browsers,
         password::Passwords,
         proof::Proofs,
-        refresh::RefreshTokens,
+        refresh::{RefreshTokens, Terms},
         tokens::{TokenError, Tokens},
     },
     http_client,
@@ -32,6 +33,7 @@ pub struct Inner {
     pub proofs: Proofs,
     pub tokens: Tokens,
     pub refresh_tokens: RefreshTokens,
+    pub browsers: Browsers,
     pub passwords: Passwords,
     pub prices: PriceCache,
     /// Takes nodes' records.
@@ -72,11 +74,13 @@ impl App {
         let sealer = Sealer::new(keys.iter().map(|key| &**key))?;
         let proofs = Proofs::new(keys.iter().map(|key| &**key))?;
         let tokens = Tokens::new(keys.iter().map(|key| &**key), settings.policy.access_token_lifetime)?;
-        let refresh_tokens = RefreshTokens::new(
-            keys.iter().map(|key| &**key),
-            settings.policy.refresh_grace,
-            settings.policy.session_lifetime,
-        );
+        let terms = Terms {
+            grace: settings.policy.refresh_grace,
+            idle: settings.policy.session_lifetime,
+            max_age: settings.policy.session_max_age,
+        };
+        let refresh_tokens = RefreshTokens::new(keys.iter().map(|key| &**key), terms);
+        let browsers = Browsers::new(keys.iter().map(|key| &**key));
         let ledger = Ingest::new(store.clone(), clock.clone());
         Ok(Self(Arc::new(Inner {
             settings,
@@ -85,6 +89,7 @@ impl App {
             proofs,
             tokens,
             refresh_tokens,
+            browsers,
             passwords: Passwords::new(tasks.clone()),
             prices: ledger.prices.clone(),
             ledger,

@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod account_group;
+pub mod agent;
 pub mod api_key;
 pub mod fault;
+pub mod known_browser;
 pub mod labels;
 pub mod model_route;
 pub mod name;

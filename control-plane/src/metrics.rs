@@ -29,6 +29,7 @@ pub struct Metrics {
     /// Nodes heard of lately, on any replica.
     pub nodes_live: Gauge,
     pub commands: Family<CommandLabels, Counter>,
+    pub logins: Family<LoginLabels, Counter>,
     pub usage_records: Counter,
     pub tls_reload_failures: Counter,
     http_requests: Family<RequestLabels, Counter>,
@@ -44,6 +45,12 @@ pub struct UpdateLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CommandLabels {
     /// `answered` or `unanswered`.
+    pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LoginLabels {
+    /// `ok`, `wrong`, `disabled` or `throttled`.
     pub outcome: &'static str,
 }
 
@@ -73,6 +80,7 @@ impl Default for Metrics {
             payloads_refused: Counter::default(),
             nodes_live: Gauge::default(),
             commands: Family::default(),
+            logins: Family::default(),
             usage_records: Counter::default(),
             tls_reload_failures: Counter::default(),
             http_requests: Family::default(),
@@ -121,6 +129,7 @@ impl Metrics {
             all.register("payloads_refused", "Payloads that nodes refused", self.payloads_refused.clone());
             all.register("nodes_live", "Nodes heard of lately on any replica", self.nodes_live.clone());
             all.register("commands", "Commands to nodes", self.commands.clone());
+            all.register("logins", "Attempts to sign in", self.logins.clone());
             all.register("usage_records", "Usage records received from nodes", self.usage_records.clone());
             all.register(
                 "tls_reload_failures",

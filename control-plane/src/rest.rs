@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod error;
 pub mod etag;
 pub mod extract;
+pub mod forwarded;
 pub mod openapi;
 
 mod account_commands;
@@ -25,6 +26,8 @@ mod again;
 mod api_keys;
 mod audit;
 mod auth;
+mod cookies;
+mod cross_site;
 mod gateway;
 mod incarnations;
 mod model_mappings;
@@ -35,6 +38,7 @@ mod profile;
 mod proxy_test;
 mod refusals;
 mod search;
+mod sessions;
 mod settings;
 mod usage;
 mod users;
@@ -96,11 +100,16 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/auth/login", PUBLIC),
     route(Method::POST, "/api/auth/register", PUBLIC),
     route(Method::POST, "/api/auth/refresh", PUBLIC),
-    route(Method::POST, "/api/auth/logout", USER),
+    route(Method::POST, "/api/auth/logout", PUBLIC),
     // profile
     route(Method::GET, "/api/profile", USER),
     route(Method::PUT, "/api/profile", USER),
     route(Method::PUT, "/api/profile/password", USER),
+    // sessions
+    route(Method::GET, "/api/profile/sessions", USER),
+    route(Method::DELETE, "/api/profile/sessions", USER),
+    route(Method::DELETE, "/api/profile/sessions/{id}", USER),
+    route(Method::DELETE, "/api/admin/users/{id}/sessions", ADMIN),
     // api_keys
     route(Method::GET, "/api/api-keys", USER),
     route(Method::POST, "/api/api-keys", USER),
@@ -188,6 +197,7 @@ fn calls() -> OpenApiRouter<App> {
         .merge(openapi::routes())
         .merge(auth::routes())
         .merge(profile::routes())
+        .merge(sessions::routes())
         .merge(api_keys::routes())
         .merge(users::routes())
         .merge(account_types::routes())

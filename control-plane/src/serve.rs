@@ -9,7 +9,7 @@ mod spa;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use shared::{
     clock::Clock,
     secret::Secret,
@@ -224,7 +224,8 @@ async fn serve_all(app: &App, publisher: &Publisher, (admin, tls): AdminEnd, nod
     edge.spawn(server::serve(nodes, routes, edge.clone(), ways(app)));
     let router = rest::router(app.clone()).merge(health::routes(app, publisher, edge)).fallback(spa::serve);
     let router = health::counted(app, router);
-    let router = router.layer(from_fn(http::demand_tls));
+    let proxies: Arc<[_]> = app.settings.policy.trusted_proxies.as_slice().into();
+    let router = router.layer(from_fn_with_state(proxies, http::demand_tls));
     if let Some(tls) = &tls {
         watch(app, tls, "admin", ADMIN_TLS_RELOAD);
     }

@@ -205,20 +205,24 @@ pub struct KeySettings {
 /// What is allowed, and for how long.
 #[derive(Debug, Clone, Args)]
 pub struct PolicySettings {
-    /// The first admin's password; without one it is generated and printed once
+    /// The first admin's password, of 12 characters at least; without one it is generated and printed once
     #[arg(long, env = "SWITCHYARD_ADMIN_PASSWORD", value_parser = secret, hide_env_values = true)]
     pub admin_password: Option<Secret>,
     /// How long an access token is good for
     #[arg(long, env = "SWITCHYARD_ACCESS_TOKEN_LIFETIME", value_parser = duration, default_value = "15m")]
     pub access_token_lifetime: Duration,
-    /// How long a login can be refreshed after its last use
-    #[arg(long, env = "SWITCHYARD_SESSION_LIFETIME", value_parser = duration, default_value = "720h")]
+    /// How long a login lasts after its last use, from 1m to 9600h
+    #[arg(long, env = "SWITCHYARD_SESSION_LIFETIME", value_parser = session_time, default_value = "720h")]
     pub session_lifetime: Duration,
+    /// How long a login lasts after signing in, however much it is used, from 1m to 9600h
+    #[arg(long, env = "SWITCHYARD_SESSION_MAX_AGE", value_parser = session_time, default_value = "720h")]
+    pub session_max_age: Duration,
     /// How long a refresh whose answer was lost can be made again, 5m at most; a refresh token that comes later ends
     /// the login
     #[arg(long, env = "SWITCHYARD_REFRESH_GRACE", value_parser = refresh_grace, default_value = "30s")]
     pub refresh_grace: Duration,
-    /// Networks of the proxies in front, whose X-Forwarded-For is believed; separated by commas
+    /// Networks of the proxies in front, whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are believed;
+    /// separated by commas
     #[arg(long, env = "SWITCHYARD_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
     /// Changes that one person may make a minute, by the API or its pages; more are answered 429
@@ -292,12 +296,24 @@ impl Default for AdminListener {
     }
 }
 
+/// Browsers keep a cookie for 400 days at most.
+fn session_time(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(60);
+    const MOST: Duration = Duration::from_secs(400 * 24 * 3600);
+    match duration(text)? {
+        time if time < LEAST => Err("less than 1m".into()),
+        time if time > MOST => Err("more than 9600h, which are 400 days".into()),
+        time => Ok(time),
+    }
+}
+
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
             admin_password: None,
             access_token_lifetime: Duration::from_secs(15 * 60),
             session_lifetime: Duration::from_secs(30 * 24 * 3600),
+            session_max_age: Duration::from_secs(30 * 24 * 3600),
             refresh_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             changes_per_minute: CHANGES_PER_MINUTE,
@@ -388,11 +404,37 @@ mod tests {
         assert_eq!(settings.admin_listen, "127.0.0.1:8081".parse().unwrap());
         assert_eq!(settings.planes.grpc_connection_age, Duration::from_secs(1800));
         assert_eq!(settings.planes.node_patience(), Duration::from_secs(15));
-        assert_eq!(settings.policy.refresh_grace, PolicySettings::default().refresh_grace);
+        let defaults = PolicySettings::default();
+        assert_eq!(settings.policy.refresh_grace, defaults.refresh_grace);
+        assert_eq!(settings.policy.session_lifetime, defaults.session_lifetime);
+        assert_eq!(settings.policy.session_max_age, defaults.session_max_age);
+        assert_eq!(settings.policy.session_max_age, Duration::from_secs(30 * 24 * 3600));
         assert!(!settings.policy.allow_plaintext_upstreams);
         assert!(serve(&["--allow-plaintext-upstreams"]).policy.allow_plaintext_upstreams);
         assert!(!settings.allow_private_upstreams);
         assert!(serve(&["--allow-private-upstreams"]).allow_private_upstreams);
+    }
+
+    #[test]
+    fn logins_last_for_a_minute_at_least_and_400_days_at_most() {
+        let read = |setting: &str, value: &str| {
+            let given = ["switchyard-control", "serve", "--database-url", "sqlite::memory:", setting, value];
+            Arguments::try_parse_from(given).map_err(|error| error.to_string())
+        };
+        for setting in ["--session-lifetime", "--session-max-age"] {
+            for good in ["1m", "9600h"] {
+                assert!(read(setting, good).is_ok(), "{setting} {good}");
+            }
+            for (bad, why) in [("59s", "less than 1m"), ("9601h", "more than 9600h")] {
+                let refused = read(setting, bad).unwrap_err();
+                assert!(refused.contains(why), "{refused}");
+            }
+        }
+        let policy = serve(&["--session-lifetime", "8h", "--session-max-age", "168h"]).policy;
+        assert_eq!(
+            (policy.session_lifetime, policy.session_max_age),
+            (Duration::from_secs(8 * 3600), Duration::from_secs(168 * 3600))
+        );
     }
 
     #[test]

@@ -104,6 +104,8 @@ mod tests {
             created_at: Millis(0),
             last_used_at: Millis(0),
             expires_at,
+            address: None,
+            agent: None,
         };
         sessions::insert(tx, &session).await.unwrap();
         id

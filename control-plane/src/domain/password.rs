@@ -3,6 +3,8 @@
 //! Hashing takes 19 MiB and tens of milliseconds of a core by design, so few run at once and few may wait; beyond
 //! that the caller is told to come back.
 
+mod guessable;
+
 use std::sync::Arc;
 
 use argon2::{
@@ -14,7 +16,8 @@ use shared::{secret::Secret, tasks::Tasks};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
-const MIN_CHARACTERS: usize = 8;
+const MIN_CHARACTERS: usize = 12;
+const PRODUCT: &str = "switchyard";
 /// In bytes; also for passwords that are only compared.
 const MAX_BYTES: usize = 256;
 /// Hashes computed at once.
@@ -22,7 +25,8 @@ const SLOTS: usize = 2;
 /// Hashes computed or waited for.
 const QUEUE: usize = 64;
 
-/// A password that may be set: at least 8 characters, at most 256 bytes.
+/// A password that may be set: 12 characters at least, 256 bytes at most, and none of those that are guessed first. That
+/// it is not the person's own name is looked at where that is known, see [`Password::demand_other_than`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Secret")]
 pub struct Password(Secret);
@@ -30,10 +34,20 @@ pub struct Password(Secret);
 /// Why a text may not be set as a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
-    #[error("must have at least {MIN_CHARACTERS} characters")]
+    #[error("must have at least {MIN_CHARACTERS} characters: some words in a row are easily kept in mind")]
     Short,
     #[error("must have at most {MAX_BYTES} bytes")]
     Long,
+    #[error(
+        "is one of those that are guessed first: take some words that have nothing to do with each other, or let a \
+         password manager make one"
+    )]
+    Common,
+    #[error(
+        "must not be a name with some digits: take some words that have nothing to do with each other, or let a \
+         password manager make one"
+    )]
+    Name,
 }
 
 impl TryFrom<Secret> for Password {
@@ -43,7 +57,27 @@ impl TryFrom<Secret> for Password {
         if text.expose().chars().count() < MIN_CHARACTERS {
             return Err(InvalidPassword::Short);
         }
-        if text.expose().len() > MAX_BYTES { Err(InvalidPassword::Long) } else { Ok(Self(text)) }
+        if text.expose().len() > MAX_BYTES {
+            return Err(InvalidPassword::Long);
+        }
+        if guessable::is_common(text.expose()) {
+            return Err(InvalidPassword::Common);
+        }
+        let this = Self(text);
+        this.demand_other_than(PRODUCT)?;
+        Ok(this)
+    }
+}
+
+impl Password {
+    /// It must not be this name, or the part of it ahead of an `@`, with no more than digits and marks around.
+    ///
+    /// # Errors
+    /// `Name`.
+    pub fn demand_other_than(&self, name: &str) -> Result<(), InvalidPassword> {
+        let local = name.split('@').next().unwrap_or(name);
+        let is_name = [name, local].iter().any(|name| guessable::is_name(self.0.expose(), name));
+        if is_name { Err(InvalidPassword::Name) } else { Ok(()) }
     }
 }
 
@@ -156,11 +190,64 @@ mod tests {
 
     #[test]
     fn length_is_bounded_on_both_sides() {
-        assert_eq!(password("1234567"), Err(InvalidPassword::Short));
-        assert!(password("密码密码密码密码").is_ok());
-        assert!(password(&"a".repeat(256)).is_ok());
-        assert_eq!(password(&"a".repeat(257)), Err(InvalidPassword::Long));
-        assert_eq!(password(&"密".repeat(7)), Err(InvalidPassword::Short));
+        assert_eq!(password("eleven char"), Err(InvalidPassword::Short));
+        assert!(password("twelve chars").is_ok());
+        assert_eq!(
+            password("密码是我自己想出来的啊"),
+            Err(InvalidPassword::Short),
+            "33 bytes, and 11 characters"
+        );
+        assert!(password("这个密码是我自己想出来的").is_ok());
+        assert!(password(&longest()).is_ok());
+        assert_eq!(password(&(longest() + "a")), Err(InvalidPassword::Long));
+    }
+
+    #[test]
+    fn what_is_guessed_first_is_refused() {
+        for common in
+            ["password1234", "Password1234", "QWERTYUIOP123", "aaaaaaaaaaaa", "abcdefghijkl", "123412341234"]
+        {
+            assert_eq!(password(common), Err(InvalidPassword::Common), "{common}");
+        }
+        for common in ["switchyard12", "Switchyard-2026!", "2026switchyard", "switchyard switchyard"] {
+            assert_eq!(password(common), Err(InvalidPassword::Name), "{common}");
+        }
+        for good in
+            ["correct horse", "battery staple", "correct-horse-battery-staple", "the switchyard at night"]
+        {
+            assert!(password(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_persons_own_name_with_digits_is_refused() {
+        let refused = |text: &str, name: &str| {
+            password(text).unwrap().demand_other_than(name) == Err(InvalidPassword::Name)
+        };
+        for own in
+            ["ann.lee.2026!!", "ANN.LEE12345", "12345ann.lee", "ann.lee@example.com", "ann.lee-ann.lee"]
+        {
+            assert!(refused(own, "ann.lee@example.com"), "{own}");
+        }
+        for other in ["ann.lee and bob", "a-password-of-ann", "correct horse"] {
+            assert!(!refused(other, "ann.lee@example.com"), "{other}");
+        }
+        assert!(!refused("correct horse", ""));
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        for (text, words) in
+            [("short", "words in a row"), ("password1234", "words"), ("switchyard12", "words")]
+        {
+            let said = password(text).unwrap_err().to_string();
+            assert!(said.contains(words) && !said.contains(text), "{said}");
+        }
+    }
+
+    /// As many bytes as may be.
+    fn longest() -> String {
+        ["correct horse "; 19].concat()[..MAX_BYTES].to_owned()
     }
 
     #[tokio::test]
@@ -178,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_longer_text_with_the_same_beginning_does_not_match() {
         let passwords = Passwords::new(Tasks::new());
-        let longest = "a".repeat(MAX_BYTES);
+        let longest = longest();
         let hash = passwords.hash(&password(&longest).unwrap()).await.unwrap();
         assert!(passwords.verify(&Secret::new(longest.clone()), Some(&hash)).await.unwrap());
         assert!(!passwords.verify(&Secret::new(longest + "a"), Some(&hash)).await.unwrap());

@@ -16,7 +16,7 @@ use crate::{
     secrets::{self, KEY_BYTES},
     store::{
         StoreError, Tx,
-        sessions::{self, Previous},
+        sessions::{self, Previous, Session},
     },
 };
 
@@ -28,8 +28,18 @@ const PURPOSE: &[u8] = b"switchyard refresh token v1";
 pub struct RefreshTokens {
     /// The current one first.
     keys: Arc<[Zeroizing<[u8; 32]>]>,
-    grace: Duration,
-    lifetime: Duration,
+    terms: Terms,
+}
+
+/// How long a login lasts.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long a refresh can be made again.
+    pub grace: Duration,
+    /// After its last use.
+    pub idle: Duration,
+    /// After signing in, however much it is used.
+    pub max_age: Duration,
 }
 
 impl std::fmt::Debug for RefreshTokens {
@@ -82,16 +92,11 @@ impl RefreshToken {
 }
 
 impl RefreshTokens {
-    /// `master_keys`: the current one first. `grace`: how long a refresh can be made again. `lifetime`: how long a
-    /// login can be refreshed after its last use.
+    /// `master_keys`: the current one first.
     #[must_use]
-    pub fn new<'a>(
-        master_keys: impl IntoIterator<Item = &'a [u8; KEY_BYTES]>,
-        grace: Duration,
-        lifetime: Duration,
-    ) -> Self {
+    pub fn new<'a>(master_keys: impl IntoIterator<Item = &'a [u8; KEY_BYTES]>, terms: Terms) -> Self {
         let keys = master_keys.into_iter().map(|key| secrets::derive(key, PURPOSE));
-        Self { keys: keys.collect(), grace, lifetime }
+        Self { keys: keys.collect(), terms }
     }
 
     /// The first token of a login.
@@ -106,8 +111,27 @@ impl RefreshTokens {
 
     /// Until when a login that is used now can be refreshed.
     #[must_use]
-    pub fn expiry(&self, now: Millis) -> Millis {
-        now.plus(self.lifetime)
+    pub fn expiry(&self, signed_in_at: Millis, now: Millis) -> Millis {
+        now.plus(self.terms.idle).min(signed_in_at.plus(self.terms.max_age))
+    }
+
+    /// When a login ends unless it is used. What is stored may go beyond, where the settings were other ones then.
+    #[must_use]
+    pub fn end(&self, session: &Session) -> Millis {
+        session.expires_at.min(session.created_at.plus(self.terms.max_age))
+    }
+
+    /// Whether it is the login's token, or was until a moment ago.
+    #[must_use]
+    pub fn is_of(&self, token: &RefreshToken, session: &Session, now: Millis) -> bool {
+        let hash = token.hash();
+        session.refresh_hash == hash || self.is_within_grace(session, hash, now)
+    }
+
+    fn is_within_grace(&self, session: &Session, hash: [u8; 32], now: Millis) -> bool {
+        let again =
+            |previous: Previous| previous.hash == hash && now < previous.rotated_at.plus(self.terms.grace);
+        session.previous.is_some_and(again)
     }
 
     /// By each of the keys, the current one first.
@@ -120,7 +144,7 @@ impl RefreshTokens {
     }
 
     /// Puts the successor of a token in its place, or finds that it is there already. The login itself is looked at by
-    /// the caller, who also ends it where the token was [`Refreshed::Reused`].
+    /// the caller, who also ends it where the token was [`Refreshed::Reused`]. `signed_in_at`: when the login began.
     ///
     /// # Errors
     /// What the database says.
@@ -128,17 +152,17 @@ impl RefreshTokens {
         &self,
         tx: &mut Tx,
         token: &RefreshToken,
+        signed_in_at: Millis,
         now: Millis,
     ) -> Result<Refreshed, StoreError> {
         let (id, old) = (token.session, token.hash());
         let Some(next) = self.successors(token).next() else { return Ok(Refreshed::Unknown) };
-        if sessions::rotate(tx, id, old, next.hash(), now, self.expiry(now)).await? {
+        if sessions::rotate(tx, id, old, next.hash(), now, self.expiry(signed_in_at, now)).await? {
             return Ok(Refreshed::Successor(next));
         }
         // Another refresh may have come first since this transaction began.
         let Some(session) = sessions::get_latest(tx, id).await? else { return Ok(Refreshed::Unknown) };
-        let again = |previous: Previous| previous.hash == old && now < previous.rotated_at.plus(self.grace);
-        if !session.previous.is_some_and(again) {
+        if !self.is_within_grace(&session, old, now) {
             return Ok(Refreshed::Reused);
         }
         let current = self.successors(token).find(|next| next.hash() == session.refresh_hash);

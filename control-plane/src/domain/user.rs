@@ -4,7 +4,7 @@ use serde::Deserialize;
 use shared::{clock::Millis, id::UserId, money::Ppm, secret::Secret};
 use utoipa::ToSchema;
 
-use super::{password::Password, patch::Patch};
+use super::{fault::Faults, password::Password, patch::Patch};
 use crate::{store::users::User, words::role::Role};
 
 const MAX_NAME: usize = 64;
@@ -124,7 +124,7 @@ pub struct NewUser {
     #[schema(value_type = String)]
     name: UserName,
     #[schema(value_type = String, format = Password)]
-    pub password: Password,
+    password: Password,
     role: Role,
     /// Left out: true.
     enabled: Option<bool>,
@@ -137,6 +137,12 @@ pub struct NewUser {
 }
 
 impl NewUser {
+    /// # Errors
+    /// It is as good as the name.
+    pub fn password(&self) -> Result<&Password, Faults> {
+        own_password("password", &self.password, self.name.as_str())
+    }
+
     #[must_use]
     pub fn into_user(self, password_hash: Secret, now: Millis) -> User {
         User {
@@ -161,10 +167,16 @@ pub struct RegisterRequest {
     #[schema(value_type = String)]
     username: UserName,
     #[schema(value_type = String, format = Password)]
-    pub password: Password,
+    password: Password,
 }
 
 impl RegisterRequest {
+    /// # Errors
+    /// It is as good as the name.
+    pub fn password(&self) -> Result<&Password, Faults> {
+        own_password("password", &self.password, self.username.as_str())
+    }
+
     /// With the least role.
     #[must_use]
     pub fn into_user(self, password_hash: Secret, now: Millis) -> User {
@@ -200,6 +212,12 @@ pub struct UserChange {
 }
 
 impl UserChange {
+    /// What the person is called after the change.
+    #[must_use]
+    pub fn name<'a>(&'a self, present: &'a str) -> &'a str {
+        self.name.as_ref().map_or(present, UserName::as_str)
+    }
+
     /// `password_hash`: of the new password, where there is one.
     #[must_use]
     pub fn apply(self, user: User, password_hash: Option<Secret>, now: Millis) -> User {
@@ -233,6 +251,14 @@ impl ProfileChange {
     pub fn apply(self, user: User, now: Millis) -> User {
         User { language: Language::patched(user.language, self.language), updated_at: now, ..user }
     }
+}
+
+/// # Errors
+/// It is as good as the name.
+pub fn own_password<'a>(field: &str, password: &'a Password, name: &str) -> Result<&'a Password, Faults> {
+    let mut faults = Faults::default();
+    faults.take(field, password.demand_other_than(name));
+    faults.none().map(|()| password)
 }
 
 #[cfg(test)]

@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 
-use shared::{
-    clock::Millis,
-    id::{SessionId, UserId},
-};
+use shared::id::{SessionId, UserId};
 
 use super::refusal::Refusal;
-use crate::{store::audit::AuditEntry, words::role::Role};
+use crate::words::role::Role;
 
 /// The person behind a call.
 #[derive(Debug, Clone, Copy)]
@@ -39,26 +36,5 @@ impl Caller {
         }
         self.demand_seeing(owner)?;
         Err(Refusal::Forbidden)
-    }
-
-    /// What the audit log keeps of something that this caller does now. `detail` holds no secret.
-    #[must_use]
-    pub fn audit<'a>(
-        &self,
-        action: &'a str,
-        target_kind: &'a str,
-        target_id: impl ToString,
-        detail: serde_json::Value,
-        at: Millis,
-    ) -> AuditEntry<'a> {
-        AuditEntry {
-            actor: Some(self.user),
-            action,
-            target_kind,
-            target_id: Some(target_id.to_string()),
-            detail,
-            at,
-            address: self.address,
-        }
     }
 }

@@ -115,7 +115,8 @@ pub trait Audited {
 pub struct Entry {
     action: &'static str,
     kind: &'static str,
-    id: String,
+    /// `None`: there is no such thing, or it is not known which.
+    id: Option<String>,
     detail: Map<String, Value>,
 }
 
@@ -141,7 +142,12 @@ impl Entry {
 
     /// Something that was done with a thing and left it as it was.
     pub fn done(action: &'static str, kind: &'static str, id: impl ToString) -> Self {
-        Self { action, kind, id: id.to_string(), detail: Map::new() }
+        Self { id: Some(id.to_string()), ..Self::undirected(action, kind) }
+    }
+
+    /// Something that was tried, with nothing that there is.
+    pub fn undirected(action: &'static str, kind: &'static str) -> Self {
+        Self { action, kind, id: None, detail: Map::new() }
     }
 
     fn of<T: Audited>(action: &'static str, thing: &T) -> Self {
@@ -177,7 +183,7 @@ impl Entry {
             actor: caller.map(|caller| caller.user),
             action: self.action,
             target_kind: self.kind,
-            target_id: Some(self.id),
+            target_id: self.id,
             detail: Value::Object(self.detail),
             at,
             address,

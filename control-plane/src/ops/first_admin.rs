@@ -63,7 +63,9 @@ pub async fn first_admin(
             (generated.clone(), FirstAdmin::Generated(generated))
         }
     };
-    let hash = passwords.hash(&Password::try_from(secret)?).await?;
+    let password = Password::try_from(secret)?;
+    password.demand_other_than(FIRST_ADMIN)?;
+    let hash = passwords.hash(&password).await?;
     Ok(if insert(store, clock, hash).await? { done } else { FirstAdmin::NotNeeded })
 }
 

@@ -3,7 +3,10 @@
 use super::{Caller, Change, Done, Entry, Refusal, attempts, demand_seen};
 use crate::{
     app::App,
-    domain::{password::PasswordChange, user::ProfileChange},
+    domain::{
+        password::PasswordChange,
+        user::{ProfileChange, own_password},
+    },
     store::{
         StoreError, Tx, sessions,
         throttle::{self, Attempt, Purpose},
@@ -37,13 +40,14 @@ pub async fn update(app: &App, caller: &Caller, revision: i64, input: ProfileCha
 /// Ends all of the caller's logins but this one.
 ///
 /// # Errors
-/// `Invalid` where the current password is wrong: `Unauthorized` would tell clients that the login has ended. `TooMany`,
-/// or the profile was changed meanwhile.
+/// `Invalid` where the current password is wrong (`Unauthorized` would tell clients that the login has ended), or the new
+/// one is as good as the name. `TooMany`, or the profile was changed meanwhile.
 pub async fn change_password(app: &App, caller: &Caller, revision: i64, input: PasswordChange) -> Done<User> {
     let before = get(app, caller).await?;
     demand_seen(revision, before.revision)?;
-    let name = caller.user.to_string();
-    let attempt = Attempt { purpose: Purpose::PasswordChange, name: &name, address: None };
+    own_password("new_password", &input.new_password, &before.name)?;
+    let name = caller.session.to_string();
+    let attempt = Attempt { purpose: Purpose::PasswordChange, name: &name, address: None, browser: None };
     let receipt = attempts::admit(app, &attempt).await?;
     if !attempts::check(app, &receipt, &input.current_password, Some(&before.password_hash)).await? {
         return Err(Refusal::invalid("current_password", "it is not your password"));

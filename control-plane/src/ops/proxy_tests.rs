@@ -10,20 +10,15 @@ use std::{error::Error, time::Duration};
 
 use http::{HeaderMap, header};
 use prost::bytes::Bytes;
-use proto::v1;
-use shared::{secret::Secret, wire::Wire};
+use shared::secret::Secret;
 use tokio::time::timeout;
 
 use self::target::Target;
-use super::{Caller, Done, Refusal, nodes::live_since};
+use super::{Caller, Done, Refusal, gateway::taking_requests, nodes::serves};
 use crate::{
     app::App,
     domain::proxy_test::TestPath,
-    store::{
-        StoreError, Tx,
-        nodes::{self, NodeRow},
-        settings,
-    },
+    store::{nodes::NodeRow, settings},
 };
 
 pub use self::minted::Minted;
@@ -79,24 +74,6 @@ async fn find(app: &App, path: &TestPath) -> Done<(Target, Vec<NodeRow>)> {
         return Err(Refusal::conflict("wire_not_served", detail));
     }
     Ok((target, live))
-}
-
-/// Nodes that were heard of lately and are not shutting down.
-async fn taking_requests(app: &App, tx: &mut Tx) -> Result<Vec<NodeRow>, StoreError> {
-    let mut live = nodes::live(tx, live_since(app)).await?;
-    live.retain(|node| node.ready);
-    Ok(live)
-}
-
-/// The node takes the wire from clients.
-fn serves(report: &v1::HeartbeatRequest, wire: Wire) -> bool {
-    let wire = match wire {
-        Wire::Chat => v1::Wire::Chat,
-        Wire::Responses => v1::Wire::Responses,
-        Wire::Messages => v1::Wire::Messages,
-        Wire::Gemini => v1::Wire::Gemini,
-    };
-    report.wires().any(|served| served == wire)
 }
 
 impl ProxyTest {

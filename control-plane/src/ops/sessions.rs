@@ -1,33 +1,36 @@
-//! Signing in and out, and who a token speaks for.
+//! Logins: signing in, going on and signing out, and who a token speaks for.
 //!
 //! A login gives a short access token and a refresh token. The refresh token counts once: a refresh puts another in
 //! its place, see [`crate::domain::refresh`], and one that comes again later ends the login, for then two have it.
 
 use std::{net::IpAddr, time::Duration};
 
+use serde_json::{Value, json};
 use shared::{
     clock::Millis,
     id::{SessionId, UserId},
     secret::Secret,
 };
 
-use super::{Caller, Change, Done, Entry, Refusal, attempts};
+use super::{Audited, Caller, Change, Done, Entry, Refusal, users};
+pub use crate::store::sessions::Session;
 use crate::{
     app::App,
     domain::{
-        password::LoginRequest,
+        known_browser::{self, BrowserId},
         refresh::{RefreshToken, Refreshed},
         tokens::{AccessToken, TokenError},
     },
     store::{
-        sessions::{self, Session},
-        throttle::{self, Attempt, Purpose},
-        users::{self, User},
+        StoreError, sessions,
+        users::{self as user_rows, User},
     },
 };
 
-const WRONG: Refusal =
-    Refusal::Unauthorized { code: "invalid_credentials", detail: "the name or the password is wrong" };
+mod sign_in;
+
+pub use sign_in::{Client, sign_in};
+
 const INVALID: Refusal = Refusal::Unauthorized { code: "refresh_invalid", detail: "sign in again" };
 const ENDED: Refusal = Refusal::Unauthorized { code: "session_ended", detail: "sign in again" };
 const REUSED: Refusal = Refusal::Unauthorized {
@@ -39,10 +42,36 @@ const REUSED: Refusal = Refusal::Unauthorized {
 #[derive(Debug)]
 pub struct SignedIn {
     pub user: User,
-    pub access: Secret,
-    /// How long the access token is good for.
-    pub access_lifetime: Duration,
-    pub refresh: RefreshToken,
+    pub access: Kept,
+    pub refresh: Kept,
+    /// What the browser is known again by; only of a login.
+    pub browser: Option<Kept>,
+}
+
+/// A secret for the one who signed in, and how long it is of use.
+#[derive(Debug)]
+pub struct Kept {
+    pub secret: Secret,
+    pub lifetime: Duration,
+}
+
+impl Audited for Session {
+    const KIND: &'static str = "session";
+
+    fn audit_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn audit_name(&self) -> Option<&str> {
+        None
+    }
+
+    fn record(&self) -> Value {
+        json!({
+            "user": self.user, "created_at": self.created_at, "last_used_at": self.last_used_at,
+            "address": self.address, "agent": self.agent,
+        })
+    }
 }
 
 /// Who speaks by this access token.
@@ -61,56 +90,29 @@ pub async fn authenticate(app: &App, access: &str, address: Option<IpAddr>) -> D
     })?;
     let mut tx = app.store.read().await?;
     let session = sessions::get(&mut tx, token.session).await?;
-    let user = users::get(&mut tx, token.user).await?;
+    let user = user_rows::get(&mut tx, token.user).await?;
     tx.commit().await?;
-    let session =
-        session.filter(|session| session.user == token.user && session.expires_at > now).ok_or(ENDED)?;
+    let session = session
+        .filter(|session| session.user == token.user && app.refresh_tokens.end(session) > now)
+        .ok_or(ENDED)?;
     let user = user.filter(|user| user.enabled).ok_or(ENDED)?;
     Ok(Caller { user: user.id, role: user.role, session: session.id, address })
 }
 
 /// # Errors
-/// `Unauthorized` where the name or the password is wrong, `Disabled` where only the person is, `TooMany`.
-pub async fn sign_in(app: &App, address: Option<IpAddr>, request: &LoginRequest) -> Done<SignedIn> {
-    let attempt = Attempt { purpose: Purpose::Login, name: &request.username, address };
-    let receipt = attempts::admit(app, &attempt).await?;
-    let mut tx = app.store.read().await?;
-    let user = users::by_name(&mut tx, &request.username).await?;
-    tx.commit().await?;
-    let hash = user.as_ref().map(|user| &user.password_hash);
-    let right = attempts::check(app, &receipt, &request.password, hash).await?;
-    let checked = user.filter(|_| right).ok_or(WRONG)?;
-    let mut change = Change::begin_unsigned(app, address).await?;
-    throttle::succeeded(&mut change.tx, &receipt, change.now).await?;
-    // The password or the person may have changed while the hash was computed.
-    let latest = users::get_latest(&mut change.tx, checked.id).await?;
-    let user = latest.filter(|latest| latest.password_hash == checked.password_hash).ok_or(WRONG)?;
-    if !user.enabled {
-        change.commit_unlogged().await?;
-        return Err(Refusal::Disabled { code: "user_disabled", detail: "an admin has disabled this user" });
-    }
-    let (session, refresh) = new_session(app, user.id, change.now)?;
-    sessions::insert(&mut change.tx, &session).await?;
-    let signed_in = signed_in(app, user, refresh, change.now)?;
-    change.by(Caller { user: session.user, role: signed_in.user.role, session: session.id, address });
-    change.commit(Entry::done("auth.login", "user", session.user)).await?;
-    Ok(signed_in)
-}
-
-/// # Errors
 /// `Unauthorized`; where the token had been used before, its login was ended.
-pub async fn refresh(app: &App, address: Option<IpAddr>, token: &Secret) -> Done<SignedIn> {
-    let token = RefreshToken::parse(token).ok_or(INVALID)?;
+pub async fn refresh(app: &App, address: Option<IpAddr>, token: Option<&Secret>) -> Done<SignedIn> {
+    let token = token.and_then(RefreshToken::parse).ok_or(INVALID)?;
     let mut change = Change::begin_unsigned(app, address).await?;
     let now = change.now;
     let session = sessions::get(&mut change.tx, token.session).await?;
-    let session = session.filter(|session| session.expires_at > now).ok_or(INVALID)?;
-    let user = users::get(&mut change.tx, session.user).await?;
+    let session = session.filter(|session| app.refresh_tokens.end(session) > now).ok_or(INVALID)?;
+    let user = user_rows::get(&mut change.tx, session.user).await?;
     let user = user.filter(|user| user.enabled).ok_or(INVALID)?;
-    match app.refresh_tokens.refresh(&mut change.tx, &token, now).await? {
+    match app.refresh_tokens.refresh(&mut change.tx, &token, session.created_at, now).await? {
         Refreshed::Successor(token) => {
             change.commit_unlogged().await?;
-            signed_in(app, user, token, now)
+            signed_in(app, user, &token, session.created_at, now)
         }
         Refreshed::Unknown => Err(INVALID),
         Refreshed::Reused => {
@@ -123,33 +125,117 @@ pub async fn refresh(app: &App, address: Option<IpAddr>, token: &Secret) -> Done
     }
 }
 
-/// Ends the caller's login.
+/// Ends the login of the refresh token, and that of the access token where it is good. A token that is neither a login's
+/// present one nor was it a moment ago changes nothing.
 ///
 /// # Errors
 /// What the database says.
-pub async fn sign_out(app: &App, caller: &Caller) -> Done<()> {
+pub async fn sign_out(
+    app: &App,
+    address: Option<IpAddr>,
+    access: Option<&str>,
+    refresh: Option<&Secret>,
+) -> Done<()> {
+    if let Some(caller) = holder(app, address, refresh).await? {
+        end_by(app, &caller).await?;
+    }
+    let Some(access) = access else { return Ok(()) };
+    match authenticate(app, access, address).await {
+        Ok(caller) => end_by(app, &caller).await,
+        Err(Refusal::Unauthorized { .. }) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+/// Who has this refresh token.
+async fn holder(app: &App, address: Option<IpAddr>, refresh: Option<&Secret>) -> Done<Option<Caller>> {
+    let Some(token) = refresh.and_then(RefreshToken::parse) else { return Ok(None) };
+    let mut tx = app.store.read().await?;
+    let session = sessions::get(&mut tx, token.session).await?;
+    let now = app.clock.now();
+    let Some(session) = session.filter(|session| app.refresh_tokens.is_of(&token, session, now)) else {
+        return Ok(None);
+    };
+    let user = user_rows::get(&mut tx, session.user).await?;
+    tx.commit().await?;
+    Ok(user.map(|user| Caller { user: user.id, role: user.role, session: session.id, address }))
+}
+
+async fn end_by(app: &App, caller: &Caller) -> Done<()> {
     let mut change = Change::begin(app, caller).await?;
-    sessions::delete(&mut change.tx, caller.session).await?;
+    if !sessions::delete(&mut change.tx, caller.session).await? {
+        return change.abandon().await;
+    }
     change.commit(Entry::done("auth.logout", "user", caller.user)).await
 }
 
-fn new_session(app: &App, user: UserId, now: Millis) -> Done<(Session, RefreshToken)> {
-    let id = SessionId::new(now);
-    let token = app.refresh_tokens.first(id)?;
-    let session = Session {
-        id,
-        user,
-        refresh_hash: token.hash(),
-        previous: None,
-        created_at: now,
-        last_used_at: now,
-        expires_at: app.refresh_tokens.expiry(now),
-    };
-    Ok((session, token))
+/// The caller's own, the one used last first. `expires_at` is when each ends unless it is used.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(app: &App, caller: &Caller) -> Done<Vec<Session>> {
+    let now = app.clock.now();
+    let mut tx = app.store.read().await?;
+    let mut all = sessions::list_of_user(&mut tx, caller.user, now).await?;
+    tx.commit().await?;
+    for session in &mut all {
+        session.expires_at = app.refresh_tokens.end(session);
+    }
+    all.retain(|session| session.expires_at > now);
+    Ok(all)
 }
 
-fn signed_in(app: &App, user: User, refresh: RefreshToken, now: Millis) -> Done<SignedIn> {
+/// Ends one of the caller's own.
+///
+/// # Errors
+/// `NotFound`, also where it is somebody else's.
+pub async fn end(app: &App, caller: &Caller, id: SessionId) -> Done<()> {
+    let mut change = Change::begin(app, caller).await?;
+    let session = sessions::get_latest(&mut change.tx, id).await?;
+    let session = session.filter(|session| session.user == caller.user).ok_or(StoreError::NotFound)?;
+    sessions::delete(&mut change.tx, id).await?;
+    change.commit(Entry::removed("session.delete", &session)).await
+}
+
+/// Ends all of the caller's own, this one too.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_all(app: &App, caller: &Caller) -> Done<()> {
+    end_all_of(app, caller, &users::get(app, caller.user).await?).await
+}
+
+/// Ends all of a person's.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn end_all_of_user(app: &App, caller: &Caller, user: UserId) -> Done<()> {
+    end_all_of(app, caller, &users::get(app, user).await?).await
+}
+
+async fn end_all_of(app: &App, caller: &Caller, user: &User) -> Done<()> {
+    let mut change = Change::begin(app, caller).await?;
+    let ended = sessions::delete_of_user(&mut change.tx, user.id, None).await?;
+    let entry = Entry::done("session.delete_all", "user", user.id);
+    change.commit(entry.with("name", user.name.as_str()).with("sessions", ended)).await
+}
+
+fn signed_in(
+    app: &App,
+    user: User,
+    refresh: &RefreshToken,
+    signed_in_at: Millis,
+    now: Millis,
+) -> Done<SignedIn> {
     let access = AccessToken { user: user.id, session: refresh.session };
-    let access = app.tokens.issue(access, now).map_err(Refusal::internal)?;
-    Ok(SignedIn { user, access, access_lifetime: app.tokens.lifetime(), refresh })
+    let secret = app.tokens.issue(access, now).map_err(Refusal::internal)?;
+    let access = Kept { secret, lifetime: app.tokens.lifetime() };
+    let lifetime = app.refresh_tokens.expiry(signed_in_at, now).since(now);
+    let refresh = Kept { secret: refresh.text.clone(), lifetime };
+    Ok(SignedIn { user, access, refresh, browser: None })
+}
+
+fn mark(app: &App, known: Option<BrowserId>, user: &User, now: Millis) -> Done<Kept> {
+    let secret = app.browsers.mark(known, user, now)?;
+    Ok(Kept { secret, lifetime: known_browser::LIFETIME })
 }

@@ -9,7 +9,7 @@ use super::{Audited, Caller, Change, Done, Entry, Refusal, attempts, demand_seen
 pub use crate::store::users::{User, UserFilter};
 use crate::{
     app::App,
-    domain::user::{NewUser, RegisterRequest, UserChange},
+    domain::user::{NewUser, RegisterRequest, UserChange, own_password},
     store::{
         StoreError, Tx, sessions, settings,
         throttle::{Attempt, Purpose},
@@ -56,9 +56,9 @@ pub async fn get(app: &App, id: UserId) -> Done<User> {
 }
 
 /// # Errors
-/// The name is taken.
+/// The name is taken, or the password as good as it.
 pub async fn create(app: &App, caller: &Caller, input: NewUser) -> Done<User> {
-    let password_hash = app.passwords.hash(&input.password).await?;
+    let password_hash = app.passwords.hash(input.password()?).await?;
     let mut change = Change::begin(app, caller).await?;
     let user = input.into_user(password_hash, change.now);
     users::insert(&mut change.tx, &user).await?;
@@ -69,7 +69,7 @@ pub async fn create(app: &App, caller: &Caller, input: NewUser) -> Done<User> {
 /// Makes an own user with the role `user`, where the setting `registration_enabled` allows it.
 ///
 /// # Errors
-/// `Disabled` where it does not, `TooMany`, or the name is taken.
+/// `Disabled` where it does not, `TooMany`, or the name is taken, or the password as good as it.
 pub async fn register(app: &App, address: Option<IpAddr>, input: RegisterRequest) -> Done<User> {
     let mut tx = app.store.read().await?;
     let (settings, _) = settings::load(&mut tx).await?;
@@ -78,8 +78,10 @@ pub async fn register(app: &App, address: Option<IpAddr>, input: RegisterRequest
         let detail = "an admin makes users here; registration is off";
         return Err(Refusal::Disabled { code: "registration_disabled", detail });
     }
-    attempts::admit(app, &Attempt { purpose: Purpose::Registration, name: "", address }).await?;
-    let password_hash = app.passwords.hash(&input.password).await?;
+    let password = input.password()?;
+    let attempt = Attempt { purpose: Purpose::Registration, name: "", address, browser: None };
+    attempts::admit(app, &attempt).await?;
+    let password_hash = app.passwords.hash(password).await?;
     let mut change = Change::begin_unsigned(app, address).await?;
     let user = input.into_user(password_hash, change.now);
     users::insert(&mut change.tx, &user).await?;
@@ -91,7 +93,7 @@ pub async fn register(app: &App, address: Option<IpAddr>, input: RegisterRequest
 /// who is disabled, ends all of their logins. `revision`: the one that the caller has seen.
 ///
 /// # Errors
-/// `NotFound`, `Conflict`, or the person was changed meanwhile.
+/// `NotFound`, `Conflict`, the password is as good as the name, or the person was changed meanwhile.
 pub async fn update(app: &App, caller: &Caller, id: UserId, revision: i64, input: UserChange) -> Done<User> {
     let password_hash = match &input.password {
         Some(password) => Some(app.passwords.hash(password).await?),
@@ -100,6 +102,9 @@ pub async fn update(app: &App, caller: &Caller, id: UserId, revision: i64, input
     let mut change = Change::begin_locked(app, caller).await?;
     let before = users::get_latest(&mut change.tx, id).await?.ok_or(StoreError::NotFound)?;
     demand_seen(revision, before.revision)?;
+    if let Some(password) = &input.password {
+        own_password("password", password, input.name(&before.name))?;
+    }
     let mut after = input.apply(before.clone(), password_hash, change.now);
     forbid_own(caller, &before, &after)?;
     if is_acting_admin(&before) && !is_acting_admin(&after) {

@@ -1,7 +1,6 @@
 //! /api/admin/accounts/{id}/status and …/test: what is done to an account on the nodes.
 
 use axum::{Json, extract::State};
-use http::StatusCode;
 use serde::Serialize;
 use shared::id::AccountId;
 use utoipa::ToSchema;

@@ -9,7 +9,6 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
 
 use super::error::Problem;
-use crate::store::StoreError;
 
 /// JSON with the ETag of a row's revision.
 #[derive(Debug)]
@@ -38,17 +37,6 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
 /// ever gave (412); `*` is such a one, for it would overwrite unseen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub i64);
-
-impl IfMatch {
-    /// What was read in order to be changed must be what the caller has seen. The store's update checks it once more
-    /// against what is committed by then.
-    ///
-    /// # Errors
-    /// `Stale`.
-    pub fn holds_for(self, revision: i64) -> Result<(), StoreError> {
-        if self.0 == revision { Ok(()) } else { Err(StoreError::Stale) }
-    }
-}
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;

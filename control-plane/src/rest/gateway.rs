@@ -9,8 +9,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::error::ApiResult;
 use crate::{app::App, ops::gateway as ops, store::models::PricedModel};
 
-pub(super) use crate::ops::gateway::taking_requests;
-
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get))
 }

@@ -26,8 +26,6 @@ use crate::{
     words::node_health::NodeHealth,
 };
 
-pub(super) use crate::ops::nodes::serves;
-
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get)).routes(routes!(delete))
 }

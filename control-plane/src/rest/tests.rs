@@ -9,6 +9,7 @@ mod gateway;
 mod incarnations;
 mod lists;
 mod login;
+mod logins;
 mod many;
 mod mariadb;
 mod nodes;
@@ -54,6 +55,8 @@ use crate::{
 const PASSWORD: &str = "correct horse";
 const START: Millis = Millis(1_800_000_000_000);
 const HOME: &str = "192.0.2.1";
+const REFRESH: &str = "switchyard_refresh";
+const BROWSER: &str = "switchyard_browser";
 
 /// The API on an empty database, with the time standing still.
 struct TestApi {
@@ -83,6 +86,19 @@ impl Answer {
         self.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap()
     }
 
+    /// The Set-Cookie of this name, whole.
+    fn set_cookie(&self, name: &str) -> Option<&str> {
+        let all = self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        all.into_iter().find(|cookie| cookie.split('=').next() == Some(name))
+    }
+
+    /// The value of the cookie that is set.
+    #[track_caller]
+    fn cookie(&self, name: &str) -> String {
+        let set = self.set_cookie(name).unwrap_or_else(|| panic!("{name} is not set: {}", self.text));
+        set[name.len() + 1..].split(';').next().unwrap().to_owned()
+    }
+
     /// Status and code, for one comparison.
     fn refusal(&self) -> (u16, &str) {
         (self.status.as_u16(), self.code())
@@ -102,6 +118,7 @@ struct Call<'a> {
     path: String,
     token: Option<String>,
     if_match: Option<String>,
+    headers: Vec<(&'a str, String)>,
     address: &'a str,
     body: Option<Value>,
 }
@@ -122,6 +139,15 @@ impl<'a> Call<'a> {
         self
     }
 
+    fn header(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn cookie(self, name: &str, value: &str) -> Self {
+        self.header("cookie", format!("{name}={value}"))
+    }
+
     fn json(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
@@ -134,6 +160,9 @@ impl<'a> Call<'a> {
         }
         if let Some(tag) = self.if_match {
             request = request.header(header::IF_MATCH, tag);
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
         }
         let body = match self.body {
             Some(body) => {
@@ -172,6 +201,15 @@ impl TestApi {
         Self { app, router, password_hash: cheap_hash(PASSWORD), _database: database }
     }
 
+    /// Another process on the same database, with other settings.
+    async fn another(&self, adjust: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.app.settings.clone();
+        adjust(&mut settings);
+        let app = App::new(settings, self.app.store.clone(), self.app.clock.clone(), Tasks::new()).unwrap();
+        let router = super::router(app.clone());
+        Self { app, router, password_hash: cheap_hash(PASSWORD), _database: test_support::sqlite().await }
+    }
+
     async fn send(&self, mut request: Request<Body>, address: &str) -> Answer {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 40_000)));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -185,7 +223,8 @@ impl TestApi {
     }
 
     fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
-        Call { api: self, method, path: path.into(), token: None, if_match: None, address: HOME, body: None }
+        let (path, headers) = (path.into(), Vec::new());
+        Call { api: self, method, path, token: None, if_match: None, headers, address: HOME, body: None }
     }
 
     fn get(&self, path: impl Into<String>) -> Call<'_> {
@@ -236,6 +275,8 @@ impl TestApi {
             created_at: now,
             last_used_at: now,
             expires_at: now.plus(Duration::from_secs(30 * 24 * 60 * 60)),
+            address: None,
+            agent: None,
         };
         let mut tx = self.app.store.begin().await.unwrap();
         sessions::insert(&mut tx, &session).await.unwrap();
@@ -255,16 +296,25 @@ impl TestApi {
         self.post("/api/auth/login").from(address).json(body).send().await
     }
 
+    async fn refresh(&self, token: &str) -> Answer {
+        self.post("/api/auth/refresh").cookie(REFRESH, token).send().await
+    }
+
     async fn new_key(&self, token: &str, name: &str) -> Value {
         let made = self.post("/api/api-keys").by(token).json(json!({ "name": name })).send().await;
         made.expect(StatusCode::CREATED).body
     }
 
     async fn audited(&self, action: &str) -> usize {
+        self.audit(action).await.len()
+    }
+
+    /// What the log has of this, the latest first.
+    async fn audit(&self, action: &str) -> Vec<crate::store::audit::AuditRow> {
         let mut tx = self.app.store.read().await.unwrap();
         let filter =
             crate::store::audit::AuditFilter { action: Some(action.to_owned()), ..Default::default() };
-        crate::store::audit::list(&mut tx, &filter, None, 200).await.unwrap().len()
+        crate::store::audit::list(&mut tx, &filter, None, 200).await.unwrap()
     }
 
     /// What nodes are told since `version`, as kind, id and whether it is gone.

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, Request, State},
     middleware::Next,
     response::Response,
 };
@@ -21,6 +21,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use shared::{
     tasks::Tasks,
     tls::{ReloadingTls, TlsError, TlsFiles},
@@ -36,7 +37,10 @@ use tower::ServiceExt as _;
 use crate::{
     grpc::server::TaskExecutor,
     listen::{self, CLOSING, FIRST_REQUEST, WRITE_TIMEOUT, handshake, places::Places},
-    rest::extract::{OverTls, Stopping},
+    rest::{
+        extract::{OverTls, Stopping},
+        forwarded,
+    },
     settings::AdminListener,
 };
 
@@ -206,10 +210,15 @@ impl Drop for Running {
     }
 }
 
-/// A layer: has browsers that came over TLS come so from now on.
-pub(super) async fn demand_tls(request: Request, next: Next) -> Response {
-    let over_tls = request.extensions().get::<OverTls>().is_some();
-    let mut response = next.run(request).await;
+/// A layer: has browsers that came over TLS, here or to a proxy in front, come so from now on.
+pub(super) async fn demand_tls(
+    State(proxies): State<Arc<[IpNet]>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let over_tls = forwarded::came_over_tls(&parts, &proxies);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
     if over_tls {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "0007_refusals",
     8 "0008_former_keys",
     9 "0009_retention",
+    10 "0010_logins",
 ];
 
 const TABLE_MYSQL: &str = "CREATE TABLE IF NOT EXISTS migrations (

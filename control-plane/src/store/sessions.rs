@@ -1,5 +1,7 @@
 //! Logins. Each has one refresh token that counts; using it puts another in its place.
 
+use std::net::IpAddr;
+
 use shared::{
     clock::Millis,
     id::{SessionId, UserId},
@@ -7,14 +9,14 @@ use shared::{
 
 use super::{
     StoreError, Tx,
-    db::{execute, fetch_optional},
+    db::{execute, fetch_all, fetch_optional},
 };
 
 /// Logins that one person may have; the least recently used go first.
 pub const MAX_SESSIONS: i64 = 50;
 
 /// One login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
     pub user: UserId,
@@ -25,6 +27,10 @@ pub struct Session {
     pub created_at: Millis,
     pub last_used_at: Millis,
     pub expires_at: Millis,
+    /// Where it was begun from. `None`: it is not known.
+    pub address: Option<IpAddr>,
+    /// What it was begun with, as that called itself.
+    pub agent: Option<String>,
 }
 
 /// The refresh token before the one that counts.
@@ -46,6 +52,8 @@ struct Row {
     created_at: i64,
     last_used_at: i64,
     expires_at: i64,
+    address: Option<String>,
+    agent: Option<String>,
 }
 
 impl TryFrom<Row> for Session {
@@ -64,6 +72,8 @@ impl TryFrom<Row> for Session {
             created_at: Millis(row.created_at),
             last_used_at: Millis(row.last_used_at),
             expires_at: Millis(row.expires_at),
+            address: row.address.map(|text| text.parse()).transpose().map_err(StoreError::corrupt)?,
+            agent: row.agent,
         })
     }
 }
@@ -75,8 +85,8 @@ fn hash_of(bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, user_id, refresh_hash, previous_hash, rotated_at, created_at, last_used_at, expires_at ",
-            "FROM sessions ",
+            "SELECT id, user_id, refresh_hash, previous_hash, rotated_at, created_at, last_used_at, expires_at, ",
+            "address, agent FROM sessions ",
             $tail
         )
     };
@@ -89,14 +99,16 @@ macro_rules! select {
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
     execute!(
         tx,
-        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at)
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at, address, agent)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         session.id.to_bytes().to_vec(),
         session.user.to_bytes().to_vec(),
         session.refresh_hash.to_vec(),
         session.created_at.0,
         session.last_used_at.0,
         session.expires_at.0,
+        session.address.map(|address| address.to_string()),
+        session.agent.as_deref(),
     )?;
     let user = session.user.to_bytes().to_vec();
     let oldest_kept = fetch_optional!(
@@ -129,6 +141,21 @@ pub async fn get_latest(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, S
     row.map(Session::try_from).transpose()
 }
 
+/// Those of a person that have not expired, the one used last first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_of_user(tx: &mut Tx, user: UserId, now: Millis) -> Result<Vec<Session>, StoreError> {
+    let rows = fetch_all!(
+        tx,
+        Row,
+        select!("WHERE user_id = ? AND expires_at > ? ORDER BY last_used_at DESC, id DESC"),
+        user.to_bytes().to_vec(),
+        now.0,
+    )?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
 /// Puts a new refresh token in the place of `old`. False where `old` is not the one that counts, or not any more.
 ///
 /// # Errors
@@ -157,23 +184,21 @@ pub async fn rotate(
     Ok(matched == 1)
 }
 
-/// Ends a login; no matter if there is none.
+/// Ends a login. False: there was none.
 ///
 /// # Errors
 /// What the database says.
-pub async fn delete(tx: &mut Tx, id: SessionId) -> Result<(), StoreError> {
-    execute!(tx, "DELETE FROM sessions WHERE id = ?", id.to_bytes().to_vec())?;
-    Ok(())
+pub async fn delete(tx: &mut Tx, id: SessionId) -> Result<bool, StoreError> {
+    Ok(execute!(tx, "DELETE FROM sessions WHERE id = ?", id.to_bytes().to_vec())? > 0)
 }
 
-/// Ends all logins of a person, save one.
+/// Ends all logins of a person, save one. Returns how many.
 ///
 /// # Errors
 /// What the database says.
-pub async fn delete_of_user(tx: &mut Tx, user: UserId, except: Option<SessionId>) -> Result<(), StoreError> {
+pub async fn delete_of_user(tx: &mut Tx, user: UserId, except: Option<SessionId>) -> Result<u64, StoreError> {
     let except = except.map_or_else(Vec::new, |id| id.to_bytes().to_vec());
-    execute!(tx, "DELETE FROM sessions WHERE user_id = ? AND id <> ?", user.to_bytes().to_vec(), except)?;
-    Ok(())
+    execute!(tx, "DELETE FROM sessions WHERE user_id = ? AND id <> ?", user.to_bytes().to_vec(), except)
 }
 
 /// Drops logins that can't be refreshed any more, at most `limit`. Returns how many.

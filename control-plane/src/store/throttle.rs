@@ -4,9 +4,13 @@
 //! free number each further failure doubles the wait of that counter. Every attempt counts as failed until its
 //! password is known to be right, so many at once gain nothing.
 //!
-//! Nobody is locked out by another's guesses: the free number of an address is ten times that of a name from an
-//! address, that of a name higher still (reached only from many addresses), and who has signed in with a name from an
-//! address before is held there by the first counter alone.
+//! Nobody is locked out by another's guesses:
+//!
+//! - The free number of an address is ten times that of a name from an address, and that of a name is higher still. Only
+//!   what is free of a name from an address counts for the name, so one address alone never reaches it.
+//! - Who has signed in with a name from an address before is held there by the first counter alone.
+//! - Where all come from one address, of a proxy say, that counter is everybody's. A browser that the name has been
+//!   signed in with before has one of its own instead of all these, see [`Attempt::browser`].
 
 use std::{net::IpAddr, time::Duration};
 
@@ -23,21 +27,30 @@ const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 /// An address counts as known to a name for so long after a login.
 const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How often the audit log hears of failures with a name at one place.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What attempts are counted for. Each has its own free number of failures and longest wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counter {
     NameFromAddress,
+    NameFromBrowser,
     Address,
     Name,
 }
 
 impl Counter {
-    const ALL: [Self; 3] = [Self::NameFromAddress, Self::Address, Self::Name];
+    /// Of who is not known any better.
+    const USUAL: [Self; 3] = [Self::NameFromAddress, Self::Address, Self::Name];
+
+    /// Whether it is of a name at one place.
+    const fn is_narrow(self) -> bool {
+        matches!(self, Self::NameFromAddress | Self::NameFromBrowser)
+    }
 
     const fn free_failures(self) -> i64 {
         match self {
-            Self::NameFromAddress => 5,
+            Self::NameFromAddress | Self::NameFromBrowser => 5,
             Self::Address => 50,
             Self::Name => 100,
         }
@@ -45,8 +58,9 @@ impl Counter {
 
     const fn longest_wait(self) -> Duration {
         match self {
-            Self::NameFromAddress | Self::Address => Duration::from_secs(15 * 60),
-            Self::Name => Duration::from_secs(60),
+            Self::NameFromAddress | Self::NameFromBrowser => Duration::from_secs(15 * 60),
+            // Others wait too. Who guesses gains nothing: with an hour's rest the free number comes to as much.
+            Self::Address | Self::Name => Duration::from_secs(60),
         }
     }
 
@@ -65,7 +79,8 @@ pub enum Purpose {
     Login,
     /// Counted by address alone, whatever the name is.
     Registration,
-    /// The current password, by someone who is signed in. Counted by name alone.
+    /// The current password, by someone who is signed in. Counted by name alone, which is that of the session: who took
+    /// one over does not keep its person from changing the password in another.
     PasswordChange,
 }
 
@@ -76,6 +91,9 @@ pub struct Attempt<'a> {
     pub name: &'a str,
     /// `None` where the server does not know: all such attempts share one address.
     pub address: Option<IpAddr>,
+    /// The browser, where it is known by a mark that only a login with this name gives: its attempts are counted for
+    /// themselves, and nobody else's hold it.
+    pub browser: Option<[u8; 16]>,
 }
 
 /// What came of asking.
@@ -91,6 +109,7 @@ pub enum Admission {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt(Vec<(Counter, Vec<u8>)>);
 
+#[derive(Debug)]
 struct State {
     failures: i64,
     blocked_until: Millis,
@@ -100,17 +119,20 @@ struct State {
 impl Attempt<'_> {
     fn id(&self, counter: Counter) -> Vec<u8> {
         let address = self.address.map_or_else(|| "unknown".to_owned(), network);
-        let (purpose, name, address) = match (self.purpose, counter) {
-            (Purpose::Login, Counter::NameFromAddress) => ("login", self.name, address.as_str()),
-            (Purpose::Login, Counter::Address) => ("login", "", address.as_str()),
-            (Purpose::Login, Counter::Name) => ("login", self.name, ""),
-            (Purpose::Registration, _) => ("registration", "", address.as_str()),
-            (Purpose::PasswordChange, _) => ("password_change", self.name, ""),
+        let (address, name) = (address.as_bytes(), self.name.as_bytes());
+        let browser = self.browser.as_ref().map_or(&[][..], |id| id);
+        let parts: [&[u8]; 3] = match (self.purpose, counter) {
+            (Purpose::Login, Counter::NameFromAddress) => [b"login", name, address],
+            (Purpose::Login, Counter::NameFromBrowser) => [b"login_browser", name, browser],
+            (Purpose::Login, Counter::Address) => [b"login", b"", address],
+            (Purpose::Login, Counter::Name) => [b"login", name, b""],
+            (Purpose::Registration, _) => [b"registration", b"", address],
+            (Purpose::PasswordChange, _) => [b"password_change", name, b""],
         };
         let mut hash = Sha256::new();
-        for part in [purpose, name, address] {
+        for part in parts {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            hash.update(part.as_bytes());
+            hash.update(part);
         }
         hash.finalize().to_vec()
     }
@@ -118,7 +140,8 @@ impl Attempt<'_> {
     /// In one order for everyone, so that transactions do not wait for each other in a circle.
     fn counters(&self) -> Vec<(Counter, Vec<u8>)> {
         let counters = match self.purpose {
-            Purpose::Login => &Counter::ALL[..],
+            Purpose::Login if self.browser.is_some() => &[Counter::NameFromBrowser],
+            Purpose::Login => &Counter::USUAL[..],
             Purpose::Registration | Purpose::PasswordChange => &[Counter::NameFromAddress],
         };
         let mut counters: Vec<_> = counters.iter().map(|counter| (*counter, self.id(*counter))).collect();
@@ -152,14 +175,27 @@ pub async fn admit(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<Ad
         states.iter().any(|(_, _, state)| state.succeeded_at.is_some_and(|at| now.since(at) < KNOWN_FOR));
     let wait = states
         .iter()
-        .filter(|(counter, ..)| *counter == Counter::NameFromAddress || !known)
+        .filter(|(counter, ..)| counter.is_narrow() || !known)
         .map(|(_, _, state)| state.blocked_until.since(now))
         .max();
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         return Ok(Admission::Wait(wait));
     }
+    let past_free = states
+        .iter()
+        .any(|(counter, _, state)| counter.is_narrow() && state.failures >= counter.free_failures());
     // What blocks others is left as it is: who passes by does not lift it.
-    states.retain(|(_, _, state)| state.blocked_until <= now);
+    states.retain(|(counter, _, state)| {
+        state.blocked_until <= now && !(past_free && *counter == Counter::Name)
+    });
+    count(tx, states, now).await.map(Admission::Admitted)
+}
+
+async fn count(
+    tx: &mut Tx,
+    states: Vec<(Counter, Vec<u8>, State)>,
+    now: Millis,
+) -> Result<Receipt, StoreError> {
     let mut receipt = Vec::new();
     for (counter, id, state) in states {
         let failures = state.failures.saturating_add(1);
@@ -174,7 +210,7 @@ pub async fn admit(tx: &mut Tx, attempt: &Attempt<'_>, now: Millis) -> Result<Ad
         )?;
         receipt.push((counter, id));
     }
-    Ok(Admission::Admitted(Receipt(receipt)))
+    Ok(Receipt(receipt))
 }
 
 /// The row, made where it is missing and locked until the transaction ends.
@@ -197,14 +233,14 @@ async fn lock(tx: &mut Tx, id: &[u8], now: Millis) -> Result<State, StoreError> 
     Ok(State { failures, blocked_until: Millis(blocked_until), succeeded_at: succeeded_at.map(Millis) })
 }
 
-/// Takes back what [`admit`] counted: the password was right. The name from this address begins anew and is known;
-/// the other two lose this one failure only, else a guesser with an own account could clear them.
+/// Takes back what [`admit`] counted: the password was right. The name at this place begins anew and is known there;
+/// the others lose this one failure only, else a guesser with an own account could clear them.
 ///
 /// # Errors
 /// What the database says.
 pub async fn succeeded(tx: &mut Tx, receipt: &Receipt, now: Millis) -> Result<(), StoreError> {
     for (counter, id) in &receipt.0 {
-        if *counter == Counter::NameFromAddress {
+        if counter.is_narrow() {
             execute!(
                 tx,
                 "UPDATE login_throttle SET failures = 0, blocked_until = 0, succeeded_at = ? WHERE id = ?",
@@ -227,6 +263,26 @@ pub async fn withdrawn(tx: &mut Tx, receipt: &Receipt) -> Result<(), StoreError>
         take_back(tx, id).await?;
     }
     Ok(())
+}
+
+/// Whether a failure of this attempt is to be written to the audit log: once in [`LOG_EVERY`] for a name at one place.
+/// True counts as written.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_log_due(tx: &mut Tx, receipt: &Receipt, now: Millis) -> Result<bool, StoreError> {
+    let Some((_, id)) = receipt.0.iter().find(|(counter, _)| counter.is_narrow()) else {
+        return Ok(false);
+    };
+    let ago = now.0.saturating_sub(Millis(0).plus(LOG_EVERY).0);
+    let matched = execute!(
+        tx,
+        "UPDATE login_throttle SET logged_at = ? WHERE id = ? AND (logged_at IS NULL OR logged_at <= ?)",
+        now.0,
+        id.clone(),
+        ago,
+    )?;
+    Ok(matched > 0)
 }
 
 async fn take_back(tx: &mut Tx, id: &[u8]) -> Result<(), StoreError> {
@@ -269,7 +325,7 @@ mod tests {
     #[test]
     fn counters_are_apart_by_purpose_name_and_network() {
         let id = |purpose, name, address: &str, counter| {
-            Attempt { purpose, name, address: address.parse().ok() }.id(counter)
+            Attempt { purpose, name, address: address.parse().ok(), browser: None }.id(counter)
         };
         let pair = |name, address| id(Purpose::Login, name, address, Counter::NameFromAddress);
         let registration = |name, address| id(Purpose::Registration, name, address, Counter::NameFromAddress);

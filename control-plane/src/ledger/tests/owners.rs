@@ -32,7 +32,7 @@ async fn make_key(world: &World, client: &Client) {
 
 async fn delete_key(world: &World, key: KeyId) {
     let mut tx = world.store.begin().await.unwrap();
-    api_keys::delete(&mut tx, key).await.unwrap();
+    api_keys::delete(&mut tx, key, START).await.unwrap();
     tx.commit().await.unwrap();
 }
 

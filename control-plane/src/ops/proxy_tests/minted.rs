@@ -9,7 +9,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::taking_requests;
+use super::super::gateway::taking_requests;
 use crate::{
     app::App,
     domain::api_key,

@@ -27,8 +27,7 @@ async fn life(api: &TestApi, admin: &str, name: String) {
     let path = format!("/api/admin/users/{}", made.body["id"].as_str().unwrap());
 
     let login = api.login(&name, "battery staple", HOME).await.expect(StatusCode::OK);
-    let refresh = json!({ "refresh_token": login.body["refresh_token"] });
-    let fresh = api.post("/api/auth/refresh").json(refresh).send().await.expect(StatusCode::OK);
+    let fresh = api.refresh(&login.cookie(REFRESH)).await.expect(StatusCode::OK);
     let token = fresh.body["access_token"].as_str().unwrap();
 
     let key = api.new_key(token, "laptop").await;

@@ -229,7 +229,10 @@ async fn the_first_admins_password_may_be_given_and_must_be_long_enough() {
     let api = TestApi::start().await;
     let (short, given) = (Secret::new("short"), Secret::new("battery staple"));
     let refused = first_admin(&api.app.store, &api.app.passwords, &api.app.clock, Some(&short)).await;
-    assert!(refused.unwrap_err().to_string().contains("at least 8"));
+    assert!(refused.unwrap_err().to_string().contains("at least 12"));
+    let own = Secret::new("admin-2026-01");
+    let refused = first_admin(&api.app.store, &api.app.passwords, &api.app.clock, Some(&own)).await;
+    assert!(refused.unwrap_err().to_string().contains("name with some digits"));
     let made = first_admin(&api.app.store, &api.app.passwords, &api.app.clock, Some(&given)).await.unwrap();
     assert_eq!(made, FirstAdmin::Created);
     api.login("admin", "battery staple", HOME).await.expect(StatusCode::OK);

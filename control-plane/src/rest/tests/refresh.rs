@@ -3,19 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::refresh::{RefreshToken, RefreshTokens, Refreshed};
+use crate::domain::refresh::{RefreshToken, RefreshTokens, Refreshed, Terms};
 
 async fn login(api: &TestApi) -> (String, String) {
     tokens(&api.login("ann", PASSWORD, HOME).await.expect(StatusCode::OK))
 }
 
 fn tokens(answer: &Answer) -> (String, String) {
-    let text = |field: &str| answer.body[field].as_str().unwrap().to_owned();
-    (text("access_token"), text("refresh_token"))
+    (answer.body["access_token"].as_str().unwrap().to_owned(), answer.cookie(REFRESH))
 }
 
 async fn refresh(api: &TestApi, token: &str) -> Answer {
-    api.post("/api/auth/refresh").json(json!({ "refresh_token": token })).send().await
+    api.refresh(token).await
 }
 
 #[tokio::test]
@@ -108,10 +107,12 @@ async fn another_master_key_ends_no_login(api: &TestApi) {
     let (_, second) = tokens(&refresh(api, &first).await.expect(StatusCode::OK));
     let (old, new) = ([7; 32], [8; 32]);
     let with = async |keys: &[[u8; 32]]| {
-        let tokens = RefreshTokens::new(keys, grace(api), Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
+        let tokens = RefreshTokens::new(keys, Terms { grace: grace(api), idle: minute, max_age: minute });
         let first = RefreshToken::parse(&Secret::new(first.as_str())).unwrap();
         let mut tx = api.app.store.begin().await.unwrap();
-        let refreshed = tokens.refresh(&mut tx, &first, api.app.clock.now()).await.unwrap();
+        let now = api.app.clock.now();
+        let refreshed = tokens.refresh(&mut tx, &first, now, now).await.unwrap();
         tx.commit().await.unwrap();
         refreshed
     };
@@ -130,6 +131,8 @@ async fn what_is_no_refresh_token_of_ours_is_refused() {
     for bad in ["", "junk", &access, &"A".repeat(64), &"A".repeat(100_000), &format!("{token}=")] {
         assert_eq!(refresh(&api, bad).await.refusal(), (401, "refresh_invalid"), "{bad:.20}");
     }
+    let in_a_body = api.post("/api/auth/refresh").json(json!({ "refresh_token": token }));
+    assert_eq!(in_a_body.send().await.refusal(), (401, "refresh_invalid"), "it counts in the cookie only");
     refresh(&api, &token).await.expect(StatusCode::OK);
 }
 

@@ -11,14 +11,14 @@ async fn no_reading_shows_a_password_a_hash_or_a_token() {
     let admin = api.person("admin", Role::Admin).await;
     let login = api.login("admin", PASSWORD, HOME).await.expect(StatusCode::OK);
     let token = login.body["access_token"].as_str().unwrap().to_owned();
-    let refresh = login.body["refresh_token"].as_str().unwrap();
+    let (refresh, browser) = (login.cookie(REFRESH), login.cookie(BROWSER));
     let key = api.new_key(&token, "laptop").await;
     let (ann, _) = api.signed_in("ann", Role::User).await;
     let put = api.put(format!("/api/admin/users/{ann}")).by(&token).if_match("\"1\"");
     put.json(json!({ "password": "battery staple" })).send().await.expect(StatusCode::OK);
     let hash = api.password_hash.expose();
-    let secrets =
-        [PASSWORD, "battery staple", "$argon2", hash, refresh, &token, &key["key"].as_str().unwrap()[12..]];
+    let key_secret = &key["key"].as_str().unwrap()[12..];
+    let secrets = [PASSWORD, "battery staple", "$argon2", hash, &refresh, &browser, &token, key_secret];
     for route in ROUTES.iter().filter(|route| route.method == Method::GET) {
         for id in [key["id"].as_str().unwrap().to_owned(), admin.to_string()] {
             let answer = api.get(route.path.replace("{id}", &id)).by(&token).send().await;

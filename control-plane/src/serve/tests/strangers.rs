@@ -161,10 +161,23 @@ async fn admins_come_over_tls_where_there_is_a_certificate() {
 }
 
 #[tokio::test]
-async fn without_a_certificate_browsers_are_told_nothing_of_tls() {
-    let (_folder, running) = running(|_| {}).await;
-    let mut plain = TcpStream::connect(running.admin_address).await.unwrap();
-    let answer = asks(&mut plain).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("strict-transport"), "{answer}");
-    assert!(running.shutdown().await);
+async fn browsers_hear_of_tls_only_where_they_came_over_it() {
+    for trusted in [false, true] {
+        let (_folder, running) = running(|settings| {
+            if trusted {
+                settings.policy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            }
+        })
+        .await;
+        for (forwarded, expected) in [("", false), ("x-forwarded-proto: https\r\n", trusted)] {
+            let mut plain = TcpStream::connect(running.admin_address).await.unwrap();
+            let request =
+                format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{forwarded}connection: close\r\n\r\n");
+            plain.write_all(request.as_bytes()).await.unwrap();
+            let answer = rest(&mut plain).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert_eq!(answer.contains("strict-transport"), expected, "{answer}");
+        }
+        assert!(running.shutdown().await);
+    }
 }

@@ -47,6 +47,7 @@ pub(super) async fn all(database: &Database) {
     logins_are_few_and_end(database).await;
     guesses_at_once_are_counted_one_by_one(database).await;
     names_from_one_address_do_not_deadlock(database).await;
+    a_failure_is_due_for_the_log_once_a_minute_for_a_name_at_one_place(database).await;
     counters_that_say_nothing_are_dropped(database).await;
 }
 
@@ -97,6 +98,8 @@ fn session(user: UserId, used: Millis) -> Session {
         created_at: NOW,
         last_used_at: used,
         expires_at,
+        address: Some("2001:db8::1".parse().unwrap()),
+        agent: Some("Mozilla/5.0 ‹名›".to_owned()),
     }
 }
 
@@ -360,7 +363,7 @@ async fn whoever_goes_takes_keys_and_logins_along(database: &Database) {
     assert_eq!(api_keys::list(&mut tx, &of(gone.id), None, 10).await.unwrap(), []);
     assert_eq!(api_keys::list(&mut tx, &of(stays.id), None, 10).await.unwrap().len(), 1);
     assert_eq!(sessions::get(&mut tx, sessions[0].id).await.unwrap(), None);
-    assert_eq!(sessions::get(&mut tx, sessions[1].id).await.unwrap(), Some(sessions[1]));
+    assert_eq!(sessions::get(&mut tx, sessions[1].id).await.unwrap(), Some(sessions[1].clone()));
     let told = changes::since(&mut tx, before).await.unwrap();
     assert!(told.iter().all(|change| change.deleted));
     let mut ids: Vec<_> = told.iter().map(|change| change.id).collect();
@@ -399,14 +402,14 @@ async fn of_admins_that_remove_each_other_one_stays(database: &Database) {
 async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
     let login = session(UserId::new(NOW), NOW);
     add_session(&database.store, &login).await;
+    let (id, first) = (login.id, login.refresh_hash);
     let rotate = |byte: u8| async move {
         let store = database.another_store().await;
         let mut tx = store.begin().await.unwrap();
         // A read before the write fixes MySQL's snapshot.
-        sessions::get(&mut tx, login.id).await.unwrap();
+        sessions::get(&mut tx, id).await.unwrap();
         let later = NOW.plus(Duration::from_secs(90));
-        let won =
-            sessions::rotate(&mut tx, login.id, login.refresh_hash, [byte; 32], NOW, later).await.unwrap();
+        let won = sessions::rotate(&mut tx, id, first, [byte; 32], NOW, later).await.unwrap();
         tx.commit().await.unwrap();
         store.close().await;
         won
@@ -417,7 +420,7 @@ async fn a_refresh_token_counts_once_however_many_use_it(database: &Database) {
     let now = sessions::get(&mut tx, login.id).await.unwrap().unwrap();
     assert!(won[usize::from(now.refresh_hash[0])]);
     assert_eq!(now.previous, Some(Previous { hash: login.refresh_hash, rotated_at: NOW }));
-    assert_eq!(sessions::get_latest(&mut tx, login.id).await.unwrap(), Some(now));
+    assert_eq!(sessions::get_latest(&mut tx, login.id).await.unwrap().as_ref(), Some(&now));
     let late = now.expires_at;
     assert!(
         !sessions::rotate(&mut tx, login.id, now.refresh_hash, [9; 32], late, late).await.unwrap(),
@@ -446,9 +449,17 @@ async fn logins_are_few_and_end(database: &Database) {
     assert_eq!(sessions::get(&mut tx, logins[30].id).await.unwrap(), None);
     sessions::insert(&mut tx, &logins[0]).await.unwrap();
     sessions::insert(&mut tx, &logins[1]).await.unwrap();
-    sessions::delete_of_user(&mut tx, person, Some(logins[1].id)).await.unwrap();
+    let listed = sessions::list_of_user(&mut tx, person, NOW).await.unwrap();
+    assert_eq!(listed, [logins[1].clone(), logins[0].clone()], "the one used last comes first");
+    assert_eq!(
+        sessions::list_of_user(&mut tx, person, logins[0].expires_at).await.unwrap(),
+        [logins[1].clone()]
+    );
+    assert_eq!(sessions::delete_of_user(&mut tx, person, Some(logins[1].id)).await.unwrap(), 1);
     assert_eq!(sessions::get(&mut tx, logins[0].id).await.unwrap(), None);
-    assert_eq!(sessions::get(&mut tx, logins[1].id).await.unwrap(), Some(logins[1]));
+    assert_eq!(sessions::get(&mut tx, logins[1].id).await.unwrap().as_ref(), Some(&logins[1]));
+    assert!(sessions::delete(&mut tx, logins[1].id).await.unwrap());
+    assert!(!sessions::delete(&mut tx, logins[1].id).await.unwrap());
     tx.commit().await.unwrap();
 }
 
@@ -456,7 +467,7 @@ async fn admit(database: &Database, name: &str, address: &str) -> bool {
     let store = database.another_store().await;
     let address: IpAddr = address.parse().unwrap();
     let mut tx = store.begin().await.unwrap();
-    let attempt = Attempt { purpose: Purpose::Login, name, address: Some(address) };
+    let attempt = Attempt { purpose: Purpose::Login, name, address: Some(address), browser: None };
     let admission = throttle::admit(&mut tx, &attempt, NOW).await.unwrap();
     tx.commit().await.unwrap();
     store.close().await;
@@ -474,9 +485,33 @@ async fn names_from_one_address_do_not_deadlock(database: &Database) {
     assert!(admitted.iter().all(|admitted| *admitted));
 }
 
+async fn a_failure_is_due_for_the_log_once_a_minute_for_a_name_at_one_place(database: &Database) {
+    let due = |name: &'static str, address: &'static str, now: Millis| async move {
+        let store = database.another_store().await;
+        let mut tx = store.begin().await.unwrap();
+        let address = address.parse().ok();
+        let attempt = Attempt { purpose: Purpose::Login, name, address, browser: None };
+        let Admission::Admitted(receipt) = throttle::admit(&mut tx, &attempt, now).await.unwrap() else {
+            panic!("refused")
+        };
+        tx.commit().await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let due = throttle::is_log_due(&mut tx, &receipt, now).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+        due
+    };
+    let at_once = join_all((0..4).map(|_| due("logged", "192.0.2.3", NOW))).await;
+    assert_eq!(at_once.iter().filter(|due| **due).count(), 1, "of attempts at once one is logged");
+    assert!(due("logged", "192.0.2.4", NOW).await);
+    assert!(due("logged as well", "192.0.2.3", NOW).await);
+    assert!(!due("logged", "192.0.2.4", NOW.plus(Duration::from_millis(59_999))).await);
+    assert!(due("logged", "192.0.2.4", NOW.plus(Duration::from_secs(60))).await);
+}
+
 async fn counters_that_say_nothing_are_dropped(database: &Database) {
     let mut tx = database.store.begin().await.unwrap();
-    let attempt = Attempt { purpose: Purpose::Login, name: "known", address: None };
+    let attempt = Attempt { purpose: Purpose::Login, name: "known", address: None, browser: None };
     let Admission::Admitted(receipt) = throttle::admit(&mut tx, &attempt, NOW).await.unwrap() else {
         panic!("refused")
     };

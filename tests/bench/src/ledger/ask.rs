@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use control_plane::{
-    ledger::record::{Outcome, Purpose},
     store::{
         Store, StoreError,
         latency::{self, Metric},
@@ -11,6 +10,7 @@ use control_plane::{
         usage_queries::{self, RecordFilter},
         usage_sums::{self, Period, Scope},
     },
+    words::{outcome::Outcome, purpose::Purpose},
 };
 use shared::{clock::Millis, id::RequestId};
 
