@@ -147,7 +147,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn serve(folder: &Path, data: &Path, port: u16) -> Child {
-    let log = fs::File::create(folder.join("log")).unwrap();
+    let (log, temporary) = (fs::File::create(folder.join("log")).unwrap(), folder.join("tmp"));
+    fs::create_dir_all(&temporary).unwrap();
     let mut server = Child::spawn(
         Command::new("mariadbd")
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
@@ -157,6 +158,8 @@ fn serve(folder: &Path, data: &Path, port: u16) -> Child {
                 "--max-connections=300",
             ])
             .arg(format!("--datadir={}", data.display()))
+            // In a shared one a server that starts removes what others have put there.
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg(format!("--socket={}", folder.join("socket").display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
             .arg(format!("--port={port}"))
