@@ -7,6 +7,8 @@ import { precompress } from './plugins/precompress.ts'
 
 /** Where `npm run dev` finds the control plane. */
 const CONTROL_PLANE = process.env.SWITCHYARD_ADMIN_URL ?? 'http://127.0.0.1:8081'
+/** It takes logins from its own pages only, so what these send counts as from there. */
+const proxied = { target: CONTROL_PLANE, changeOrigin: true, headers: { origin: new URL(CONTROL_PLANE).origin } }
 
 export default defineConfig({
   plugins: [
@@ -24,7 +26,7 @@ export default defineConfig({
   build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
   server: {
     host: '127.0.0.1',
-    proxy: { '^/api/': CONTROL_PLANE, '/healthz': CONTROL_PLANE, '/readyz': CONTROL_PLANE },
+    proxy: { '^/api/': proxied, '/healthz': proxied, '/readyz': proxied },
   },
   test: { environment: 'happy-dom', include: ['src/**/*.test.ts'], server: { deps: { inline: ['element-plus'] } } },
 })

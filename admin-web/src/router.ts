@@ -68,7 +68,7 @@ export function makeRouter() {
     const session = useSession()
     // A server that is away is no reason to sign out: the page shows the banner and loads once it is back.
     const isSignedIn = await session.restore().catch(() => null)
-    if (to.meta.isPublic) return isSignedIn === true ? '/' : true
+    if (to.meta.isPublic) return isSignedIn === true && !session.isLeaving ? '/' : true
     if (isSignedIn === false) return { path: '/login', query: to.fullPath === '/' ? {} : { then: to.fullPath } }
     if (isSignedIn && to.meta.least !== undefined && !session.may(to.meta.least)) return '/'
     return true

@@ -89,6 +89,20 @@ test('tries a model with their own rights, and sees what it cost and what was re
   assert.equal(await page.getByRole('combobox', { name: 'Any purpose' }).count(), 0)
 })
 
+test('sees their logins, and ends another', async () => {
+  const elsewhere = await Api.signIn(gateway.adminUrl, ADA)
+  await ada.open('/profile')
+  const logins = page.getByRole('region', { name: 'Your logins' }).locator('tbody tr')
+  assert.equal(await logins.count(), 2)
+  await logins.filter({ hasText: 'This login' }).getByText('Chrome').waitFor()
+  await logins.filter({ hasNotText: 'This login' }).getByRole('button', { name: /^Sign out/ }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
+  await page.getByText('That login has ended').waitFor()
+  await page.waitForFunction(() => document.querySelectorAll('[aria-label="Your logins"] tbody tr').length === 1)
+  const after = await fetch(`${gateway.adminUrl}/api/profile`, { headers: elsewhere.headers() })
+  assert.equal(after.status, 401)
+})
+
 test('changes language and password in the profile', async () => {
   await ada.open('/profile')
   await ada.field('Current password').fill(ADA.password)
@@ -99,5 +113,15 @@ test('changes language and password in the profile', async () => {
   await Api.signIn(gateway.adminUrl, { name: ADA.name, password: 'another-password-of-ada' })
   // Whoever changed it stays signed in.
   await ada.open('/usage')
+})
+
+test('signs out everywhere', async () => {
+  await ada.open('/profile')
+  await ada.button('Sign out everywhere').click()
+  await page.getByRole('dialog').getByText('this one too').waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out everywhere' }).click()
+  await page.waitForURL(/\/login/)
+  await page.reload()
+  await page.locator('input[name=username]').waitFor()
   await ada.leave()
 })

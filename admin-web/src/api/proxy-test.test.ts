@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { away } from './connection'
 import { sendProxyTest, type ProxyTest } from './proxy-test'
+import { signIn } from './session'
 
 const test: ProxyTest = { wire: 'messages', body: '{"model":"m"}', model: 'm', stream: true }
 const signal = new AbortController().signal
@@ -17,9 +18,10 @@ function answering(status: number, body: string, headers: Record<string, string>
 let asked: { url: string; headers: Headers; body: unknown }[] = []
 
 describe('a proxy test', () => {
-  beforeEach(() => {
+  beforeEach(async () => {
+    answering(200, JSON.stringify({ access_token: 'access-0', token_type: 'Bearer', expires_in: 900, user: { id: 'u', name: 'ada', role: 'user', created_at: 0 } }), {})
+    await signIn('ada', 'secret')
     asked = []
-    localStorage.setItem('switchyard.session', JSON.stringify({ access: 'access-0', refresh: 'refresh-0', accessUntil: Date.now() + 900_000 }))
   })
   afterEach(() => vi.unstubAllGlobals())
 

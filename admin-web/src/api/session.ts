@@ -1,7 +1,7 @@
 /**
- * The login: an access token for a quarter of an hour, and a refresh token that renews it. Both are kept in
- * localStorage, so that reloads and other tabs share the login; the strict CSP is what keeps foreign script from it.
- * Renewing is idempotent at the server for a while: two tabs that do it at once get the same successor.
+ * The login. The access token is for a quarter of an hour, and in this tab's memory only. What renews it is a cookie that
+ * no script can read, so reloads and other tabs share the login. Renewing is idempotent at the server for a while: two
+ * tabs that do it at once are one as good as the other.
  */
 import { isRelayed, reach } from './connection'
 import { Problem } from './problem'
@@ -9,51 +9,79 @@ import type { Schemas } from './types'
 
 export type Profile = Schemas['Profile']
 
-interface Tokens {
-  access: string
-  refresh: string
+interface Access {
+  token: string
   /** Milliseconds since 1970. */
-  accessUntil: number
+  until: number
 }
 
-const KEY = 'switchyard.session'
+/**
+ * Who is signed in with this browser, and since when, for its tabs to know; no secret. `LEAVING`: they signed out, and the
+ * server has not heard of it yet.
+ */
+const WHO = 'switchyard.login'
+const LEAVING = 'leaving'
 /** An access token is renewed this long before it ends. */
 const MARGIN_MS = 20_000
+
+// Builds before this one kept both tokens there.
+localStorage.removeItem('switchyard.session')
 
 /** Asks the person to sign in again, and ends once they have; rejects when they give up. */
 type SignInAgain = () => Promise<void>
 
-let signInAgain: SignInAgain = () => Promise.reject(new Problem(401, 'not_signed_in', 'sign in first'))
-let renewal: Promise<boolean> | null = null
+let signInAgain: SignInAgain = () => Promise.reject(notSignedIn())
+let access: Access | null = null
+let renewal: Promise<Profile | null> | null = null
 
 export function whenExpired(handler: SignInAgain) {
   signInAgain = handler
 }
 
-export function isSignedIn() {
-  return tokens() !== null
-}
-
-/** Calls back when another tab signs in (true) or out (false). */
+/** Calls back when another tab signs in, as somebody else too (true), or out (false). */
 export function onOtherTab(callback: (signedIn: boolean) => void) {
   addEventListener('storage', (event) => {
-    if (event.key === KEY && (event.oldValue === null) !== (event.newValue === null)) callback(event.newValue !== null)
+    if (event.key !== WHO || personOf(event.oldValue) === personOf(event.newValue)) return
+    const signedIn = personOf(event.newValue) !== null
+    if (!signedIn) access = null
+    callback(signedIn)
   })
 }
 
 export async function signIn(username: string, password: string): Promise<Profile> {
-  return keep(await post('/api/auth/login', { username, password }))
+  const profile = keep(await post('/api/auth/login', { username, password }))
+  localStorage.setItem(WHO, `${profile.id} ${Date.now()}`)
+  return profile
 }
 
 export async function register(username: string, password: string): Promise<void> {
   await post('/api/auth/register', { username, password })
 }
 
-/** Ends the login at the server too; one that is away or has ended it already does not hold anybody back. */
+/** At the start of a page: who is signed in. Null: nobody. */
+export async function restore(): Promise<Profile | null> {
+  if (localStorage.getItem(WHO) === LEAVING) await leave()
+  return renewOnce()
+}
+
+/** Ends the login at the server too; one that is away hears of it when a page is opened again. */
 export async function signOut() {
-  const access = tokens()?.access
-  localStorage.removeItem(KEY)
-  if (access !== undefined) await reach('/api/auth/logout', { method: 'POST', headers: bearer(access) }).catch(() => null)
+  const token = access?.token
+  access = null
+  localStorage.setItem(WHO, LEAVING)
+  await leave(token)
+}
+
+async function leave(token?: string) {
+  const headers = token === undefined ? {} : bearer(token)
+  const response = await reach('/api/auth/logout', { method: 'POST', headers }).catch(() => null)
+  if (response?.ok && localStorage.getItem(WHO) === LEAVING) localStorage.removeItem(WHO)
+}
+
+/** The login has ended at the server already. */
+export function forget() {
+  access = null
+  localStorage.removeItem(WHO)
 }
 
 /**
@@ -61,72 +89,67 @@ export async function signOut() {
  * again, and then goes on, so that what they typed is not lost.
  */
 export async function authorizedFetch(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
-  let access = await accessToken()
+  let token = await accessToken()
   for (;;) {
-    const response = await reach(input, { ...init, headers: { ...plain(init.headers), ...bearer(access) } })
+    const response = await reach(input, { ...init, headers: { ...plain(init.headers), ...bearer(token) } })
     if (response.status !== 401 || isRelayed(response) || !(await isOfTheLogin(response))) return response
-    access = await another(access)
+    token = await another(token)
   }
 }
 
 async function accessToken(): Promise<string> {
-  const held = tokens()
-  if (held === null) return another('')
-  return held.accessUntil - MARGIN_MS > Date.now() ? held.access : another(held.access)
+  return access !== null && access.until - MARGIN_MS > Date.now() ? access.token : another(access?.token)
 }
 
 /** A token other than the one that was refused. */
-async function another(refused: string): Promise<string> {
-  const renewed = tokens()?.access ?? refused
-  if (renewed !== refused && renewed !== '') return renewed
-  renewal ??= renew().finally(() => (renewal = null))
-  if (!(await renewal)) await signInAgain()
-  const now = tokens()
-  if (now === null) throw new Problem(401, 'not_signed_in', 'sign in first')
-  return now.access
+async function another(refused: string | undefined): Promise<string> {
+  if (access !== null && access.token !== refused) return access.token
+  if ((await renewOnce()) === null) await signInAgain()
+  if (access === null) throw notSignedIn()
+  return access.token
 }
 
-/** False: the login has ended. */
-async function renew(): Promise<boolean> {
-  const held = tokens()
-  if (held === null) return false
+function renewOnce() {
+  renewal ??= renew().finally(() => (renewal = null))
+  return renewal
+}
+
+/** Null: the login has ended. */
+async function renew(): Promise<Profile | null> {
+  const who = localStorage.getItem(WHO)
+  const person = personOf(who)
+  if (person === null) return null
   try {
-    keep(await post('/api/auth/refresh', { refresh_token: held.refresh }))
-    return true
+    const profile = keep(await post('/api/auth/refresh'))
+    // Another tab signed somebody else in; this page shows what the first one may see.
+    if (profile.id !== person) location.assign('/')
+    return profile
   } catch (thrown) {
     const problem = Problem.from(thrown)
     if (problem.status !== 401) throw problem
-    // Another tab may have renewed, or signed in anew, meanwhile.
-    const now = tokens()
-    if (now !== null && now.refresh !== held.refresh) return true
-    localStorage.removeItem(KEY)
-    return false
-  }
-}
-
-function keep(answer: Schemas['TokenResponse']): Profile {
-  const held: Tokens = {
-    access: answer.access_token,
-    refresh: answer.refresh_token,
-    accessUntil: Date.now() + answer.expires_in * 1000,
-  }
-  localStorage.setItem(KEY, JSON.stringify(held))
-  return answer.user
-}
-
-function tokens(): Tokens | null {
-  const text = localStorage.getItem(KEY)
-  if (text === null) return null
-  try {
-    return JSON.parse(text) as Tokens
-  } catch {
+    // Another tab may have signed in anew meanwhile.
+    if (localStorage.getItem(WHO) !== who) return renew()
+    forget()
     return null
   }
 }
 
-async function post(path: string, body: object): Promise<Schemas['TokenResponse']> {
-  const headers = { 'content-type': 'application/json' }
-  const response = await reach(path, { method: 'POST', headers, body: JSON.stringify(body) })
+function keep(answer: Schemas['TokenResponse']): Profile {
+  access = { token: answer.access_token, until: Date.now() + answer.expires_in * 1000 }
+  return answer.user
+}
+
+function personOf(who: string | null): string | null {
+  return who === null || who === LEAVING ? null : (who.split(' ')[0] ?? null)
+}
+
+function notSignedIn() {
+  return new Problem(401, 'not_signed_in', 'sign in first')
+}
+
+async function post(path: string, body?: object): Promise<Schemas['TokenResponse']> {
+  const sent = body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+  const response = await reach(path, { method: 'POST', ...sent })
   if (!response.ok) throw await Problem.of(response)
   return (await response.json()) as Schemas['TokenResponse']
 }
@@ -137,8 +160,8 @@ async function isOfTheLogin(response: Response) {
   return OF_THE_LOGIN.has((await Problem.of(response.clone())).code)
 }
 
-function bearer(access: string) {
-  return { authorization: `Bearer ${access}` }
+function bearer(token: string) {
+  return { authorization: `Bearer ${token}` }
 }
 
 function plain(headers: HeadersInit | undefined) {

@@ -9,6 +9,7 @@ export const readUser = (id: string) => getTagged('/api/admin/users/{id}', { nam
 export const createUser = (input: Schemas['NewUser']) => post('/api/admin/users', input)
 export const updateUser = (id: string, etag: string, change: Schemas['UserChange']) =>
   put('/api/admin/users/{id}', etag, change, { names: { id } })
+export const endSessionsOfUser = (id: string) => remove('/api/admin/users/{id}/sessions', { names: { id } })
 export const deleteUser = (id: string) => remove('/api/admin/users/{id}', { names: { id } })
 
 /** The first few whose name has the text in it. */

@@ -1,7 +1,7 @@
 /** Who is signed in, and whether they must sign in again. */
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
-import { readProfile } from '@/api/profile'
+import { endAllSessions, readProfile } from '@/api/profile'
 import { Problem } from '@/api/problem'
 import * as login from '@/api/session'
 import type { Schemas } from '@/api/types'
@@ -16,6 +16,8 @@ export const useSession = defineStore('session', () => {
   const profile = shallowRef<login.Profile | null>(null)
   /** The login ended while a page was open: `SignInAgain` shows itself over it. */
   const isExpired = ref(false)
+  /** On the way out: the login page is open to who is still signed in. */
+  const isLeaving = ref(false)
   const preferences = usePreferences()
   let waiting: { resolve: () => void; reject: (reason: Problem) => void }[] = []
 
@@ -33,10 +35,8 @@ export const useSession = defineStore('session', () => {
 
   /** After a reload: finds out who is signed in. False: nobody. */
   async function restore(): Promise<boolean> {
-    if (profile.value !== null) return true
-    if (!login.isSignedIn()) return false
-    profile.value = (await readProfile()).value
-    return true
+    profile.value ??= await login.restore()
+    return profile.value !== null
   }
 
   /** After the person changed something of themselves. */
@@ -71,5 +71,11 @@ export const useSession = defineStore('session', () => {
     forget()
   }
 
-  return { profile, role, isExpired, may, restore, reread, signIn, signOut, forget }
+  async function signOutEverywhere() {
+    await endAllSessions()
+    login.forget()
+    forget()
+  }
+
+  return { profile, role, isExpired, isLeaving, may, restore, reread, signIn, signOut, signOutEverywhere, forget }
 })

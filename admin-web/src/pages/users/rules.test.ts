@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { wrongName, wrongPassword, wrongRate } from './rules'
+import { Problem } from '@/api/problem'
+import { inWords, wrongName, wrongPassword, wrongRate } from './rules'
 
 describe('a user’s name', () => {
   it('is plain letters, digits and a few marks, so that none can pass for another', () => {
@@ -9,16 +10,25 @@ describe('a user’s name', () => {
 })
 
 describe('a password', () => {
-  it('has eight characters, not code units', () => {
-    expect(wrongPassword('12345678')).toBeNull()
-    expect(wrongPassword('1234567')).toBe('passwordShort')
-    expect(wrongPassword('🦀🦀🦀🦀')).toBe('passwordShort')
-    expect(wrongPassword('🦀'.repeat(8))).toBeNull()
+  it('has twelve characters, not code units', () => {
+    expect(wrongPassword('twelve chars')).toBeNull()
+    expect(wrongPassword('eleven char')).toBe('passwordShort')
+    expect(wrongPassword('🦀'.repeat(6))).toBe('passwordShort')
+    expect(wrongPassword('🦀'.repeat(12))).toBeNull()
   })
 
   it('has at most 256 bytes', () => {
     expect(wrongPassword('a'.repeat(256))).toBeNull()
     expect(wrongPassword('é'.repeat(129))).toBe('passwordLong')
+  })
+})
+
+describe('what the server says of a field', () => {
+  it('is put in words where it can only be one thing', () => {
+    const said = Problem.invalid([{ field: 'password', message: 'is common' }, { field: 'name', message: 'is taken' }])
+    expect(inWords(said, { password: 'take another' }).errors).toEqual([{ field: 'password', message: 'take another' }, { field: 'name', message: 'is taken' }])
+    const other = new Problem(409, 'conflict', 'the name is taken already')
+    expect(inWords(other, { password: 'take another' })).toBe(other)
   })
 })
 

@@ -1,10 +1,11 @@
 /** What the server takes of a person, found wrong before it is asked. */
+import { Problem } from '@/api/problem'
 
 /** The last part of the key of what to say. Null, where one may come: nothing is wrong. */
-export type Wrong = 'name' | 'passwordShort' | 'passwordLong' | 'rate' | 'rateDigits' | 'rateHigh'
+export type Wrong = 'name' | 'passwordShort' | 'passwordLong' | 'passwordGuessable' | 'rate' | 'rateDigits' | 'rateHigh'
 
 const MAX_NAME = 64
-const MIN_PASSWORD = 8
+const MIN_PASSWORD = 12
 const MAX_PASSWORD_BYTES = 256
 const RATE_DIGITS = 6
 const MAX_RATE_MILLIONTHS = 1_000n * 1_000_000n
@@ -16,6 +17,13 @@ export function wrongName(name: string): Wrong | null {
 export function wrongPassword(password: string): Wrong | null {
   if ([...password].length < MIN_PASSWORD) return 'passwordShort'
   return new TextEncoder().encode(password).length > MAX_PASSWORD_BYTES ? 'passwordLong' : null
+}
+
+/** Fields of which the server has one thing to say, once they were looked at here, in the person's language. */
+export function inWords(thrown: unknown, words: Record<string, string>): Problem {
+  const problem = Problem.from(thrown)
+  if (!problem.errors.some(({ field }) => field in words)) return problem
+  return Problem.invalid(problem.errors.map(({ field, message }) => ({ field, message: words[field] ?? message })))
 }
 
 /** A rate is a decimal text from 0 to 1000 with six digits after its point at the most. */
