@@ -9,12 +9,12 @@ use super::{
     Audited, Caller, Change, Done, Entry, Refusal,
     nodes::{self, AccountLive},
 };
+pub use crate::store::account_errors::LastError;
 use crate::{
     app::App,
     domain::account::{Account, AccountInput, AllowedUpstreams, Rules},
     store::{
-        StoreError, Tx,
-        account_errors::{self, LastError},
+        StoreError, Tx, account_errors,
         accounts::{self, AccountRow},
     },
     words::account_state::{AccountState, Marked, StateCounts},

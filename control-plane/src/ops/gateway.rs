@@ -7,11 +7,11 @@ use super::{
     Done,
     nodes::{self as heard, live_since},
 };
+pub use crate::store::models::PricedModel;
 use crate::{
     app::App,
     store::{
-        StoreError, Tx,
-        models::{self, PricedModel},
+        StoreError, Tx, models,
         nodes::{self, NodeRow},
         settings,
     },

@@ -6,12 +6,13 @@ use shared::{clock::Millis, id::IncarnationId};
 use utoipa::ToSchema;
 
 use super::{Audited, Caller, Done, Entry, Refusal};
+pub use crate::store::ledger_rejected::{RejectedKey, RejectedRow};
 use crate::{
     app::App,
     ledger::closing::{self, Closing},
     store::{
         incarnations::{self, Incarnation, IncarnationFilter, State},
-        ledger_rejected::{self, RejectedKey, RejectedRow},
+        ledger_rejected,
     },
 };
 

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use shared::{account::AccountType, clock::Millis, id::AccountId, wire::Wire};
 
 use super::{Audited, Caller, Change, Done, Entry, Refusal};
+pub use crate::store::changes::{Revision, Withheld};
 use crate::{
     app::App,
     snapshot::encode,
     store::{
-        StoreError, Tx,
-        changes::{self, Revision, Withheld},
+        StoreError, Tx, changes,
         nodes::{self, AccountOnNode, NodeFilter, NodeRow},
     },
     words::{account_state::Marked, node_health::NodeHealth},

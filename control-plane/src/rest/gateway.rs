@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::error::ApiResult;
-use crate::{app::App, ops::gateway as ops, store::models::PricedModel};
+use crate::{
+    app::App,
+    ops::gateway::{self as ops, PricedModel},
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get))

@@ -10,18 +10,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     cursor::{Page, PageParams},
-    error::ApiResult,
+    error::{ApiResult, Problem},
     extract::{ListParams, PathId},
 };
 use crate::{
     app::App,
     ops::{
         Caller,
-        incarnations::{self as ops, IncarnationState, Run},
-    },
-    store::{
-        StoreError,
-        ledger_rejected::{RejectedKey, RejectedRow},
+        incarnations::{self as ops, IncarnationState, RejectedKey, RejectedRow, Run},
     },
 };
 
@@ -152,9 +148,9 @@ async fn rejected(State(app): State<App>, page: Page) -> ApiResult<Json<Rejected
     Ok(Json(RejectedRecords { total: rejected.total, records, next_cursor }))
 }
 
-fn rejected_view(row: RejectedRow) -> Result<RejectedView, StoreError> {
+fn rejected_view(row: RejectedRow) -> ApiResult<RejectedView> {
     Ok(RejectedView {
-        incarnation_id: IncarnationId::try_from(row.incarnation_id).map_err(StoreError::corrupt)?,
+        incarnation_id: IncarnationId::try_from(row.incarnation_id).map_err(Problem::internal)?,
         node_id: row.node,
         spool: row.spool,
         first_sequence: row.first_sequence,

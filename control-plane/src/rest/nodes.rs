@@ -20,9 +20,8 @@ use crate::{
     app::App,
     ops::{
         Caller,
-        nodes::{self as ops, Node},
+        nodes::{self as ops, Node, Revision, Withheld},
     },
-    store::changes::{Revision, Withheld},
     words::node_health::NodeHealth,
 };
 

@@ -14,11 +14,10 @@ use utoipa::ToSchema;
 use crate::{
     domain::account::{ClientGone, OptionFields, Status},
     ops::{
-        accounts::Known,
+        accounts::{Known, LastError},
         nodes::{AccountLive, Mark},
     },
     rest::etag::Tagged,
-    store::account_errors::LastError,
     words::account_state::AccountState,
 };
 
