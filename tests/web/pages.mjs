@@ -52,9 +52,9 @@ export async function converse(gateway, key, model) {
 
 /** A record that was rejected for each reason, and one for a reason of a later version. */
 export const REJECTIONS = [
-  { reason: 'no_content' }, { reason: 'no_content', payload: '' }, { reason: 'no_request' }, { reason: 'bad_request_id' }, { reason: 'bad_key_id' }, { reason: 'bad_user_id' }, { reason: 'key_of_another_user' },
+  { reason: 'no_content' }, { reason: 'no_content', payload: '' }, { reason: 'no_request' }, { reason: 'bad_request_id' }, { reason: 'bad_key_id' }, { reason: 'bad_user_id' },
   { reason: 'absurd_usage' }, { reason: 'too_many_attempts' }, { reason: 'refused_by_database', detail: "Data too long for column 'model_requested' at row 1" },
-  { reason: 'gone', records: 1_234, payload: '' }, { reason: 'of_a_later_version' },
+  { reason: 'gone', records: 1_234, payload: '' }, { reason: 'of_a_later_version' }, { reason: 'key_of_another_user' },
 ]
 
 /** Puts rejected records into the database, the first of them as the newest: no node of this build brings them about. */

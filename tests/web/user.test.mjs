@@ -121,6 +121,8 @@ test('signs out everywhere', async () => {
   await page.getByRole('dialog').getByText('this one too').waitFor()
   await page.getByRole('dialog').getByRole('button', { name: 'Sign out everywhere' }).click()
   await page.waitForURL(/\/login/)
+  // The page is left at once; a reload before the server's answer would ask it for a login that has just ended.
+  await page.waitForFunction(() => localStorage.getItem('switchyard.login') === null)
   await page.reload()
   await page.locator('input[name=username]').waitFor()
   await ada.leave()
