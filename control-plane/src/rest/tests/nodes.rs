@@ -284,7 +284,7 @@ async fn a_test_is_in_the_audit_log_also_where_who_asked_hangs_up() {
     let (id, _) = console_account(&api, &operator).await;
     node(&api, up_to_date(&api, "node-1").await).await;
     let asked = api.app.commands.subscribe();
-    let mut test = std::pin::pin!(api.post(format!("/api/admin/accounts/{id}/test")).by(&operator).send());
+    let mut test = Box::pin(api.post(format!("/api/admin/accounts/{id}/test")).by(&operator).send());
     let sent = async {
         let mut asked = asked;
         asked.changed().await.unwrap();
