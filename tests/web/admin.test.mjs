@@ -89,6 +89,11 @@ test('tests an account through a node', async () => {
 })
 
 test('tells tests of accounts from the requests of clients', async () => {
+  // A node gathers its records for a moment.
+  await eventually('the test to be in the ledger', async () => {
+    const { records } = await gateway.admin.get('/api/admin/usage/records?purpose=account_test')
+    return records.length > 0
+  })
   await admin.open('/usage')
   const rows = page.getByRole('region', { name: 'Usage records' }).getByRole('row')
   const marked = rows.filter({ hasText: 'Account test' })
